@@ -1,0 +1,62 @@
+# Two commands do everything on a Debian machine that has Python and Go:
+#   make demo   sets up, then starts two clusters and shows a first call across them
+#   make test   sets up, then runs every check and every test
+# Set-up that is finished is skipped, so the second run of either starts at once.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO_DIR := .local/demo
+
+.PHONY: help setup demo demo-down test test-live check format lock clean
+
+help:
+	@echo "make demo       two clusters, one exported Service, one call across them"
+	@echo "make demo-down  remove what the demo started"
+	@echo "make test       all checks and all tests"
+	@echo "make check      format, lint, types, import contracts (part of make test)"
+	@echo "make format     put the code into the form that make check wants"
+	@echo "make lock       write requirements/dev.lock anew from pyproject.toml"
+
+# A virtual environment from the lock, with this checkout installed in place.
+$(INSTALLED): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/apt python3-venv
+	@echo "installing the Python packages of requirements/dev.lock"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# System packages, the Kubernetes and CoreDNS builds, the images; each is skipped when it is there.
+setup: $(INSTALLED)
+	@$(BIN)/meshctl local prepare
+
+demo: setup
+	@$(BIN)/meshctl demo --dir $(DEMO_DIR)
+
+demo-down: $(INSTALLED)
+	@$(BIN)/meshctl local down --dir $(DEMO_DIR)
+
+test: setup check
+	@$(BIN)/pytest
+
+check: $(INSTALLED)
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
+	@echo "check: format, lint, types and contracts are fine"
+
+format: $(INSTALLED)
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+lock: $(INSTALLED)
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements/dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
