@@ -1,0 +1,1 @@
+"""I/O without policy: the API server, watch caches, work queues, TLS, health, log, progress."""

@@ -1,0 +1,61 @@
+"""Talking to a Kubernetes API server: the only package that does.
+
+Configuration and credentials come from the `kubernetes` library (kubeconfig, exec plug-ins, in-cluster
+tokens), transport from aiohttp, and bodies are decoded by msgspec straight into the Structs of
+`mesh_core.objects` (12 times faster than the library's models, docs/decisions/0002).
+"""
+
+from mesh_runtime.kube.client import KubeClient, ObjectPage
+from mesh_runtime.kube.config import connect, current_context
+from mesh_runtime.kube.errors import ApiError, KubeconfigError, Unreachable
+from mesh_runtime.kube.informer import Index, Informer
+from mesh_runtime.kube.leader import LeaderElection
+from mesh_runtime.kube.resources import (
+    CLUSTER_PROPERTIES,
+    CONFIG_MAPS,
+    CRDS,
+    CSRS,
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    IMPORTED_RECORDS,
+    LEASES,
+    MESH_PEERS,
+    NAMESPACES,
+    NODES,
+    SECRETS,
+    SERVICE_EXPORTS,
+    SERVICE_IMPORTS,
+    SERVICES,
+    TRUST_BUNDLES,
+    Resource,
+)
+
+__all__ = [
+    "CLUSTER_PROPERTIES",
+    "CONFIG_MAPS",
+    "CRDS",
+    "CSRS",
+    "DEPLOYMENTS",
+    "ENDPOINT_SLICES",
+    "IMPORTED_RECORDS",
+    "LEASES",
+    "MESH_PEERS",
+    "NAMESPACES",
+    "NODES",
+    "SECRETS",
+    "SERVICES",
+    "SERVICE_EXPORTS",
+    "SERVICE_IMPORTS",
+    "TRUST_BUNDLES",
+    "ApiError",
+    "Index",
+    "Informer",
+    "KubeClient",
+    "KubeconfigError",
+    "LeaderElection",
+    "ObjectPage",
+    "Resource",
+    "Unreachable",
+    "connect",
+    "current_context",
+]

@@ -1,0 +1,257 @@
+"""Requests to one API server, typed by resource.
+
+Promises: every request has a limit; a refusal is an `ApiError`, silence is `Unreachable`; nothing is
+retried here, because the caller knows whether it may be. Reading is decoded into Structs; writing takes
+plain mappings with just the fields that we own.
+"""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import aiohttp
+import msgspec
+
+from mesh_core.objects import KubernetesObject
+from mesh_runtime.kube.errors import ApiError, Unreachable
+from mesh_runtime.kube.resources import Resource
+
+T = TypeVar("T", bound=KubernetesObject)
+
+# A JSON object as it goes to the API server: its values are whatever JSON has, hence Any.
+Body = Mapping[str, Any]
+
+REQUEST_LIMIT = 10.0  # seconds
+_MERGE_PATCH = "application/merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    """metav1.Status."""
+
+    reason: str = ""
+    message: str = ""
+    code: int = 0
+
+
+class _ApiResource(msgspec.Struct, rename="camel"):
+    name: str
+    kind: str
+    namespaced: bool
+
+
+class _ApiResourceList(msgspec.Struct, rename="camel"):
+    resources: list[_ApiResource]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectPage(Generic[T]):
+    """A complete list and the resourceVersion to watch from."""
+
+    items: list[T]
+    resource_version: str
+
+
+class KubeClient:
+    """One API server. Made by `connect`; safe to share between tasks."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        *,
+        server: str,
+        authorization: Callable[[], Awaitable[dict[str, str]]],
+    ) -> None:
+        self.server = server
+        self._session = session
+        self._authorization = authorization
+        self._kinds: dict[tuple[str, str], tuple[str, bool]] = {}
+
+    async def ready(self) -> None:
+        """Return when /readyz says yes; raises ApiError or Unreachable otherwise."""
+        await self.request("GET", "/readyz")
+
+    async def get(self, resource: Resource[T], name: str, *, namespace: str = "") -> T:
+        """One object; ApiError with `is_not_found` when it is not there."""
+        return resource.decoder.decode(await self.request("GET", resource.path(name, namespace=namespace)))
+
+    async def find(self, resource: Resource[T], name: str, *, namespace: str = "") -> T | None:
+        """One object, or None when it is not there."""
+        try:
+            return await self.get(resource, name, namespace=namespace)
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+
+    async def list(
+        self, resource: Resource[T], *, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> ObjectPage[T]:
+        """All objects, read in pages of one consistent snapshot; `is_gone` if a page came too late."""
+        params = {"limit": "500", **_selectors(labels=labels, fields=fields)}
+        items: list[T] = []
+        while True:
+            raw = await self.request("GET", resource.collection(namespace=namespace), params=params)
+            page = resource.list_decoder.decode(raw)
+            items.extend(page.items or ())
+            if not page.metadata.continue_:
+                return ObjectPage(items, page.metadata.resource_version)
+            params["continue"] = page.metadata.continue_
+
+    async def create(self, resource: Resource[T], body: Body) -> T:
+        """Create; ApiError with `is_conflict` when the name is taken."""
+        namespace = str(body["metadata"].get("namespace", ""))
+        full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        path = resource.collection(namespace=namespace)
+        return resource.decoder.decode(await self.request("POST", path, body=full))
+
+    async def replace(self, resource: Resource[T], body: Body, *, subresource: str = "") -> T:
+        """PUT the whole object; give metadata.resourceVersion to be safe against lost updates."""
+        meta = body["metadata"]
+        path = resource.path(meta["name"], namespace=meta.get("namespace", ""), subresource=subresource)
+        full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        return resource.decoder.decode(await self.request("PUT", path, body=full))
+
+    async def merge_patch(
+        self,
+        resource: Resource[T],
+        name: str,
+        body: Body,
+        *,
+        namespace: str = "",
+        subresource: str = "",
+    ) -> T:
+        """RFC 7396 merge patch; put metadata.resourceVersion in `body` to demand an unchanged object."""
+        path = resource.path(name, namespace=namespace, subresource=subresource)
+        raw = await self.request("PATCH", path, body=body, content_type=_MERGE_PATCH)
+        return resource.decoder.decode(raw)
+
+    async def apply(
+        self, resource: Resource[T], body: Body, *, field_manager: str, subresource: str = ""
+    ) -> T:
+        """Server-side apply of the fields in `body` under `field_manager`, taking over conflicts."""
+        full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        meta = body["metadata"]
+        path = resource.path(meta["name"], namespace=meta.get("namespace", ""), subresource=subresource)
+        return resource.decoder.decode(await self._apply(path, full, field_manager=field_manager))
+
+    async def apply_manifest(self, manifest: Body, *, field_manager: str) -> None:
+        """Server-side apply of any manifest; its kind is looked up by discovery, once a group."""
+        meta = manifest["metadata"]
+        collection = await self._collection(
+            str(manifest["apiVersion"]), str(manifest["kind"]), namespace=meta.get("namespace", "")
+        )
+        await self._apply(f"{collection}/{meta['name']}", manifest, field_manager=field_manager)
+
+    async def delete(self, resource: Resource[T], name: str, *, namespace: str = "", uid: str = "") -> bool:
+        """Delete; False when it was not there. With `uid` only that very object is deleted."""
+        body: dict[str, Any] = {"propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        try:
+            await self.request("DELETE", resource.path(name, namespace=namespace), body=body)
+        except ApiError as error:
+            if error.is_not_found:
+                return False
+            raise
+        return True
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        content_type: str = "application/json",
+        limit: float = REQUEST_LIMIT,
+    ) -> bytes:
+        """One request, its whole answer; raises ApiError for a refusal, Unreachable for silence."""
+        limits = aiohttp.ClientTimeout(total=limit)
+        async with self._send(
+            method, path, params=params, body=body, content_type=content_type, limits=limits
+        ) as response:
+            return await response.read()
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, params: Mapping[str, str], silence_limit: float
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        """A GET whose answer goes on; Unreachable after `silence_limit` seconds without a byte."""
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_LIMIT, sock_read=silence_limit)
+        async with self._send("GET", path, params=params, limits=limits) as response:
+            yield response.content
+
+    @asynccontextmanager
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None,
+        limits: aiohttp.ClientTimeout,
+        body: Body | None = None,
+        content_type: str = "application/json",
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = {**await self._authorization(), "Accept": "application/json"}
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = content_type
+        try:
+            async with self._session.request(
+                method, self.server + path, params=params, data=data, headers=headers, timeout=limits
+            ) as response:
+                if response.status >= 400:
+                    raise await _refusal(response)
+                yield response
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = str(error) or type(error).__name__
+            raise Unreachable(server=self.server, why=why) from error
+
+    async def _apply(self, path: str, body: Body, *, field_manager: str) -> bytes:
+        # JSON is YAML, so the apply patch needs no other encoder.
+        return await self.request(
+            "PATCH",
+            path,
+            params={"fieldManager": field_manager, "force": "true"},
+            body=body,
+            content_type=_APPLY_PATCH,
+        )
+
+    async def _collection(self, api_version: str, kind: str, *, namespace: str) -> str:
+        root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        if (api_version, kind) not in self._kinds:
+            found = msgspec.json.decode(await self.request("GET", root), type=_ApiResourceList)
+            for entry in found.resources:
+                if "/" not in entry.name:
+                    self._kinds[api_version, entry.kind] = entry.name, entry.namespaced
+        if (api_version, kind) not in self._kinds:
+            raise ApiError(status=404, reason="NotFound", message=f"no kind {kind} in {api_version}")
+        plural, namespaced = self._kinds[api_version, kind]
+        return f"{root}/namespaces/{namespace or 'default'}/{plural}" if namespaced else f"{root}/{plural}"
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> ApiError:
+    raw = await response.read()
+    try:
+        status = msgspec.json.decode(raw, type=_Status)
+    except msgspec.DecodeError:
+        status = _Status(message=raw[:200].decode(errors="replace").strip())
+    try:
+        wait = float(response.headers.get("Retry-After", "0"))
+    except ValueError:
+        wait = 0.0
+    return ApiError(
+        status=response.status,
+        reason=status.reason or str(response.reason),
+        message=status.message or "no message",
+        retry_after=max(0.0, wait),
+    )
+
+
+def _selectors(*, labels: str, fields: str) -> dict[str, str]:
+    both = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: text for name, text in both.items() if text}

@@ -1,0 +1,136 @@
+"""How to reach an API server: kubeconfig contexts as kubectl reads them, or a pod's own account."""
+
+import os
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import aiohttp
+import yaml
+from kubernetes.aio import config as kubernetes_config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.config.kube_config import KubeConfigMerger
+
+from mesh_runtime.kube.client import KubeClient
+from mesh_runtime.kube.errors import KubeconfigError
+
+# A list page of 500 objects stays below this; longer watch lines are joined from several reads.
+_READ_BUFFER_BYTES = 1 << 20
+
+
+@asynccontextmanager
+async def connect(*, kubeconfig: Path | None = None, context: str | None = None) -> AsyncIterator[KubeClient]:
+    """A client for one API server; closes its connections at the end. Does no request by itself.
+
+    Without arguments: a pod's service account when there is one, else kubectl's rules ($KUBECONFIG, a
+    list of files, else ~/.kube/config; the current context).
+
+    Raises KubeconfigError when the file or the context cannot be used.
+    """
+    configuration = Configuration()
+    if kubeconfig is None and context is None and _in_a_pod():
+        kubernetes_config.load_incluster_config(client_configuration=configuration)
+    else:
+        await _load(configuration, kubeconfig=kubeconfig, context=context)
+    connector = aiohttp.TCPConnector(limit=0, ssl=_ssl_context(configuration))
+    async with aiohttp.ClientSession(connector=connector, read_bufsize=_READ_BUFFER_BYTES) as session:
+        yield KubeClient(session, server=configuration.host, authorization=_Authorization(configuration))
+
+
+def current_context(*, kubeconfig: Path | None = None) -> str:
+    """Name of the context that `connect` takes when it is given none; raises KubeconfigError.
+
+    In a pod without a kubeconfig: "in-cluster".
+    """
+    if kubeconfig is None and _in_a_pod():
+        return "in-cluster"
+    source = _source(kubeconfig)
+    with _as_kubeconfig_error(source):
+        known, current = _contexts(source)
+    if not current:
+        raise KubeconfigError(
+            f"{source} has no current context", next_step=f"choose one with --context: {', '.join(known)}"
+        )
+    return current
+
+
+def _in_a_pod() -> bool:
+    return "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+
+
+async def _load(configuration: Configuration, *, kubeconfig: Path | None, context: str | None) -> None:
+    source = _source(kubeconfig)
+    with _as_kubeconfig_error(source):
+        known, _current = _contexts(source)
+        if context is not None and context not in known:
+            raise KubeconfigError(
+                f"{source} has no context {context!r}", next_step=f"use one of: {', '.join(known)}"
+            )
+        await kubernetes_config.load_kube_config(
+            config_file=source,
+            context=context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+
+
+def _source(kubeconfig: Path | None) -> str:
+    """The file, or the list of files, that kubectl would read; raises KubeconfigError when there is none."""
+    source = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
+    files = [Path(part).expanduser() for part in source.split(os.pathsep) if part]
+    if not any(file.is_file() for file in files):
+        raise KubeconfigError(
+            f"there is no kubeconfig at {source}", next_step="give one with --kubeconfig or $KUBECONFIG"
+        )
+    return source
+
+
+def _contexts(source: str) -> tuple[list[str], str]:
+    """The names of all contexts, sorted, and of the current one, "" when none is set."""
+    # Not the library's list_kube_config_contexts: it refuses a file without a current context, which is
+    # a good one for whoever names his context.
+    merged = KubeConfigMerger(source).config
+    return sorted(node["name"] for node in merged["contexts"].value), merged.safe_get("current-context") or ""
+
+
+@contextmanager
+def _as_kubeconfig_error(source: str) -> Iterator[None]:
+    try:
+        yield
+    except (
+        kubernetes_config.ConfigException,
+        yaml.YAMLError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise KubeconfigError(
+            f"the kubeconfig {source} cannot be used: {error}", next_step="correct it and try again"
+        ) from error
+
+
+def _ssl_context(configuration: Configuration) -> ssl.SSLContext:
+    try:
+        # The library builds the context from files, inline data and the skip-verify switch.
+        context = RESTClientObject(configuration).ssl_context
+    except (OSError, ssl.SSLError) as error:
+        raise KubeconfigError(
+            f"the certificates of the context cannot be read: {error}",
+            next_step="correct the kubeconfig's certificate entries",
+        ) from error
+    assert isinstance(context, ssl.SSLContext)
+    return context
+
+
+class _Authorization:
+    """The Authorization header, asked for anew at each request: tokens in pods change on disk."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+
+    async def __call__(self) -> dict[str, str]:
+        token = await self._configuration.get_api_key_with_prefix("BearerToken")
+        return {"Authorization": token} if token else {}

@@ -1,0 +1,121 @@
+"""A queue of keys and the loop that works them.
+
+Laws:
+
+1. A key waits at most once; added while it is worked, it is worked once more afterwards. So the queue is
+   bounded by the number of distinct keys.
+2. A key is never worked by two workers at a time.
+3. Retrying has three visible ends: done, again (with growing back-off), given up (`Terminal`).
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, Never, TypeVar
+
+from mesh_core.errors import MeshError
+
+K = TypeVar("K", bound=Hashable)
+
+_log = logging.getLogger(__name__)
+
+_FIRST_BACKOFF = 0.05
+_LONGEST_BACKOFF = 30.0
+
+
+class Terminal(MeshError):
+    """What will not get better by itself: the key is not tried again until it changes."""
+
+
+class WorkQueue(Generic[K]):
+    """Keys that want to be worked, in the order in which they were first added."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[K, None] = {}
+        self._working: set[K] = set()
+        self._dirty: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._timers: dict[K, asyncio.TimerHandle] = {}
+        self._wake = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def add(self, key: K) -> None:
+        """Ask for `key` to be worked, at once."""
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        if key in self._working:
+            self._dirty.add(key)
+        else:
+            self._waiting[key] = None
+            self._wake.set()
+        self._idle.clear()
+
+    def add_later(self, key: K, *, seconds: float) -> None:
+        """Ask for `key` after `seconds`, unless it is asked for earlier."""
+        if key in self._waiting or key in self._timers:
+            return
+        self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key)
+        self._idle.clear()
+
+    async def take(self) -> K:
+        """The next key; give it back with `done` or `again`."""
+        while not self._waiting:
+            self._wake.clear()
+            await self._wake.wait()
+        key = next(iter(self._waiting))
+        del self._waiting[key]
+        self._working.add(key)
+        return key
+
+    def done(self, key: K) -> None:
+        """The work succeeded, or was given up."""
+        self._failures.pop(key, None)
+        self._finish(key)
+
+    def again(self, key: K, *, at_least: float = 0.0) -> float:
+        """The work failed: try after a back-off of at least `at_least` seconds; returns the wait."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        wait = min(_FIRST_BACKOFF * 2.0 ** min(failures, 20), _LONGEST_BACKOFF) * random.uniform(0.8, 1.2)
+        wait = max(wait, at_least)
+        self._working.discard(key)
+        self._dirty.discard(key)
+        self.add_later(key, seconds=wait)
+        return wait
+
+    async def until_idle(self) -> None:
+        """Return when no key waits, is worked, or is due later."""
+        await self._idle.wait()
+
+    def _finish(self, key: K) -> None:
+        self._working.discard(key)
+        if key in self._dirty:
+            self._dirty.discard(key)
+            self.add(key)
+        if not (self._waiting or self._working or self._timers):
+            self._idle.set()
+
+
+async def work(queue: WorkQueue[K], reconcile: Callable[[K], Awaitable[float | None]], *, name: str) -> Never:
+    """One worker: take a key, reconcile it, for ever.
+
+    `reconcile` returns None when done, or the seconds after which the key wants another look ("not yet"
+    is a value, not an error). A MeshError is logged and tried again; `Terminal` is logged and dropped.
+    Anything else is a defect and ends the task group.
+    """
+    while True:
+        key = await queue.take()
+        try:
+            look_again = await reconcile(key)
+        except Terminal as error:
+            _log.error("%s %s: given up: %s", name, key, error)
+            queue.done(key)
+        except MeshError as error:
+            wait = queue.again(key, at_least=getattr(error, "retry_after", 0.0))
+            _log.warning("%s %s: %s; trying again in %.1f s", name, key, error.what, wait)
+        else:
+            if look_again is not None:
+                queue.add_later(key, seconds=look_again)
+            queue.done(key)
