@@ -1,0 +1,99 @@
+"""Signing the intermediate of a cluster, by whoever holds the root key: one step of `meshctl join`.
+
+1. Only a request that the API server says came from the controller's own ServiceAccount is signed.
+2. Only for the cluster id that the person named: the request's wish must be that cluster's controller.
+3. Of the request, the public key alone goes into the certificate (law 1 of `pki`).
+"""
+
+from cryptography import x509
+
+from mesh_core.errors import EnvironmentFault, UserError
+from mesh_core.identity import ClusterId, Component, Domain, Identity, NotAnIdentity, sole_identity
+from mesh_core.names import CONTROLLER, SIGNER_INTERMEDIATE, SYSTEM_NAMESPACE
+from mesh_core.objects import CertificateSigningRequest
+from mesh_core.signing import CONTROLLER_ACCOUNT, is_approved, outcome
+from mesh_runtime.clock import Clock, utc_now
+from mesh_runtime.kube import CSRS, Informer, KubeClient
+from mesh_runtime.pem import certificates_to_pem
+from mesh_runtime.pki import Authority, make_intermediate
+from mesh_runtime.request_answer import approve, give
+from mesh_runtime.sighting import sighting
+from mesh_runtime.signing_request import ReadRequest, request_in
+
+
+class NoRequest(EnvironmentFault):
+    """The controller did not ask for an intermediate in time."""
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__(
+            f"{CONTROLLER} did not ask for its certificate in {seconds:.0f} s",
+            next_step=f"look at its pods: kubectl -n {SYSTEM_NAMESPACE} get pods",
+        )
+
+
+class WrongCluster(UserError):
+    """The cluster that was reached is not the one that was named."""
+
+
+async def approve_intermediate(
+    kube: KubeClient,
+    *,
+    root: Authority,
+    cluster: ClusterId,
+    domain: Domain,
+    limit: float,
+    clock: Clock = utc_now,
+) -> x509.Certificate:
+    """Wait at most `limit` seconds for the controller's open request, sign it; the certificate given.
+
+    The API server stamps who made a request, so the caller's own permissions decide what may be
+    approved: `update` or `patch` on the approval and status of requests, and `approve` and `sign` on
+    the signer. Raises NoRequest, WrongCluster, BadRequest, ApiError or Unreachable.
+    """
+    request = await _open_request(kube, limit=limit)
+    read = request_in(request)
+    _check_wish(read, Identity(cluster=cluster, component=Component.CONTROLLER, domain=domain))
+    certificate = make_intermediate(
+        root, cluster=cluster, domain=domain, public_key=read.public_key, now=clock()
+    )
+    if not is_approved(request):
+        request = await approve(kube, request, message=f"{cluster} is a member of {domain}")
+    await give(kube, request, chain_pem=certificates_to_pem((certificate,)))
+    return certificate
+
+
+async def _open_request(kube: KubeClient, *, limit: float) -> CertificateSigningRequest:
+    informer = Informer(kube, CSRS, fields=f"spec.signerName={SIGNER_INTERMEDIATE}")
+
+    def look() -> CertificateSigningRequest | None:
+        candidates = [request for request in informer.values() if _is_open(request)]
+        # The newest: an older one may be for a key that is no more.
+        return max(candidates, key=_age, default=None)
+
+    request = await sighting(informer, look=look, limit=limit)
+    if request is None:
+        raise NoRequest(seconds=limit)
+    return request
+
+
+def _is_open(request: CertificateSigningRequest) -> bool:
+    return request.spec.username == CONTROLLER_ACCOUNT and outcome(request) is None
+
+
+def _age(request: CertificateSigningRequest) -> tuple[str, str]:
+    return request.metadata.creation_timestamp, request.metadata.name
+
+
+def _check_wish(read: ReadRequest, wanted: Identity) -> None:
+    try:
+        wish = sole_identity(read.uris, domain=wanted.domain)
+    except NotAnIdentity as error:
+        raise WrongCluster(
+            f"the controller asks for no identity in {wanted.domain} ({error.what})",
+            next_step="check its TrustBundle; meshctl join writes it",
+        ) from error
+    if wish != wanted:
+        raise WrongCluster(
+            f"the controller asks to be {wish}, not {wanted}",
+            next_step="check the kubeconfig context and the ClusterProperty of that cluster",
+        )

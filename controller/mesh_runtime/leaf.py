@@ -1,0 +1,161 @@
+"""The certificate that a running component shows, kept fresh for as long as the component lives.
+
+1. What is shown was tried by a handshake before (`proof`): a bad certificate never replaces a good one.
+2. Trust in others follows the TrustBundle at once; one's own certificate follows its clock.
+3. When the issuer is away, the old certificate is kept until it ends, and asking goes on with back-off.
+4. Another cluster id or domain is another identity: the old certificate is dropped at once.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from mesh_core.errors import MeshError
+from mesh_core.identity import Component, Identity
+from mesh_core.lifetimes import Window, retry_delay
+from mesh_core.membership import Membership
+from mesh_runtime.clock import Clock, utc_now
+from mesh_runtime.latest import Latest
+from mesh_runtime.log import logger
+from mesh_runtime.membership import MembershipReader
+from mesh_runtime.pem import certificates_from_pem
+from mesh_runtime.pki import window_in
+from mesh_runtime.proof import prove
+from mesh_runtime.tls import Credentials
+
+_log = logger(__name__)
+
+# The wall clock may be set while we wait by another one: look again after this many seconds.
+_LONGEST_WAIT = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who we are, the means to show it, and the roots by which others are believed (PEM).
+
+    All that `tls.server_context` and `tls.client_context` need; make both anew when it changes.
+    """
+
+    identity: Identity
+    credentials: Credentials
+    roots: tuple[str, ...]
+
+
+class Issuer(Protocol):
+    """Somebody who gives certificates: the cluster's API, or the controller to itself."""
+
+    async def issue(self, identity: Identity) -> Credentials:
+        """Fresh credentials for `identity`; raises MeshError when there are none to be had now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    credentials: Credentials
+    window: Window
+    renewal: datetime
+
+
+class LeafSource:
+    """Keeps the leaf of `component`; run it in a task group.
+
+    `jitter` gives numbers of [0, 1).
+    """
+
+    def __init__(
+        self,
+        issuer: Issuer,
+        *,
+        component: Component,
+        membership: MembershipReader,
+        clock: Clock = utc_now,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._issuer = issuer
+        self._component = component
+        self._membership = membership
+        self._clock = clock
+        self._jitter = jitter
+        self._held: _Held | None = None
+        self._failures = 0
+        self._latest: Latest[Standing] = Latest()
+
+    @property
+    def current(self) -> Standing | None:
+        """What may be shown now; None before the first certificate, and after the end of the last."""
+        ended = self._held is None or not self._held.window.holds(self._clock())
+        return None if ended else self._latest.value
+
+    async def after(self, seen: Standing | None) -> Standing | None:
+        """The standing, as soon as it is not `seen`; None when it was withdrawn."""
+        return await self._latest.after(seen)
+
+    async def run(self) -> None:
+        """Obtain and renew, for ever."""
+        while True:
+            membership = self._membership.current
+            self._follow(membership)
+            if membership is None:
+                await self._membership.after(None)
+                continue
+            wait = await self._renewed(membership)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(wait, _LONGEST_WAIT)):
+                    await self._membership.after(membership)
+
+    def _follow(self, membership: Membership | None) -> None:
+        """Adapt what is shown to the membership (laws 2 and 4)."""
+        standing = self._latest.value
+        if standing is None:
+            return
+        if membership is None or membership.identity(self._component) != standing.identity:
+            _log.warning("certificate dropped: this is another identity now", was=str(standing.identity))
+            self._held = None
+            self._latest.publish(None)
+        elif membership.roots != standing.roots:
+            self._show(standing.identity, standing.credentials, roots=membership.roots)
+
+    async def _renewed(self, membership: Membership) -> float:
+        """Renew if it is time; seconds until the next look."""
+        if self._held is None or self._clock() >= self._held.renewal:
+            try:
+                await self._obtain(membership)
+            except MeshError as error:
+                wait = retry_delay(self._failures, jitter=self._jitter())
+                self._failures += 1
+                _log.warning("no new certificate", why=str(error), again_in=round(wait, 1))
+                return wait
+            self._failures = 0
+        if self._held is None:
+            return 0.0
+        return max(0.0, (self._held.renewal - self._clock()).total_seconds())
+
+    async def _obtain(self, membership: Membership) -> None:
+        """A fresh certificate, tried and shown; given up when the membership changes meanwhile."""
+        identity = membership.identity(self._component)
+        credentials = await self._issued(identity, membership)
+        if credentials is None:
+            return
+        prove(credentials, identity=identity, roots=membership.roots)
+        window = window_in(certificates_from_pem(credentials.chain_pem, what="our own certificate")[0])
+        self._held = _Held(credentials, window, window.renewal(jitter=self._jitter()))
+        self._show(identity, credentials, roots=membership.roots)
+        _log.info("certificate obtained", identity=str(identity), until=window.end.isoformat())
+
+    async def _issued(self, identity: Identity, membership: Membership) -> Credentials | None:
+        """What the issuer gives, or None if the membership changed first."""
+        issuing = asyncio.ensure_future(self._issuer.issue(identity))
+        changing = asyncio.ensure_future(self._membership.after(membership))
+        try:
+            await asyncio.wait((issuing, changing), return_when=asyncio.FIRST_COMPLETED)
+            return issuing.result() if issuing.done() else None
+        finally:
+            for task in (issuing, changing):
+                task.cancel()
+            await asyncio.gather(issuing, changing, return_exceptions=True)
+
+    def _show(self, identity: Identity, credentials: Credentials, *, roots: Sequence[str]) -> None:
+        self._latest.publish(Standing(identity, credentials, tuple(roots)))

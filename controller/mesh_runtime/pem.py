@@ -1,0 +1,61 @@
+"""Keys and certificates as PEM text and back (RFC 7468), with what is refused said in one line."""
+
+from collections.abc import Sequence
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mesh_core.errors import MeshError
+
+
+class UnreadablePem(MeshError):
+    """Text that should be a P-256 key or certificates is not."""
+
+    def __init__(self, *, what: str, why: str) -> None:
+        super().__init__(
+            f"{what} cannot be read ({why})", next_step="put back what was there, or make it anew"
+        )
+
+
+def key_to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """PKCS #8, not encrypted: for memory, the intermediate's Secret and the root's file only."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def key_from_pem(pem: bytes, *, what: str) -> ec.EllipticCurvePrivateKey:
+    """A P-256 key; `what` names it in the UnreadablePem that is raised for anything else."""
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UnreadablePem(what=what, why="no PEM private key") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise UnreadablePem(what=what, why="not a P-256 key")
+    return key
+
+
+def certificates_to_pem(certificates: Sequence[x509.Certificate]) -> bytes:
+    """The certificates in the order given; a chain begins with the leaf (RFC 8446, section 4.4.2)."""
+    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
+
+
+def certificates_from_pem(pem: bytes, *, what: str) -> tuple[x509.Certificate, ...]:
+    """One certificate or more, in the order of the text; raises UnreadablePem naming `what`."""
+    try:
+        return tuple(x509.load_pem_x509_certificates(pem))
+    except ValueError as error:
+        raise UnreadablePem(what=what, why="no PEM certificates") from error
+
+
+def same_key(one: ec.EllipticCurvePublicKey, other: object) -> bool:
+    """Whether `other` is the same public key; `other` may be a key of any kind."""
+    return isinstance(other, ec.EllipticCurvePublicKey) and _spki(one) == _spki(other)
+
+
+def _spki(key: ec.EllipticCurvePublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
