@@ -1,0 +1,27 @@
+"""What can go wrong with local clusters, by whose fault it was."""
+
+from mesh_core.errors import EnvironmentFault, UserError
+
+
+class BadRequest(UserError):
+    """Clusters were asked for that cannot be made; found before anything was made."""
+
+
+class NotThere(UserError):
+    """A cluster or a set of clusters was named that is not there."""
+
+
+class Occupied(UserError):
+    """The folder holds something else, or another command is at work on it."""
+
+
+class MachineFault(EnvironmentFault):
+    """This machine does not give what clusters need."""
+
+
+class ComponentFault(EnvironmentFault):
+    """A server of a cluster died, or did not become ready in time."""
+
+
+class CommandFault(EnvironmentFault):
+    """A command that we started failed or took too long."""

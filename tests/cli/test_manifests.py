@@ -1,0 +1,214 @@
+"""What the shipped manifests promise: rights, privileges, names and kinds."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+
+from mesh_cli.definitions import OUR_GROUP
+from mesh_cli.install import PROGRAM_IMAGE
+from mesh_cli.kustomize import Manifest, render
+from mesh_cli.shipped import Overlay, overlay_folder
+from mesh_core import names
+from mesh_local.names import PROGRAM_IMAGE as LOCAL_PROGRAM_IMAGE
+from mesh_runtime import kube
+
+SHIPPED = render(overlay_folder(Overlay.LOAD_BALANCER))
+PROGRAMS = (names.CONTROLLER, names.GATEWAY, names.DNS)
+READING = {"get", "list", "watch"}
+
+
+def of_kind(*kinds: str) -> list[Manifest]:
+    return [one for one in SHIPPED if one["kind"] in kinds]
+
+
+def named(kind: str, name: str) -> Manifest:
+    (found,) = [one for one in of_kind(kind) if one["metadata"]["name"] == name]
+    return found
+
+
+def rules(program: str) -> Iterator[Manifest]:
+    for role in of_kind("ClusterRole", "Role"):
+        if role["metadata"]["name"] == program:
+            yield from role["rules"]
+
+
+def pod(program: str) -> Manifest:
+    spec: Manifest = named("Deployment", program)["spec"]["template"]["spec"]
+    return spec
+
+
+def test_no_right_is_given_by_a_star() -> None:
+    for role in of_kind("ClusterRole", "Role"):
+        for rule in role["rules"]:
+            assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
+
+
+def test_only_the_controller_reads_a_secret_and_only_the_one_by_name() -> None:
+    for program in PROGRAMS:
+        for rule in rules(program):
+            if "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
+                assert (program, rule["resourceNames"]) == (names.CONTROLLER, [names.INTERMEDIATE_SECRET])
+
+
+def test_nobody_in_the_cluster_may_sign_an_intermediate() -> None:
+    signers = [rule for program in PROGRAMS for rule in rules(program) if "signers" in rule["resources"]]
+    assert [rule["resourceNames"] for rule in signers] == [[names.SIGNER_LEAF]]
+    assert [rule for rule in rules(names.CONTROLLER) if "signers" in rule["resources"]] == signers
+
+
+@pytest.mark.parametrize("program", [names.GATEWAY, names.DNS])
+def test_only_the_controller_writes_more_than_certificate_requests(program: str) -> None:
+    for rule in rules(program):
+        if rule["resources"] != ["certificatesigningrequests"]:
+            assert set(rule["verbs"]) <= READING
+
+
+def test_dns_writes_nothing() -> None:
+    assert all(set(rule["verbs"]) <= READING for rule in rules(names.DNS))
+
+
+@pytest.mark.parametrize("program", [names.CONTROLLER, names.GATEWAY])
+def test_the_trust_bundle_and_the_properties_are_read_by_name(program: str) -> None:
+    by_name = {rule["resources"][0]: rule.get("resourceNames") for rule in rules(program)}
+    assert by_name["trustbundles"] == [names.TRUST_BUNDLE]
+    assert by_name["clusterproperties"] == [names.PROPERTY_CLUSTER_ID, names.PROPERTY_CLUSTERSET]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_right_is_bound_to_the_account_that_the_pods_run_under(program: str) -> None:
+    bindings = of_kind("ClusterRoleBinding", "RoleBinding")
+    for binding in (one for one in bindings if one["metadata"]["name"] == program):
+        assert binding["roleRef"]["name"] == program
+        (subject,) = binding["subjects"]
+        assert (subject["name"], subject["namespace"]) == (program, names.SYSTEM_NAMESPACE)
+    assert pod(program)["serviceAccountName"] == program
+    assert named("ServiceAccount", program)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_runs_twice_without_any_privilege(program: str) -> None:
+    deployment, spec = named("Deployment", program), pod(program)
+    (container,) = spec["containers"]
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert spec["securityContext"]["runAsNonRoot"]
+    assert spec["securityContext"]["runAsUser"] == 65532
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & spec.keys()
+    assert not any("hostPort" in port for port in container["ports"])
+
+
+def test_the_api_server_holds_the_namespace_to_the_restricted_profile() -> None:
+    labels = named("Namespace", names.SYSTEM_NAMESPACE)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_is_started_by_its_package_and_probed_on_its_health_port(program: str) -> None:
+    (container,) = pod(program)["containers"]
+    assert container["command"] == ["python", "-m", program.replace("meshctl-", "mesh_")]
+    assert {port["name"]: port["containerPort"] for port in container["ports"]}["health"] == names.HEALTH_PORT
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+
+
+def test_the_image_carries_the_version_of_this_package() -> None:
+    images = {pod(program)["containers"][0]["image"] for program in PROGRAMS}
+    assert images == {f"{PROGRAM_IMAGE}:{version('clusterset-mesh')}"}
+    assert PROGRAM_IMAGE == LOCAL_PROGRAM_IMAGE
+
+
+@pytest.mark.parametrize(
+    ("program", "ports"),
+    [
+        (names.CONTROLLER, {names.PEER_STREAM_PORT_NAME: (names.PEER_STREAM_PORT, names.PEER_STREAM_PORT)}),
+        (names.GATEWAY, {names.GATEWAY_PORT_NAME: (names.GATEWAY_PORT, names.GATEWAY_PORT)}),
+        (names.DNS, {"dns": (53, names.DNS_PORT), "dns-tcp": (53, names.DNS_PORT)}),
+    ],
+)
+def test_a_service_leads_to_the_port_that_the_program_listens_on(
+    program: str, ports: dict[str, tuple[int, int]]
+) -> None:
+    (container,) = pod(program)["containers"]
+    inside = {port["name"]: port["containerPort"] for port in container["ports"]}
+    spec = named("Service", program)["spec"]
+    assert {port["name"]: (port["port"], inside[port["targetPort"]]) for port in spec["ports"]} == ports
+    labels = named("Deployment", program)["spec"]["template"]["metadata"]["labels"]
+    assert spec["selector"].items() <= labels.items()
+    assert named("PodDisruptionBudget", program)["spec"]["selector"]["matchLabels"] == spec["selector"]
+
+
+def test_the_overlays_differ_in_the_type_of_the_gateways_service_and_in_nothing_else() -> None:
+    def without_type(overlay: Overlay) -> tuple[list[Manifest], str]:
+        manifests = render(overlay_folder(overlay))
+        (service,) = [
+            one for one in manifests if (one["kind"], one["metadata"]["name"]) == ("Service", names.GATEWAY)
+        ]
+        return manifests, service["spec"].pop("type")
+
+    balanced, balancer = without_type(Overlay.LOAD_BALANCER)
+    noded, node = without_type(Overlay.NODE_PORT)
+    assert balanced == noded
+    assert (balancer, node) == ("LoadBalancer", "NodePort")
+
+
+OUR_RESOURCES: list[kube.Resource[Any]] = [
+    *(kube.SERVICE_EXPORTS, kube.SERVICE_IMPORTS, kube.CLUSTER_PROPERTIES),
+    *(kube.MESH_PEERS, kube.IMPORTED_RECORDS, kube.TRUST_BUNDLES),
+]
+
+
+@pytest.mark.parametrize("resource", OUR_RESOURCES, ids=lambda resource: resource.plural)
+def test_a_kind_that_we_speak_is_installed_in_the_version_that_we_speak(
+    resource: kube.Resource[Any],
+) -> None:
+    spec = named("CustomResourceDefinition", f"{resource.plural}.{resource.group}")["spec"]
+    assert spec["names"]["kind"] == resource.kind
+    assert spec["scope"] == ("Namespaced" if resource.namespaced else "Cluster")
+    stored = [one["name"] for one in spec["versions"] if one["storage"]]
+    assert stored == [resource.version]
+
+
+@pytest.mark.parametrize(
+    "name", [f"{plural}.multicluster.x-k8s.io" for plural in ("serviceexports", "serviceimports")]
+)
+def test_a_standard_kind_serves_two_versions_of_one_schema(name: str) -> None:
+    definition = named("CustomResourceDefinition", name)
+    alpha, beta = definition["spec"]["versions"]
+    assert (alpha.pop("name"), beta.pop("name")) == ("v1alpha1", "v1beta1")
+    assert (alpha.pop("storage"), beta.pop("storage")) == (False, True)
+    assert alpha == beta
+    assert alpha["served"]
+    assert "conversion" not in definition["spec"]
+
+
+def test_every_kind_of_ours_is_bounded() -> None:
+    """A peer writes into these fields: an unbounded one is memory for whoever asks (ruling 11)."""
+
+    def unbounded(schema: Manifest, path: str) -> Iterator[str]:
+        if schema["type"] == "string" and not {"maxLength", "enum", "format"} & schema.keys():
+            yield path
+        if schema["type"] == "array":
+            if "maxItems" not in schema:
+                yield path
+            yield from unbounded(schema["items"], f"{path}[]")
+        if "additionalProperties" in schema:
+            if "maxProperties" not in schema:
+                yield path
+            yield from unbounded(schema["additionalProperties"], f"{path}{{}}")
+        for name, below in schema.get("properties", {}).items():
+            if path or name in {"spec", "status"}:
+                yield from unbounded(below, f"{path}.{name}")
+
+    for definition in of_kind("CustomResourceDefinition"):
+        if definition["spec"]["group"] == OUR_GROUP:
+            for one in definition["spec"]["versions"]:
+                found = list(unbounded(one["schema"]["openAPIV3Schema"], ""))
+                assert not found, (definition["metadata"]["name"], found)

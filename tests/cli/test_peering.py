@@ -1,0 +1,39 @@
+"""Who may be whose peer, and what a MeshPeer says of the connection."""
+
+import pytest
+
+from mesh_cli.peering import NoPeerOfIts, check_pair, connection
+from mesh_core.identity import cluster_id, domain
+from mesh_core.membership import Membership
+from mesh_core.objects import Condition, MeshPeer, MeshPeerStatus, Meta
+
+
+def member(name: str, *, of: str = "clusterset.internal", roots: tuple[str, ...] = ("root",)) -> Membership:
+    return Membership(cluster=cluster_id(name), domain=domain(of), roots=roots)
+
+
+def test_two_members_under_one_root_may_be_peers_even_while_roots_change() -> None:
+    check_pair(member("east"), member("west"))
+    check_pair(member("east", roots=("old", "new")), member("west", roots=("new",)))
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [
+        (member("east"), "both contexts are members under the cluster id east"),
+        (member("west", of="other.internal"), "east is a member of clusterset.internal, west of other"),
+        (member("west", roots=("another",)), "trust different roots"),
+    ],
+)
+def test_others_may_not(other: Membership, complaint: str) -> None:
+    with pytest.raises(NoPeerOfIts, match=complaint):
+        check_pair(member("east"), other)
+
+
+def test_a_condition_that_was_computed_from_older_addresses_says_nothing() -> None:
+    connected = Condition(type="Connected", status="True", observed_generation=1)
+    status = MeshPeerStatus(conditions=(Condition(type="Other", status="True"), connected))
+    assert connection(MeshPeer(metadata=Meta(name="p", generation=1), status=status)) == connected
+    assert connection(MeshPeer(metadata=Meta(name="p", generation=2), status=status)) is None
+    assert connection(MeshPeer(metadata=Meta(name="p"))) is None
+    assert connection(None) is None

@@ -1,0 +1,288 @@
+"""Whose an egress port is: allocation, rest, rightful claims (ruling 5)."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from mesh_core.names import EGRESS_PORTS
+from mesh_core.objects import EndpointPort, EndpointSlice, Meta
+from mesh_core.ports import (
+    REST,
+    Claim,
+    ClaimTable,
+    Note,
+    Notes,
+    PortsExhausted,
+    PortTarget,
+    claims_of,
+    grant,
+    rest,
+    rightful_claims,
+)
+from mesh_core.slices import slice_labels
+
+A = PortTarget("demo", "a", "http")
+B = PortTarget("demo", "b", "http")
+
+
+def claim(port: int, target: PortTarget, *, created: str = "2026-01-01T00:00:00Z", uid: str = "u") -> Claim:
+    return Claim(port=port, target=target, created=created, uid=uid)
+
+
+def table_of(*claims: Claim) -> ClaimTable:
+    table = ClaimTable()
+    for number, found in enumerate(claims):
+        table.change(("demo", str(number)), claims=(found,))
+    return table
+
+
+def granted(target: PortTarget, *, table: ClaimTable, notes: Notes, now: float) -> int:
+    return grant([target], table=table, notes=notes, now=now).ports[target]
+
+
+def test_a_port_is_below_the_ephemeral_range_and_the_same_in_every_life() -> None:
+    first = granted(A, table=ClaimTable(), notes={}, now=0)
+    assert first in range(16384, 32768)
+    assert first == granted(A, table=ClaimTable(), notes={}, now=9e9)
+
+
+def test_a_target_keeps_the_port_that_it_holds_and_nothing_is_noted() -> None:
+    found = grant([A], table=table_of(claim(20000, A)), notes={}, now=0)
+    assert found.ports == {A: 20000}
+    assert not found.notes
+
+
+def test_a_grant_is_noted() -> None:
+    found = grant([A], table=ClaimTable(), notes={}, now=7)
+    assert found.notes == {found.ports[A]: Note(A, 7)}
+
+
+def test_a_noted_port_is_nobody_elses_until_it_has_rested() -> None:
+    first = granted(A, table=ClaimTable(), notes={}, now=0)
+    taken = table_of(*(claim(port, B) for port in EGRESS_PORTS if port != first))
+    other = PortTarget("demo", "c", "http")
+    with pytest.raises(PortsExhausted):
+        grant([other], table=taken, notes={first: Note(A, 0)}, now=REST - 1)
+    assert granted(other, table=taken, notes={first: Note(A, 0)}, now=REST + 1) == first
+
+
+def test_a_resting_port_goes_back_to_whom_it_was_for() -> None:
+    assert granted(A, table=ClaimTable(), notes={20000: Note(A, 0)}, now=10) == 20000
+
+
+def test_several_targets_of_one_look_get_different_ports() -> None:
+    targets = [PortTarget("demo", "hello", str(number)) for number in range(300)]
+    found = grant(targets, table=ClaimTable(), notes={}, now=0)
+    assert len(set(found.ports.values())) == 300
+
+
+def test_rest_forgets_what_has_rested() -> None:
+    assert rest({20001: B}, notes={20000: Note(A, 0)}, now=REST + 1) == {20001: Note(B, REST + 1)}
+
+
+def test_the_older_claim_is_the_rightful_one_then_the_lower_uid() -> None:
+    older = claim(20000, B, created="2026-01-01T00:00:00Z", uid="z")
+    younger = claim(20000, A, created="2026-01-02T00:00:00Z", uid="a")
+    assert rightful_claims([younger, older]) == {20000: B}
+    twin = claim(20000, A, created="2026-01-01T00:00:00Z", uid="a")
+    assert rightful_claims([older, twin]) == {20000: A}
+
+
+def test_who_lost_a_port_gets_another() -> None:
+    table = table_of(claim(20000, A), claim(20000, B, created="2026-02-01T00:00:00Z"))
+    found = grant([A, B], table=table, notes={}, now=0)
+    assert found.ports[A] == 20000
+    assert found.ports[B] != 20000
+    assert table.contested() == {20000}
+
+
+def test_a_note_does_not_give_a_port_that_somebody_else_claims() -> None:
+    table = table_of(claim(20000, B))
+    assert granted(A, table=table, notes={20000: Note(A, 0)}, now=0) != 20000
+
+
+def test_of_two_ports_that_are_its_own_a_target_keeps_the_older() -> None:
+    table = table_of(claim(20001, A, created="2026-02-01T00:00:00Z"), claim(20000, A))
+    assert table.port_of(A) == 20000
+
+
+def piece(cluster: str, *ports: int, ours: bool = True) -> EndpointSlice:
+    labels = slice_labels(namespace="demo", service="hello", cluster=cluster) if ours else {}
+    return EndpointSlice(
+        metadata=Meta(
+            name="s", namespace="demo", uid="u", creation_timestamp="2026-01-01T00:00:00Z", labels=labels
+        ),
+        ports=tuple(EndpointPort(name="http", port=port) for port in ports),
+    )
+
+
+def test_claims_are_read_from_our_slices_of_other_clusters_only() -> None:
+    target = PortTarget("demo", "hello", "http")
+    assert claims_of(piece("west", 20000), cluster="east") == (claim(20000, target),)
+    assert not claims_of(piece("east", 20000), cluster="east")
+    assert not claims_of(piece("west", 20000, ours=False), cluster="east")
+    assert not claims_of(piece("west", 8080), cluster="east"), "no egress port"
+
+
+changes = st.lists(
+    st.tuples(
+        st.sampled_from("xyz"),
+        st.lists(st.builds(claim, st.sampled_from([1, 2, 3]), st.sampled_from([A, B])), max_size=3),
+    ),
+    max_size=12,
+)
+
+
+@given(changes=changes)
+def test_the_table_knows_what_a_walk_over_all_slices_would_find(
+    changes: list[tuple[str, list[Claim]]],
+) -> None:
+    table, slices = ClaimTable(), dict[str, list[Claim]]()
+    for name, claims in changes:
+        table.change(("demo", name), claims=tuple(claims))
+        slices[name] = claims
+    everything = [found for claims in slices.values() for found in claims]
+    assert set(table.ports()) == {found.port for found in everything}
+    for port in (1, 2, 3):
+        assert table.claimants(port) == {found.target for found in everything if found.port == port}
+    owners = rightful_claims(everything)
+    for target in (A, B):
+        mine = table.port_of(target)
+        assert (mine is not None) == (target in owners.values())
+        assert mine is None or owners[mine] == target
+
+
+@dataclass
+class Leader:
+    """A controller that believes that it leads: its cache lags, and it may sleep between two steps."""
+
+    sees: int = 0
+    pending: list[tuple[str, PortTarget, int, float]] = field(default_factory=list)
+
+
+class TwoLeaders(RuleBasedStateMachine):
+    """Two leaders, and readers that lag, over an API with optimistic locking.
+
+    Slices are a history of states; leaders and readers see some state of it that is not older than `LAG`.
+    What follows a note follows within `ACT`, as the import loop's limit has it. Five ports only, so that
+    they are fought for.
+    """
+
+    LAG = 300.0
+    ACT = 30.0
+    targets = tuple(PortTarget("demo", name, "http") for name in "abcd")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 10_000.0
+        self.notes: dict[int, Note] = {}
+        self.version = 0
+        self.slices: dict[PortTarget, Claim] = {}
+        self.history: list[tuple[float, dict[PortTarget, Claim]]] = [(self.now, {})]
+        self.leaders = (Leader(), Leader())
+        self.born = 0
+
+    def keep(self) -> None:
+        self.history.append((self.now, dict(self.slices)))
+
+    def visible(self) -> list[int]:
+        """The states that somebody who lags by at most LAG may see."""
+        newest = len(self.history) - 1
+        stale = [n for n, (at, _) in enumerate(self.history) if at < self.now - self.LAG]
+        return list(range(min(stale[-1] if stale else 0, newest), newest + 1))
+
+    @rule(seconds=st.sampled_from([1.0, 20.0, 200.0, 500.0, 1000.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(who=st.sampled_from([0, 1]), data=st.data())
+    def a_cache_moves(self, who: int, data: st.DataObject) -> None:
+        self.leaders[who].sees = data.draw(st.sampled_from(self.visible()))
+
+    @rule(who=st.sampled_from([0, 1]), wish=st.sampled_from(targets))
+    def a_leader_grants(self, who: int, wish: PortTarget) -> None:
+        leader = self.leaders[who]
+        leader.sees = max(leader.sees, self.visible()[0])
+        table = table_of(*self.history[leader.sees][1].values())
+        # Every port but five is somebody's.
+        others = tuple(claim(p, PortTarget("x", "x", str(p))) for p in EGRESS_PORTS[5:])
+        table.change(("x", "x"), claims=others)
+        try:
+            found = grant([wish], table=table, notes=self.notes, now=self.now)
+        except PortsExhausted:
+            return
+        self.notes = dict(found.notes)
+        leader.pending.append(("claim", wish, found.ports[wish], self.now))
+
+    @rule(who=st.sampled_from([0, 1]), wish=st.sampled_from(targets))
+    def a_leader_frees(self, who: int, wish: PortTarget) -> None:
+        held = self.slices.get(wish)
+        if held is not None:
+            self.notes = dict(rest({held.port: wish}, notes=self.notes, now=self.now))
+            self.leaders[who].pending.append(("free", wish, held.port, self.now))
+
+    @precondition(lambda self: any(leader.pending for leader in self.leaders))
+    @rule(who=st.sampled_from([0, 1]))
+    def a_leader_acts(self, who: int) -> None:
+        leader = self.leaders[who]
+        if not leader.pending:
+            return
+        kind, target, port, at = leader.pending.pop(0)
+        held = self.slices.get(target)
+        if self.now - at > self.ACT:
+            return
+        if kind == "claim" and held is None:
+            self.born += 1
+            self.slices[target] = claim(port, target, created=f"{self.born:09}", uid=str(self.born))
+        elif kind == "free" and held is not None and held.port == port:
+            del self.slices[target]
+        self.keep()
+
+    @invariant()
+    def nobody_is_brought_to_a_service_that_he_did_not_ask_for(self) -> None:
+        states = [self.history[number][1] for number in self.visible()]
+        for proxy in states:
+            for gateway in states:
+                owners = rightful_claims(gateway.values())
+                for target, found in proxy.items():
+                    assert owners.get(found.port, target) == target
+
+    @invariant()
+    def no_port_is_claimed_twice(self) -> None:
+        ports = [found.port for found in self.slices.values()]
+        assert len(ports) == len(set(ports))
+
+
+TwoLeaders.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestTwoLeadersAndLaggingReaders = TwoLeaders.TestCase
+
+
+@given(
+    claims=st.lists(
+        st.tuples(st.sampled_from(TwoLeaders.targets), st.integers(20000, 20003), st.integers(0, 9)),
+        unique_by=lambda found: found[0],
+        min_size=1,
+    )
+)
+def test_after_settling_no_port_is_claimed_twice(claims: list[tuple[PortTarget, int, int]]) -> None:
+    """Whatever a defect or a hand has written, each round moves the newer claims away."""
+    slices = {
+        target: claim(port, target, created=f"2026-01-0{day}", uid=target.service)
+        for target, port, day in claims
+    }
+    before = rightful_claims(slices.values())
+    notes: Notes = {}
+    for _ in range(2):
+        for target in slices:
+            table = table_of(*slices.values())
+            found = grant([target], table=table, notes=notes, now=0)
+            notes = found.notes
+            old = slices[target]
+            slices[target] = claim(found.ports[target], target, created=old.created, uid=old.uid)
+    ports = [found.port for found in slices.values()]
+    assert len(ports) == len(set(ports))
+    for port, owner in before.items():
+        assert slices[owner].port == port, "who is right stays where he is"

@@ -1,0 +1,213 @@
+"""One import from many exports (KEP-1645, "Constraints and Conflict Resolution")."""
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh_core.merge import MergedImport, is_reserved, merge
+from mesh_core.record import ExportRecord, RecordPort
+from mesh_fakes.exports import record
+
+CLUSTERS = ("c0", "c1", "c2", "c3")
+
+ports = st.lists(
+    st.builds(
+        RecordPort,
+        name=st.sampled_from(["", "http", "web", "admin"]),
+        port=st.sampled_from([80, 81, 8080]),
+        app_protocol=st.sampled_from([None, "h2c"]),
+        ready=st.integers(0, 3),
+    ),
+    max_size=4,
+    unique_by=(lambda port: port.name, lambda port: port.port),
+).map(tuple)
+maps = st.dictionaries(
+    st.sampled_from(["a", "b", "example.com/c", "kubernetes.io/d", "x.k8s.io/e", "meshctl.dev/f"]),
+    st.sampled_from(["1", "2"]),
+    max_size=3,
+)
+
+
+@st.composite
+def exports(draw: st.DrawFn) -> list[ExportRecord]:
+    """What up to four clusters export under one name."""
+    found: list[ExportRecord] = []
+    for cluster in draw(st.lists(st.sampled_from(CLUSTERS), unique=True, min_size=1)):
+        affine = draw(st.booleans())
+        found.append(
+            ExportRecord(
+                cluster=cluster,
+                namespace="demo",
+                name="hello",
+                created=draw(st.sampled_from(["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"])),
+                ports=draw(ports),
+                session_affinity="ClientIP" if affine else "None",
+                session_affinity_timeout=draw(st.sampled_from([10, 20])) if affine else None,
+                internal_traffic_policy=draw(st.sampled_from(["Cluster", "Local"])),
+                traffic_distribution=draw(st.sampled_from([None, "PreferClose"])),
+                exported_labels=draw(maps),
+                exported_annotations=draw(maps),
+            )
+        )
+    return found
+
+
+def merged(*records: ExportRecord) -> MergedImport:
+    found = merge(records)
+    assert found is not None
+    return found
+
+
+def reasons(*records: ExportRecord) -> set[str]:
+    return {conflict.reason for conflict in merged(*records).conflicts}
+
+
+@given(records=exports(), shuffle=st.randoms())
+def test_the_order_in_which_exports_come_does_not_matter(
+    records: list[ExportRecord], shuffle: object
+) -> None:
+    other = list(records)
+    shuffle.shuffle(other)  # type: ignore[attr-defined]  # hypothesis hands in a random.Random
+    assert merge(records) == merge(other)
+
+
+@given(records=exports())
+def test_an_import_has_no_port_name_and_no_port_number_twice(records: list[ExportRecord]) -> None:
+    found = merged(*records).spec.ports
+    assert len({port.name for port in found}) == len(found)
+    assert len({(port.protocol, port.port) for port in found}) == len(found)
+
+
+@given(records=exports())
+def test_a_cluster_serves_just_those_of_its_ports_that_the_import_has(records: list[ExportRecord]) -> None:
+    found = merged(*records)
+    union = {(port.name, port.protocol, port.port) for port in found.spec.ports}
+    for exported in records:
+        served = found.serving[exported.cluster]
+        lost = found.losing.get(exported.cluster, ())
+        assert sorted(served + lost, key=repr) == sorted(exported.ports, key=repr)
+        assert {(port.name, port.protocol, port.port) for port in served} <= union
+        assert not {(port.name, port.protocol, port.port) for port in lost} & union
+    assert union == {(p.name, p.protocol, p.port) for served in found.serving.values() for p in served}
+
+
+@given(records=exports())
+def test_the_oldest_export_loses_nothing(records: list[ExportRecord]) -> None:
+    oldest = min(records, key=lambda exported: (exported.created, exported.cluster))
+    found = merged(*records)
+    assert oldest.cluster not in found.losing
+    assert found.spec.session_affinity == oldest.session_affinity
+    assert found.spec.traffic_distribution == oldest.traffic_distribution
+    assert found.labels == {k: v for k, v in oldest.exported_labels.items() if not is_reserved(k)}
+
+
+@given(records=exports())
+def test_a_new_export_changes_nothing_for_the_older_ones(records: list[ExportRecord]) -> None:
+    newest = max(records, key=lambda exported: (exported.created, exported.cluster))
+    others = [exported for exported in records if exported is not newest]
+    if others:
+        before, after = merged(*others), merged(*records)
+        assert after.spec.ports[: len(before.spec.ports)] == before.spec.ports
+        for exported in others:
+            assert after.serving[exported.cluster] == before.serving[exported.cluster]
+
+
+@given(records=exports())
+def test_conflicts_are_told_exactly_when_something_differs(records: list[ExportRecord]) -> None:
+    def value(exported: ExportRecord) -> object:
+        numbers = {(p.name, p.protocol, p.port, p.app_protocol) for p in exported.ports}
+        return [
+            sorted(numbers, key=repr),
+            exported.session_affinity,
+            exported.session_affinity_timeout,
+            exported.internal_traffic_policy,
+            exported.traffic_distribution,
+            exported.exported_labels,
+            exported.exported_annotations,
+        ]
+
+    differ = any(value(exported) != value(records[0]) for exported in records)
+    assert bool(merged(*records).conflicts) == differ
+
+
+def test_nobody_exports_nothing() -> None:
+    assert merge(()) is None
+
+
+def test_equal_times_are_decided_by_the_cluster_id() -> None:
+    west = record("west", RecordPort(name="http", port=81))
+    found = merged(west, record("east"))
+    assert [port.port for port in found.spec.ports] == [80]
+    assert found.losing == {"west": west.ports}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "union", "lost"),
+    [
+        ((RecordPort(name="http", port=80),), ["http"], []),
+        ((RecordPort(name="admin", port=90),), ["http", "admin"], []),
+        ((RecordPort(name="http", port=81),), ["http"], ["http"]),
+        ((RecordPort(name="web", port=80),), ["http"], ["web"]),
+        ((RecordPort(name="http", port=80, app_protocol="h2c"),), ["http"], []),
+        ((RecordPort(name="web", port=80), RecordPort(name="admin", port=90)), ["http", "admin"], ["web"]),
+    ],
+    ids=["same", "addition", "same name", "same number", "other application protocol", "one of two"],
+)
+def test_ports_are_a_union_in_which_the_older_export_wins(
+    theirs: Sequence[RecordPort], union: list[str], lost: list[str]
+) -> None:
+    younger = record("west", *theirs, created="2026-02-02T00:00:00Z")
+    found = merged(record("east"), younger)
+    assert [port.name for port in found.spec.ports] == union
+    assert [port.name for port in found.losing.get("west", ())] == lost
+
+
+def test_even_a_mere_addition_of_a_port_is_a_conflict() -> None:
+    assert reasons(record("east"), record("west", RecordPort(name="admin", port=90))) == {"PortConflict"}
+
+
+def test_the_number_of_ready_endpoints_is_no_conflict() -> None:
+    assert not reasons(record("east"), record("west", RecordPort(name="http", port=80, ready=9)))
+
+
+def test_maps_are_taken_whole_from_the_oldest() -> None:
+    east = msgspec.structs.replace(record("east"), exported_labels={"a": "1"})
+    west = msgspec.structs.replace(record("west"), exported_labels={"b": "2"})
+    found = merged(east, west)
+    assert found.labels == {"a": "1"}
+    assert reasons(east, west) == {"LabelsConflict"}
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "kubernetes.io/x",
+        "multicluster.kubernetes.io/derived-service",
+        "k8s.io/x",
+        "multicluster.x-k8s.io/x",
+        "meshctl.dev/ready-endpoints",
+    ],
+)
+def test_a_peer_cannot_steer_our_software_by_labels_ruling_11(key: str) -> None:
+    exported = msgspec.structs.replace(
+        record("east"), exported_labels={key: "x", "a": "1"}, exported_annotations={key: "x", "b": "2"}
+    )
+    found = merged(exported)
+    assert found.labels == {"a": "1"}
+    assert found.annotations == {"b": "2"}
+
+
+@pytest.mark.parametrize("key", ["a", "example.com/a", "notkubernetes.io/a", "meshctl.device/a"])
+def test_other_keys_are_imported(key: str) -> None:
+    assert not is_reserved(key)
+
+
+def test_a_conflict_tells_whose_value_is_used_and_who_disagrees() -> None:
+    west = msgspec.structs.replace(record("west"), session_affinity="ClientIP", session_affinity_timeout=10)
+    messages = [conflict.message for conflict in merged(record("east"), west).conflicts]
+    assert messages[0] == (
+        "Conflicting session affinity. The oldest export wins: east has None. 1/2 clusters disagree: west."
+    )

@@ -1,0 +1,73 @@
+"""What a connection on the peers' port is for, decided by its hello alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from mesh_core.identity import cluster_id, domain
+from mesh_gateway.client_hello import Hello
+from mesh_gateway.entry import Close, Entry, PassThrough, Serve, entry_for
+from mesh_gateway.route import Address, RouteTable, ServicePort
+
+HELLO = ServicePort("demo", "hello", 80)
+POD = Address("10.244.0.5", 8080)
+CONTROLLER = Address("10.244.0.9", 15445)
+TABLE = RouteTable(
+    cluster=cluster_id("east"),
+    domain=domain("clusterset.internal"),
+    egress={},
+    ingress={HELLO: (POD,)},
+    controllers=(CONTROLLER,),
+    gateways={},
+    contested=(),
+)
+
+
+def entry(name: str | None, *protocols: bytes, table: RouteTable = TABLE) -> Entry:
+    hello = Hello(server_name=name, protocols=protocols, versions=(0x0304,))
+    return entry_for(hello, table=table)
+
+
+@pytest.mark.parametrize("protocols", [(), (b"meshctl/1",), (b"h2", b"http/1.1"), (b"meshctl-peer/1",)])
+@pytest.mark.parametrize(
+    "name", ["80.hello.demo.svc.clusterset.local", "80.east.hello.demo.svc.clusterset.local"]
+)
+def test_a_service_is_served_whatever_the_protocol_ruling_4(name: str, protocols: tuple[bytes, ...]) -> None:
+    assert entry(name, *protocols) == Serve(target=HELLO, endpoints=(POD,))
+
+
+def test_the_controllers_stream_is_passed_through() -> None:
+    peer = "peer.east.clusterset.internal"
+    assert entry(peer, b"meshctl-peer/1") == PassThrough(endpoints=(CONTROLLER,))
+    assert entry(peer, b"h2", b"meshctl-peer/1") == PassThrough(endpoints=(CONTROLLER,))
+
+
+@pytest.mark.parametrize(
+    ("name", "protocols"),
+    [
+        (None, ()),
+        (None, (b"meshctl-peer/1",)),
+        ("", ()),
+        ("81.hello.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("80.other.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("80.hello.other.svc.clusterset.local", (b"meshctl/1",)),
+        ("80.west.hello.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("peer.east.clusterset.internal", ()),
+        ("peer.east.clusterset.internal", (b"meshctl/1",)),
+        ("peer.west.clusterset.internal", (b"meshctl-peer/1",)),
+        ("gateway.east.clusterset.internal", (b"meshctl/1",)),
+        ("example.com", (b"h2",)),
+    ],
+)
+def test_anything_else_is_closed(name: str | None, protocols: tuple[bytes, ...]) -> None:
+    assert isinstance(entry(name, *protocols), Close)
+
+
+def test_a_hello_without_tls_1_3_is_closed_before_a_byte_is_sent() -> None:
+    old = Hello("80.hello.demo.svc.clusterset.local", (), versions=(0x0303,))
+    assert entry_for(old, table=TABLE) == Close("no TLS 1.3 offered")
+
+
+def test_without_a_ready_controller_its_stream_is_closed() -> None:
+    table = replace(TABLE, controllers=())
+    assert isinstance(entry("peer.east.clusterset.internal", b"meshctl-peer/1", table=table), Close)

@@ -1,0 +1,96 @@
+"""The grammar of server names on the peers' port."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh_gateway.sni import (
+    NoTarget,
+    PeerTarget,
+    ServiceTarget,
+    read_server_name,
+    service_server_name,
+)
+
+DOMAIN = "clusterset.internal"
+label = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True)
+
+
+def read(name: str) -> ServiceTarget | PeerTarget | NoTarget:
+    return read_server_name(name, domain=DOMAIN)
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("80.hello.demo.svc.clusterset.local", ServiceTarget("demo", "hello", 80)),
+        ("65535.a.b.svc.clusterset.local", ServiceTarget("b", "a", 65535)),
+        ("80.HELLO.Demo.SVC.ClusterSet.LOCAL", ServiceTarget("demo", "hello", 80)),
+        ("80.east.hello.demo.svc.clusterset.local", ServiceTarget("demo", "hello", 80, "east")),
+        ("443.80.9.svc.clusterset.local", ServiceTarget("9", "80", 443)),
+        ("peer.east.clusterset.internal", PeerTarget("east")),
+        ("PEER.East.clusterset.Internal", PeerTarget("east")),
+    ],
+)
+def test_a_name_says_what_is_asked_for(name: str, target: ServiceTarget | PeerTarget) -> None:
+    assert read(name) == target
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "hello.demo.svc.clusterset.local",
+        "80.demo.svc.clusterset.local",
+        "80.pod-0.east.hello.demo.svc.clusterset.local",
+        "80.hello.demo.svc.clusterset.local.",
+        "80.hello.demo.svc.cluster.local",
+        "80.hello.demo.clusterset.local",
+        "svc.clusterset.local",
+        ".svc.clusterset.local",
+        "80..demo.svc.clusterset.local",
+        "0.hello.demo.svc.clusterset.local",
+        "080.hello.demo.svc.clusterset.local",
+        "65536.hello.demo.svc.clusterset.local",
+        "+80.hello.demo.svc.clusterset.local",
+        "8 0.hello.demo.svc.clusterset.local",
+        "http.hello.demo.svc.clusterset.local",
+        "80.-hello.demo.svc.clusterset.local",
+        "80.hello-.demo.svc.clusterset.local",
+        "80.he_llo.demo.svc.clusterset.local",
+        "80.he\nllo.demo.svc.clusterset.local",
+        f"80.{'a' * 64}.demo.svc.clusterset.local",
+        f"80.{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 63}.svc.clusterset.local",
+        "peer.clusterset.internal",
+        "peer..clusterset.internal",
+        "peer.east.west.clusterset.internal",
+        "peer.east.clusterset.internal.",
+        "peer.east.other.internal",
+        "gateway.east.clusterset.internal",
+        "xpeer.east.clusterset.internal",
+        "peer.-east.clusterset.internal",
+        "east.clusterset.internal",
+        "clusterset.internal",
+        "10.0.0.1",
+        "example.com",
+    ],
+)
+def test_any_other_name_means_nothing(name: str) -> None:
+    assert isinstance(read(name), NoTarget)
+
+
+def test_a_name_below_the_services_zone_is_never_the_controllers() -> None:
+    below = read_server_name("peer.east.svc.clusterset.local", domain="svc.clusterset.local")
+    assert isinstance(below, NoTarget)
+
+
+@given(namespace=label, service=label, port=st.integers(1, 65535))
+def test_a_name_that_we_make_is_read_as_what_it_was_made_of(namespace: str, service: str, port: int) -> None:
+    name = service_server_name(namespace=namespace, service=service, port=port)
+    assert read(name) == ServiceTarget(namespace, service, port)
+    assert len(name) <= 154
+
+
+@given(name=st.text(max_size=300))
+def test_any_text_is_answered(name: str) -> None:
+    assert isinstance(read(name), ServiceTarget | PeerTarget | NoTarget)

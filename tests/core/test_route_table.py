@@ -1,0 +1,328 @@
+"""The table of routes from objects as the caches hold them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from random import Random
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh_core.identity import cluster_id, domain
+from mesh_core.names import (
+    ANNOTATION_READY_ENDPOINTS,
+    CONTROLLER,
+    LABEL_SERVICE_NAME,
+    LABEL_SLICE_MANAGED_BY,
+    LABEL_SOURCE_CLUSTER,
+    MANAGER,
+    SYSTEM_NAMESPACE,
+)
+from mesh_core.objects import (
+    Endpoint,
+    EndpointConditions,
+    EndpointPort,
+    EndpointSlice,
+    ImportPort,
+    ImportSpec,
+    MeshPeer,
+    MeshPeerSpec,
+    Meta,
+    PeerGateway,
+    ServiceExport,
+    ServiceImport,
+)
+from mesh_core.ports import PortTarget
+from mesh_gateway.balance import Weighted
+from mesh_gateway.route import (
+    Address,
+    Egress,
+    Objects,
+    RouteTable,
+    ServicePort,
+    can_be_a_pod,
+    route_table,
+)
+
+T = TypeVar("T")
+OWN = cluster_id("west")
+EAST, NORTH = cluster_id("east"), cluster_id("north")
+HELLO = ServicePort("demo", "hello", 80)
+
+
+def endpoints(*addresses: str, ready: bool | None = True) -> tuple[Endpoint, ...]:
+    conditions = EndpointConditions(ready=ready, serving=ready)
+    return tuple(Endpoint(addresses=(address,), conditions=conditions) for address in addresses)
+
+
+def remote(
+    source: str,
+    *,
+    service: str = "hello",
+    port: int = 20000,
+    name: str | None = "http",
+    ready: Mapping[str, int] | str | None = None,
+    listed: tuple[Endpoint, ...] | None = None,
+    created: str = "2026-01-01T00:00:00Z",
+    protocol: str = "TCP",
+) -> EndpointSlice:
+    """A slice for another cluster's endpoints: our gateways, and how many there are there."""
+    counts = {name or "": 1} if ready is None else ready
+    text = counts if isinstance(counts, str) else json.dumps(counts)
+    return EndpointSlice(
+        metadata=Meta(
+            name=f"{service}-{source}",
+            namespace="demo",
+            uid=f"uid-{service}-{source}",
+            creation_timestamp=created,
+            labels={
+                LABEL_SLICE_MANAGED_BY: MANAGER,
+                LABEL_SERVICE_NAME: service,
+                LABEL_SOURCE_CLUSTER: source,
+            },
+            annotations={ANNOTATION_READY_ENDPOINTS: text},
+        ),
+        endpoints=endpoints("10.0.0.2") if listed is None else listed,
+        ports=(EndpointPort(name=name, port=port, protocol=protocol),),
+    )
+
+
+def local(
+    *addresses: str,
+    service: str = "hello",
+    name: str = "http",
+    port: int = 8080,
+    family: str = "IPv4",
+    ready: bool | None = True,
+    protocol: str = "TCP",
+    manager: str = MANAGER,
+) -> EndpointSlice:
+    """A slice of our own exported endpoints."""
+    return EndpointSlice(
+        metadata=Meta(
+            name=f"{service}-own-{family}-{ready}",
+            namespace="demo",
+            labels={
+                LABEL_SLICE_MANAGED_BY: manager,
+                LABEL_SERVICE_NAME: service,
+                LABEL_SOURCE_CLUSTER: OWN,
+            },
+        ),
+        address_type=family,
+        endpoints=endpoints(*addresses, ready=ready),
+        ports=(EndpointPort(name=name, port=port, protocol=protocol),),
+    )
+
+
+def imported(service: str = "hello", *ports: ImportPort) -> ServiceImport:
+    return ServiceImport(
+        metadata=Meta(name=service, namespace="demo"),
+        spec=ImportSpec(ports=ports or (ImportPort(port=80, name="http"),)),
+    )
+
+
+def exported(service: str = "hello", *, going: bool = False) -> ServiceExport:
+    gone = "2026-01-02T00:00:00Z" if going else None
+    return ServiceExport(metadata=Meta(name=service, namespace="demo", deletion_timestamp=gone))
+
+
+def peer(cluster: str, *hosts: str) -> MeshPeer:
+    ways = tuple(PeerGateway(host=host, port=30443) for host in hosts or (f"{cluster}.example",))
+    return MeshPeer(metadata=Meta(name=cluster), spec=MeshPeerSpec(gateways=ways))
+
+
+def objects_of(
+    *slices: EndpointSlice,
+    imports: Sequence[ServiceImport] = (imported(),),
+    exports: Sequence[ServiceExport] = (exported(),),
+    peers: Sequence[MeshPeer] = (peer("east"), peer("north")),
+    controllers: Sequence[EndpointSlice] = (),
+) -> Objects:
+    return Objects(
+        cluster=OWN,
+        domain=domain("clusterset.internal"),
+        slices=slices,
+        imports=imports,
+        exports=exports,
+        peers=peers,
+        controllers=controllers,
+    )
+
+
+def table_of(
+    *slices: EndpointSlice,
+    imports: Sequence[ServiceImport] = (imported(),),
+    exports: Sequence[ServiceExport] = (exported(),),
+    peers: Sequence[MeshPeer] = (peer("east"), peer("north")),
+    controllers: Sequence[EndpointSlice] = (),
+) -> RouteTable:
+    return route_table(
+        objects_of(*slices, imports=imports, exports=exports, peers=peers, controllers=controllers)
+    )
+
+
+def test_a_port_leads_to_every_cluster_that_shares_it_by_its_ready_endpoints() -> None:
+    table = table_of(remote("north", ready={"http": 1}), remote("east", ready={"http": 3}))
+    assert table.egress == {20000: Egress(HELLO, (Weighted(EAST, 3), Weighted(NORTH, 1)))}
+    assert table.gateways[EAST] == (Address("east.example", 30443),)
+
+
+def test_the_number_asked_for_is_the_imports_and_not_the_local_port() -> None:
+    table = table_of(
+        remote("east", name="admin", port=20001, ready={"admin": 2}),
+        imports=[imported("hello", ImportPort(port=80, name="http"), ImportPort(port=81, name="admin"))],
+    )
+    assert table.egress[20001].target == ServicePort("demo", "hello", 81)
+
+
+@pytest.mark.parametrize("name", ["", None])
+def test_a_single_port_may_have_no_name(name: str | None) -> None:
+    table = table_of(
+        remote("east", name=name, ready={"": 2}), imports=[imported("hello", ImportPort(port=80))]
+    )
+    assert table.egress[20000].targets == (Weighted(EAST, 2),)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param(remote("east", ready={"http": 0}), id="no ready endpoint there"),
+        pytest.param(remote("east", ready={"other": 5}), id="none behind this port"),
+        pytest.param(remote("east", ready="not json"), id="a broken count"),
+        pytest.param(remote("east", ready='{"http": "many"}'), id="a count that is no number"),
+        pytest.param(remote("east", ready={"http": -1}), id="a negative count"),
+        pytest.param(remote("east", listed=endpoints("10.0.0.2", ready=False)), id="withdrawn, ruling 8"),
+        pytest.param(remote("nowhere"), id="a cluster without a MeshPeer"),
+    ],
+)
+def test_a_port_without_a_reachable_endpoint_is_kept_and_leads_nowhere(piece: EndpointSlice) -> None:
+    assert table_of(piece).egress == {20000: Egress(HELLO, ())}
+
+
+def test_a_cluster_is_not_withdrawn_because_no_local_gateway_is_ready_yet() -> None:
+    assert table_of(remote("east", listed=())).egress[20000].targets == (Weighted(EAST, 1),)
+
+
+def test_a_port_claimed_twice_serves_only_the_older_claim_ruling_5() -> None:
+    table = table_of(
+        remote("east", service="hello", created="2026-01-02T00:00:00Z"),
+        remote("north", service="shop", created="2026-01-01T00:00:00Z"),
+        imports=[imported("hello"), imported("shop")],
+    )
+    assert table.egress == {20000: Egress(ServicePort("demo", "shop", 80), (Weighted(NORTH, 1),))}
+    assert table.contested == ((20000, PortTarget("demo", "hello", "http")),)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param(remote("east", port=15443), id="a port outside the range"),
+        pytest.param(remote("east", service="unknown"), id="a service that is not imported"),
+        pytest.param(local("10.244.0.5", port=20000), id="our own endpoints"),
+    ],
+)
+def test_what_is_no_egress_port_is_not_listened_to(piece: EndpointSlice) -> None:
+    assert table_of(piece).egress == {}
+
+
+def test_a_peer_whose_name_no_certificate_can_carry_is_left_out() -> None:
+    table = table_of(remote("east.example"), peers=[peer("east.example"), peer("north")])
+    assert list(table.gateways) == [NORTH]
+
+
+def test_a_name_leads_to_ready_local_endpoints() -> None:
+    table = table_of(local("10.244.0.6", "10.244.0.5"), local("10.244.0.7", ready=False))
+    assert table.ingress == {HELLO: (Address("10.244.0.5", 8080), Address("10.244.0.6", 8080))}
+
+
+def test_an_endpoint_without_a_ready_condition_is_ready() -> None:
+    assert table_of(local("10.244.0.5", ready=None)).ingress[HELLO] == (Address("10.244.0.5", 8080),)
+
+
+def test_ipv6_endpoints_count_only_where_there_is_no_ipv4() -> None:
+    both = table_of(local("10.244.0.5"), local("fd00::5", family="IPv6"))
+    assert both.ingress[HELLO] == (Address("10.244.0.5", 8080),)
+    assert table_of(local("fd00::5", family="IPv6")).ingress[HELLO] == (Address("fd00::5", 8080),)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "imports", "exports"),
+    [
+        pytest.param([local("10.244.0.5")], [imported()], [], id="not exported"),
+        pytest.param([local("10.244.0.5")], [imported()], [exported(going=True)], id="being unexported"),
+        pytest.param([local("10.244.0.5")], [], [exported()], id="without an import there is no number"),
+        pytest.param([], [imported()], [exported()], id="no endpoint"),
+        pytest.param([local("10.244.0.5", ready=False)], [imported()], [exported()], id="none ready"),
+        pytest.param([local("10.244.0.5", name="other")], [imported()], [exported()], id="another port"),
+        pytest.param([local("10.244.0.5", protocol="UDP")], [imported()], [exported()], id="not TCP"),
+        pytest.param([local("10.244.0.5", manager="me")], [imported()], [exported()], id="not our slice"),
+        pytest.param([local("pod.example", family="FQDN")], [imported()], [exported()], id="a name"),
+    ],
+)
+def test_what_is_not_exported_and_ready_has_no_way_in(
+    pieces: list[EndpointSlice], imports: list[ServiceImport], exports: list[ServiceExport]
+) -> None:
+    assert table_of(*pieces, imports=imports, exports=exports).ingress == {}
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.8.8.8",
+        "::1",
+        "::ffff:127.0.0.1",
+        "169.254.169.254",
+        "fe80::1",
+        "224.0.0.1",
+        "ff02::1",
+        "0.0.0.0",
+        "::",
+        "255.255.255.255",
+        "10.0.0",
+        "localhost",
+        "",
+    ],
+)
+def test_an_address_that_is_no_pods_is_never_dialled_ruling_28(host: str) -> None:
+    assert not can_be_a_pod(host)
+    assert table_of(local(host)).ingress == {}
+
+
+def test_the_controllers_stream_has_its_own_addresses() -> None:
+    pieces = [
+        EndpointSlice(
+            metadata=Meta(name=f"{CONTROLLER}-{number}", namespace=SYSTEM_NAMESPACE),
+            endpoints=endpoints(f"10.244.0.{number}", ready=ready),
+            ports=(EndpointPort(name="peer", port=15445), EndpointPort(name="health", port=15480)),
+        )
+        for number, ready in ((3, True), (2, True), (4, False))
+    ]
+    table = table_of(controllers=pieces)
+    assert table.controllers == (Address("10.244.0.2", 15445), Address("10.244.0.3", 15445))
+
+
+@given(seed=st.integers(0, 1_000_000))
+def test_the_order_in_the_caches_changes_nothing(seed: int) -> None:
+    objects = objects_of(
+        remote("east", ready={"http": 3}),
+        remote("north", ready={"http": 2}),
+        remote("east", service="shop", created="2026-01-03T00:00:00Z"),
+        remote("north", service="shop", port=20001),
+        local("10.244.0.5", "10.244.0.6"),
+        imports=[imported("hello"), imported("shop")],
+        exports=[exported("hello"), exported("shop")],
+    )
+    mixed = replace(objects, slices=shuffled(objects.slices, seed), imports=shuffled(objects.imports, seed))
+    first, second = route_table(objects), route_table(mixed)
+    assert first == second
+    assert list(first.egress.items()) == list(second.egress.items())
+    assert list(first.ingress.items()) == list(second.ingress.items())
+
+
+def shuffled(items: Sequence[T], seed: int) -> list[T]:
+    mixed = list(items)
+    Random(seed).shuffle(mixed)
+    return mixed

@@ -1,0 +1,263 @@
+"""An API server in memory, without sockets, so that a test's clock may jump while it is talked to.
+
+It does what our loops rely on: optimistic locking by resourceVersion, watches from a resourceVersion,
+names made from generateName, subresources that change nothing but the status, the name of whoever made a
+request, selection by field and label. It checks no permissions, fills in no defaults and has no schema.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import aiohttp
+
+from mesh_runtime.kube import ApiError, KubeClient, Unreachable
+from mesh_runtime.kube.client import Body
+
+_PATH = re.compile(
+    r"(?P<group>/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+)(?=/))?"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>status|approval))?"
+)
+
+# JSON as it lies in the store: its values are whatever JSON has, hence Any.
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    collection: str
+    namespace: str
+    name: str
+    subresource: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.collection, self.namespace, self.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    version: int
+    kind: str
+    collection: str
+    item: Item
+
+
+@dataclass(slots=True)
+class FakeApiServer:
+    """Objects and their history; talk to it through `client(username)`."""
+
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    is_down: bool = False
+    """While true, every request and every running watch ends in silence."""
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+    """(username, method, path) of each request that came through, without reads."""
+    _objects: dict[tuple[str, str, str], Item] = field(default_factory=dict)
+    _events: list[_Event] = field(default_factory=list)
+    _version: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def client(self, username: str = "admin") -> KubeClient:
+        """Somebody who talks to it."""
+        return _FakeClient(self, username=username)
+
+    def stop(self) -> None:
+        """Answer nobody, and let running watches break."""
+        self.is_down = True
+        self._wake()
+
+    def start(self) -> None:
+        """Answer again."""
+        self.is_down = False
+
+    def answer(
+        self, username: str, method: str, target: _Target, *, params: Mapping[str, str], body: Body | None
+    ) -> Item:
+        """One request; raises ApiError as the real one refuses."""
+        if method == "GET":
+            return self._get(target) if target.name else self._list(target, params=params)
+        self.requests.append((username, method, "/".join(part for part in target.key if part)))
+        match method:
+            case "POST":
+                return self._create(username, target, cast(Item, json.loads(json.dumps(body))))
+            case "PATCH":
+                return self._patch(username, target, cast(Item, body))
+            case "DELETE":
+                return self._delete(target, body or {})
+            case _:
+                raise ApiError(status=405, reason="MethodNotAllowed", message=method)
+
+    async def follow(self, target: _Target, *, params: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """The lines of a watch; breaks off when the server stops."""
+        version = int(params.get("resourceVersion") or 0)
+        while not self.is_down:
+            changed = self._changed
+            for event in [event for event in self._events if event.version > version]:
+                version = event.version
+                if event.collection == target.collection and _selected(event.item, target, params):
+                    yield json.dumps({"type": event.kind, "object": event.item}).encode() + b"\n"
+            await changed.wait()
+
+    def _get(self, target: _Target) -> Item:
+        if target.key not in self._objects:
+            raise ApiError(status=404, reason="NotFound", message=f"{target.name} not found")
+        return self._objects[target.key]
+
+    def _list(self, target: _Target, *, params: Mapping[str, str]) -> Item:
+        items = [
+            item
+            for (collection, _namespace, _name), item in sorted(self._objects.items())
+            if collection == target.collection and _selected(item, target, params)
+        ]
+        return {"metadata": {"resourceVersion": str(self._version)}, "items": items}
+
+    def _create(self, username: str, target: _Target, item: Item) -> Item:
+        meta = item["metadata"]
+        name = meta.get("name") or f"{meta['generateName']}{self._version:05d}"
+        target = _Target(target.collection, target.namespace, name, "")
+        if target.key in self._objects:
+            raise ApiError(status=409, reason="AlreadyExists", message=f"{name} exists")
+        item["metadata"] = {
+            **meta,
+            "name": name,
+            "uid": f"uid-{self._version}",
+            "creationTimestamp": self.clock().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        if target.collection.endswith("certificatesigningrequests"):
+            item["spec"]["username"] = username
+        return self._store(target, item, kind="ADDED")
+
+    def _patch(self, username: str, target: _Target, body: Item) -> Item:
+        if target.key not in self._objects and body.get("kind"):
+            return self._create(username, target, cast(Item, json.loads(json.dumps(body))))
+        old = self._get(target)
+        wanted = body.get("metadata", {}).get("resourceVersion")
+        if wanted is not None and wanted != old["metadata"]["resourceVersion"]:
+            raise ApiError(status=409, reason="Conflict", message="the object has been modified")
+        change = {"status": body["status"]} if target.subresource else body
+        return self._store(target, _merged(old, change), kind="MODIFIED")
+
+    def _delete(self, target: _Target, body: Mapping[str, Any]) -> Item:
+        item = self._get(target)
+        uid = body.get("preconditions", {}).get("uid", item["metadata"]["uid"])
+        if uid != item["metadata"]["uid"]:
+            raise ApiError(status=409, reason="Conflict", message="another object by now")
+        del self._objects[target.key]
+        self._record("DELETED", target, item)
+        return {}
+
+    def _store(self, target: _Target, item: Item, *, kind: str) -> Item:
+        self._objects[target.key] = self._record(kind, target, item)
+        return self._objects[target.key]
+
+    def _record(self, kind: str, target: _Target, item: Item) -> Item:
+        self._version += 1
+        stamped = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
+        self._events.append(_Event(self._version, kind, target.collection, stamped))
+        self._wake()
+        return stamped
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class _FakeClient(KubeClient):
+    """A client whose requests do not leave the process."""
+
+    def __init__(self, server: FakeApiServer, *, username: str) -> None:
+        async def nobody() -> dict[str, str]:
+            return {}
+
+        # No session: `request` and `stream`, all that would use one, are overridden.
+        super().__init__(cast(aiohttp.ClientSession, None), server="fake", authorization=nobody)
+        self._fake = server
+        self._username = username
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        content_type: str = "application/json",
+        limit: float = 10.0,
+    ) -> bytes:
+        await asyncio.sleep(0)
+        self._reach()
+        answer = self._fake.answer(self._username, method, _target(path), params=params or {}, body=body)
+        return json.dumps(answer).encode()
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, *, params: Mapping[str, str], silence_limit: float
+    ) -> AsyncIterator[aiohttp.StreamReader]:
+        self._reach()
+        lines = self._fake.follow(_target(path), params=params)
+        # Of a StreamReader, only iter_any is used by a watch.
+        yield cast(aiohttp.StreamReader, _Lines(lines))
+
+    def _reach(self) -> None:
+        if self._fake.is_down:
+            raise Unreachable(server="fake", why="it is stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    lines: AsyncIterator[bytes]
+
+    def iter_any(self) -> AsyncIterator[bytes]:
+        return self.lines
+
+
+def _target(path: str) -> _Target:
+    match = _PATH.fullmatch(path)
+    assert match is not None, path
+    return _Target(
+        collection=f"{match['group']}/{match['plural']}",
+        namespace=match["namespace"] or "",
+        name=match["name"] or "",
+        subresource=match["sub"] or "",
+    )
+
+
+def _selected(item: Item, target: _Target, params: Mapping[str, str]) -> bool:
+    if target.namespace and item["metadata"].get("namespace") != target.namespace:
+        return False
+    fields = all(_at(item, path) == value for path, value in _terms(params.get("fieldSelector", "")))
+    labels = item["metadata"].get("labels", {})
+    return fields and all(
+        labels.get(name) == value for name, value in _terms(params.get("labelSelector", ""))
+    )
+
+
+def _terms(selector: str) -> Iterator[tuple[str, str]]:
+    for term in filter(None, selector.split(",")):
+        name, _, value = term.partition("=")
+        yield name, value.removeprefix("=")
+
+
+def _at(item: Item, path: str) -> object:
+    value: object = item
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _merged(old: Item, change: Item) -> Item:
+    """RFC 7396."""
+    result = dict(old)
+    for name, value in change.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict) and isinstance(result.get(name), dict):
+            result[name] = _merged(result[name], value)
+        else:
+            result[name] = value
+    return result

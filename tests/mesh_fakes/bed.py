@@ -1,0 +1,74 @@
+"""The test bed: a set of real clusters, and how a test talks to them."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mesh_runtime.kube import KubeClient, connect
+
+COMMAND_LIMIT = 300.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Bed:
+    """A running set of local clusters below `folder`."""
+
+    folder: Path
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.folder / "kubeconfig"
+
+    @property
+    def trust(self) -> Path:
+        return self.folder / "trust"
+
+    def meshctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `meshctl` as a person would; does not raise when it fails."""
+        return subprocess.run(
+            [sys.executable, "-m", "mesh_cli", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_LIMIT,
+            check=False,
+        )
+
+    def done(self, *arguments: str) -> str:
+        """Run `meshctl`, which must succeed; gives its standard output."""
+        result = self.meshctl(*arguments)
+        assert result.returncode == 0, f"meshctl {' '.join(arguments)}\n{result.stdout}{result.stderr}"
+        return result.stdout
+
+    def kubectl(self, cluster: str, *arguments: str) -> str:
+        """Run the built kubectl, which must succeed; gives its standard output."""
+        local = ("local", "kubectl", "--dir", str(self.folder), "--cluster", cluster)
+        return self.done(*local, "--", *arguments)
+
+    def client(self, cluster: str) -> AbstractAsyncContextManager[KubeClient]:
+        """A client with an administrator's rights."""
+        return connect(kubeconfig=self.kubeconfig, context=cluster)
+
+
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[Bed]:
+    """A set started with `meshctl local up ARGUMENTS`; gone afterwards, also if this process is killed."""
+    bed = Bed(folder)
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "mesh_fakes.guard", str(os.getpid()), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        bed.done("local", "up", "--dir", str(folder), *arguments)
+        yield bed
+    finally:
+        bed.done("local", "down", "--dir", str(folder))
+        guard.kill()
+        guard.wait()

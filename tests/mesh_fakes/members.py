@@ -1,0 +1,181 @@
+"""Members of a clusterset whose controllers are real, over API servers in memory and streams on loopback.
+
+A peer's gateway is left out: MeshPeer points at the peer's controller itself.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from mesh_controller.controller import Controller, Trust
+from mesh_controller.intermediate_source import IntermediateSource
+from mesh_controller.main import bound_socket
+from mesh_core.identity import cluster_id
+from mesh_core.names import (
+    GATEWAY,
+    LABEL_KUBERNETES_SERVICE,
+    LABEL_SERVICE_NAME,
+    LABEL_SOURCE_CLUSTER,
+    PROPERTY_CLUSTER_ID,
+    SYSTEM_NAMESPACE,
+    TRUST_BUNDLE,
+)
+from mesh_core.objects import Condition, EndpointSlice, MeshPeer, ServiceImport
+from mesh_core.signing import CONTROLLER_ACCOUNT
+from mesh_fakes.clusterset import FakeClusterset
+from mesh_fakes.member_api import MemberApi
+from mesh_fakes.under_way import under_way
+from mesh_runtime.approval import approve_intermediate
+from mesh_runtime.kube import (
+    CLUSTER_PROPERTIES,
+    ENDPOINT_SLICES,
+    MESH_PEERS,
+    SERVICE_EXPORTS,
+    SERVICE_IMPORTS,
+    SERVICES,
+    TRUST_BUNDLES,
+)
+from mesh_runtime.membership import MembershipSource
+
+GATEWAY_PODS = ("10.1.0.8", "10.1.0.9")
+
+
+@dataclass(slots=True)
+class Member:
+    """One cluster: its API server, and where its controller's stream answers while one runs."""
+
+    name: str
+    clusterset: FakeClusterset
+    api: MemberApi
+    port: int = 0
+    controllers: list[Controller] = field(default_factory=list)
+
+    def knows(self, peer: "Member", *, port: int | None = None) -> None:
+        """Somebody makes a MeshPeer for `peer`."""
+        spec = {"gateways": [{"host": "127.0.0.1", "port": peer.port if port is None else port}]}
+        self.api.put(MESH_PEERS, {"metadata": {"name": peer.name}, "spec": spec})
+
+    def peer(self, name: str) -> MeshPeer | None:
+        return self.api.find(MESH_PEERS, name)
+
+    def connected(self, name: str) -> Condition | None:
+        """The condition `Connected` of the MeshPeer."""
+        peer = self.peer(name)
+        return peer.status.conditions[0] if peer is not None and peer.status.conditions else None
+
+    def service(self, name: str = "hello", *, namespace: str = "demo", port: int = 80, **spec: Any) -> None:
+        """Somebody's Service (Any: whatever fields it shall have)."""
+        ports = [{"name": "http", "port": port, "protocol": "TCP"}]
+        body = {"metadata": {"namespace": namespace, "name": name}, "spec": {"ports": ports, **spec}}
+        self.api.put(SERVICES, body)
+
+    def endpoints(
+        self,
+        *addresses: str,
+        name: str = "hello",
+        namespace: str = "demo",
+        ready: bool = True,
+        port: int = 8080,
+    ) -> None:
+        """What the EndpointSlice controller would write for the Service's pods."""
+        self.api.put(
+            ENDPOINT_SLICES,
+            {
+                "metadata": {
+                    "namespace": namespace,
+                    "name": f"{name}-abcde",
+                    "labels": {LABEL_KUBERNETES_SERVICE: name},
+                },
+                "addressType": "IPv4",
+                "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
+                "endpoints": [{"addresses": [a], "conditions": {"ready": ready}} for a in addresses],
+            },
+        )
+
+    def export(self, name: str = "hello", *, namespace: str = "demo", **metadata: Any) -> None:
+        """Somebody's ServiceExport (Any: whatever metadata it shall have)."""
+        self.api.put(SERVICE_EXPORTS, {"metadata": {"namespace": namespace, "name": name, **metadata}})
+
+    def unexport(self, name: str = "hello", *, namespace: str = "demo") -> None:
+        self.api.remove(SERVICE_EXPORTS, name, namespace=namespace)
+
+    def imported(self, name: str = "hello", *, namespace: str = "demo") -> ServiceImport | None:
+        return self.api.find(SERVICE_IMPORTS, name, namespace=namespace)
+
+    def slices(self, source: str, *, name: str = "hello", namespace: str = "demo") -> list[EndpointSlice]:
+        """The slices of the import with endpoints of `source`."""
+        wanted = {LABEL_SERVICE_NAME: name, LABEL_SOURCE_CLUSTER: source}
+        return [
+            piece
+            for piece in self.api.all(ENDPOINT_SLICES)
+            if piece.metadata.namespace == namespace and wanted.items() <= piece.metadata.labels.items()
+        ]
+
+    def export_condition(
+        self, kind: str, *, name: str = "hello", namespace: str = "demo"
+    ) -> Condition | None:
+        export = self.api.find(SERVICE_EXPORTS, name, namespace=namespace)
+        found = export.status.conditions if export is not None else ()
+        return next((condition for condition in found if condition.type == kind), None)
+
+    def gateways(self, addresses: Sequence[str]) -> None:
+        """The ready gateway pods of this cluster."""
+        self.endpoints(*addresses, name=GATEWAY, namespace=SYSTEM_NAMESPACE, port=15443)
+
+    @asynccontextmanager
+    async def running(self, *, replica: str = "") -> AsyncIterator[Controller]:
+        """Its controller, until the block ends; the intermediate is approved when it is asked for."""
+        kube = self.api.client(CONTROLLER_ACCOUNT)
+        membership = MembershipSource(kube)
+        source = IntermediateSource(kube, membership=membership)
+        with bound_socket(0) as listener:
+            self.port = listener.getsockname()[1]
+            async with under_way(membership.run(), source.run()):
+                member = await membership.after(None)
+                assert member is not None
+                controller = Controller(
+                    kube,
+                    membership=member,
+                    trust=Trust(membership, source),
+                    listener=listener,
+                    name=f"{self.name}{replica}",
+                )
+                async with under_way(controller.run(), self._approve(source)):
+                    yield controller
+
+    async def _approve(self, source: IntermediateSource) -> None:
+        """What the person with the root does, once."""
+        async with asyncio.timeout(20):
+            while source.authority is None:
+                if source.secret is not None:
+                    await approve_intermediate(
+                        self.api.client(),
+                        root=self.clusterset.root,
+                        cluster=cluster_id(self.name),
+                        domain=self.clusterset.domain,
+                        limit=20,
+                    )
+                    await source.authority_after(None)
+                await asyncio.sleep(0.01)
+
+
+def new_member(
+    name: str,
+    *,
+    clusterset: FakeClusterset,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    namespaces: Sequence[str] = ("demo",),
+) -> Member:
+    """A member with two gateway pods and nothing exported."""
+    api = MemberApi(clock=clock, service_range=f"10.{96 + len(name)}.0")
+    member = Member(name, clusterset, api)
+    for namespace in ("kube-system", SYSTEM_NAMESPACE, *namespaces):
+        api.namespace(namespace, uid=f"{name}-{namespace}")
+    api.put(CLUSTER_PROPERTIES, {"metadata": {"name": PROPERTY_CLUSTER_ID}, "spec": {"value": name}})
+    spec = {"domain": clusterset.domain, "generation": 1, "roots": list(clusterset.roots)}
+    api.put(TRUST_BUNDLES, {"metadata": {"name": TRUST_BUNDLE}, "spec": spec})
+    member.gateways(GATEWAY_PODS)
+    return member

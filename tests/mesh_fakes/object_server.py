@@ -1,0 +1,266 @@
+"""An API server that only keeps objects: for commands, which a test starts as a person would.
+
+It stands in a thread of its own, because a command brings its own event loop. It knows no schema: an apply
+merges maps and replaces lists, and a write that changes nothing changes no resourceVersion. What a
+controller would do is given as reactions; faults are given as refusals.
+"""
+
+import asyncio
+import copy
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+# An object of the API, as JSON: whatever fields its kind has.
+Object = dict[str, Any]
+Reaction = Callable[["ObjectServer", Object], None]
+
+KINDS = {
+    "v1": "namespaces nodes=false services configmaps serviceaccounts pods",
+    "apps/v1": "deployments",
+    "policy/v1": "poddisruptionbudgets",
+    "coordination.k8s.io/v1": "leases",
+    "rbac.authorization.k8s.io/v1": "roles rolebindings clusterroles=false clusterrolebindings=false",
+    "apiextensions.k8s.io/v1": "customresourcedefinitions=false",
+    "certificates.k8s.io/v1": "certificatesigningrequests=false",
+}
+SPELLING = {
+    "configmaps": "ConfigMap",
+    "serviceaccounts": "ServiceAccount",
+    "poddisruptionbudgets": "PodDisruptionBudget",
+    "rolebindings": "RoleBinding",
+    "clusterroles": "ClusterRole",
+    "clusterrolebindings": "ClusterRoleBinding",
+    "customresourcedefinitions": "CustomResourceDefinition",
+    "certificatesigningrequests": "CertificateSigningRequest",
+}
+CLUSTER_WIDE = {"namespaces", "nodes", "clusterroles", "clusterrolebindings", "clusterproperties"} | {
+    "customresourcedefinitions",
+    "certificatesigningrequests",
+    "meshpeers",
+    "trustbundles",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object lies: "v1", "services", namespace and name ("" where there is none)."""
+
+    version: str
+    plural: str
+    namespace: str
+    name: str
+
+
+@dataclass(slots=True)
+class ObjectServer:
+    """The objects, what happened to them in order, and how to misbehave."""
+
+    objects: dict[Place, Object] = field(default_factory=dict)
+    reactions: list[Reaction] = field(default_factory=list)
+    refusals: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    """(method, plural) to (HTTP status, reason)."""
+    url: str = ""
+    _events: list[tuple[int, str, Place, Object]] = field(default_factory=list)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def put(self, version: str, plural: str, body: Mapping[str, Any]) -> Object:
+        """Create or merge, as an apply does, and let the reactions follow."""
+        meta = body["metadata"]
+        namespace = "" if plural in CLUSTER_WIDE else str(meta.get("namespace", ""))
+        place = Place(version, plural, namespace, str(meta["name"]))
+        with self._lock:
+            return self._store(place, dict(body))
+
+    def find(self, plural: str, name: str) -> Object | None:
+        """The one object of that kind and name, in whatever namespace."""
+        found = [item for at, item in self.objects.items() if (at.plural, at.name) == (plural, name)]
+        assert len(found) <= 1, f"{plural}/{name} in several namespaces"
+        return found[0] if found else None
+
+    def get(self, plural: str, name: str) -> Object:
+        """The object, which must be there."""
+        found = self.find(plural, name)
+        assert found is not None, f"no {plural}/{name}"
+        return found
+
+    def versions(self) -> dict[str, str]:
+        """resourceVersion of each object, to see whether anything changed."""
+        return {
+            f"{at.plural}/{at.namespace}/{at.name}": item["metadata"]["resourceVersion"]
+            for at, item in self.objects.items()
+        }
+
+    def _store(self, place: Place, body: Object) -> Object:
+        old = self.objects.get(place)
+        new = _merged(old or {}, body)
+        meta = new["metadata"]
+        meta.setdefault("uid", f"uid-{place.plural}-{place.name}")
+        meta.setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
+        if old is not None and new == old:
+            return old
+        if old is None or old.get("spec") != new.get("spec"):
+            meta["generation"] = int(meta.get("generation", 0)) + 1
+        version = len(self._events) + 1
+        meta["resourceVersion"] = str(version)
+        if place.namespace:
+            meta["namespace"] = place.namespace
+        self.objects[place] = new
+        self._events.append((version, "ADDED" if old is None else "MODIFIED", place, copy.deepcopy(new)))
+        for react in self.reactions:
+            react(self, new)
+        return self.objects[place]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Any request."""
+        parts = request.path.strip("/").split("/")
+        if parts == ["version"]:
+            return web.json_response({"gitVersion": "v1.99.0"})
+        version = parts[1] if parts[0] == "api" else "/".join(parts[1:3])
+        rest = parts[2:] if parts[0] == "api" else parts[3:]
+        if not rest:
+            return web.json_response({"resources": self._kinds(version)})
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2 and rest[2] != "status":
+            namespace, rest = rest[1], rest[2:]
+        place = Place(version, rest[0], namespace, rest[1] if len(rest) > 1 else "")
+        refused = self.refusals.get((request.method, place.plural))
+        if refused is not None:
+            return _status(*refused)
+        if not place.name and request.method == "GET":
+            return await self._collection(request, place)
+        return await self._object(request, place)
+
+    async def _collection(self, request: web.Request, place: Place) -> web.StreamResponse:
+        wanted = dict(part.split("=") for part in request.query.get("fieldSelector", "").split(",") if part)
+        if "watch" in request.query:
+            return await self._watch(request, place, wanted)
+        with self._lock:
+            if place.version not in {at.version for at in self.objects} and place.version not in KINDS:
+                return _status(404, "NotFound")
+            items = [item for at, item in self.objects.items() if _selected(at, item, place, wanted)]
+            page = {"metadata": {"resourceVersion": str(len(self._events))}, "items": items}
+            return web.json_response(page)
+
+    async def _watch(
+        self, request: web.Request, place: Place, wanted: Mapping[str, str]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        sent = int(request.query["resourceVersion"])
+        while True:
+            for version, kind, at, item in self._events[sent:]:
+                sent = version
+                if _selected(at, item, place, wanted):
+                    await response.write(json.dumps({"type": kind, "object": item}).encode() + b"\n")
+            # The events come from other threads, so this one looks; a test never waits on it for long.
+            await asyncio.sleep(0.01)
+
+    async def _object(self, request: web.Request, place: Place) -> web.StreamResponse:
+        with self._lock:
+            old = self.objects.get(place)
+            if request.method == "GET":
+                return web.json_response(old) if old else _status(404, "NotFound")
+        body = await request.json()
+        is_apply = "apply-patch" in request.content_type
+        if old is None and not is_apply:
+            return _status(404, "NotFound")
+        version = body["metadata"].pop("resourceVersion", None) if "metadata" in body else None
+        with self._lock:
+            if old is not None and version not in (None, old["metadata"]["resourceVersion"]):
+                return _status(409, "Conflict")
+            return web.json_response(self._store(place, body))
+
+    def _kinds(self, version: str) -> list[Mapping[str, Any]]:
+        listed = [word.partition("=") for word in KINDS.get(version, "").split()]
+        return [
+            {
+                "name": plural,
+                "kind": SPELLING.get(plural, plural.removesuffix("s").capitalize()),
+                "namespaced": plural not in CLUSTER_WIDE,
+            }
+            for plural, _, _ in listed
+        ]
+
+
+@contextmanager
+def served(server: ObjectServer) -> Iterator[ObjectServer]:
+    """`server`, reachable at its `url` while the block runs."""
+    loop = asyncio.new_event_loop()
+    runner = web.AppRunner(_application(server), access_log=None, shutdown_timeout=0.0)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(runner.setup(), loop).result(10)
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        asyncio.run_coroutine_threadsafe(site.start(), loop).result(10)
+        host, port = runner.addresses[0][:2]
+        server.url = f"http://{host}:{port}"
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def write_kubeconfig(path: Path, *, servers: Mapping[str, str], current: str = "") -> Path:
+    """A kubeconfig with a context for each server (context name to URL)."""
+    named = [(name, {"server": url}) for name, url in servers.items()]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": current,
+        "clusters": [{"name": name, "cluster": cluster} for name, cluster in named],
+        "users": [{"name": name, "user": {"token": "x"}} for name, _ in named],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": name}} for name, _ in named],
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def _application(server: ObjectServer) -> web.Application:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", server.handle)
+    return application
+
+
+def _merged(old: Object, new: Object) -> Object:
+    """RFC 7396, which is an apply too as far as our manifests go."""
+    merged = copy.deepcopy(old)
+    for key, value in new.items():
+        if isinstance(value, dict):
+            below = merged.get(key)
+            merged[key] = _merged(below if isinstance(below, dict) else {}, value)
+        elif value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _selected(at: Place, item: Object, place: Place, wanted: Mapping[str, str]) -> bool:
+    if (at.version, at.plural) != (place.version, place.plural):
+        return False
+    if place.namespace and at.namespace != place.namespace:
+        return False
+    return all(_value(item, path.split(".")) == value for path, value in wanted.items())
+
+
+def _value(item: Object, path: list[str]) -> object:
+    place: Any = item  # any JSON value on the way down
+    for part in path:
+        place = place.get(part, {})
+    return place
+
+
+def _status(code: int, reason: str) -> web.Response:
+    body = {"kind": "Status", "code": code, "reason": reason, "message": f"the fake says {reason}"}
+    return web.json_response(body, status=code)
