@@ -1,0 +1,190 @@
+"""`meshctl join`: a cluster becomes a member of the clusterset.
+
+Everything is checked before anything is written, and every step may be repeated: joining again repairs
+and upgrades, and changes nothing that is right.
+"""
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from mesh_cli.addresses import NoGatewayAddress, format_address, gateway_addresses
+from mesh_cli.admission import bundle_body, check_newcomer, property_bodies
+from mesh_cli.cluster_dns import CONFIG_MAP, NAMESPACE, Stub, StubState, add_stub
+from mesh_cli.corefile import stub
+from mesh_cli.install import apply_definitions, apply_objects, manifests_for, overlay_in
+from mesh_cli.member import Facts, read_facts
+from mesh_cli.session import FIELD_MANAGER, command_line, run
+from mesh_cli.shipped import Overlay
+from mesh_cli.startup import start_programs
+from mesh_core.identity import ClusterId, cluster_id
+from mesh_core.names import CLUSTERSET_ZONE, GATEWAY, SYSTEM_NAMESPACE
+from mesh_core.objects import PeerGateway
+from mesh_runtime.kube import (
+    CLUSTER_PROPERTIES,
+    NODES,
+    SERVICES,
+    TRUST_BUNDLES,
+    KubeClient,
+    connect,
+    current_context,
+)
+from mesh_runtime.progress import Progress, progress_for
+from mesh_runtime.trust_dir import TrustDir, load_trust_dir, record_member
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """What was asked for; `overlay` None keeps what the cluster has, and is a load balancer at first."""
+
+    context: str
+    cluster: ClusterId
+    trust_folder: Path
+    image: str | None
+    overlay: Overlay | None
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What was done; `definitions` are the kinds that were installed or upgraded."""
+
+    trust: TrustDir
+    definitions: tuple[str, ...]
+    signed: bool
+    stub: Stub
+    gateways: tuple[PeerGateway, ...]
+
+
+@click.command("join")
+@click.option("--context", help="Kubeconfig context of the cluster; by default the current one.")
+@click.option("--cluster-id", "name", required=True, metavar="ID", help="Its name for life: one DNS label.")
+@click.option(
+    "--trust",
+    "trust_folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder that meshctl trust init made.",
+)
+@click.option("--image", metavar="IMAGE", help="Image of the programs, in place of this version's own.")
+@click.option(
+    "--service-type",
+    type=click.Choice([overlay.value for overlay in Overlay]),
+    help="How peers reach the gateway; by default as it is, at first a load balancer.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=180.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait until the programs run.",
+)
+@click.pass_obj
+def command(
+    kubeconfig: Path | None,
+    context: str | None,
+    name: str,
+    trust_folder: Path,
+    image: str | None,
+    service_type: str | None,
+    timeout: float,
+) -> None:
+    """Make a cluster a member of the clusterset. Running it again repairs and upgrades."""
+    newcomer = Newcomer(
+        context=context or current_context(kubeconfig=kubeconfig),
+        cluster=cluster_id(name),
+        trust_folder=trust_folder,
+        image=image,
+        overlay=Overlay(service_type) if service_type else None,
+        limit=timeout,
+    )
+    joined = run(join(newcomer, kubeconfig=kubeconfig, progress=progress_for(sys.stderr)))
+    click.echo("\n".join(report(newcomer, joined)))
+    click.echo(f"next: {command_line(kubeconfig, *_next_words(newcomer, joined.trust))}")
+
+
+async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progress) -> Joined:
+    """Check, install, sign, wait, and make cluster DNS ask ours; raises MeshErrors of every step."""
+    trust = load_trust_dir(newcomer.trust_folder)
+    async with connect(kubeconfig=kubeconfig, context=newcomer.context) as client:
+        with progress.step(f"{newcomer.context}: check that it can be {newcomer.cluster}"):
+            facts = await read_facts(client, context=newcomer.context)
+            check_newcomer(facts, cluster=newcomer.cluster, trust=trust)
+        overlay = newcomer.overlay or await overlay_in(client) or Overlay.LOAD_BALANCER
+        manifests = manifests_for(overlay, image=newcomer.image)
+        with progress.step(f"{newcomer.context}: install the kinds"):
+            definitions = await apply_definitions(client, manifests)
+        trust = record_member(newcomer.trust_folder, cluster=newcomer.cluster, uid=facts.uid)
+        with progress.step(f"{newcomer.context}: install the programs"):
+            await _write_membership(client, facts, cluster=newcomer.cluster, trust=trust)
+            await apply_objects(client, manifests)
+        signed = await start_programs(
+            client,
+            context=newcomer.context,
+            cluster=newcomer.cluster,
+            trust=trust,
+            limit=newcomer.limit,
+            progress=progress,
+        )
+        with progress.step(f"{newcomer.context}: make cluster DNS forward {CLUSTERSET_ZONE}"):
+            found = await add_stub(client)
+        gateways = await _gateways(client)
+    return Joined(trust, tuple(definitions), signed, stub=found, gateways=gateways)
+
+
+async def _write_membership(client: KubeClient, facts: Facts, *, cluster: ClusterId, trust: TrustDir) -> None:
+    for body in property_bodies(cluster=cluster, trust=trust):
+        await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
+    if facts.bundle is None:
+        # One that is there was checked to trust our root, and its generation is not ours to set back.
+        await client.apply(TRUST_BUNDLES, bundle_body(trust), field_manager=FIELD_MANAGER)
+
+
+async def _gateways(client: KubeClient) -> tuple[PeerGateway, ...]:
+    service = await client.get(SERVICES, GATEWAY, namespace=SYSTEM_NAMESPACE)
+    try:
+        return gateway_addresses(service, nodes=(await client.list(NODES)).items)
+    except NoGatewayAddress:
+        # A load balancer may take its time; `link` says so when it needs the address.
+        return ()
+
+
+def report(newcomer: Newcomer, joined: Joined) -> list[str]:
+    """What was done, line by line; pure."""
+    lines = [f"{newcomer.cluster} is a member of {joined.trust.domain} (context {newcomer.context})"]
+    lines += [f"  installed {name}" for name in joined.definitions]
+    lines += ["  signed its intermediate certificate"] if joined.signed else []
+    addresses = ", ".join(map(format_address, joined.gateways))
+    lines += [f"  gateway: {addresses or 'no address yet'}"]
+    return lines + _dns_lines(joined.stub, context=newcomer.context)
+
+
+def _dns_lines(found: Stub, *, context: str) -> list[str]:
+    where = f"ConfigMap {NAMESPACE}/{CONFIG_MAP}"
+    match found.state:
+        case StubState.NO_COREDNS:
+            text = stub(found.address).splitlines()
+            return [
+                f"  DNS: there is no {where} to change; make cluster DNS forward {CLUSTERSET_ZONE}, as in",
+                *(f"    {line}" for line in text),
+            ]
+        case StubState.ADDED if not found.reloads:
+            restart = (
+                f"kubectl --context {shlex.quote(context)} -n {NAMESPACE} rollout restart deployment coredns"
+            )
+            return [f"  DNS: forwards to {found.address} by {where} after {restart}"]
+        case StubState.ADDED:
+            return [f"  DNS: forwards to {found.address} by {where}, in a minute or so"]
+        case StubState.KEPT:
+            return [f"  DNS: forwards to {found.address} by {where}"]
+
+
+def _next_words(newcomer: Newcomer, trust: TrustDir) -> tuple[str, ...]:
+    if trust.members.keys() - {newcomer.cluster}:
+        return "link", newcomer.context, "OTHER_CONTEXT"
+    folder = str(newcomer.trust_folder)
+    return "join", "--context", "OTHER_CONTEXT", "--cluster-id", "OTHER_ID", "--trust", folder

@@ -1,0 +1,95 @@
+"""The command `meshctl`.
+
+A verb's module is imported only when that verb is called or its own help is asked for, so that
+`meshctl --help` stays fast. Every error that a person may read is a `MeshError` and leaves here as one
+line on standard error with exit status 1; wrong usage is status 2.
+"""
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from mesh_core.errors import MeshError
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb: the module whose `command` it is, and its line in the help."""
+
+    module: str
+    short_help: str
+
+
+VERBS = {
+    "demo": Verb("mesh_cli.demo", "Two clusters on this machine and a first call across them."),
+    "join": Verb("mesh_cli.join", "Make a cluster a member of the clusterset."),
+    "link": Verb("mesh_cli.link", "Make two members peers of each other."),
+    "local": Verb("mesh_cli.local", "Real Kubernetes clusters on this machine."),
+    "peer": Verb("mesh_cli.peer", "The peers of one member."),
+    "status": Verb("mesh_cli.status", "Members, peers, exports and imports, and how old that knowledge is."),
+    "trust": Verb("mesh_cli.trust", "The clusterset's root of trust."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs by name and imports one when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        verb = VERBS.get(cmd_name)
+        if verb is None:
+            return None
+        command = importlib.import_module(verb.module).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, VERBS[name].short_help) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--kubeconfig",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Kubeconfig file; by default $KUBECONFIG, else ~/.kube/config.",
+)
+@click.version_option(package_name="clusterset-mesh", prog_name="meshctl")
+@click.pass_context
+def command(ctx: click.Context, kubeconfig: Path | None) -> None:
+    """Join Kubernetes clusters into one clusterset.
+
+    Services are exported by applying a ServiceExport, found by resolving
+    SERVICE.NAMESPACE.svc.clusterset.local, and carried through each cluster's own gateway.
+    """
+    ctx.obj = kubeconfig
+
+
+def main() -> None:
+    """Run `meshctl` with the process's arguments and end the process."""
+    try:
+        status = command.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("interrupted; run the same command again to go on", err=True)
+        sys.exit(130)
+    except MeshError as error:
+        click.echo(f"error: {_one_line(error)}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output has gone; what it did not read nobody misses.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _one_line(error: MeshError) -> str:
+    return " ".join(str(error).split())

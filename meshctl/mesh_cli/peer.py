@@ -1,0 +1,67 @@
+"""`meshctl peer`: the peers of one member, where both clusters are not at hand together."""
+
+from pathlib import Path
+
+import click
+
+from mesh_cli.addresses import MOST_ADDRESSES, format_address, parse_address
+from mesh_cli.member import read_facts
+from mesh_cli.peering import NoPeerOfIts, write_peer
+from mesh_cli.session import command_line, run
+from mesh_core.errors import UserError
+from mesh_core.identity import ClusterId, cluster_id
+from mesh_core.objects import PeerGateway
+from mesh_runtime.kube import connect, current_context
+
+
+class TooManyAddresses(UserError):
+    """A peer has only so many addresses."""
+
+
+@click.group("peer")
+def command() -> None:
+    """The peers of one member."""
+
+
+@command.command("add")
+@click.option("--context", help="Kubeconfig context of the member that gets a peer; by default the current.")
+@click.option("--peer", required=True, metavar="ID", help="Cluster id of the peer.")
+@click.option(
+    "--address",
+    "addresses",
+    required=True,
+    multiple=True,
+    metavar="HOST:PORT",
+    help="Where the peer's gateway answers; several in order of preference.",
+)
+@click.pass_obj
+def add(kubeconfig: Path | None, context: str | None, peer: str, addresses: tuple[str, ...]) -> None:
+    """Tell one member where a peer is. The peer must be told of this member too.
+
+    A second call replaces the addresses of the first.
+    """
+    if len(addresses) > MOST_ADDRESSES:
+        raise TooManyAddresses(
+            f"{len(addresses)} addresses were given", next_step=f"give at most {MOST_ADDRESSES}"
+        )
+    # A map keeps the order and drops repeated addresses, which the API server would refuse.
+    gateways = tuple(dict.fromkeys(parse_address(text) for text in addresses))
+    known = cluster_id(peer)
+    context = context or current_context(kubeconfig=kubeconfig)
+    own = run(_add(kubeconfig, context=context, peer=known, gateways=gateways))
+    click.echo(f"{own} knows {known} at {', '.join(map(format_address, gateways))}")
+    click.echo(f"next: {command_line(kubeconfig, 'status', '--context', context)}")
+
+
+async def _add(
+    kubeconfig: Path | None, *, context: str, peer: ClusterId, gateways: tuple[PeerGateway, ...]
+) -> ClusterId:
+    async with connect(kubeconfig=kubeconfig, context=context) as client:
+        member = (await read_facts(client, context=context)).member()
+        if member.cluster == peer:
+            raise NoPeerOfIts(
+                f"{peer} is the cluster id of context {context} itself",
+                next_step="give the cluster id of the other cluster",
+            )
+        await write_peer(client, peer=peer, gateways=gateways)
+        return member.cluster

@@ -1,0 +1,86 @@
+"""Makes one member know another as its peer, and waits until they talk."""
+
+from collections.abc import Sequence
+
+from mesh_cli.session import FIELD_MANAGER
+from mesh_core.errors import Fault, MeshError, UserError
+from mesh_core.identity import ClusterId
+from mesh_core.membership import Membership
+from mesh_core.objects import Condition, MeshPeer, PeerGateway
+from mesh_runtime.kube import MESH_PEERS, Informer, KubeClient
+from mesh_runtime.progress import Step
+from mesh_runtime.sighting import sighting
+
+
+class NoPeerOfIts(UserError):
+    """Two clusters cannot be peers of each other as they are."""
+
+
+class NotConnected(MeshError):
+    """The peers do not talk yet."""
+
+    fault = Fault.PEER
+
+
+def check_pair(one: Membership, other: Membership) -> None:
+    """Raises NoPeerOfIts unless the two are different members of one clusterset."""
+    if one.cluster == other.cluster:
+        raise NoPeerOfIts(
+            f"both contexts are members under the cluster id {one.cluster}",
+            next_step="name the contexts of two different clusters",
+        )
+    if one.domain != other.domain:
+        raise NoPeerOfIts(
+            f"{one.cluster} is a member of {one.domain}, {other.cluster} of {other.domain}",
+            next_step="join both with the same trust folder",
+        )
+    if not set(one.roots) & set(other.roots):
+        raise NoPeerOfIts(
+            f"{one.cluster} and {other.cluster} trust different roots of {one.domain}",
+            next_step="join both with the same trust folder",
+        )
+
+
+async def write_peer(client: KubeClient, *, peer: ClusterId, gateways: Sequence[PeerGateway]) -> None:
+    """Say where `peer` is; what was said before under our field manager is replaced."""
+    spec = {"gateways": [{"host": one.host, "port": one.port} for one in gateways]}
+    body = {"metadata": {"name": peer}, "spec": spec}
+    await client.apply(MESH_PEERS, body, field_manager=FIELD_MANAGER)
+
+
+async def wait_until_connected(
+    client: KubeClient, *, cluster: ClusterId, peer: ClusterId, limit: float, step: Step
+) -> None:
+    """Until `cluster` says that it is connected to `peer`, at most `limit` seconds; raises NotConnected."""
+    informer = Informer(client, MESH_PEERS, fields=f"metadata.name={peer}")
+
+    def look() -> bool | None:
+        found = connection(informer.get(peer))
+        step.update(f"{found.reason} {found.message}".strip() if found else "no controller has looked yet")
+        return True if found is not None and found.status == "True" else None
+
+    if await sighting(informer, look=look, limit=limit) is None:
+        raise _not_connected(connection(informer.get(peer)), cluster=cluster, peer=peer)
+
+
+def connection(peer: MeshPeer | None) -> Condition | None:
+    """The condition Connected, when it speaks of the addresses that the peer has now."""
+    if peer is None:
+        return None
+    found = next((one for one in peer.status.conditions if one.type == "Connected"), None)
+    if found is not None and found.observed_generation < peer.metadata.generation:
+        return None
+    return found
+
+
+def _not_connected(found: Condition | None, *, cluster: ClusterId, peer: ClusterId) -> NotConnected:
+    if found is None:
+        return NotConnected(
+            f"{cluster}: no controller has looked at peer {peer}",
+            next_step=f"see with meshctl status whether the controller of {cluster} runs",
+        )
+    return NotConnected(
+        f"{cluster}: not connected to {peer}: {found.reason}: {found.message}",
+        next_step=f"see that the addresses of {peer} can be reached from {cluster} (meshctl status), "
+        "then run the same command again",
+    )

@@ -1,0 +1,80 @@
+"""From installed to running: signs the controller's intermediate while the programs start.
+
+The controller asks for its intermediate once it runs, and gets ready only when it has it; the gateways
+get ready when they have leaves under it. So both are waited for side by side. A controller that has its
+intermediate asks for nothing: then nothing is signed, and running is all that counts.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from mesh_cli.rollout import wait_until_running
+from mesh_core.errors import MeshError
+from mesh_core.identity import ClusterId
+from mesh_runtime.approval import NoRequest, approve_intermediate
+from mesh_runtime.kube import KubeClient
+from mesh_runtime.progress import Progress
+from mesh_runtime.trust_dir import TrustDir
+
+# Seconds for a request for renewal to be seen and signed where everything runs already.
+_GRACE = 1.0
+
+
+async def start_programs(
+    client: KubeClient,
+    *,
+    context: str,
+    cluster: ClusterId,
+    trust: TrustDir,
+    limit: float,
+    progress: Progress,
+) -> bool:
+    """Wait until all programs run, at most `limit` seconds; whether an intermediate was signed.
+
+    Raises rollout.NotRunning, and what `approve_intermediate` raises but for NoRequest.
+    """
+    async with asyncio.TaskGroup() as group:
+        signing = group.create_task(
+            _outcome(_sign(client, cluster=cluster, trust=trust, limit=limit, progress=progress))
+        )
+        running = group.create_task(_outcome(_run(client, context=context, limit=limit, progress=progress)))
+        await asyncio.wait({signing, running}, return_when=asyncio.FIRST_COMPLETED)
+        if signing.done() and _is_final(signing.result()):
+            running.cancel()
+        else:
+            await asyncio.wait({running})
+            await asyncio.wait({signing}, timeout=_GRACE)
+            signing.cancel()
+    if not signing.cancelled() and (refused := signing.result()) is not None and _is_final(refused):
+        raise refused
+    if (stuck := running.result()) is not None:
+        raise stuck
+    return not signing.cancelled() and signing.result() is None
+
+
+async def _sign(
+    client: KubeClient, *, cluster: ClusterId, trust: TrustDir, limit: float, progress: Progress
+) -> None:
+    await approve_intermediate(client, root=trust.root, cluster=cluster, domain=trust.domain, limit=limit)
+    with progress.step(f"{cluster}: sign its intermediate certificate"):
+        pass
+
+
+async def _run(client: KubeClient, *, context: str, limit: float, progress: Progress) -> None:
+    with progress.step(f"{context}: wait for the programs") as step:
+        await wait_until_running(client, context=context, limit=limit, step=step)
+
+
+async def _outcome(work: Coroutine[Any, Any, None]) -> MeshError | None:  # Any: asyncio's own types
+    """The error as a value, so that one task's trouble does not hide the other's behind a group."""
+    try:
+        await work
+    except MeshError as error:
+        return error
+    return None
+
+
+def _is_final(error: MeshError | None) -> bool:
+    """Whether waiting on is in vain; no request is none, it may have been answered by an earlier join."""
+    return error is not None and not isinstance(error, NoRequest)

@@ -1,0 +1,41 @@
+"""`meshctl trust`: the clusterset's root of trust."""
+
+from pathlib import Path
+
+import click
+
+from mesh_core.identity import domain as checked_domain
+from mesh_core.names import DEFAULT_DOMAIN
+from mesh_runtime.clock import utc_now
+from mesh_runtime.trust_dir import ROOT_KEY, init_trust_dir
+
+
+@click.group("trust")
+def command() -> None:
+    """The clusterset's root of trust."""
+
+
+@command.command("init")
+@click.option(
+    "--dir",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the root's key and certificate; new or empty.",
+)
+@click.option(
+    "--domain",
+    default=DEFAULT_DOMAIN,
+    show_default=True,
+    help="DNS name below which the clusterset's identities lie. It is never looked up, and fixed for life.",
+)
+def init(folder: Path, domain: str) -> None:
+    """Make the root of a new clusterset.
+
+    The key that is made can let any cluster in. It is used by `join` only and may be kept offline.
+    """
+    made = init_trust_dir(folder, domain=checked_domain(domain), now=utc_now())
+    ends = made.root.certificate.not_valid_after_utc.date()
+    click.echo(f"made the root of {made.domain} in {folder}, good until {ends}")
+    click.echo(f"keep {folder / ROOT_KEY} secret: whoever has it can let clusters in")
+    click.echo(f"next: meshctl join --context CONTEXT --cluster-id ID --trust {folder}")
