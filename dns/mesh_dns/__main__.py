@@ -1,0 +1,5 @@
+"""`python -m mesh_dns`."""
+
+from mesh_dns.main import main
+
+main()

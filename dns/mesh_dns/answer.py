@@ -1,0 +1,84 @@
+"""From a packet to the packet that answers it.
+
+1. A reply is never larger than what the asker takes: 512 bytes, or what its OPT record says up to our own
+   1232 (RFC 6891, and the DNS flag day 2020 for the figure); what does not fit is cut off whole, with TC.
+2. The question is given back byte for byte, so a resolver that mixes cases on purpose knows its own again.
+3. Outside the zone nothing is known: REFUSED. Before the table is complete nothing can be denied: SERVFAIL.
+4. AA is set on everything that the zone says; AD, CD, RA and Z are always clear (RFC 4035 section 3.1.6).
+
+Packets in, packets out; sockets are `mesh_dns.udp`'s and `mesh_dns.tcp`'s.
+"""
+
+import struct
+from enum import IntEnum
+
+from mesh_dns.question import Question, Refusal, read
+from mesh_dns.table import Answer, Table
+from mesh_dns.wire import CLASS_INTERNET, HEADER_BYTES, Rcode, Type, opt_record
+
+OUR_PAYLOAD = 1232
+_LEAST_PAYLOAD = 512
+
+
+class Transport(IntEnum):
+    """How the packet came; the value is the largest reply in bytes that it could carry for us."""
+
+    UDP = OUR_PAYLOAD
+    TCP = 65535
+
+
+_HEADER = struct.Struct("!2sBBHHHH")
+_QR, _AA, _TC, _RD = 0x80, 0x04, 0x02, 0x01
+_OPCODE_AND_RD = 0x79
+
+# Types that ask for something else than records of a name; none of it is offered here.
+_NOT_OFFERED = frozenset({Type.OPT, Type.TKEY, Type.TSIG, Type.IXFR, Type.AXFR, Type.MAILB, Type.MAILA})
+
+_SERVFAIL = Answer(Rcode.SERVFAIL, authoritative=False)
+_REFUSED = Answer(Rcode.REFUSED, authoritative=False)
+_BADVERS = Answer(Rcode.BADVERS, authoritative=False)
+
+
+def respond(packet: bytes, *, table: Table, transport: Transport) -> bytes | None:
+    """The reply to one DNS message, or None when silence is the right answer."""
+    query = read(packet)
+    if query is None:
+        return None
+    if isinstance(query, Refusal):
+        flags = _QR | packet[2] & _OPCODE_AND_RD
+        return _HEADER.pack(packet[:2], flags, query.rcode, 0, 0, 0, 0)
+    return _reply(packet, query, _answer(query, table=table), transport=transport)
+
+
+def _answer(question: Question, *, table: Table) -> Answer:
+    if question.edns is not None and question.edns.version != 0:
+        return _BADVERS
+    if question.klass != CLASS_INTERNET or question.type in _NOT_OFFERED:
+        return _REFUSED
+    answer = table.find(question)
+    if answer is None:
+        return _REFUSED
+    return answer if table.complete else _SERVFAIL
+
+
+def _reply(packet: bytes, question: Question, answer: Answer, *, transport: Transport) -> bytes:
+    asked = packet[HEADER_BYTES : question.end]
+    flags = _QR | packet[2] & _RD | (_AA if answer.authoritative else 0)
+    room, opt = _LEAST_PAYLOAD, b""
+    if question.edns is not None:
+        room = max(room, question.edns.payload)
+        opt = opt_record(payload=OUR_PAYLOAD, rcode=answer.rcode, dnssec_ok=question.edns.dnssec_ok)
+    room = transport if transport is Transport.TCP else min(room, transport)
+    if HEADER_BYTES + len(asked) + len(answer.records) + len(opt) > room:
+        header = _HEADER.pack(packet[:2], flags | _TC, answer.rcode & 0xF, 1, 0, 0, 1 if opt else 0)
+        return header + asked + opt
+    header = _HEADER.pack(
+        packet[:2],
+        flags,
+        answer.rcode & 0xF,
+        1,
+        answer.answers,
+        answer.authority,
+        1 if opt else 0,
+    )
+    return header + asked + answer.records + opt

@@ -1,0 +1,74 @@
+"""The DNS pod: follow the API server, answer questions, say when it is ready, stop when told.
+
+1. It answers from the first moment: SERVFAIL until the names are complete, so that an asker tries again
+   instead of believing that nothing exists.
+2. After SIGTERM it is not ready any more but answers for `LINGER` seconds, while the nodes' rules still
+   send questions here; a second signal ends it at once.
+3. What keeps it from starting is one line in the log and exit status 1.
+"""
+
+import asyncio
+import signal
+
+import uvloop
+
+from mesh_core.errors import MeshError
+from mesh_core.names import DNS_PORT, HEALTH_PORT
+from mesh_dns.names import Names
+from mesh_dns.server import dns_server
+from mesh_dns.table import Table
+from mesh_runtime.health import health_server
+from mesh_runtime.kube import connect
+from mesh_runtime.log import configure, logger
+
+LINGER = 2.0
+"""Seconds; kube-proxy takes a slice's change into the node's rules in about one."""
+
+_log = logger(__name__)
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    configure()
+    try:
+        uvloop.run(serve())
+    except (MeshError, OSError) as error:
+        _log.error("cannot serve", why=str(error))
+        raise SystemExit(1) from error
+
+
+async def serve(*, dns_port: int = DNS_PORT, health_port: int = HEALTH_PORT) -> None:
+    """Serve until SIGTERM or SIGINT; raises OSError when a port is taken."""
+    stopping = _stop_signal()
+    table = Table()
+
+    def ready() -> bool:
+        return table.complete and not stopping.is_set()
+
+    async with (
+        connect() as client,
+        dns_server(dns_port, table=table) as server,
+        health_server(health_port, ready=ready),
+        asyncio.TaskGroup() as tasks,
+    ):
+        _log.info("answering", port=server.port)
+        following = tasks.create_task(Names(client, table=table).run())
+        await stopping.wait()
+        _log.info("stopping", seconds=LINGER)
+        await asyncio.sleep(LINGER)
+        following.cancel()
+
+
+def _stop_signal() -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets; the second one has its default effect."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        stopping.set()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(one)
+
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, stop)
+    return stopping

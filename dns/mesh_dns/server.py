@@ -1,0 +1,77 @@
+"""The sockets of the DNS server: one port, UDP and TCP, both address families.
+
+1. When the block ends, the port is free and no connection is left.
+2. Nothing here decides what is answered; `table` may change at any time.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+
+from mesh_dns.table import Table
+from mesh_dns.tcp import Connections
+from mesh_dns.udp import UdpEndpoint
+
+# Bytes; the kernel grants at most net.core.rmem_max, and rounds down by itself.
+_RECEIVE_BUFFER = 4 << 20
+_BACKLOG = 128
+# Bytes a connection and direction, which the kernel doubles for its own needs.
+_CONNECTION_BUFFER = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DnsServer:
+    """A server that answers on `port`: the one asked for, or the kernel's choice for 0."""
+
+    port: int
+
+
+@asynccontextmanager
+async def dns_server(port: int, *, table: Table) -> AsyncIterator[DnsServer]:
+    """Answers from `table` on `port` of all addresses while the block runs.
+
+    Raises OSError when the port cannot be bound.
+    """
+    loop = asyncio.get_running_loop()
+    with closing(_tcp_socket(port)) as listener:
+        port = listener.getsockname()[1]
+        with closing(_udp_socket(port)) as datagrams:
+            connections = Connections(table=table)
+            server = await loop.create_server(connections.protocol, sock=listener, backlog=_BACKLOG)
+            endpoint = UdpEndpoint(datagrams, table=table)
+            loop.add_reader(datagrams, endpoint.on_readable)
+            try:
+                yield DnsServer(port=port)
+            finally:
+                loop.remove_reader(datagrams)
+                server.close()
+                connections.abort()
+                await server.wait_closed()
+
+
+def _tcp_socket(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    else:
+        listener = socket.create_server(("0.0.0.0", port))
+    # What is accepted inherits these, so that an asker who does not read costs the pod little memory.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CONNECTION_BUFFER)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CONNECTION_BUFFER)
+    return listener
+
+
+def _udp_socket(port: int) -> socket.socket:
+    dual = socket.has_dualstack_ipv6()
+    sock = socket.socket(socket.AF_INET6 if dual else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        if dual:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        sock.setblocking(False)
+        sock.bind(("::" if dual else "0.0.0.0", port))
+    except OSError:
+        sock.close()
+        raise
+    return sock

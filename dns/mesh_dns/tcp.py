@@ -1,0 +1,141 @@
+"""Questions over TCP (RFC 7766): several on one connection, each preceded by its length.
+
+1. A connection holds at most one query of `LONGEST_QUERY` bytes and a small write buffer: whoever does not
+   read his answers is not read from either.
+2. A connection ends when `IDLE_LIMIT` seconds pass without a whole query, however many bytes trickle in.
+3. At most `MOST_CONNECTIONS` are open. A new one takes the place of the one that was quiet longest, so idle
+   connections cannot keep anybody out.
+4. What is no query ends the connection, once the queries before it are answered.
+
+What to answer is `mesh_dns.answer`'s.
+"""
+
+import asyncio
+from typing import cast
+
+from mesh_dns.answer import Transport, respond
+from mesh_dns.question import LONGEST_QUERY
+from mesh_dns.table import Table
+
+IDLE_LIMIT = 10.0
+MOST_CONNECTIONS = 512
+"""One a node is usual where NodeLocal DNSCache asks us directly; a container may have no more than 1024
+descriptors, and accepting must never be what runs into that."""
+
+_WRITE_BUFFER = 16 * 1024
+_LENGTH_BYTES = 2
+
+
+class Connections:
+    """All open connections, the one that was quiet longest first."""
+
+    def __init__(self, *, table: Table) -> None:
+        self._table = table
+        self._open: dict[TcpConnection, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def protocol(self) -> "TcpConnection":
+        """The protocol of a new connection, for the event loop's `create_server`."""
+        return TcpConnection(self, table=self._table)
+
+    def touch(self, connection: "TcpConnection") -> None:
+        """Note that `connection` did something; make room for it when it is new."""
+        if connection in self._open:
+            del self._open[connection]
+        elif len(self._open) >= MOST_CONNECTIONS:
+            next(iter(self._open)).abort()
+        self._open[connection] = None
+
+    def forget(self, connection: "TcpConnection") -> None:
+        """Note that `connection` is closed."""
+        self._open.pop(connection, None)
+
+    def abort(self) -> None:
+        """Close all connections at once."""
+        for connection in list(self._open):
+            connection.abort()
+
+
+class TcpConnection(asyncio.BufferedProtocol):
+    """One connection; made by `Connections`."""
+
+    def __init__(self, connections: Connections, *, table: Table) -> None:
+        self._connections = connections
+        self._table = table
+        self._buffer = bytearray(_LENGTH_BYTES + LONGEST_QUERY)
+        self._filled = 0
+        self._transport: asyncio.Transport | None = None
+        self._idle: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Cast and not checked: uvloop's transports have the methods of asyncio.Transport, not its class.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_WRITE_BUFFER)
+        self._touch()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return memoryview(self._buffer)[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._filled += nbytes
+        if self._transport is None or self._transport.is_closing():
+            return
+        replies, sound = self._take_queries()
+        if replies:
+            self._touch()
+            self._transport.write(b"".join(replies))
+        if not sound:
+            # Flushes first; who does not read is still cut off by the idle limit.
+            self._transport.close()
+
+    def eof_received(self) -> None:
+        """The asker has no more questions; the transport flushes the answers and closes."""
+
+    def pause_writing(self) -> None:
+        assert self._transport is not None
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        assert self._transport is not None
+        self._transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._transport = None
+        self._connections.forget(self)
+
+    def abort(self) -> None:
+        """Close at once, whatever is not written yet."""
+        self._connections.forget(self)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _touch(self) -> None:
+        self._connections.touch(self)
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = asyncio.get_running_loop().call_later(IDLE_LIMIT, self.abort)
+
+    def _take_queries(self) -> tuple[list[bytes], bool]:
+        """The framed replies to all whole queries in the buffer, and whether they all were queries."""
+        replies: list[bytes] = []
+        at = 0
+        while self._filled - at >= _LENGTH_BYTES:
+            length = int.from_bytes(self._buffer[at : at + _LENGTH_BYTES], "big")
+            end = at + _LENGTH_BYTES + length
+            if length > LONGEST_QUERY:
+                return replies, False
+            if end > self._filled:
+                break
+            packet = bytes(self._buffer[at + _LENGTH_BYTES : end])
+            reply = respond(packet, table=self._table, transport=Transport.TCP)
+            if reply is None:
+                return replies, False
+            replies.append(len(reply).to_bytes(_LENGTH_BYTES, "big") + reply)
+            at = end
+        self._buffer[: self._filled - at] = self._buffer[at : self._filled]
+        self._filled -= at
+        return replies, True

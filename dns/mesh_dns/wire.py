@@ -1,0 +1,98 @@
+"""DNS on the wire, as far as we write it: codes, names and resource records (RFC 1035, RFC 3596).
+
+1. A record's owner is always a pointer into the question that stands before it, so a ready-made record
+   fits behind every spelling of that question.
+2. Every record has the one TTL of the zone.
+
+Reading is `mesh_dns.question`'s.
+"""
+
+import struct
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address
+
+Address = IPv4Address | IPv6Address
+
+HEADER_BYTES = 12
+LONGEST_NAME = 255
+LONGEST_LABEL = 63
+
+TTL = 5
+"""Seconds that an answer may be kept, positive or negative: as long as CoreDNS keeps one at least."""
+
+CLASS_INTERNET = 1
+
+
+class Type(IntEnum):
+    """Record types that we serve or treat in a way of their own."""
+
+    A = 1
+    NS = 2
+    SOA = 6
+    TXT = 16
+    AAAA = 28
+    OPT = 41
+    TKEY = 249
+    TSIG = 250
+    IXFR = 251
+    AXFR = 252
+    MAILB = 253
+    MAILA = 254
+    ANY = 255
+
+
+class Rcode(IntEnum):
+    """Response codes (RFC 1035 section 4.1.1); BADVERS needs the OPT record's upper bits (RFC 6891)."""
+
+    NOERROR = 0
+    FORMERR = 1
+    SERVFAIL = 2
+    NXDOMAIN = 3
+    NOTIMP = 4
+    REFUSED = 5
+    BADVERS = 16
+
+
+def labels(*texts: str) -> bytes:
+    """The labels as they stand in a name, without the root label that ends it.
+
+    Raises ValueError for a label that is empty, longer than 63 bytes or not ASCII.
+    """
+    encoded = [text.encode("ascii") for text in texts]
+    for text in encoded:
+        if not 1 <= len(text) <= LONGEST_LABEL:
+            raise ValueError(f"a label has 1 to {LONGEST_LABEL} bytes, not {len(text)}")
+    return b"".join(bytes((len(text),)) + text for text in encoded)
+
+
+def pointer(offset: int) -> bytes:
+    """A compression pointer to `offset` bytes after the start of the message."""
+    return struct.pack("!H", 0xC000 | offset)
+
+
+OWNER_IS_QUESTION = pointer(HEADER_BYTES)
+
+
+def record(owner: bytes, type_: Type, data: bytes) -> bytes:
+    """One resource record of class IN with the zone's TTL."""
+    return owner + struct.pack("!HHIH", type_, CLASS_INTERNET, TTL, len(data)) + data
+
+
+def address_record(address: Address) -> bytes:
+    """An A or AAAA record whose owner is the question's name."""
+    type_ = Type.A if isinstance(address, IPv4Address) else Type.AAAA
+    return record(OWNER_IS_QUESTION, type_, address.packed)
+
+
+def text_record(text: str) -> bytes:
+    """A TXT record with one string of at most 255 bytes, whose owner is the question's name."""
+    encoded = text.encode("ascii")
+    return record(OWNER_IS_QUESTION, Type.TXT, bytes((len(encoded),)) + encoded)
+
+
+def opt_record(*, payload: int, rcode: int, dnssec_ok: bool) -> bytes:
+    """The OPT record of a reply without options (RFC 6891 section 6.1.2).
+
+    `payload` is the largest datagram in bytes that the sender takes, `rcode` the whole response code.
+    """
+    return struct.pack("!BHHBBHH", 0, Type.OPT, payload, rcode >> 4, 0, dnssec_ok << 15, 0)

@@ -1,0 +1,232 @@
+"""From the API server to the answer: what the DNS says as imports come, change, go, and as the API fails."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import dns.asyncquery
+import dns.exception
+import dns.message
+import dns.rcode
+import kmock as kmock_library
+import pytest
+
+from mesh_dns.answer import Transport, respond
+from mesh_dns.main import serve
+from mesh_dns.names import Names
+from mesh_dns.table import Table
+from mesh_fakes.scripted_api import Answer, client_of, page, refusal, watch
+from mesh_fakes.scripted_api import serve as serve_script
+from mesh_fakes.waiting import until
+
+pytestmark = pytest.mark.asyncio
+
+IMPORTS = "/apis/multicluster.x-k8s.io/v1beta1/serviceimports"
+SERVICES = "/api/v1/namespaces/meshctl-system/services"
+ZONE = "clusterset.local."
+LIMIT = 10.0
+SERVFAIL, NXDOMAIN, NODATA = "SERVFAIL", "NXDOMAIN", "NODATA"
+
+
+def imported(
+    name: str, *ips: str, version: int, type_: str = "ClusterSetIP", namespace: str = "demo"
+) -> dict[str, Any]:
+    meta = {"name": name, "namespace": namespace, "resourceVersion": str(version), "uid": f"u-{name}"}
+    return {"metadata": meta, "spec": {"type": type_, "ips": list(ips), "ports": [{"port": 80}]}}
+
+
+def service(*ips: str, version: int) -> dict[str, Any]:
+    meta = {"name": "meshctl-dns", "namespace": "meshctl-system", "resourceVersion": str(version)}
+    return {"metadata": meta, "spec": {"clusterIP": ips[0], "clusterIPs": list(ips)}}
+
+
+def said(table: Table, name: str, type_: str = "A") -> str:
+    """What an asker learns: the records' data, or the kind of denial."""
+    packet = dns.message.make_query(f"{name}.{ZONE}", type_).to_wire()
+    reply = respond(packet, table=table, transport=Transport.UDP)
+    assert reply is not None
+    decoded = dns.message.from_wire(reply)
+    if decoded.rcode() != dns.rcode.NOERROR:
+        return dns.rcode.to_text(decoded.rcode())
+    return " ".join(str(one) for rrset in decoded.answer for one in rrset) or NODATA
+
+
+@asynccontextmanager
+async def following(
+    server: kmock_library.RawHandler, *imports: Answer, services: tuple[Answer, ...] = ()
+) -> AsyncIterator[Table]:
+    """A table that follows a scripted API server."""
+    serve_script(server, IMPORTS, imports)
+    serve_script(server, SERVICES, services or (page(version=1), watch(hold=True)))
+    table = Table()
+    async with client_of(server) as client:
+        task = asyncio.create_task(Names(client, table=table).run())
+        try:
+            yield table
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_nothing_is_denied_before_the_first_complete_list(kmock: kmock_library.RawHandler) -> None:
+    held = watch(hold=True)
+    half = page(imported("hello", "10.96.0.10", version=1), version=5, more="next")
+    rest = page(imported("other", "10.96.0.11", version=2), version=5)
+    async with following(kmock, refusal(503, "ServiceUnavailable"), half, rest, held) as table:
+        assert said(table, "hello.demo.svc") == SERVFAIL
+        assert said(table, "no.demo.svc") == SERVFAIL
+        await until(lambda: table.complete)
+        assert said(table, "hello.demo.svc") == "10.96.0.10"
+        assert said(table, "other.demo.svc") == "10.96.0.11"
+        assert said(table, "no.demo.svc") == NXDOMAIN
+
+
+async def test_an_empty_cluster_is_complete_too(kmock: kmock_library.RawHandler) -> None:
+    async with following(kmock, page(version=5), watch(hold=True)) as table:
+        await until(lambda: table.complete)
+        assert said(table, "hello.demo.svc") == NXDOMAIN
+        assert said(table, "dns-version", "TXT") == '"1.0.0"'
+
+
+async def test_an_import_without_addresses_exists_and_gets_them_later(
+    kmock: kmock_library.RawHandler,
+) -> None:
+    later = watch(("MODIFIED", imported("hello", "fd00::10", "10.96.0.10", version=6)), hold=True)
+    first = page(imported("hello", version=1), version=5)
+    async with following(kmock, first, refusal(500, "InternalError"), later) as table:
+        await until(lambda: table.complete)
+        assert said(table, "hello.demo.svc") == NODATA
+        await until(lambda: said(table, "hello.demo.svc") == "10.96.0.10")
+        assert said(table, "hello.demo.svc", "AAAA") == "fd00::10"
+
+
+async def test_imports_that_no_name_can_be_made_of_harm_nobody(kmock: kmock_library.RawHandler) -> None:
+    odd = [
+        imported("a.hello", "10.96.0.66", version=1),
+        imported("x" * 64, "10.96.0.66", version=2),
+        imported(".".join(["y" * 63] * 3), "10.96.0.66", version=3),
+    ]
+    first = page(*odd, imported("hello", "10.96.0.10", version=4), version=5)
+    gone = watch(*(("DELETED", one) for one in odd), ("ADDED", imported("z", version=9)), hold=True)
+    async with following(kmock, first, gone) as table:
+        await until(lambda: said(table, "z.demo.svc") == NODATA)
+        assert said(table, "hello.demo.svc") == "10.96.0.10"
+        assert said(table, "a.hello.demo.svc") == NXDOMAIN
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [
+        pytest.param(("DELETED", imported("hello", "10.96.0.10", version=7)), id="deleted"),
+        pytest.param(("MODIFIED", imported("hello", version=7, type_="Headless")), id="headless now"),
+    ],
+)
+async def test_a_name_goes_with_its_import(
+    kmock: kmock_library.RawHandler, gone: tuple[str, dict[str, Any]]
+) -> None:
+    first = page(imported("hello", "10.96.0.10", version=1), version=5)
+    async with following(kmock, first, watch(gone, hold=True)) as table:
+        await until(lambda: said(table, "hello.demo.svc") == NXDOMAIN)
+        assert said(table, "demo.svc") == NXDOMAIN
+
+
+async def test_the_last_good_names_stay_while_the_api_server_is_away(
+    kmock: kmock_library.RawHandler,
+) -> None:
+    answers = (
+        page(imported("hello", "10.96.0.10", version=1), version=5),
+        refusal(410, "Expired"),
+        refusal(503, "ServiceUnavailable"),
+        page(imported("other", "10.96.0.11", version=8), version=9),
+        watch(hold=True),
+    )
+    async with following(kmock, *answers) as table:
+        await until(lambda: table.complete)
+        assert said(table, "hello.demo.svc") == "10.96.0.10"
+        await until(lambda: said(table, "other.demo.svc") == "10.96.0.11")
+        assert said(table, "hello.demo.svc") == NXDOMAIN
+
+
+async def test_the_name_server_has_the_addresses_of_our_own_service(
+    kmock: kmock_library.RawHandler,
+) -> None:
+    services = (page(service("10.96.0.53", "fd00::53", version=1), version=2), watch(hold=True))
+    async with following(kmock, page(version=5), watch(hold=True), services=services) as table:
+        await until(lambda: table.complete and said(table, "ns.dns") == "10.96.0.53")
+        assert said(table, "ns.dns", "AAAA") == "fd00::53"
+
+
+async def test_without_leave_to_read_our_own_service_the_names_are_complete_all_the_same(
+    kmock: kmock_library.RawHandler,
+) -> None:
+    services = (refusal(403, "Forbidden"),)
+    async with following(kmock, page(version=5), watch(hold=True), services=services) as table:
+        await until(lambda: table.complete)
+        assert said(table, "ns.dns") == NODATA
+
+
+async def test_the_pod_answers_from_the_start_is_ready_with_the_names_and_lingers_when_told_to_stop(
+    kmock: kmock_library.RawHandler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_script(
+        kmock, IMPORTS, [page(imported("hello", "10.96.0.10", version=1), version=5), watch(hold=True)]
+    )
+    serve_script(kmock, SERVICES, [page(version=1), watch(hold=True)])
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, server=str(kmock.url))))
+    dns_port, health_port = free_port(), free_port()
+
+    async with asyncio.timeout(LIMIT), aiohttp.ClientSession() as http:
+
+        async def status() -> int:
+            async with http.get(f"http://127.0.0.1:{health_port}/readyz") as response:
+                return response.status
+
+        pod = asyncio.create_task(serve(dns_port=dns_port, health_port=health_port))
+        while await asked(dns_port) != "10.96.0.10" or await status() != 200:
+            assert not pod.done()
+        os.kill(os.getpid(), signal.SIGTERM)
+        while await status() != 503:
+            assert not pod.done()
+        assert await asked(dns_port) == "10.96.0.10"
+        await pod
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
+        again.bind(("127.0.0.1", dns_port))
+
+
+def kubeconfig(folder: Path, *, server: str) -> Path:
+    path = folder / "kubeconfig"
+    path.write_text(
+        json.dumps(
+            {
+                "current-context": "fake",
+                "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "nobody"}}],
+                "clusters": [{"name": "fake", "cluster": {"server": server}}],
+                "users": [{"name": "nobody", "user": {}}],
+            }
+        )
+    )
+    return path
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def asked(port: int) -> str:
+    """The first record's data, or why there is none."""
+    message = dns.message.make_query(f"hello.demo.svc.{ZONE}", "A")
+    try:
+        reply = await dns.asyncquery.udp(message, "127.0.0.1", port=port, timeout=0.2)
+    except (dns.exception.Timeout, OSError):
+        return "silence"
+    return str(reply.answer[0][0]) if reply.answer else dns.rcode.to_text(reply.rcode())

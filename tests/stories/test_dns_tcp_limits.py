@@ -1,0 +1,138 @@
+"""The limits of one DNS connection over TCP, on a transport that only remembers and a clock that jumps."""
+
+import asyncio
+import struct
+from ipaddress import ip_address
+
+import dns.message
+import pytest
+
+from mesh_dns.question import LONGEST_QUERY
+from mesh_dns.table import Table
+from mesh_dns.tcp import IDLE_LIMIT, Connections, TcpConnection
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+QUESTION = dns.message.make_query("hello.demo.svc.clusterset.local", "A").to_wire()
+FRAMED = struct.pack("!H", len(QUESTION)) + QUESTION
+
+
+class RememberingTransport(asyncio.Transport):
+    """A peer whose reading we decide: what was written, and whether we are read from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = bytearray()
+        self.reading = True
+        self.aborted = False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high is not None and high <= 64 * 1024
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def connect(connections: Connections) -> tuple[TcpConnection, RememberingTransport]:
+    transport, protocol = RememberingTransport(), connections.protocol()
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
+def feed(connection: TcpConnection, data: bytes) -> None:
+    """As the event loop does: never more than the connection has room for."""
+    while data:
+        room = connection.get_buffer(-1)
+        assert len(room) > 0
+        taken = min(len(room), len(data))
+        room[:taken] = data[:taken]
+        connection.buffer_updated(taken)
+        data = data[taken:]
+
+
+@pytest.fixture
+def connections() -> Connections:
+    table = Table()
+    table.put(namespace="demo", service="hello", addresses=(ip_address("10.96.0.10"),))
+    table.complete = True
+    return Connections(table=table)
+
+
+async def test_a_connection_without_a_question_ends_after_the_idle_limit(connections: Connections) -> None:
+    _, transport = connect(connections)
+    await asyncio.sleep(IDLE_LIMIT - 0.1)
+    assert not transport.aborted
+    await asyncio.sleep(0.2)
+    assert transport.aborted
+    assert len(connections) == 0
+
+
+async def test_bytes_that_trickle_do_not_keep_a_connection_open(connections: Connections) -> None:
+    protocol, transport = connect(connections)
+    for at in range(11):
+        feed(protocol, FRAMED[at : at + 1])
+        await asyncio.sleep(IDLE_LIMIT / 10)
+    assert transport.aborted
+
+
+async def test_each_whole_question_keeps_a_connection_open(connections: Connections) -> None:
+    protocol, transport = connect(connections)
+    for _ in range(5):
+        await asyncio.sleep(IDLE_LIMIT - 1)
+        feed(protocol, FRAMED)
+    assert not transport.aborted
+    assert len(transport.written) > 5 * len(FRAMED)
+
+
+async def test_who_does_not_read_is_not_read_from_and_ends_at_the_idle_limit(
+    connections: Connections,
+) -> None:
+    protocol, transport = connect(connections)
+    protocol.pause_writing()
+    assert not transport.reading
+    protocol.resume_writing()
+    assert transport.reading
+    protocol.pause_writing()
+    await asyncio.sleep(IDLE_LIMIT + 0.1)
+    assert transport.aborted
+
+
+@pytest.mark.parametrize("piece", [1, 7, 46, 1000, LONGEST_QUERY])
+async def test_questions_are_found_however_the_bytes_are_cut(connections: Connections, piece: int) -> None:
+    protocol, transport = connect(connections)
+    stream = FRAMED * 300
+    for at in range(0, len(stream), piece):
+        feed(protocol, stream[at : at + piece])
+    single, reference = connect(connections)
+    feed(single, FRAMED)
+    assert bytes(transport.written) == bytes(reference.written) * 300
+
+
+async def test_the_longest_message_fits_and_is_answered(connections: Connections) -> None:
+    protocol, transport = connect(connections)
+    longest = QUESTION.ljust(LONGEST_QUERY, b"\0")
+    feed(protocol, struct.pack("!H", len(longest)) + longest + FRAMED)
+    formerr, answer = bytes(transport.written[2:14]), bytes(transport.written[16:])
+    assert formerr[3] & 0xF == 1
+    assert dns.message.from_wire(answer).answer
+    assert not transport.aborted
+
+
+async def test_after_its_end_a_connection_does_nothing_more(connections: Connections) -> None:
+    protocol, transport = connect(connections)
+    protocol.connection_lost(None)
+    await asyncio.sleep(2 * IDLE_LIMIT)
+    assert not transport.aborted
+    assert len(connections) == 0
