@@ -1,0 +1,5 @@
+"""Starts the gateway."""
+
+from mesh_gateway.main import main
+
+main()

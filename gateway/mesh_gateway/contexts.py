@@ -1,0 +1,66 @@
+"""The two TLS contexts of a gateway, made anew whenever its standing changes.
+
+A change is for new connections only; established ones keep what they were made with.
+"""
+
+import ssl
+from dataclasses import dataclass
+from typing import Protocol
+
+from mesh_core.errors import MeshError
+from mesh_core.identity import Domain
+from mesh_core.names import ALPN_STREAM
+from mesh_runtime.leaf import Standing
+from mesh_runtime.log import logger
+from mesh_runtime.tls import client_context, server_context
+
+_log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """`server` for peers that come to us, `client` for those we go to; both show our leaf."""
+
+    domain: Domain
+    server: ssl.SSLContext
+    client: ssl.SSLContext
+
+
+class StandingReader(Protocol):
+    """Where the standing is read (`mesh_runtime.leaf.LeafSource`)."""
+
+    @property
+    def current(self) -> Standing | None:
+        """What may be shown now."""
+
+
+class ContextKeeper:
+    """Keeps the contexts of the newest standing."""
+
+    def __init__(self, leaf: StandingReader) -> None:
+        self._leaf = leaf
+        self._standing: Standing | None = None
+        self._contexts: Contexts | None = None
+
+    @property
+    def current(self) -> Contexts | None:
+        """The contexts for a new connection; None while we have nothing to show."""
+        standing = self._leaf.current
+        if standing is not self._standing:
+            self._standing = standing
+            self._contexts = _contexts(standing)
+        return self._contexts
+
+
+def _contexts(standing: Standing | None) -> Contexts | None:
+    if standing is None:
+        return None
+    try:
+        return Contexts(
+            domain=standing.identity.domain,
+            server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
+            client=client_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
+        )
+    except MeshError as error:
+        _log.error("no TLS with this certificate", why=str(error))
+        return None

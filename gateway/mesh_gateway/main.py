@@ -1,0 +1,83 @@
+"""`python -m mesh_gateway`: the gateway in its pod.
+
+`POD_IP` (downward API, status.podIP) is the one address that is listened on. Everything else is read
+from objects of this cluster.
+"""
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+
+import uvloop
+
+from mesh_core.errors import MeshError, UserError
+from mesh_core.identity import Component
+from mesh_core.names import GATEWAY_PORT, HEALTH_PORT
+from mesh_gateway.gateway import Gateway
+from mesh_gateway.limits import Limits
+from mesh_gateway.route import Address
+from mesh_gateway.watch import Watches
+from mesh_runtime.health import health_server
+from mesh_runtime.kube import connect
+from mesh_runtime.leaf import LeafSource
+from mesh_runtime.leaf_request import RequestedLeaf
+from mesh_runtime.log import configure, logger
+from mesh_runtime.membership import MembershipSource
+
+_log = logger(__name__)
+
+# Two for each of `Limits.connections`, one for each egress port, and a reserve.
+_OPEN_FILES = 40_000
+
+
+def main() -> None:
+    """Runs until SIGTERM; the exit code is 0 then, and 1 after an error that was logged."""
+    configure()
+    # Tables are computed in a thread; the loop must get its turn back within a millisecond.
+    sys.setswitchinterval(0.001)
+    _allow_many_files()
+    try:
+        uvloop.run(run(_own_address(), limits=Limits()))
+    except MeshError as error:
+        _log.error("the gateway cannot run", why=str(error))
+        sys.exit(1)
+
+
+async def run(host: str, *, limits: Limits) -> None:
+    """The gateway on `host`, until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with connect() as kube, asyncio.TaskGroup() as group:
+        membership = MembershipSource(kube)
+        leaf = LeafSource(RequestedLeaf(kube), component=Component.GATEWAY, membership=membership)
+        watches = Watches(kube, membership=membership)
+        gateway = Gateway(Address(host, GATEWAY_PORT), leaf=leaf, look=watches.objects, limits=limits)
+        background = [
+            group.create_task(membership.run()),
+            group.create_task(leaf.run()),
+            group.create_task(watches.run(changed=gateway.changed)),
+        ]
+        async with health_server(HEALTH_PORT, ready=lambda: gateway.is_ready):
+            await gateway.run(stop=stop)
+        for task in background:
+            task.cancel()
+
+
+def _own_address() -> str:
+    host = os.environ.get("POD_IP", "")
+    if not host:
+        raise UserError(
+            "POD_IP is not set", next_step="give the pod's address by the downward API (status.podIP)"
+        )
+    return host
+
+
+def _allow_many_files() -> None:
+    """Raises the soft limit of open files as far as is useful and allowed: each stream needs two."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,89 @@
+"""The server names that mean something on the gateway's port, and their grammar.
+
+    <port>.<service>.<namespace>.svc.clusterset.local
+    <port>.<cluster id>.<service>.<namespace>.svc.clusterset.local     in that cluster and no other
+    peer.<cluster id>.<clusterset domain>                              the controllers' stream
+
+A name is read whole or not at all: letters in any case, no trailing dot (RFC 6066 section 3), at most
+253 characters, labels as RFC 1123 has them, `<port>` a decimal number from 1 to 65535 without leading
+zeros. A name below `svc.clusterset.local` never means anything but a service (ruling 4: it selects that
+mode whatever the application protocol).
+"""
+
+import re
+from dataclasses import dataclass
+
+from mesh_core.names import CLUSTERSET_ZONE
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_LONGEST = 253
+_SERVICES = f".svc.{CLUSTERSET_ZONE}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceTarget:
+    """One port of an exported service; with `cluster`, in that cluster and no other."""
+
+    namespace: str
+    service: str
+    port: int
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerTarget:
+    """The controller of a cluster."""
+
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoTarget:
+    """A name that means nothing here; `reason` is for the log."""
+
+    reason: str
+
+
+def read_server_name(name: str, *, domain: str) -> ServiceTarget | PeerTarget | NoTarget:
+    """What `name` asks for in the clusterset whose identities lie below `domain`."""
+    if len(name) > _LONGEST:
+        return NoTarget("a server name longer than 253 characters")
+    lower = name.lower()
+    if lower.endswith(_SERVICES):
+        return _service(lower.removesuffix(_SERVICES).split("."))
+    suffix = f".{domain.lower()}"
+    if lower.startswith("peer.") and lower.endswith(suffix):
+        return _peer(lower.removesuffix(suffix).split("."))
+    return NoTarget("a server name outside the clusterset")
+
+
+def service_server_name(*, namespace: str, service: str, port: int) -> str:
+    """The name that asks a gateway for `port` of an exported service.
+
+    At most 154 characters: a port of 5, two labels of 63, and the zone.
+    """
+    return f"{port}.{service}.{namespace}{_SERVICES}"
+
+
+def _service(labels: list[str]) -> ServiceTarget | NoTarget:
+    match labels:
+        case [port, service, namespace]:
+            cluster = None
+        case [port, cluster, service, namespace]:
+            pass
+        case _:
+            return NoTarget("a service name with too few or too many labels")
+    if not _PORT.fullmatch(port) or int(port) > 65535:
+        return NoTarget("a service name that does not begin with a port number")
+    if not all(_LABEL.fullmatch(label) for label in labels[1:]):
+        return NoTarget("a service name with a label that DNS does not allow")
+    return ServiceTarget(namespace=namespace, service=service, port=int(port), cluster=cluster)
+
+
+def _peer(labels: list[str]) -> PeerTarget | NoTarget:
+    match labels:
+        case ["peer", cluster] if _LABEL.fullmatch(cluster):
+            return PeerTarget(cluster=cluster)
+        case _:
+            return NoTarget("a peer name without exactly one cluster id")

@@ -1,0 +1,204 @@
+"""A TCP connection as a stream, and the few things that our sockets have in common.
+
+Half close is TCP's own FIN each way. A reset is a real RST (SO_LINGER of nought), so that the program at
+the other end learns that the answer is cut off and not complete.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import cast
+
+from mesh_gateway.stream import HIGH_MARK, LOW_MARK, StreamReader
+
+_NO_LINGER = struct.pack("ii", 1, 0)
+
+# A connection may be idle for ever, but a far end that died is found in two minutes.
+_KEEP_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
+
+
+async def listen(
+    factory: Callable[[], asyncio.Protocol], host: str, *, port: int, backlog: int
+) -> asyncio.Server:
+    """Listens on one address and port (0: any); what it accepts inherits keep-alive (Linux).
+
+    The backlog must hold a burst of callers: when it overflows, Linux answers with SYN cookies, and such
+    a connection can lose its first byte without a trace (seen with one-byte segments).
+
+    Raises OSError when the address or port cannot be bound.
+    """
+    server = await asyncio.get_running_loop().create_server(factory, host, port, backlog=backlog)
+    for listener in server.sockets:
+        for level, option, value in _KEEP_ALIVE:
+            listener.setsockopt(level, option, value)
+    return server
+
+
+def keep_alive(transport: asyncio.BaseTransport) -> None:
+    """Lets the kernel find out when the far end of an idle connection has died."""
+    sock: socket.socket = transport.get_extra_info("socket")
+    for level, option, value in _KEEP_ALIVE:
+        sock.setsockopt(level, option, value)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Closes a TCP transport with RST and drops what it has not sent."""
+    if not transport.is_closing():
+        sock: socket.socket = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+
+
+class TcpStream(asyncio.Protocol):
+    """A stream over a plain TCP connection.
+
+    Made as a protocol (`accepted` is called when the connection is there), or put in charge of an open
+    connection by `adopt`.
+    """
+
+    __slots__ = (
+        "_aborted",
+        "_accepted",
+        "_bytes_ended",
+        "_early",
+        "_ended",
+        "_gone",
+        "_paused",
+        "_reader",
+        "_send_paused",
+        "_transport",
+    )
+
+    _transport: asyncio.Transport
+
+    def __init__(self, *, accepted: Callable[["TcpStream"], None] | None = None) -> None:
+        self._accepted = accepted
+        self._reader: StreamReader | None = None
+        self._early: list[bytes] = []
+        self._paused = False
+        self._send_paused = False
+        self._bytes_ended = False
+        self._ended = False
+        self._aborted = False
+        self._gone = False
+
+    def adopt(self, transport: asyncio.Transport) -> None:
+        """Takes charge of an open connection that is paused; its bytes from now on are the stream's."""
+        transport.set_protocol(self)
+        # A connection that broke a moment ago told so to its old protocol only.
+        self._gone = transport.is_closing()
+        self._attach(transport)
+
+    # Stream
+
+    @property
+    def unsent(self) -> int:
+        return 0 if self._gone else self._transport.get_write_buffer_size()
+
+    def start(self, reader: StreamReader) -> None:
+        self._reader = reader
+        early, self._early = self._early, []
+        for data in early:
+            reader.bytes_came(data)
+        if self._bytes_ended:
+            reader.bytes_ended()
+        if self._gone:
+            reader.stream_gone(cleanly=False)
+            return
+        if self._send_paused:
+            reader.send_paused()
+        self._read_on()
+
+    def write(self, data: bytes) -> None:
+        if not (self._ended or self._aborted or self._gone):
+            self._transport.write(data)
+
+    def end(self) -> None:
+        if self._ended or self._aborted or self._gone:
+            return
+        self._ended = True
+        if self._bytes_ended:
+            self._transport.close()
+        else:
+            self._transport.write_eof()
+
+    def abort(self) -> None:
+        if not self._gone:
+            self._aborted = True
+            reset(self._transport)
+
+    def pause(self) -> None:
+        self._paused = True
+        if not self._gone:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        self._paused = False
+        self._read_on()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are asyncio's by duty, not by descent.
+        self._attach(cast(asyncio.Transport, transport))
+        if self._accepted is not None:
+            self._accepted(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._hand_over(data)
+
+    def eof_received(self) -> bool:
+        self._peer_ended()
+        return True
+
+    def pause_writing(self) -> None:
+        self._send_paused = True
+        if self._reader is not None:
+            self._reader.send_paused()
+
+    def resume_writing(self) -> None:
+        self._send_paused = False
+        if self._reader is not None:
+            self._reader.send_resumed()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone = True
+        if self._reader is not None:
+            clean = self._ended and self._bytes_ended and not self._aborted and exc is None
+            self._reader.stream_gone(cleanly=clean)
+
+    # For this class and those that wrap the bytes
+
+    def _attach(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        if not self._gone:
+            transport.set_write_buffer_limits(high=HIGH_MARK, low=LOW_MARK)
+            transport.pause_reading()
+
+    def _hand_over(self, data: bytes) -> None:
+        if self._reader is not None:
+            self._reader.bytes_came(data)
+        else:
+            # uvloop reads once even if `connection_made` paused it.
+            self._early.append(data)
+            self._transport.pause_reading()
+
+    def _peer_ended(self) -> None:
+        if self._bytes_ended:
+            return
+        self._bytes_ended = True
+        if self._reader is not None:
+            self._reader.bytes_ended()
+        if self._ended:
+            self._transport.close()
+
+    def _read_on(self) -> None:
+        # After the end of the bytes reading again would only bring the same end again.
+        if self._reader is not None and not (self._paused or self._gone or self._bytes_ended):
+            self._transport.resume_reading()
