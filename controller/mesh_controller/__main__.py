@@ -1,0 +1,5 @@
+"""Starts the controller: `python -m mesh_controller`."""
+
+from mesh_controller.main import main
+
+main()

@@ -1,0 +1,93 @@
+"""Acting: applies a plan to the API server, step by step, in its order.
+
+A step that is refused ends the plan: whoever asked for it looks again, and the next plan goes on from
+what is there then. So a plan may be cut off anywhere.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, assert_never
+
+from mesh_controller.echoes import Trace
+from mesh_core.objects import KubernetesObject
+from mesh_core.plan import Apply, Create, Delete, Json, Kind, Patch, Plan, Rest, Step
+from mesh_core.ports import PortTarget
+from mesh_runtime.kube import (
+    ENDPOINT_SLICES,
+    IMPORTED_RECORDS,
+    MESH_PEERS,
+    SERVICE_EXPORTS,
+    SERVICE_IMPORTS,
+    SERVICES,
+    KubeClient,
+    Resource,
+)
+from mesh_runtime.log import logger
+
+_log = logger(__name__)
+
+
+# Any: resources of several types, which differ only in what answers are decoded into.
+_RESOURCES: Final[Mapping[Kind, Resource[Any]]] = {
+    Kind.SERVICE_EXPORT: SERVICE_EXPORTS,
+    Kind.SERVICE_IMPORT: SERVICE_IMPORTS,
+    Kind.SERVICE: SERVICES,
+    Kind.ENDPOINT_SLICE: ENDPOINT_SLICES,
+    Kind.IMPORTED_RECORD: IMPORTED_RECORDS,
+    Kind.MESH_PEER: MESH_PEERS,
+}
+
+
+class Writer:
+    """Applies plans. `rest` notes ports before what follows in a plan frees them."""
+
+    def __init__(
+        self, kube: KubeClient, *, rest: Callable[[Mapping[int, PortTarget]], Awaitable[None]] | None = None
+    ) -> None:
+        self._kube = kube
+        self._rest = rest
+
+    async def write(self, plan: Plan) -> tuple[Trace, ...]:
+        """All steps, and what they left; raises ApiError or Unreachable at the first that fails."""
+        traces = [await self._step(step) for step in plan]
+        return tuple(trace for trace in traces if trace is not None)
+
+    async def _step(self, step: Step) -> Trace | None:
+        match step:
+            case Create(kind=kind, body=body):
+                made = await self._kube.create(_RESOURCES[kind], body)
+                meta = made.metadata
+                _log.info("created", kind=kind.value, namespace=meta.namespace, name=meta.name)
+                return _trace(kind, made)
+            case Patch(kind=kind, namespace=namespace, name=name, subresource=subresource):
+                changed = await self._kube.merge_patch(
+                    _RESOURCES[kind], name, _guarded(step), namespace=namespace, subresource=subresource
+                )
+                return _trace(kind, changed)
+            case Apply(kind=kind, body=body, manager=manager, subresource=subresource):
+                applied = await self._kube.apply(
+                    _RESOURCES[kind], body, field_manager=manager, subresource=subresource
+                )
+                return _trace(kind, applied)
+            case Delete(kind=kind, namespace=namespace, name=name, uid=uid):
+                await self._kube.delete(_RESOURCES[kind], name, namespace=namespace, uid=uid)
+                _log.info("deleted", kind=kind.value, namespace=namespace, name=name)
+                return Trace(kind, namespace, name, uid=uid, gone=True)
+            case Rest(ports=ports):
+                assert self._rest is not None, "a plan that frees ports needs a port book"
+                await self._rest(ports)
+                return None
+            case _:
+                assert_never(step)
+
+
+def _guarded(step: Patch) -> Json:
+    """The patch, bound to the version of the object that was seen, if it is to be."""
+    if not step.version:
+        return step.body
+    metadata = {**step.body.get("metadata", {}), "resourceVersion": step.version}
+    return {**step.body, "metadata": metadata}
+
+
+def _trace(kind: Kind, left: KubernetesObject) -> Trace:
+    meta = left.metadata
+    return Trace(kind, meta.namespace, meta.name, version=meta.resource_version)

@@ -1,0 +1,145 @@
+"""The controller of one member, put together: caches, what every replica does, and what the leader does.
+
+1. Every replica watches, keeps the log of our exports and serves it to peers. Only the leader writes
+   imports, conditions and records, dials peers and signs.
+2. It is ready when its caches are complete, our exports are in the log and, if it leads, every name was
+   worked once. Peers and trust never gate readiness: a cluster alone is a working cluster.
+3. It is bound to the identity that it began with. Another cluster id or domain is another controller.
+"""
+
+import asyncio
+import socket
+from dataclasses import dataclass
+
+from mesh_controller.act import Writer
+from mesh_controller.caches import Caches
+from mesh_controller.contact import Contact
+from mesh_controller.export_loop import ExportLoop
+from mesh_controller.import_loop import ImportLoop
+from mesh_controller.intermediate_loop import IntermediateLoop
+from mesh_controller.intermediate_source import IntermediateSource
+from mesh_controller.leaf_signer import LeafSigner
+from mesh_controller.look import Look
+from mesh_controller.own_records import OwnRecords
+from mesh_controller.peer_server import PeerServer
+from mesh_controller.peers_loop import PeersLoop
+from mesh_controller.port_book import PortBook
+from mesh_core.errors import EnvironmentFault
+from mesh_core.identity import ClusterId
+from mesh_core.membership import Membership
+from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE, TRUST_BUNDLE
+from mesh_core.peer_wire import PROTOCOL_VERSION, Hello
+from mesh_runtime.clock import Clock, utc_now
+from mesh_runtime.kube import KubeClient, LeaderElection
+from mesh_runtime.membership import MembershipReader
+
+
+class IdentityChanged(EnvironmentFault):
+    """This cluster is somebody else now; everything here was for who it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Where membership and certificates come from."""
+
+    membership: MembershipReader
+    source: IntermediateSource
+
+
+class Controller:
+    """The controller of the member `membership` says; `name` tells replicas apart."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        *,
+        membership: Membership,
+        trust: Trust,
+        listener: socket.socket,
+        name: str,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._kube = kube
+        self._membership = membership
+        self._trust = trust
+        self._clock = clock
+        self._caches = caches = Caches(kube)
+        look = Look(caches, cluster=membership.cluster)
+        self._book = PortBook(
+            kube,
+            caches=caches,
+            cluster=membership.cluster,
+            clock=clock,
+            contested=lambda key: self._imports.loop.add(key),
+        )
+        writer = Writer(kube, rest=self._book.rest)
+        self._own = OwnRecords(caches=caches, look=look)
+        self._server = PeerServer(listener, records=self._own, hello=self._hello)
+        self._exports = ExportLoop(caches=caches, look=look, writer=writer, clock=clock)
+        self._imports = ImportLoop(caches=caches, look=look, writer=writer, book=self._book, clock=clock)
+        self._peers = PeersLoop(
+            caches=caches,
+            cluster=membership.cluster,
+            writer=writer,
+            contact=Contact(kube, holder=name),
+            trust=trust.source,
+            pending=lambda: trust.source.state.message,
+            hello=self._hello,
+            clock=clock,
+        )
+        self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=CONTROLLER, identity=name)
+
+    @property
+    def cluster(self) -> ClusterId:
+        """Our own id."""
+        return self._membership.cluster
+
+    @property
+    def is_ready(self) -> bool:
+        """Law 2."""
+        worked = self._imports.loop.first_pass.is_set() and self._exports.loop.first_pass.is_set()
+        return self._caches.is_synced and self._own.filled.is_set() and (worked or not self._election.leading)
+
+    async def run(self) -> None:
+        """Work until cancelled; raises IdentityChanged."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._caches.run())
+            group.create_task(self._own.run())
+            group.create_task(self._server.run(self._trust.source))
+            group.create_task(self._watch_identity())
+            await self._caches.until_synced()
+            group.create_task(self._election.run(self._lead))
+
+    async def _lead(self) -> None:
+        source, membership = self._trust.source, self._trust.membership
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._exports.loop.run())
+            group.create_task(self._imports.loop.run())
+            group.create_task(self._peers.run())
+            intermediate = IntermediateLoop(
+                self._kube, source=source, membership=membership, clock=self._clock
+            )
+            group.create_task(intermediate.run())
+            signer = LeafSigner(self._kube, source=source, membership=membership, clock=self._clock)
+            group.create_task(signer.run())
+
+    async def _watch_identity(self) -> None:
+        seen: Membership | None = self._membership
+        while True:
+            seen = await self._trust.membership.after(seen)
+            ours = self._membership
+            if seen is None or (seen.cluster, seen.domain) != (ours.cluster, ours.domain):
+                raise IdentityChanged(
+                    f"this cluster is no longer {ours.cluster} of {ours.domain}",
+                    next_step="nothing: the controller starts again as who it is now",
+                )
+
+    def _hello(self) -> Hello:
+        system = self._caches.namespaces.get("kube-system")
+        bundle = self._caches.trust.get(TRUST_BUNDLE)
+        return Hello(
+            version=PROTOCOL_VERSION,
+            cluster=self.cluster,
+            kube_system_uid=system.metadata.uid if system is not None else "",
+            trust_generation=bundle.spec.generation if bundle is not None else 0,
+        )

@@ -1,0 +1,63 @@
+"""A loop over keys that works only while this replica leads.
+
+1. The caches feed it all the time; keys that come while nobody works are dropped, because a term of
+   leadership begins with all keys there are.
+2. `first_pass` is set when each of these has been worked once, well or not.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from typing import Generic, TypeVar
+
+from mesh_runtime.work import WorkQueue, work
+
+K = TypeVar("K", bound=Hashable)
+
+
+class KeyLoop(Generic[K]):
+    """`workers` tasks that call `reconcile` for keys, beginning with `all_keys()`."""
+
+    def __init__(
+        self,
+        reconcile: Callable[[K], Awaitable[float | None]],
+        *,
+        name: str,
+        all_keys: Callable[[], Iterable[K]],
+        workers: int = 1,
+    ) -> None:
+        self.name = name
+        self.first_pass = asyncio.Event()
+        self._reconcile = reconcile
+        self._all_keys = all_keys
+        self._workers = workers
+        self._queue: WorkQueue[K] | None = None
+        self._first: set[K] = set()
+
+    def add(self, key: K) -> None:
+        """Ask for `key` to be worked, if anybody works."""
+        if self._queue is not None:
+            self._queue.add(key)
+
+    async def run(self) -> None:
+        """Work, for ever, or until cancelled because another replica leads."""
+        # A new queue for each term: keys that were in somebody's hands at the end of the last are lost.
+        queue = self._queue = WorkQueue[K]()
+        self._first = set(self._all_keys())
+        for key in sorted(self._first, key=repr):
+            queue.add(key)
+        if not self._first:
+            self.first_pass.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(work(queue, self._worked, name=self.name))
+        finally:
+            self._queue = None
+
+    async def _worked(self, key: K) -> float | None:
+        try:
+            return await self._reconcile(key)
+        finally:
+            self._first.discard(key)
+            if not self._first:
+                self.first_pass.set()

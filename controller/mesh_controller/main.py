@@ -1,0 +1,96 @@
+"""`python -m mesh_controller`: the controller in its pod. Everything it needs is in objects of the cluster.
+
+Stop is not remove: SIGTERM ends the process, gives up the Lease so that a sibling leads at once, and
+leaves every object as it is.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+import uuid
+
+import uvloop
+
+from mesh_controller.controller import Controller, Trust
+from mesh_controller.intermediate_source import IntermediateSource
+from mesh_core.errors import MeshError
+from mesh_core.names import HEALTH_PORT, PEER_STREAM_PORT
+from mesh_runtime.health import health_server
+from mesh_runtime.kube import KubeClient, connect
+from mesh_runtime.log import configure, logger
+from mesh_runtime.membership import MembershipSource
+
+_log = logger(__name__)
+
+
+def main() -> None:
+    """Runs until SIGTERM; the exit code is 0 then, and 1 after an error that was logged."""
+    configure()
+    failed = False
+    try:
+        uvloop.run(serve())
+    except* MeshError as group:
+        failed = True
+        for error in _leaves(group):
+            _log.error("the controller cannot run", why=str(error))
+    sys.exit(1 if failed else 0)
+
+
+async def serve() -> None:
+    """The controller, until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with bound_socket(PEER_STREAM_PORT) as listener:
+        async with connect() as kube, asyncio.TaskGroup() as group:
+            work = group.create_task(run(kube, listener=listener, name=_own_name()))
+            await stop.wait()
+            _log.info("stopping")
+            work.cancel()
+
+
+async def run(kube: KubeClient, *, listener: socket.socket, name: str) -> None:
+    """Wait until this cluster is a member, then be its controller until cancelled."""
+    membership = MembershipSource(kube)
+    source = IntermediateSource(kube, membership=membership)
+    controller: Controller | None = None
+    async with (
+        health_server(HEALTH_PORT, ready=lambda: controller is not None and controller.is_ready),
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(membership.run())
+        group.create_task(source.run())
+        member = await membership.after(None)
+        assert member is not None, "`after` gives something else than what was seen"
+        controller = Controller(
+            kube,
+            membership=member,
+            trust=Trust(membership, source),
+            listener=listener,
+            name=name,
+        )
+        await controller.run()
+
+
+def bound_socket(port: int) -> socket.socket:
+    """A socket on `port` of all addresses that does not listen yet: without a certificate nobody answers."""
+    dual = socket.has_dualstack_ipv6()
+    bound = socket.socket(socket.AF_INET6 if dual else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if dual:
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    bound.bind(("::" if dual else "0.0.0.0", port))
+    return bound
+
+
+def _own_name() -> str:
+    """What tells this replica from its siblings: the pod's name, and this start of it."""
+    return f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+
+
+def _leaves(group: BaseExceptionGroup[MeshError]) -> list[MeshError]:
+    found: list[MeshError] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

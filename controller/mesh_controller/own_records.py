@@ -1,0 +1,45 @@
+"""What this cluster exports, as a log for its peers; kept by every replica, leading or not.
+
+The log is offered to peers only after every export of the first complete caches is in it: a peer takes a
+complete list for the truth and deletes what is missing.
+"""
+
+import asyncio
+import uuid
+
+from mesh_controller.caches import Caches, ServiceKey
+from mesh_controller.look import Look
+from mesh_core.peer_log import RecordLog
+from mesh_runtime.latest import Latest
+from mesh_runtime.work import WorkQueue, work
+
+
+class OwnRecords:
+    """The log, and the revision that it has reached; make it before the caches run."""
+
+    def __init__(self, *, caches: Caches, look: Look) -> None:
+        self.log = RecordLog(epoch=uuid.uuid4().hex)
+        self.revision: Latest[int] = Latest()
+        self.filled = asyncio.Event()
+        self._caches = caches
+        self._look = look
+        self._queue: WorkQueue[ServiceKey] = WorkQueue()
+        caches.feed_own_exports(self._queue)
+
+    async def run(self) -> None:
+        """Follow the caches, for ever."""
+        await self._caches.until_synced()
+        for export in self._caches.exports.values():
+            self._tell(export.key)
+        self.filled.set()
+        await work(self._queue, self._reconcile, name="own record")
+
+    async def _reconcile(self, key: ServiceKey) -> None:
+        self._tell(key)
+
+    def _tell(self, key: ServiceKey) -> None:
+        decision = self._look.own_export(key)
+        record = decision.record if decision is not None else None
+        changed = self.log.drop(key) if record is None else self.log.put(record)
+        if changed:
+            self.revision.publish(self.log.revision)

@@ -1,0 +1,225 @@
+"""The link to one peer: dials its gateways in turn, listens to its stream, and comes again when it ends.
+
+1. A stream that is lost takes nothing back: what the peer said last stays (failure rules 2 and 3).
+2. Who answers must be the controller of that very cluster, by its certificate.
+3. Rounds over the gateways are apart by a growing, jittered pause; a stream that was synced starts anew.
+4. State changes on edges: a stream that comes back within the next round was never away for a reader.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Never, Protocol
+
+from mesh_controller.peer_server import StandingReader
+from mesh_controller.peer_stream import PeerStream, StreamEnded
+from mesh_core.identity import Component, Expected, Identity, cluster_id
+from mesh_core.names import ALPN_PEER
+from mesh_core.objects import PeerGateway
+from mesh_core.peer_log import Key
+from mesh_core.peer_session import Effect, PeerLeft, PeerSession, Phase
+from mesh_core.peer_status import Link, LinkState
+from mesh_core.peer_view import PeerView
+from mesh_core.peer_wire import Ack, Hello, Message, PeerProtocolError
+from mesh_runtime.clock import Clock
+from mesh_runtime.leaf import Standing
+from mesh_runtime.log import logger
+from mesh_runtime.tls import PeerRefused, UnusableCredentials, client_context, verify_peer
+
+_log = logger(__name__)
+
+_DIAL_LIMIT = 5.0
+_LIST_LIMIT = 60.0
+_FIRST_PAUSE = 0.2
+_LONGEST_PAUSE = 30.0
+
+
+class Listener(Protocol):
+    """Who wants to know what a link hears."""
+
+    def state_changed(self, cluster: str) -> None:
+        """`PeerLink.state` may differ from what it was."""
+
+    def record_changed(self, cluster: str, key: Key) -> None:
+        """The peer's export of `key` may have changed."""
+
+    def list_changed(self, cluster: str) -> None:
+        """All exports of the peer may have changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    link: Link
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every link of a controller shares; `pending` says why there is no certificate."""
+
+    trust: StandingReader
+    pending: Callable[[], str]
+    hello: Callable[[], Hello]
+    clock: Clock
+    listener: Listener
+
+
+class PeerLink:
+    """The link to the peer of `view`; run it in a task group."""
+
+    def __init__(
+        self, view: PeerView, *, gateways: Sequence[PeerGateway], surroundings: Surroundings
+    ) -> None:
+        self.view = view
+        self.gateways = tuple(gateways)
+        self.heard: datetime | None = None
+        self._at = surroundings
+        self._link = Link.CONNECTING
+        self._detail = ""
+        self._last_sync: datetime | None = None
+
+    @property
+    def state(self) -> LinkState:
+        """How the link stands."""
+        known = self._last_sync is not None
+        return LinkState(
+            link=self._link,
+            detail=self._detail,
+            exports=len(self.view.keys()) if known else None,
+            last_sync=self._last_sync,
+            refusals=self.view.refusals,
+        )
+
+    async def run(self) -> None:
+        """Dial and listen, for ever."""
+        pause = _FIRST_PAUSE
+        while True:
+            standing = await self._standing()
+            synced = await self._round(standing)
+            pause = _FIRST_PAUSE if synced else min(2 * pause, _LONGEST_PAUSE)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+
+    async def _standing(self) -> Standing:
+        """Our own certificate, as soon as there is one."""
+        seen: Standing | None = None
+        while (standing := self._at.trust.current) is None:
+            self._become(Link.TRUST_PENDING, detail=self._at.pending())
+            seen = await self._at.trust.after(seen)
+        return standing
+
+    async def _round(self, standing: Standing) -> bool:
+        """Try each gateway once, until one leads to a stream that is synced; whether one did."""
+        failures: list[_Failure] = []
+        for gateway in self.gateways:
+            before = self._last_sync
+            failure = await self._attempt(gateway, standing)
+            place = f"{gateway.host}:{gateway.port}"
+            _log.info("a peer's stream is over", peer=self.view.cluster, gateway=place, why=failure.why)
+            if self._last_sync is not before:
+                return True
+            failures.append(_Failure(failure.link, f"{place}: {failure.why}"))
+        self._despair(failures)
+        return False
+
+    async def _attempt(self, gateway: PeerGateway, standing: Standing) -> _Failure:
+        """One stream from its dialling to its end; why it ended."""
+        farewell, stream = "", None
+        try:
+            stream = await self._dial(gateway, standing)
+            await self._listen(stream, standing)
+        except PeerLeft as error:
+            return _Failure(Link.REFUSED, error.what)
+        except (PeerRefused, PeerProtocolError) as error:
+            farewell = error.what
+            return _Failure(Link.REFUSED, error.what)
+        except UnusableCredentials as error:
+            return _Failure(Link.TRUST_PENDING, error.what)
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError):
+            return _Failure(Link.UNREACHABLE, "the connection was closed before anybody answered")
+        except ssl.SSLError as error:
+            return _Failure(Link.REFUSED, f"TLS is refused ({error.reason or error})")
+        except TimeoutError:
+            return _Failure(Link.UNREACHABLE, "no answer in time")
+        except StreamEnded as error:
+            return _Failure(Link.UNREACHABLE, error.what)
+        except OSError as error:
+            return _Failure(Link.UNREACHABLE, str(error))
+        finally:
+            if stream is not None:
+                await stream.close(reason=farewell)
+
+    async def _dial(self, gateway: PeerGateway, standing: Standing) -> PeerStream:
+        context = client_context(standing.credentials, roots=standing.roots, alpn=(ALPN_PEER,))
+        async with asyncio.timeout(_DIAL_LIMIT):
+            reader, writer = await asyncio.open_connection(
+                gateway.host,
+                gateway.port,
+                ssl=context,
+                server_hostname=f"peer.{self.view.cluster}.{standing.identity.domain}",
+                ssl_handshake_timeout=_DIAL_LIMIT,
+                ssl_shutdown_timeout=1.0,
+            )
+        return PeerStream(reader, writer)
+
+    async def _listen(self, stream: PeerStream, standing: Standing) -> Never:
+        """Take the stream's messages until it ends by an error."""
+        if stream.tls.selected_alpn_protocol() != ALPN_PEER:
+            raise PeerProtocolError(f"the peer does not speak {ALPN_PEER}")
+        theirs = Identity(
+            cluster=cluster_id(self.view.cluster),
+            component=Component.CONTROLLER,
+            domain=standing.identity.domain,
+        )
+        verify_peer(stream.tls, expected=Expected.exactly(theirs))
+        session = PeerSession(self.view, hello=self._at.hello())
+        await stream.send((session.hello,))
+        async with asyncio.timeout(_LIST_LIMIT):
+            while session.phase is not Phase.SYNCED:
+                await self._take(session, stream)
+        while True:
+            await self._take(session, stream)
+
+    async def _take(self, session: PeerSession, stream: PeerStream) -> None:
+        messages = await stream.receive()
+        self.heard = self._at.clock()
+        replies: list[Message] = []
+        for message in messages:
+            effect = session.take(message)
+            self._heed(effect)
+            # Of several acknowledgements only the last says anything.
+            if isinstance(effect.reply, Ack) and replies and isinstance(replies[-1], Ack):
+                replies.pop()
+            replies += [effect.reply] if effect.reply is not None else []
+        await stream.send(replies)
+
+    def _heed(self, effect: Effect) -> None:
+        """Tell the listener what a message has changed."""
+        cluster, listener = self.view.cluster, self._at.listener
+        if effect.synced:
+            self._last_sync = self._at.clock()
+            _log.info("a peer is synced", peer=cluster, exports=len(self.view.keys()))
+            listener.list_changed(cluster)
+            self._become(Link.SYNCED)
+            listener.state_changed(cluster)
+        elif effect.changed is not None:
+            listener.record_changed(cluster, effect.changed)
+            listener.state_changed(cluster)
+
+    def _despair(self, failures: Sequence[_Failure]) -> None:
+        """No gateway led anywhere: say so, with the first word that speaks of more than silence."""
+        worst = next((f.link for f in failures if f.link is not Link.UNREACHABLE), Link.UNREACHABLE)
+        reasons = "; ".join(failure.why for failure in failures)
+        match worst:
+            case Link.UNREACHABLE:
+                advice = "check spec.gateways, and that the peer's gateway and controller run"
+            case _:
+                advice = "compare the clusterset domain, roots and cluster ids of both clusters"
+        self._become(worst, detail=f"no stream to the peer, {advice}: {reasons}")
+
+    def _become(self, link: Link, *, detail: str = "") -> None:
+        if (link, detail) != (self._link, self._detail):
+            self._link, self._detail = link, detail
+            self._at.listener.state_changed(self.view.cluster)

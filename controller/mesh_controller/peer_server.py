@@ -1,0 +1,184 @@
+"""Tells peers what this cluster exports: the server of the controllers' stream, on every replica.
+
+1. A peer is a controller of another member of our domain, by its certificate, and says so in its hello.
+2. A slow peer gets the newest state of each export, not every change: nothing is queued for it. One that
+   is too far behind, or silent for three heartbeats, is let go and comes again.
+3. A new certificate of ours changes the listener, not the streams that stand.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Protocol
+
+from mesh_controller.own_records import OwnRecords
+from mesh_controller.peer_stream import GREETING_LIMIT, HEARTBEAT, PeerStream, StreamEnded
+from mesh_core.errors import MeshError
+from mesh_core.identity import Component, Expected, Identity
+from mesh_core.names import ALPN_PEER
+from mesh_core.peer_session import check_hello
+from mesh_core.peer_wire import Ack, Bye, Heartbeat, Hello, Message, PeerProtocolError, Watch
+from mesh_runtime.leaf import Standing
+from mesh_runtime.log import logger
+from mesh_runtime.tls import PeerRefused, UnusableCredentials, server_context, verify_peer
+
+_log = logger(__name__)
+
+MOST_STREAMS = 256
+_HANDSHAKE_LIMIT = 5.0
+_SHUTDOWN_LIMIT = 1.0
+
+
+class StandingReader(Protocol):
+    """Where our own certificate and the roots come from."""
+
+    @property
+    def current(self) -> Standing | None:
+        """What may be shown now."""
+
+    async def after(self, seen: Standing | None) -> Standing | None:
+        """The standing, as soon as it is not `seen`."""
+
+
+class PeerServer:
+    """Serves streams on `listener`; `hello` gives what we say of ourselves."""
+
+    def __init__(self, listener: socket.socket, *, records: OwnRecords, hello: Callable[[], Hello]) -> None:
+        self._listener = listener
+        self._records = records
+        self._hello = hello
+        self._streams = 0
+
+    async def run(self, trust: StandingReader) -> None:
+        """Listen with the certificate of the moment, for ever."""
+        await self._records.filled.wait()
+        standing: Standing | None = None
+        async with asyncio.TaskGroup() as group:
+            while True:
+                standing = trust.current or await trust.after(standing)
+                server = await self._listen(standing, group) if standing is not None else None
+                try:
+                    await trust.after(standing)
+                finally:
+                    if server is not None:
+                        server.close()
+
+    async def _listen(self, standing: Standing, group: asyncio.TaskGroup) -> asyncio.Server | None:
+        try:
+            context = server_context(standing.credentials, roots=standing.roots, alpn=(ALPN_PEER,))
+        except UnusableCredentials as error:
+            _log.error("peers are not served", why=str(error))
+            return None
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            group.create_task(self._serve(PeerStream(reader, writer), identity=standing.identity))
+
+        # A duplicate of the socket: closing the server closes that, and no connection waits in vain.
+        return await asyncio.start_server(
+            accept,
+            sock=self._listener.dup(),
+            ssl=context,
+            ssl_handshake_timeout=_HANDSHAKE_LIMIT,
+            ssl_shutdown_timeout=_SHUTDOWN_LIMIT,
+        )
+
+    async def _serve(self, stream: PeerStream, *, identity: Identity) -> None:
+        """One stream, from the end of the handshake to its own; nothing that a peer does gets out."""
+        self._streams += 1
+        reason, peer = "", "unknown"
+        try:
+            peer = _who(stream, identity=identity)
+            if self._streams > MOST_STREAMS:
+                raise PeerProtocolError(f"more than {MOST_STREAMS} streams are open")
+            await self._speak(stream, peer=peer)
+        except* StreamEnded as group:
+            _log.info("a peer's stream ended", peer=peer, why=_first(group))
+        except* (PeerProtocolError, PeerRefused) as group:
+            reason = _first(group)
+            _log.warning("a peer's stream is closed", peer=peer, why=reason)
+        except* (ssl.SSLError, OSError) as group:
+            _log.warning("a peer's stream broke", peer=peer, why=_first(group))
+        finally:
+            self._streams -= 1
+            await stream.close(reason=reason)
+
+    async def _speak(self, stream: PeerStream, *, peer: str) -> None:
+        ours = self._hello()
+        await stream.send((ours,))
+        watch, rest = await _greeted(stream, cluster=peer, ours=ours)
+        _log.info("a peer watches", peer=peer, resumes=watch.epoch == self._records.log.epoch)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tell(stream, watch))
+            group.create_task(_hear(stream, rest))
+
+    async def _tell(self, stream: PeerStream, watch: Watch) -> None:
+        """Everything since the peer's position, then every change, and heartbeats in between."""
+        log = self._records.log
+        replay = log.opening(watch)
+        await stream.send(replay.messages)
+        while True:
+            revision = replay.revision
+            if not log.remembers(revision):
+                raise PeerProtocolError("the peer is too far behind and has to list again")
+            replay = log.since(revision)
+            if replay.messages:
+                await stream.send(replay.messages)
+                continue
+            try:
+                async with asyncio.timeout(HEARTBEAT):
+                    await self._records.revision.after(revision or None)
+            except TimeoutError:
+                await stream.send((Heartbeat(),))
+
+
+def _who(stream: PeerStream, *, identity: Identity) -> str:
+    """The cluster id of the other end; raises PeerRefused or PeerProtocolError."""
+    if stream.tls.selected_alpn_protocol() != ALPN_PEER:
+        raise PeerProtocolError(f"the peer does not speak {ALPN_PEER}")
+    expected = Expected(domain=identity.domain, components=frozenset({Component.CONTROLLER}))
+    theirs = verify_peer(stream.tls, expected=expected)
+    if theirs.cluster == identity.cluster:
+        raise PeerRefused(f"the peer has our own identity {theirs}")
+    return theirs.cluster
+
+
+async def _greeted(stream: PeerStream, *, cluster: str, ours: Hello) -> tuple[Watch, list[Message]]:
+    """The peer's `watch`, after a hello that agrees with its certificate, and what came behind it."""
+    messages: list[Message] = []
+    try:
+        async with asyncio.timeout(GREETING_LIMIT):
+            while len(messages) < 2:
+                messages += await stream.receive()
+    except TimeoutError as error:
+        raise StreamEnded("no greeting came") from error
+    match messages:
+        case [Hello() as theirs, Watch() as watch, *rest]:
+            check_hello(theirs, cluster=cluster, ours=ours)
+            return watch, rest
+        case [Hello(), Bye(reason=reason), *_]:
+            raise StreamEnded(f"the peer left: {reason[:300]!r}")
+        case _:
+            raise PeerProtocolError("the stream does not begin with hello and watch")
+
+
+async def _hear(stream: PeerStream, messages: list[Message]) -> None:
+    """Take acknowledgements until the peer leaves; silence ends the stream."""
+    while True:
+        for message in messages:
+            match message:
+                case Ack():
+                    pass
+                case Bye(reason=reason):
+                    raise StreamEnded(f"the peer left: {reason[:300]!r}")
+                case _:
+                    raise PeerProtocolError("the peer sends what only a server sends")
+        messages = await stream.receive()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> str:
+    """What the first of the errors says."""
+    error = group.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _first(error)
+    return error.what if isinstance(error, MeshError) else str(error)

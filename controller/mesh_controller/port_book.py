@@ -1,0 +1,166 @@
+"""Who holds which egress port: the claims in the slices, and the notes in one ConfigMap.
+
+The rules are `mesh_core.ports`. Here they meet the API server:
+
+1. A note is written with the resourceVersion that was read, before what it announces is done. Whoever
+   was slower reads again and thinks again: so no port is granted twice, whatever the caches lag.
+2. A claim that goes without a note, because somebody deleted a slice or a namespace, is noted with the
+   next write, and meanwhile kept in mind.
+3. What follows a note has to follow within `mesh_controller.import_loop.LIMIT`: a leader that was frozen
+   in between must ask anew.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from mesh_controller.caches import Caches, ServiceKey
+from mesh_core.names import RESTING_PORTS_CONFIG_MAP, SYSTEM_NAMESPACE
+from mesh_core.objects import ConfigMap, EndpointSlice
+from mesh_core.ports import ClaimTable, Note, Notes, PortTarget, claims_of, grant, rest
+from mesh_runtime.clock import Clock
+from mesh_runtime.kube import CONFIG_MAPS, ApiError, KubeClient
+from mesh_runtime.log import logger
+
+_log = logger(__name__)
+
+_MOST_TRIES = 5
+
+
+class _NoteText(msgspec.Struct):
+    """A note as it stands in the ConfigMap, under the port as its key."""
+
+    namespace: str
+    service: str
+    port: str
+    at: float
+
+
+class PortBook:
+    """Grants ports and sends them to rest; make it before the caches run.
+
+    `contested` is called for imports whose port is not theirs.
+    """
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        *,
+        caches: Caches,
+        cluster: str,
+        clock: Clock,
+        contested: Callable[[ServiceKey], None],
+    ) -> None:
+        self.claims = ClaimTable()
+        self._kube = kube
+        self._caches = caches
+        self._cluster = cluster
+        self._clock = clock
+        self._contested = contested
+        self._vanished: dict[int, Note] = {}
+        self._written: ConfigMap | None = None
+        self._turn = asyncio.Lock()
+        caches.slices.follow(self._follow)
+
+    async def hold(self, targets: Iterable[PortTarget]) -> dict[PortTarget, int]:
+        """The ports of `targets`; those that had none have one now, and it is noted.
+
+        Raises PortsExhausted, ApiError and Unreachable.
+        """
+        wanted = tuple(targets)
+        held = {target: self.claims.port_of(target) for target in wanted}
+        ports = {target: port for target, port in held.items() if port is not None}
+        if len(ports) == len(held):
+            return ports
+
+        def think(notes: Notes) -> Notes:
+            granted = grant(wanted, table=self.claims, notes=notes, now=self._now())
+            ports.update(granted.ports)
+            return granted.notes
+
+        await self._change(think)
+        return ports
+
+    async def rest(self, freed: Mapping[int, PortTarget]) -> None:
+        """Note that these ports go to rest; raises ApiError and Unreachable."""
+        await self._change(lambda notes: rest(freed, notes=notes, now=self._now()))
+
+    async def _change(self, think: Callable[[Notes], Notes]) -> None:
+        """Read the notes, think, and write; again when somebody else wrote meanwhile."""
+        async with self._turn:
+            for attempt in range(1, _MOST_TRIES + 1):
+                seen = await self._newest(fresh=attempt > 1)
+                before = _notes_in(seen)
+                vanished = dict(self._vanished)
+                after = think({**vanished, **before})
+                try:
+                    self._written = await self._write(seen, before=before, after=after)
+                except ApiError as error:
+                    if not error.is_conflict or attempt == _MOST_TRIES:
+                        raise
+                else:
+                    for port, note in vanished.items():
+                        if self._vanished.get(port) is note:
+                            del self._vanished[port]
+                    return
+
+    async def _newest(self, *, fresh: bool) -> ConfigMap | None:
+        """The ConfigMap as we wrote it last, or as it is cached; an old one is found out by the write."""
+        name = RESTING_PORTS_CONFIG_MAP
+        if fresh:
+            return await self._kube.find(CONFIG_MAPS, name, namespace=SYSTEM_NAMESPACE)
+        return self._written or self._caches.port_notes.get(name, namespace=SYSTEM_NAMESPACE)
+
+    async def _write(self, seen: ConfigMap | None, *, before: Notes, after: Notes) -> ConfigMap:
+        texts = {str(port): _text(note) for port, note in after.items() if before.get(port) != note}
+        if seen is None:
+            metadata = {"name": RESTING_PORTS_CONFIG_MAP, "namespace": SYSTEM_NAMESPACE}
+            return await self._kube.create(CONFIG_MAPS, {"metadata": metadata, "data": texts})
+        known = set(seen.data)
+        data: dict[str, Any] = {key: None for key in known if not key.isdigit() or int(key) not in after}
+        return await self._kube.merge_patch(
+            CONFIG_MAPS,
+            RESTING_PORTS_CONFIG_MAP,
+            {"metadata": {"resourceVersion": seen.metadata.resource_version}, "data": {**data, **texts}},
+            namespace=SYSTEM_NAMESPACE,
+        )
+
+    def _follow(self, key: tuple[str, str], old: EndpointSlice | None, new: EndpointSlice | None) -> None:
+        """Keep the claims; remember those that went, and tell those whose port is not rightfully theirs."""
+        before = claims_of(old, cluster=self._cluster) if old is not None else ()
+        after = claims_of(new, cluster=self._cluster) if new is not None else ()
+        self.claims.change(key, claims=after)
+        for claim in before:
+            if not self.claims.claimants(claim.port):
+                self._vanished[claim.port] = Note(claim.target, self._now())
+        for claim in after:
+            self._vanished.pop(claim.port, None)
+            claimants = self.claims.claimants(claim.port)
+            for target in sorted(claimants) if len(claimants) > 1 else ():
+                if self.claims.port_of(target) != claim.port:
+                    _log.warning("an egress port is claimed twice", port=claim.port, newer=str(target))
+                    self._contested((target.namespace, target.service))
+
+    def _now(self) -> float:
+        return self._clock().timestamp()
+
+
+def _notes_in(seen: ConfigMap | None) -> dict[int, Note]:
+    """The notes that can be read; others were written by somebody's hand and are dropped."""
+    notes: dict[int, Note] = {}
+    for key, text in (seen.data if seen is not None else {}).items():
+        try:
+            note = msgspec.json.decode(text, type=_NoteText)
+            notes[int(key)] = Note(PortTarget(note.namespace, note.service, note.port), note.at)
+        except (msgspec.MsgspecError, ValueError):
+            _log.warning("a note about a port does not read and is dropped", port=key)
+    return notes
+
+
+def _text(note: Note) -> str:
+    target = note.target
+    return msgspec.json.encode(
+        _NoteText(target.namespace, target.service, target.port_name, round(note.at, 3))
+    ).decode()

@@ -1,0 +1,181 @@
+"""The bytes of the controllers' stream: frames, and the messages in them (docs/wire.md).
+
+A frame is a length of four bytes, big-endian, and so many bytes of JSON: one object whose `type` says
+which message it is.
+
+1. A frame is at most `LONGEST_FRAME` bytes; the length is judged before anything is stored.
+2. A message of a type that is not known is skipped, and so is a field: that is how the protocol grows.
+   A message of a known type that does not read as one ends the stream.
+3. Records are handed on as the bytes they came in; `mesh_core.admission` judges them one by one.
+"""
+
+import struct
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from mesh_core.errors import Fault, MeshError
+
+LONGEST_FRAME: Final = 1 << 20
+PROTOCOL_VERSION: Final = 1
+_LENGTH: Final = struct.Struct(">I")
+LONGEST_REASON: Final = 1000
+
+
+Revision = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Count = Annotated[int, Meta(ge=0, lt=1 << 31)]
+ShortText = Annotated[str, Meta(max_length=253)]
+
+
+class PeerProtocolError(MeshError):
+    """The other end does not keep to the protocol; the stream is closed."""
+
+    fault = Fault.PEER
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, next_step="compare the versions of clusterset-mesh in both clusters")
+
+
+class _Message(msgspec.Struct, frozen=True, rename="camel", kw_only=True, tag_field="type"):
+    pass
+
+
+class Hello(_Message, frozen=True, tag="hello"):
+    """The first message each way: who speaks, and what it can.
+
+    `kube_system_uid` is the UID of the namespace kube-system, which tells a copied cluster from the
+    first one; `trust_generation` is that of the TrustBundle in force.
+    """
+
+    version: Count
+    cluster: ShortText
+    kube_system_uid: ShortText = ""
+    trust_generation: Count = 0
+    features: Annotated[tuple[ShortText, ...], Meta(max_length=64)] = ()
+
+
+class Watch(_Message, frozen=True, tag="watch"):
+    """Client: begin, after this position; epoch "" or revision 0 asks for the complete list."""
+
+    epoch: ShortText
+    revision: Revision
+
+
+class Put(_Message, frozen=True, tag="put"):
+    """Server: this record is new or has changed."""
+
+    revision: Revision
+    record: msgspec.Raw
+
+
+class Drop(_Message, frozen=True, tag="drop"):
+    """Server: this Service is exported no more."""
+
+    revision: Revision
+    namespace: ShortText
+    name: ShortText
+
+
+class Synced(_Message, frozen=True, tag="synced"):
+    """Server: what came since `watch` brings the client to this position.
+
+    After a complete list `count` and `hash` are those of the list (`ListDigest`) and `complete` is True;
+    after a resumption they say nothing.
+    """
+
+    epoch: ShortText
+    revision: Revision
+    complete: bool
+    count: Count = 0
+    hash: ShortText = ""
+
+
+class Heartbeat(_Message, frozen=True, tag="heartbeat"):
+    """Server: still here."""
+
+
+class Ack(_Message, frozen=True, tag="ack"):
+    """Client: still here, and everything up to `revision` is taken in."""
+
+    revision: Revision
+
+
+class Bye(_Message, frozen=True, tag="bye"):
+    """Either end, before it closes: why."""
+
+    reason: Annotated[str, Meta(max_length=LONGEST_REASON)]
+
+
+Message = Hello | Watch | Put | Drop | Synced | Heartbeat | Ack | Bye
+
+
+class _Envelope(msgspec.Struct):
+    type: str
+
+
+_KNOWN: Final = frozenset({"hello", "watch", "put", "drop", "synced", "heartbeat", "ack", "bye"})
+_messages: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
+_envelopes: Final = msgspec.json.Decoder(_Envelope)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def frame(message: Message) -> bytes:
+    """The bytes of `message`; raises PeerProtocolError when they would be more than the other end takes."""
+    body = _encoder.encode(message)
+    if len(body) > LONGEST_FRAME:
+        raise PeerProtocolError(f"a message of {len(body)} bytes does not fit in a frame")
+    return _LENGTH.pack(len(body)) + body
+
+
+def record_bytes(record: msgspec.Struct) -> msgspec.Raw:
+    """A record as `Put` carries it."""
+    return msgspec.Raw(_encoder.encode(record))
+
+
+def farewell(reason: str) -> Bye:
+    """A Bye with as much of `reason` as may be sent."""
+    return Bye(reason=reason[:LONGEST_REASON])
+
+
+def read_message(body: bytes) -> Message | None:
+    """The message in a frame, None for a type that is not known; raises PeerProtocolError."""
+    try:
+        if _envelopes.decode(body).type not in _KNOWN:
+            return None
+        return _messages.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise PeerProtocolError(f"a message does not read: {str(error)[:200]}") from error
+    except RecursionError as error:
+        raise PeerProtocolError("a message is nested too deeply") from error
+
+
+class FrameReader:
+    """Turns a stream of bytes into the messages in it. Keeps at most one unfinished frame."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that `data` completes; raises PeerProtocolError, and is then of no more use."""
+        self._rest += data
+        messages: list[Message] = []
+        start = 0
+        while len(self._rest) - start >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._rest, start)
+            if not 0 < length <= LONGEST_FRAME:
+                raise PeerProtocolError(f"a frame says that it has {length} bytes")
+            end = start + _LENGTH.size + length
+            if len(self._rest) < end:
+                break
+            message = read_message(bytes(self._rest[start + _LENGTH.size : end]))
+            if message is not None:
+                messages.append(message)
+            start = end
+        del self._rest[:start]
+        return messages
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the bytes so far end with a whole frame."""
+        return not self._rest

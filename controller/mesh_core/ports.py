@@ -1,0 +1,205 @@
+"""Egress ports: which port of the local gateways stands for which port of an imported service.
+
+Laws:
+
+1. The claim on a port lies in the EndpointSlices that name it. `rightful_claims` says whose a port is
+   when two name it: the older claim serves, by creationTimestamp of the slice, then by its UID. Gateway
+   and controller ask the same function; the controller then moves the newer claim.
+2. A port that changes hands, by being granted or freed, is noted first (`Notes`, kept in a ConfigMap
+   that is written with its resourceVersion) and the note lasts `REST` seconds. Nobody else gets the
+   port meanwhile. So two leaders cannot grant one port, and a kube-proxy or gateway that lags by less
+   than `REST` never brings a caller to a service that it did not ask for.
+3. A target gets its old port back where it can: its note is honoured for itself, and the search for a
+   free port begins at a place computed from the target's name.
+
+Writing notes and slices is the controller's; times are seconds since the epoch and are passed in.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from mesh_core.errors import MeshError
+from mesh_core.names import (
+    EGRESS_PORTS,
+    LABEL_SERVICE_NAME,
+    LABEL_SLICE_MANAGED_BY,
+    LABEL_SOURCE_CLUSTER,
+    MANAGER,
+)
+from mesh_core.objects import EndpointSlice
+
+K = TypeVar("K")
+
+REST = 900.0
+"""Seconds for which a port that changed hands is kept from everybody else."""
+
+
+class PortsExhausted(MeshError):
+    """Every egress port is claimed or at rest."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"all {len(EGRESS_PORTS)} egress ports are claimed or at rest",
+            next_step="unexport services that nobody uses, or wait fifteen minutes",
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortTarget:
+    """What an egress port stands for: one port, by its name, of one imported service."""
+
+    namespace: str
+    service: str
+    port_name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.service}:{self.port_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One slice names `port` for `target`; `created` (RFC 3339) and `uid` are the slice's."""
+
+    port: int
+    target: PortTarget
+    created: str
+    uid: str
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """Sorts older claims first."""
+        return self.created, self.uid
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A port changed hands `at`, in favour of or away from `target`."""
+
+    target: PortTarget
+    at: float
+
+
+Notes = Mapping[int, Note]
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Ports for the targets asked for, and the notes to be written before anybody uses them."""
+
+    ports: Mapping[PortTarget, int]
+    notes: Notes
+
+
+def claims_of(piece: EndpointSlice, *, cluster: str) -> tuple[Claim, ...]:
+    """The claims in one slice: of ours, for another cluster than `cluster` (our own id); else none."""
+    labels = piece.metadata.labels
+    source = labels.get(LABEL_SOURCE_CLUSTER, "")
+    service = labels.get(LABEL_SERVICE_NAME, "")
+    if labels.get(LABEL_SLICE_MANAGED_BY) != MANAGER or not service or source in ("", cluster):
+        return ()
+    meta = piece.metadata
+    return tuple(
+        Claim(
+            port=port.port,
+            target=PortTarget(meta.namespace, service, port.name or ""),
+            created=meta.creation_timestamp,
+            uid=meta.uid,
+        )
+        for port in piece.ports or ()
+        if port.port is not None and port.port in EGRESS_PORTS
+    )
+
+
+def rightful_claims(claims: Iterable[Claim]) -> dict[int, PortTarget]:
+    """Whose each claimed port is: the target with the oldest claim on it (law 1)."""
+    oldest: dict[int, Claim] = {}
+    for claim in claims:
+        known = oldest.get(claim.port)
+        # Two ports of one slice can claim one number only by somebody's hand: the name decides.
+        if known is None or (claim.age, claim.target) < (known.age, known.target):
+            oldest[claim.port] = claim
+    return {port: claim.target for port, claim in oldest.items()}
+
+
+@dataclass(slots=True)
+class ClaimTable:
+    """All claims of a cluster, kept slice by slice, so that one change costs no walk over the rest."""
+
+    _by_slice: dict[tuple[str, str], tuple[Claim, ...]] = field(default_factory=dict)
+    _by_port: dict[int, list[Claim]] = field(default_factory=dict)
+    _by_target: dict[PortTarget, list[Claim]] = field(default_factory=dict)
+
+    def change(self, key: tuple[str, str], *, claims: tuple[Claim, ...]) -> None:
+        """The slice `key` now holds `claims`; none when it is gone."""
+        for claim in self._by_slice.pop(key, ()):
+            _drop(self._by_port, claim.port, claim)
+            _drop(self._by_target, claim.target, claim)
+        if claims:
+            self._by_slice[key] = claims
+        for claim in claims:
+            self._by_port.setdefault(claim.port, []).append(claim)
+            self._by_target.setdefault(claim.target, []).append(claim)
+
+    def port_of(self, target: PortTarget) -> int | None:
+        """The port that is rightfully the target's, by its oldest such claim; None when there is none."""
+        claims = sorted(self._by_target.get(target, ()), key=lambda claim: (claim.age, claim.port))
+        for claim in claims:
+            if rightful_claims(self._by_port[claim.port])[claim.port] == target:
+                return claim.port
+        return None
+
+    def claimants(self, port: int) -> frozenset[PortTarget]:
+        """Everybody who claims `port`, rightfully or not."""
+        return frozenset(claim.target for claim in self._by_port.get(port, ()))
+
+    def ports(self) -> Set[int]:
+        """The ports that anybody claims."""
+        return self._by_port.keys()
+
+    def contested(self) -> frozenset[int]:
+        """The ports that more than one target claims."""
+        return frozenset(port for port in self._by_port if len(self.claimants(port)) > 1)
+
+
+def grant(targets: Iterable[PortTarget], *, table: ClaimTable, notes: Notes, now: float) -> Grant:
+    """A port for each target: the one it holds, else the one noted for it, else a free one.
+
+    `notes` are those in force, read with the version that the write will be conditional on; expired
+    ones may be among them. Raises PortsExhausted.
+    """
+    kept = {port: note for port, note in notes.items() if note.at + REST > now}
+    noted = {note.target: port for port, note in sorted(kept.items(), reverse=True)}
+    ports: dict[PortTarget, int] = {}
+    for target in sorted(set(targets)):
+        port = table.port_of(target)
+        if port is None:
+            port = noted.get(target)
+            if port is None or table.claimants(port) - {target}:
+                port = _free_port(target, claimed=table.ports(), noted=kept.keys())
+            kept[port] = Note(target, now)
+        ports[target] = port
+    return Grant(ports=ports, notes=kept)
+
+
+def rest(freed: Mapping[int, PortTarget], *, notes: Notes, now: float) -> Notes:
+    """The notes when the `freed` ports go to rest at `now`; expired ones are left out."""
+    kept = {port: note for port, note in notes.items() if note.at + REST > now}
+    return kept | {port: Note(target, now) for port, target in freed.items()}
+
+
+def _free_port(target: PortTarget, *, claimed: Set[int], noted: Set[int]) -> int:
+    digest = hashlib.sha256(str(target).encode()).digest()
+    first = int.from_bytes(digest[:4], "big") % len(EGRESS_PORTS)
+    for step in range(len(EGRESS_PORTS)):
+        port = EGRESS_PORTS[(first + step) % len(EGRESS_PORTS)]
+        if port not in claimed and port not in noted:
+            return port
+    raise PortsExhausted
+
+
+def _drop(members: dict[K, list[Claim]], key: K, claim: Claim) -> None:
+    members[key].remove(claim)
+    if not members[key]:
+        del members[key]

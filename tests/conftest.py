@@ -1,0 +1,10 @@
+"""What holds for every test.
+
+No event loop is there unless a test brings one. looptime asks the policy for a loop around every test;
+Python 3.11 would then make one, which nobody closes, and the warning would fail whatever test runs when
+it is collected. A policy that was told "no loop" makes none.
+"""
+
+import asyncio
+
+asyncio.set_event_loop(None)

@@ -1,0 +1,45 @@
+"""What live tests share: one clusterset of two full clusters for the whole session."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mesh_fakes.bed import Bed, started
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.live)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_root() -> None:
+    assert os.geteuid() == 0, "live tests make network namespaces: run them as root"
+
+
+@pytest.fixture(scope="session")
+def clusterset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """east and west, joined and linked; equal pod and Service addresses in both."""
+    with started(tmp_path_factory.mktemp("clusterset"), "--clusters", "east,west") as bed:
+        program = _load(bed, "program")
+        _load(bed, "client")
+        bed.done("trust", "init", "--dir", str(bed.trust))
+        for cluster in ("east", "west"):
+            bed.done(
+                *("--kubeconfig", str(bed.kubeconfig), "join", "--context", cluster),
+                *("--cluster-id", cluster, "--trust", str(bed.trust)),
+                *("--image", program, "--service-type", "nodeport"),
+            )
+        bed.done("--kubeconfig", str(bed.kubeconfig), "link", "east", "west")
+        yield bed
+
+
+def _load(bed: Bed, kind: str) -> str:
+    """Build the image, load it into every node, and give its name."""
+    name, tar = bed.done("local", "image", kind).split()
+    bed.done("local", "load", tar, "--dir", str(bed.folder))
+    return name

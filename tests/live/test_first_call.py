@@ -1,0 +1,151 @@
+"""The first call, on two real clusters: export in one, resolve and call in the other."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from live.hello import Hello, hello_in
+from mesh_core.names import LABEL_SERVICE_NAME, shadow_service_name
+from mesh_fakes.bed import Bed
+from mesh_runtime.kube import (
+    ENDPOINT_SLICES,
+    IMPORTED_RECORDS,
+    SERVICE_EXPORTS,
+    SERVICE_IMPORTS,
+    SERVICES,
+    KubeClient,
+)
+
+pytestmark = pytest.mark.asyncio
+
+LIMIT = 20.0
+
+
+async def until(condition: Callable[[], Awaitable[bool]], *, limit: float = LIMIT) -> float:
+    """Seconds until the condition held; TimeoutError after `limit`."""
+    start = time.monotonic()
+    async with asyncio.timeout(limit):
+        while True:
+            if await condition():
+                return time.monotonic() - start
+            await asyncio.sleep(0.02)
+
+
+async def imported(hello: Hello, cluster: str) -> bool:
+    """Whether the import has its address and a ready endpoint."""
+    found = await hello.kube(cluster).find(SERVICE_IMPORTS, "hello", namespace=hello.namespace)
+    return found is not None and bool(found.spec.ips) and await ready(hello, cluster, source="east") > 0
+
+
+async def ready(hello: Hello, cluster: str, *, source: str) -> int:
+    """Ready endpoints of the imported slices of one source cluster."""
+    slices = await hello.slices(cluster, source=source)
+    return sum(endpoint.is_ready for piece in slices for endpoint in piece.endpoints or ())
+
+
+async def inventory(kube: KubeClient, namespace: str) -> set[str]:
+    """Services, slices and imports of a namespace, by kind and name; of slices only imported ones."""
+    slices = await kube.list(ENDPOINT_SLICES, namespace=namespace, labels=LABEL_SERVICE_NAME)
+    services = await kube.list(SERVICES, namespace=namespace)
+    imports = await kube.list(SERVICE_IMPORTS, namespace=namespace)
+    records = [item for item in (await kube.list(IMPORTED_RECORDS)).items if item.spec.namespace == namespace]
+    return {
+        f"{kind}/{item.metadata.name}"
+        for kind, items in (
+            ("slice", slices.items),
+            ("service", services.items),
+            ("import", imports.items),
+            ("record", records),
+        )
+        for item in items
+    }
+
+
+async def test_an_exported_service_is_resolved_and_called_from_the_other_cluster(clusterset: Bed) -> None:
+    async with hello_in(clusterset, "first-call") as hello:
+        await asyncio.gather(hello.deploy("east"), hello.deploy_client("west"))
+        await hello.export("east")
+        await until(lambda: imported(hello, "west"))
+
+        found = await hello.west.get(SERVICE_IMPORTS, "hello", namespace="first-call")
+        shadow = await hello.west.get(
+            SERVICES, shadow_service_name(namespace="first-call", name="hello"), namespace="first-call"
+        )
+        assert found.spec.ips == (shadow.spec.cluster_ip,)
+        assert hello.ask("west", f"dig +short {hello.host}").split() == list(found.spec.ips)
+        answers = hello.calls("west", 10)
+        assert all(re.fullmatch(r"hello from east, pod hello-\S+", answer) for answer in answers), answers
+        assert len(set(answers)) == 2, "both replicas answer"
+        assert len(answers) == 10
+
+
+async def test_a_service_exported_by_both_clusters_is_reached_in_both(clusterset: Bed) -> None:
+    async with hello_in(clusterset, "both") as hello:
+        await asyncio.gather(hello.deploy("east"), hello.deploy("west"), hello.deploy_client("west"))
+        await hello.export("east")
+        await hello.export("west")
+
+        async def both() -> bool:
+            return all([await ready(hello, "west", source=one) for one in ("east", "west")])
+
+        await until(both)
+        answers = hello.calls("west", 40)
+        assert {answer.split()[2].rstrip(",") for answer in answers} == {"east", "west"}, answers
+
+
+async def test_an_unexport_takes_away_the_import_and_nothing_else(clusterset: Bed) -> None:
+    async with hello_in(clusterset, "unexport") as hello:
+        await hello.deploy("east")
+        before = await inventory(hello.west, "unexport")
+        services_in_east = {item.key for item in (await hello.east.list(SERVICES)).items}
+        await hello.export("east")
+        await until(lambda: imported(hello, "west"))
+        assert len(await inventory(hello.west, "unexport")) == len(before) + 4
+        await hello.east.delete(SERVICE_EXPORTS, "hello", namespace="unexport")
+
+        async def as_before() -> bool:
+            return await inventory(hello.west, "unexport") == before
+
+        await until(as_before)
+
+        async def east_as_before() -> bool:
+            return {item.key for item in (await hello.east.list(SERVICES)).items} == services_in_east
+
+        await until(east_as_before)
+        hello.bed.kubectl("east", "-n", "unexport", "get", "deploy/hello", "service/hello")
+
+
+async def test_scaling_to_zero_and_back_shows_in_the_importing_slices_within_a_second(
+    clusterset: Bed,
+) -> None:
+    async with hello_in(clusterset, "scaled") as hello:
+        await hello.deploy("east")
+        await hello.export("east")
+        await until(lambda: imported(hello, "west"))
+        await lag(hello, replicas=0)
+        slices = await hello.slices("west", source="east")
+        conditions = [one.conditions for piece in slices for one in piece.endpoints or ()]
+        assert conditions, "withdrawn endpoints stay listed"
+        assert all(one.ready is False and one.serving is False for one in conditions)
+        await lag(hello, replicas=2)
+
+
+async def lag(hello: Hello, *, replicas: int) -> None:
+    """Scale in east; the importing slices in west must follow the Service's own within a second."""
+    hello.bed.kubectl("east", "-n", hello.namespace, "scale", "deploy/hello", f"--replicas={replicas}")
+
+    async def source_changed() -> bool:
+        page = await hello.east.list(
+            ENDPOINT_SLICES, namespace=hello.namespace, labels="kubernetes.io/service-name=hello"
+        )
+        found = [one.is_ready for piece in page.items for one in piece.endpoints or ()]
+        return any(found) == bool(replicas)
+
+    async def import_changed() -> bool:
+        return (await ready(hello, "west", source="east") > 0) == bool(replicas)
+
+    await until(source_changed, limit=60)
+    assert await until(import_changed, limit=5) < 1.0

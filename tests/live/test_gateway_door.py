@@ -1,0 +1,114 @@
+"""Port 15443 of a real gateway, tried by those who must not get in: a closed connection, and no byte.
+
+"No byte" is of the application: where a handshake has begun, TLS has its own to send.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from live.hello import Hello, hello_in
+from live.test_first_call import imported, until
+from mesh_core.identity import Component, Domain, Identity, cluster_id
+from mesh_fakes.bed import Bed
+from mesh_runtime.kube import MESH_PEERS
+from mesh_runtime.pem import certificates_to_pem, key_to_pem
+from mesh_runtime.pki import Authority, make_intermediate, make_leaf, make_root, new_key
+from mesh_runtime.tls import Credentials, client_context
+from mesh_runtime.trust_dir import load_trust_dir
+
+pytestmark = pytest.mark.asyncio
+
+REQUEST = b"GET / HTTP/1.0\r\n\r\n"
+
+
+@asynccontextmanager
+async def exported(clusterset: Bed, namespace: str) -> AsyncIterator[Hello]:
+    async with hello_in(clusterset, namespace) as hello:
+        await hello.deploy("east")
+        await hello.export("east")
+        await until(lambda: imported(hello, "west"))
+        yield hello
+
+
+def credentials(root: Authority, *, domain: Domain, component: Component) -> Credentials:
+    """A fresh leaf of the cluster `west` under `root`."""
+    now, west = datetime.now(UTC), cluster_id("west")
+    key = new_key()
+    certificate = make_intermediate(root, cluster=west, domain=domain, public_key=key.public_key(), now=now)
+    intermediate, leaf_key = Authority(certificate, key), new_key()
+    identity = Identity(west, component, domain)
+    leaf = make_leaf(intermediate, identity=identity, public_key=leaf_key.public_key(), now=now)
+    return Credentials(key_to_pem(leaf_key), certificates_to_pem((leaf, certificate)))
+
+
+async def say(hello: Hello, tls: ssl.SSLContext | None, *, sni: str) -> bytes:
+    """What east's gateway answers to an HTTP request behind that name; b"" for a closed connection."""
+    peer = await hello.west.get(MESH_PEERS, "east")
+    address = peer.spec.gateways[0]
+    async with asyncio.timeout(20):
+        try:
+            reader, writer = await asyncio.open_connection(
+                address.host, address.port, ssl=tls, server_hostname=sni if tls else None
+            )
+        except (ConnectionError, ssl.SSLError):
+            return b""
+        try:
+            writer.write(REQUEST)
+            await writer.drain()
+            return await reader.read()
+        except (ConnectionError, ssl.SSLError):
+            return b""
+        finally:
+            writer.close()
+
+
+async def test_a_member_gets_an_answer_by_name(clusterset: Bed) -> None:
+    trust = load_trust_dir(clusterset.trust)
+    async with exported(clusterset, "door-member") as hello:
+        own = credentials(trust.root, domain=trust.domain, component=Component.GATEWAY)
+        tls = client_context(own, roots=[trust.root_pem], alpn=["meshctl/1"])
+        answer = await say(hello, tls, sni="80.hello.door-member.svc.clusterset.local")
+        assert b"hello from east" in answer
+
+
+async def test_a_stranger_gets_nothing_but_a_closed_connection(clusterset: Bed) -> None:
+    trust = load_trust_dir(clusterset.trust)
+    stranger = make_root(trust.domain, now=datetime.now(UTC))
+    async with exported(clusterset, "door-stranger") as hello:
+        name = "80.hello.door-stranger.svc.clusterset.local"
+        without = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        without.check_hostname = False
+        without.verify_mode = ssl.CERT_NONE
+        assert await say(hello, without, sni=name) == b"", "no certificate"
+
+        other = credentials(stranger, domain=trust.domain, component=Component.GATEWAY)
+        for alpn in (["meshctl/1"], ["http/1.1"], []):
+            tls = client_context(other, roots=[trust.root_pem], alpn=alpn)
+            assert await say(hello, tls, sni=name) == b"", "a certificate of another root"
+
+        controller = credentials(trust.root, domain=trust.domain, component=Component.CONTROLLER)
+        tls = client_context(controller, roots=[trust.root_pem], alpn=["meshctl/1"])
+        assert await say(hello, tls, sni=name) == b"", "a component that has no business here"
+        assert await say(hello, None, sni="") == b"", "no TLS at all"
+
+
+async def test_a_member_gets_nothing_of_what_is_not_exported(clusterset: Bed) -> None:
+    trust = load_trust_dir(clusterset.trust)
+    own = credentials(trust.root, domain=trust.domain, component=Component.GATEWAY)
+    tls = client_context(own, roots=[trust.root_pem], alpn=["meshctl/1"])
+    async with exported(clusterset, "door-name") as hello:
+        for name in (
+            "80.nothing.door-name.svc.clusterset.local",
+            "81.hello.door-name.svc.clusterset.local",
+            "80.kubernetes.default.svc.clusterset.local",
+            "15480.meshctl-gateway.meshctl-system.svc.clusterset.local",
+            "80.hello.door-name.svc.cluster.local",
+            "example.com",
+        ):
+            assert await say(hello, tls, sni=name) == b"", name
+        assert await say(hello, tls, sni="80.hello.door-name.svc.clusterset.local"), "the door itself works"
