@@ -123,6 +123,14 @@ def test_nothing_is_taken_for_a_sets_rest_that_has_not_its_marks(tmp_path: Path)
     assert find_leftovers(names_of(tmp_path), files=files).files == (tmp_path / "east", files.kubeconfig)
 
 
+def test_a_clusters_folder_that_could_not_be_marked_in_time_is_the_sets(tmp_path: Path) -> None:
+    files = files_in(tmp_path)
+    write_state(STATE, files=files)
+    (tmp_path / "west").mkdir()
+    (tmp_path / "other").mkdir()
+    assert find_leftovers(names_of(tmp_path), files=files).files == (tmp_path / "west", files.state)
+
+
 def node(name: str, *, running: bool = True, **components: bool) -> NodeStatus:
     return NodeStatus(
         name=name,

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from mesh_core.names import EGRESS_PORTS
 from mesh_core.objects import EndpointPort, EndpointSlice, Meta
@@ -26,6 +25,7 @@ from mesh_core.slices import slice_labels
 
 A = PortTarget("demo", "a", "http")
 B = PortTarget("demo", "b", "http")
+TARGETS = tuple(PortTarget("demo", name, "http") for name in "abcd")
 
 
 def claim(port: int, target: PortTarget, *, created: str = "2026-01-01T00:00:00Z", uid: str = "u") -> Claim:
@@ -155,114 +155,124 @@ def test_the_table_knows_what_a_walk_over_all_slices_would_find(
         assert mine is None or owners[mine] == target
 
 
+LAG = 300.0
+ACT = 30.0
+STEPS = st.sampled_from(["wait a bit", "wait", "wait long", "look", "grant", "free", "act"])
+WAITS = {"wait a bit": 20.0, "wait": 140.0, "wait long": 500.0}
+
+
 @dataclass
 class Leader:
-    """A controller that believes that it leads: its cache lags, and it may sleep between two steps."""
+    """A controller that believes that it leads: its cache lags, and it may sleep between note and deed."""
 
     sees: int = 0
     pending: list[tuple[str, PortTarget, int, float]] = field(default_factory=list)
 
 
-class TwoLeaders(RuleBasedStateMachine):
-    """Two leaders, and readers that lag, over an API with optimistic locking.
+class TwoLeaders:
+    """Two leaders over an API with optimistic locking; one port is left, and A and B want it.
 
-    Slices are a history of states; leaders and readers see some state of it that is not older than `LAG`.
-    What follows a note follows within `ACT`, as the import loop's limit has it. Five ports only, so that
-    they are fought for.
+    Slices are a history of states; whoever reads sees one of them that is at most LAG seconds behind.
+    What follows a note follows within ACT seconds, as the import loop's limit has it.
     """
 
-    LAG = 300.0
-    ACT = 30.0
-    targets = tuple(PortTarget("demo", name, "http") for name in "abcd")
-
     def __init__(self) -> None:
-        super().__init__()
         self.now = 10_000.0
-        self.notes: dict[int, Note] = {}
-        self.version = 0
+        self.notes: Notes = {}
         self.slices: dict[PortTarget, Claim] = {}
         self.history: list[tuple[float, dict[PortTarget, Claim]]] = [(self.now, {})]
         self.leaders = (Leader(), Leader())
         self.born = 0
+        self.table = ClaimTable()
+        others = tuple(claim(port, PortTarget("x", "x", str(port))) for port in EGRESS_PORTS[1:])
+        self.table.change(("x", "x"), claims=others)
 
-    def keep(self) -> None:
-        self.history.append((self.now, dict(self.slices)))
+    def step(self, what: str, leader: Leader, wish: PortTarget) -> None:
+        match what:
+            case "look":
+                leader.sees = len(self.history) - 1
+            case "grant":
+                self.grant(leader, wish)
+            case "free":
+                self.free(leader, wish)
+            case "act":
+                self.act(leader)
+            case _:
+                self.now += WAITS[what]
 
-    def visible(self) -> list[int]:
-        """The states that somebody who lags by at most LAG may see."""
-        newest = len(self.history) - 1
-        stale = [n for n, (at, _) in enumerate(self.history) if at < self.now - self.LAG]
-        return list(range(min(stale[-1] if stale else 0, newest), newest + 1))
+    def visible(self) -> range:
+        """The states that somebody may see who lags by at most LAG."""
+        stale = [number for number, (at, _) in enumerate(self.history) if at < self.now - LAG]
+        return range(stale[-1] if stale else 0, len(self.history))
 
-    @rule(seconds=st.sampled_from([1.0, 20.0, 200.0, 500.0, 1000.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.now += seconds
-
-    @rule(who=st.sampled_from([0, 1]), data=st.data())
-    def a_cache_moves(self, who: int, data: st.DataObject) -> None:
-        self.leaders[who].sees = data.draw(st.sampled_from(self.visible()))
-
-    @rule(who=st.sampled_from([0, 1]), wish=st.sampled_from(targets))
-    def a_leader_grants(self, who: int, wish: PortTarget) -> None:
-        leader = self.leaders[who]
+    def grant(self, leader: Leader, wish: PortTarget) -> None:
         leader.sees = max(leader.sees, self.visible()[0])
-        table = table_of(*self.history[leader.sees][1].values())
-        # Every port but five is somebody's.
-        others = tuple(claim(p, PortTarget("x", "x", str(p))) for p in EGRESS_PORTS[5:])
-        table.change(("x", "x"), claims=others)
+        for target in (A, B):
+            held = self.history[leader.sees][1].get(target)
+            self.table.change((target.namespace, target.service), claims=(held,) if held else ())
         try:
-            found = grant([wish], table=table, notes=self.notes, now=self.now)
+            found = grant([wish], table=self.table, notes=self.notes, now=self.now)
         except PortsExhausted:
             return
-        self.notes = dict(found.notes)
+        self.notes = found.notes
         leader.pending.append(("claim", wish, found.ports[wish], self.now))
 
-    @rule(who=st.sampled_from([0, 1]), wish=st.sampled_from(targets))
-    def a_leader_frees(self, who: int, wish: PortTarget) -> None:
+    def free(self, leader: Leader, wish: PortTarget) -> None:
         held = self.slices.get(wish)
         if held is not None:
-            self.notes = dict(rest({held.port: wish}, notes=self.notes, now=self.now))
-            self.leaders[who].pending.append(("free", wish, held.port, self.now))
+            self.notes = rest({held.port: wish}, notes=self.notes, now=self.now)
+            leader.pending.append(("free", wish, held.port, self.now))
 
-    @precondition(lambda self: any(leader.pending for leader in self.leaders))
-    @rule(who=st.sampled_from([0, 1]))
-    def a_leader_acts(self, who: int) -> None:
-        leader = self.leaders[who]
+    def act(self, leader: Leader) -> None:
         if not leader.pending:
             return
         kind, target, port, at = leader.pending.pop(0)
         held = self.slices.get(target)
-        if self.now - at > self.ACT:
+        if self.now - at > ACT:
             return
         if kind == "claim" and held is None:
             self.born += 1
             self.slices[target] = claim(port, target, created=f"{self.born:09}", uid=str(self.born))
         elif kind == "free" and held is not None and held.port == port:
             del self.slices[target]
-        self.keep()
+        self.history.append((self.now, dict(self.slices)))
 
-    @invariant()
-    def nobody_is_brought_to_a_service_that_he_did_not_ask_for(self) -> None:
+    def check(self) -> None:
+        """Nobody is brought to a service that he did not ask for, whoever lags."""
+        assert len({found.port for found in self.slices.values()}) == len(self.slices)
         states = [self.history[number][1] for number in self.visible()]
-        for proxy in states:
-            for gateway in states:
-                owners = rightful_claims(gateway.values())
+        for gateway in states:
+            owners = rightful_claims(gateway.values())
+            for proxy in states:
                 for target, found in proxy.items():
                     assert owners.get(found.port, target) == target
 
-    @invariant()
-    def no_port_is_claimed_twice(self) -> None:
-        ports = [found.port for found in self.slices.values()]
-        assert len(ports) == len(set(ports))
+
+# Chance seldom tells these two: a port given away soon after it was freed, and a leader that slept.
+HASTY = [("grant", 0, A), ("act", 0, A), ("free", 0, A), ("act", 0, A), ("wait", 0, A), ("look", 0, A)]
+SLEEPY = [("grant", 0, A), ("wait long", 0, A), ("wait long", 0, A), ("grant", 1, B), ("act", 1, B)]
 
 
-TwoLeaders.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
-TestTwoLeadersAndLaggingReaders = TwoLeaders.TestCase
+@settings(max_examples=60, deadline=None)
+@example(story=[*HASTY, ("grant", 0, B), ("act", 0, B)])
+@example(story=[*SLEEPY, ("act", 0, A)])
+@given(
+    story=st.lists(
+        st.tuples(STEPS, st.sampled_from([0, 1]), st.sampled_from([A, B])), min_size=15, max_size=40
+    )
+)
+def test_two_leaders_and_lagging_readers_never_mix_up_two_services(
+    story: list[tuple[str, int, PortTarget]],
+) -> None:
+    world = TwoLeaders()
+    for what, who, wish in story:
+        world.step(what, world.leaders[who], wish)
+        world.check()
 
 
 @given(
     claims=st.lists(
-        st.tuples(st.sampled_from(TwoLeaders.targets), st.integers(20000, 20003), st.integers(0, 9)),
+        st.tuples(st.sampled_from(TARGETS), st.integers(20000, 20003), st.integers(0, 9)),
         unique_by=lambda found: found[0],
         min_size=1,
     )

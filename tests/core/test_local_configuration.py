@@ -1,5 +1,6 @@
 """What the servers and nodes of a local cluster are told."""
 
+import datetime
 import json
 import subprocess
 from dataclasses import replace
@@ -17,6 +18,7 @@ from mesh_local.names import COREDNS_IMAGE, names_of
 from mesh_local.node_config import cni_network, kubelet_config, masquerade_rules
 from mesh_local.node_start import Needs, start_script
 from mesh_local.plan import Request, plan_set
+from mesh_local.readiness import is_available, ready_nodes
 
 FOLDER = Path("/srv/set")
 FILES = SetFiles(FOLDER)
@@ -114,6 +116,42 @@ def test_the_start_script_is_bash_also_where_paths_hold_spaces(light: bool) -> N
     script = start_script(files, needs=needs, light=light)
     subprocess.run(["bash", "-n"], input=script, text=True, check=True, timeout=10)
     assert ("nft -f" in script) is not light
+
+
+def test_a_start_script_that_gives_up_says_so_also_where_paths_hold_spaces(tmp_path: Path) -> None:
+    files = SetFiles(tmp_path / "my 'sets'").cluster(EAST).node(EAST.first)
+    files.folder.mkdir(parents=True)
+    script = start_script(files, needs=Needs(folder=tmp_path, programs=[]), light=True)
+    # What follows these lines mounts, and is for fresh namespaces alone.
+    head = script.splitlines()[:2]
+    subprocess.run(["bash"], input="\n".join([*head, "false", "exit 0"]), text=True, timeout=10)
+    assert files.started.read_text() == "failed\n"
+
+
+def test_a_node_is_ready_from_when_it_says_so() -> None:
+    def node(name: str, status: str) -> dict[str, object]:
+        heard = {"type": "Ready", "status": status, "lastHeartbeatTime": "2026-01-01T00:00:05Z"}
+        other = {"type": "DiskPressure", "status": "False"}
+        return {"metadata": {"name": name}, "status": {"conditions": [other, heard]}}
+
+    raw = json.dumps(
+        {"items": [node("a", "True"), node("b", "Unknown"), {"metadata": {"name": "c"}, "status": {}}]}
+    )
+    assert ready_nodes(raw.encode()) == {"a": datetime.datetime(2026, 1, 1, 0, 0, 5, tzinfo=datetime.UTC)}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "available"),
+    [
+        ([], False),
+        ([{"type": "Available", "status": "False"}], False),
+        ([{"type": "Progressing", "status": "True"}], False),
+        ([{"type": "Available", "status": "True"}], True),
+    ],
+)
+def test_a_deployment_is_available_when_it_says_so(conditions: list[dict[str, str]], available: bool) -> None:
+    raw = json.dumps({"metadata": {"name": "coredns"}, "status": {"conditions": conditions}})
+    assert is_available(raw.encode()) is available
 
 
 KLOG = 'E1121 10:48:14.339849      56 run.go:72] "command failed" err="bad flag"'

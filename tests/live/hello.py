@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -81,7 +82,18 @@ class Hello:
         self.bed.kubectl(cluster, "-n", self.namespace, *wait)
 
     def _kubectl(self, cluster: str, *arguments: str) -> list[str]:
-        local = ["meshctl", "local", "kubectl", "--dir", str(self.bed.folder), "--cluster", cluster, "--"]
+        local = [
+            sys.executable,
+            "-m",
+            "mesh_cli",
+            "local",
+            "kubectl",
+            "--dir",
+            str(self.bed.folder),
+            "--cluster",
+            cluster,
+            "--",
+        ]
         return [*local, "-n", self.namespace, *arguments]
 
     async def _apply(self, kube: KubeClient, *manifests: dict[str, Any]) -> None:

@@ -40,6 +40,11 @@ async def imported(hello: Hello, cluster: str) -> bool:
     return found is not None and bool(found.spec.ips) and await ready(hello, cluster, source="east") > 0
 
 
+async def answered(hello: Hello, cluster: str) -> bool:
+    """Whether calls get through: kube-proxy and the gateways follow a new slice a moment after the API."""
+    return "failed" not in hello.calls(cluster, 2)
+
+
 async def ready(hello: Hello, cluster: str, *, source: str) -> int:
     """Ready endpoints of the imported slices of one source cluster."""
     slices = await hello.slices(cluster, source=source)
@@ -76,6 +81,7 @@ async def test_an_exported_service_is_resolved_and_called_from_the_other_cluster
         )
         assert found.spec.ips == (shadow.spec.cluster_ip,)
         assert hello.ask("west", f"dig +short {hello.host}").split() == list(found.spec.ips)
+        await until(lambda: answered(hello, "west"))
         answers = hello.calls("west", 10)
         assert all(re.fullmatch(r"hello from east, pod hello-\S+", answer) for answer in answers), answers
         assert len(set(answers)) == 2, "both replicas answer"
@@ -92,6 +98,7 @@ async def test_a_service_exported_by_both_clusters_is_reached_in_both(clusterset
             return all([await ready(hello, "west", source=one) for one in ("east", "west")])
 
         await until(both)
+        await until(lambda: answered(hello, "west"))
         answers = hello.calls("west", 40)
         assert {answer.split()[2].rstrip(",") for answer in answers} == {"east", "west"}, answers
 

@@ -128,7 +128,7 @@ async def ingress(
         cluster=cluster,
         address=Address(LOOPBACK, free_port()),
         table=table_of(cluster, ingress={HELLO: endpoints}, controllers=controllers),
-        traffic=Traffic(most=limits.connections),
+        traffic=Traffic(limits),
         leaf=leaf or leaf_of(clusterset, cluster),
     )
     contexts = ContextKeeper(half.leaf)
@@ -171,7 +171,7 @@ async def egress(
             egress={port: Egress(target=HELLO, targets=targets)},
             gateways={cluster_id(name): ways for name, ways in remotes.items()},
         ),
-        traffic=Traffic(most=limits.connections),
+        traffic=Traffic(limits),
         leaf=leaf or leaf_of(clusterset, cluster),
     )
     contexts = ContextKeeper(half.leaf)

@@ -1,7 +1,6 @@
 """The real server on loopback, asked by dig and dnspython, on asyncio's loop and on uvloop."""
 
 import asyncio
-import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -45,9 +44,8 @@ def on_both_loops(story: Callable[[Served], Awaitable[None]]) -> Callable[..., N
 
     @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
     def test(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
-        # Not asyncio.Runner: it takes away the current loop, which pytest-asyncio still wants to close.
-        with contextlib.closing(new_loop()) as loop:
-            loop.run_until_complete(beside_a_server())
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(beside_a_server())
 
     return test
 

@@ -10,21 +10,22 @@ from dataclasses import replace
 
 from mesh_fakes.backends import Conversation, backend, count_then_answer, echo, saying
 from mesh_fakes.clusterset import FakeClusterset
-from mesh_fakes.gateways import LOOPBACK, Ingress, Outlet, egress, ingress, on_both_loops
+from mesh_fakes.gateways import LOOPBACK, PATIENT, Ingress, Outlet, egress, ingress, on_both_loops
 from mesh_fakes.waiting import until
+from mesh_gateway.limits import Limits
 from mesh_gateway.stream import HIGH_MARK, LARGEST_READ
 
 MIB = 1 << 20
 
 
 @asynccontextmanager
-async def pair(talk: Conversation) -> AsyncIterator[tuple[Outlet, Ingress]]:
+async def pair(talk: Conversation, *, limits: Limits = PATIENT) -> AsyncIterator[tuple[Outlet, Ingress]]:
     """A program that has `talk` in one cluster, and a way to it from another."""
     clusterset = FakeClusterset()
     async with (
         backend(talk) as there,
-        ingress(clusterset, "east", endpoints=(there,)) as far,
-        egress(clusterset, {"east": (far.address,)}) as near,
+        ingress(clusterset, "east", endpoints=(there,), limits=limits) as far,
+        egress(clusterset, {"east": (far.address,)}, limits=limits) as near,
     ):
         yield near, far
 
@@ -74,10 +75,12 @@ async def test_a_server_that_ends_its_way_still_reads_the_rest() -> None:
 
     async with pair(ends_first) as (near, far):
         async with client(near) as (reader, writer):
+            # Much is on its way while the end arrives: close_notify must not break what comes behind it.
+            writer.write(bytes(8 * MIB))
             assert await reader.read() == b"that is all"
             writer.write(b"but not from me")
             writer.write_eof()
-            assert await got == b"but not from me"
+            assert await got == bytes(8 * MIB) + b"but not from me"
         await until(lambda: nothing_left(near, far))
 
 
@@ -188,6 +191,22 @@ async def test_one_stalled_stream_does_not_stop_another() -> None:
 
 
 @on_both_loops
+async def test_when_too_many_readers_do_not_keep_up_the_first_of_them_is_reset() -> None:
+    async with pair(echo, limits=replace(PATIENT, stalled=2)) as (near, far):
+        senders = []
+        for _ in range(3):
+            sender = socket.create_connection((LOOPBACK, near.port))
+            sender.setblocking(False)
+            await sent_until_stuck(sender, most=256 * MIB)
+            senders.append(sender)
+        assert near.traffic.admitted == 2
+        assert await is_reset(senders[0])
+        for sender in senders:
+            sender.close()
+        await until(lambda: nothing_left(near, far))
+
+
+@on_both_loops
 async def test_two_hundred_streams_are_carried_at_a_time() -> None:
     async def talk(near: Outlet, number: int) -> None:
         async with client(near) as (reader, writer):
@@ -260,11 +279,21 @@ async def sent_until_stuck(sender: socket.socket, *, most: int) -> int:
         try:
             while sent < most:
                 sent += sender.send(chunk)
-        except BlockingIOError:
+        except (BlockingIOError, ConnectionError):
             pass
         return sent
 
     return await settled(send)
+
+
+async def is_reset(sender: socket.socket) -> bool:
+    """Whether a connection from which nothing was read ends with a reset."""
+    try:
+        while await asyncio.get_running_loop().sock_recv(sender, MIB):
+            pass
+    except ConnectionResetError:
+        return True
+    return False
 
 
 async def settled(figure: Callable[[], int]) -> int:

@@ -35,7 +35,6 @@ def pair(*, server: Credentials, client: Credentials, alpn: tuple[str, ...] = ("
     return InMemoryPair(
         server=server_context(server, roots=SET.roots, alpn=alpn),
         client=client_context(client, roots=SET.roots, alpn=alpn),
-        server_name="80.hello.demo.svc.clusterset.local",
     )
 
 
@@ -298,7 +297,7 @@ def test_ruling_3_a_context_switched_in_a_callback_demands_nothing_and_is_found_
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     bare.check_hostname = False
     bare.load_verify_locations(cadata=SET.roots[0])
-    ends = InMemoryPair(server=lax, client=bare, server_name="gateway.east.clusterset.internal")
+    ends = InMemoryPair(server=lax, client=bare)
     ends.handshake()
     with pytest.raises(PeerRefused, match="no certificate"):
         peer_identity(ends.server, domain=DOMAIN)

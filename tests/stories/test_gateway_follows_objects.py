@@ -1,0 +1,248 @@
+"""A whole gateway beside an API server in memory: ports follow slices, and it ends in good order."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mesh_core.names import (
+    ANNOTATION_READY_ENDPOINTS,
+    EGRESS_PORTS,
+    LABEL_SERVICE_NAME,
+    LABEL_SLICE_MANAGED_BY,
+    LABEL_SOURCE_CLUSTER,
+    MANAGER,
+)
+from mesh_fakes.api_server import FakeApiServer
+from mesh_fakes.backends import backend, saying
+from mesh_fakes.clusterset import FakeClusterset
+from mesh_fakes.gateways import LOOPBACK, PATIENT, Ingress, Leaf, free_port, ingress, leaf_of, on_both_loops
+from mesh_fakes.membership import FakeMembership
+from mesh_fakes.under_way import under_way
+from mesh_fakes.waiting import until
+from mesh_gateway.gateway import Gateway
+from mesh_gateway.limits import Limits
+from mesh_gateway.route import Address
+from mesh_gateway.watch import Watches
+from mesh_runtime.kube import ENDPOINT_SLICES, MESH_PEERS, SERVICE_IMPORTS, KubeClient
+
+
+@dataclass
+class Scene:
+    """West's gateway, its API server, and east, which answers "east"."""
+
+    api: FakeApiServer
+    kube: KubeClient
+    gateway: Gateway
+    leaf: Leaf
+    far: Ingress
+    door: Address
+    membership: FakeMembership
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def run(self) -> None:
+        await self.gateway.run(stop=self.stop)
+        self.ended.set()
+
+    async def bring(self, name: str, *, port: int) -> None:
+        """An import `name` of east's, with that egress port."""
+        ports = [{"name": "http", "port": 80, "protocol": "TCP"}]
+        meta = {"name": name, "namespace": "demo"}
+        await self.kube.create(SERVICE_IMPORTS, {"metadata": meta, "spec": {"ports": ports}})
+        await self.kube.create(ENDPOINT_SLICES, slice_of(name, port=port))
+
+
+def slice_of(service: str, *, port: int) -> dict[str, Any]:
+    """A slice as our controller writes it; JSON has any values, hence Any."""
+    return {
+        "metadata": {
+            "name": f"{service}-east",
+            "namespace": "demo",
+            "labels": {
+                LABEL_SLICE_MANAGED_BY: MANAGER,
+                LABEL_SERVICE_NAME: service,
+                LABEL_SOURCE_CLUSTER: "east",
+            },
+            "annotations": {ANNOTATION_READY_ENDPOINTS: json.dumps({"http": 1})},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [LOOPBACK], "conditions": {"ready": True}}],
+        "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
+    }
+
+
+@asynccontextmanager
+async def scene(*, limits: Limits = PATIENT, joined: bool = True) -> AsyncIterator[Scene]:
+    clusterset = FakeClusterset()
+    api = FakeApiServer()
+    kube = api.client()
+    membership = FakeMembership(clusterset.membership("west") if joined else None)
+    watches = Watches(kube, membership=membership)
+    door = Address(LOOPBACK, free_port())
+    leaf = leaf_of(clusterset, "west")
+    gateway = Gateway(door, leaf=leaf, look=watches.objects, limits=limits)
+    async with AsyncExitStack() as stack:
+        there = await stack.enter_async_context(backend(saying(b"east")))
+        far = await stack.enter_async_context(ingress(clusterset, "east", endpoints=(there,)))
+        ways = [{"host": far.address.host, "port": far.address.port}]
+        peer = {"metadata": {"name": "east"}, "spec": {"gateways": ways}}
+        await kube.create(MESH_PEERS, peer)
+        set_up = Scene(api, kube, gateway, leaf, far, door, membership)
+        runs = (watches.run(changed=gateway.changed), set_up.run())
+        await stack.enter_async_context(under_way(*runs))
+        yield set_up
+
+
+def free_egress_port() -> int:
+    """An egress port that nobody on this machine listens on now."""
+    for port in EGRESS_PORTS:
+        try:
+            socket.create_server((LOOPBACK, port)).close()
+        except OSError:
+            continue
+        return port
+    raise AssertionError("no egress port is free on loopback")
+
+
+async def answer(port: int) -> str:
+    """What a caller of a local port hears; "" when it is refused or closed."""
+    try:
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    except ConnectionRefusedError:
+        return ""
+    try:
+        writer.write_eof()
+        return (await reader.read()).decode()
+    except ConnectionError:
+        return ""
+    finally:
+        writer.close()
+
+
+async def until_heard(port: int, wanted: str) -> None:
+    """Calls until the answer is `wanted`."""
+    async with asyncio.timeout(10):
+        while await answer(port) != wanted:
+            await asyncio.sleep(0.01)
+
+
+@on_both_loops
+async def test_a_gateway_without_imports_is_ready_when_it_has_seen_that_there_are_none() -> None:
+    async with scene() as west:
+        await until(lambda: west.gateway.is_ready)
+
+
+@on_both_loops
+async def test_a_gateway_is_ready_only_as_a_member_with_a_certificate() -> None:
+    async with scene(joined=False) as west:
+        standing, west.leaf.current = west.leaf.current, None
+        clusterset = FakeClusterset()
+        assert not west.gateway.is_ready
+        west.membership.become(clusterset.membership("west"))
+        port = free_egress_port()
+        await west.bring("hello", port=port)
+        await until(lambda: listens(port))
+        assert not west.gateway.is_ready, "nothing to show yet"
+        west.leaf.current = standing
+        assert west.gateway.is_ready
+
+
+@on_both_loops
+async def test_ports_follow_the_slices() -> None:
+    async with scene() as west:
+        await until(lambda: west.gateway.is_ready)
+        port = free_egress_port()
+        assert await answer(port) == ""
+        await west.bring("hello", port=port)
+        await until_heard(port, "east")
+        await west.kube.delete(ENDPOINT_SLICES, "hello-east", namespace="demo")
+        await until(lambda: not listens(port))
+
+
+@on_both_loops
+async def test_an_api_server_that_is_away_changes_nothing() -> None:
+    async with scene() as west:
+        port = free_egress_port()
+        await west.bring("hello", port=port)
+        await until_heard(port, "east")
+        west.api.stop()
+        for _ in range(5):
+            assert await answer(port) == "east"
+        west.api.start()
+
+
+@on_both_loops
+async def test_a_port_that_somebody_holds_does_not_keep_the_others_closed() -> None:
+    async with scene() as west:
+        held = free_egress_port()
+        with socket.create_server((LOOPBACK, held)):
+            await west.bring("hello", port=held)
+            other = free_egress_port()
+            await west.bring("shop", port=other)
+            await until(lambda: listens(other))
+            assert not west.gateway.is_ready
+        await until_heard(held, "")
+        await until(lambda: west.gateway.is_ready)
+
+
+@on_both_loops
+async def test_a_stopped_gateway_takes_nobody_new_and_lets_streams_finish() -> None:
+    async with scene(limits=replace(PATIENT, drain=10.0)) as west:
+        port = free_egress_port()
+        await west.bring("hello", port=port)
+        await until_heard(port, "east")
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
+        assert await reader.readexactly(4) == b"east"
+        west.stop.set()
+        await until(lambda: not listens(port) and not listens(west.door.port))
+        assert not west.gateway.is_ready
+        assert not west.ended.is_set()
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+        await until(west.ended.is_set)
+
+
+@on_both_loops
+async def test_streams_that_do_not_finish_are_reset_at_the_end_of_the_drain() -> None:
+    async with scene(limits=replace(PATIENT, drain=0.1)) as west:
+        port = free_egress_port()
+        await west.bring("hello", port=port)
+        await until_heard(port, "east")
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
+        assert await reader.readexactly(4) == b"east"
+        west.stop.set()
+        try:
+            ended: object = await reader.read()
+        except ConnectionResetError as error:
+            ended = error
+        assert isinstance(ended, ConnectionResetError)
+        writer.close()
+        await until(west.ended.is_set)
+
+
+@on_both_loops
+async def test_between_readiness_and_the_end_of_listening_there_is_a_moment() -> None:
+    async with scene(limits=replace(PATIENT, farewell=1.0)) as west:
+        port = free_egress_port()
+        await west.bring("hello", port=port)
+        await until_heard(port, "east")
+        west.stop.set()
+        await until(lambda: not west.gateway.is_ready)
+        assert await answer(port) == "east", "kube-proxy may not have noticed yet"
+        await until(west.ended.is_set)
+
+
+def listens(port: int) -> bool:
+    """Whether somebody listens on a port of loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+        return False
