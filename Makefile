@@ -39,6 +39,7 @@ demo: setup
 
 demo-down: $(INSTALLED)
 	@$(BIN)/meshctl local down --dir $(DEMO_DIR)
+	@rm -rf $(DEMO_DIR)
 
 test: setup check
 	@$(BIN)/pytest

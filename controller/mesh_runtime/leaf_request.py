@@ -8,9 +8,9 @@
 import base64
 
 from mesh_core.errors import EnvironmentFault
-from mesh_core.identity import Component, Identity
+from mesh_core.identity import Identity
 from mesh_core.lifetimes import LEAF_LIFE
-from mesh_core.names import CONTROLLER, DNS, GATEWAY, SIGNER_LEAF
+from mesh_core.names import CONTROLLER, SIGNER_LEAF
 from mesh_core.objects import CertificateSigningRequest
 from mesh_core.signing import LEAF_USAGES, Issued, Refused, outcome
 from mesh_runtime.kube import CSRS, Informer, KubeClient
@@ -23,13 +23,6 @@ from mesh_runtime.tls import Credentials
 # Seconds for the controller to answer before another request is made: less than REQUEST_LIFE, so that at
 # most two requests of a pod lie there, and long, because a cluster may wait for its intermediate.
 ANSWER_LIMIT = 600.0
-
-_PREFIXES = {
-    Component.CONTROLLER: CONTROLLER,
-    Component.GATEWAY: GATEWAY,
-    Component.DNS: DNS,
-    Component.CLIENT: "meshctl-client",
-}
 
 
 class NotSigned(EnvironmentFault):
@@ -64,7 +57,7 @@ class RequestedLeaf:
     async def _ask(self, identity: Identity, *, request: bytes) -> str:
         """Post the request; its name, of which the API server makes the end."""
         body = {
-            "metadata": {"generateName": f"{_PREFIXES[identity.component]}-"},
+            "metadata": {"generateName": f"meshctl-{identity.component.value}-"},
             "spec": {
                 "signerName": SIGNER_LEAF,
                 "request": base64.b64encode(request).decode(),

@@ -46,11 +46,9 @@ def prove(credentials: Credentials, *, identity: Identity, roots: Sequence[str])
 class InMemoryPair:
     """A client and a server that hear each other, without a socket."""
 
-    def __init__(
-        self, *, server: ssl.SSLContext, client: ssl.SSLContext, server_name: str | None = None
-    ) -> None:
+    def __init__(self, *, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
         up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self.client = client.wrap_bio(down, up, server_hostname=server_name)
+        self.client = client.wrap_bio(down, up)
         self.server = server.wrap_bio(up, down, server_side=True)
 
     def handshake(self) -> None:

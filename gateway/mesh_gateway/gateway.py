@@ -43,7 +43,7 @@ class Gateway:
         self._stopping = False
         self._group = asyncio.TaskGroup()
         self._contexts = ContextKeeper(leaf)
-        self._traffic = Traffic(most=limits.connections)
+        self._traffic = Traffic(limits)
         self._egress = EgressHalf(
             table=self._table,
             opener=DirectOpener(lambda: self._contexts.current, limits=limits),
@@ -78,18 +78,23 @@ class Gateway:
         try:
             async with self._group as group:
                 keeping = group.create_task(self._keeper.run())
-                server = await self._open_door()
-                await stop.wait()
-                self._stopping = True
-                _log.info("stopping", connections=self._traffic.admitted)
-                await asyncio.sleep(self._limits.farewell)
-                keeping.cancel()
-                server.close()
-                self._listeners.close()
+                door = await self._open_door()
+                try:
+                    await stop.wait()
+                    self._stopping = True
+                    _log.info("stopping", connections=self._traffic.admitted)
+                    await asyncio.sleep(self._limits.farewell)
+                    keeping.cancel()
+                finally:
+                    # Also when something else has failed: uvloop never ends with a server open.
+                    door.close()
+                    self._listeners.close()
                 await self._drain()
                 raise _Stopped
         except* _Stopped:
             _log.info("stopped")
+        finally:
+            self._traffic.abort()
 
     async def _open_door(self) -> asyncio.Server:
         return await listen(
@@ -105,7 +110,6 @@ class Gateway:
                 await self._traffic.drained()
         if self._traffic.admitted:
             _log.warning("connections are reset at the end", connections=self._traffic.admitted)
-        self._traffic.abort()
 
     def _table(self) -> RouteTable | None:
         return self._keeper.table

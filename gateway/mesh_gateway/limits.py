@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Times are seconds. The defaults suit a pod with 20,000 file descriptors and 1 GiB."""
+    """Times are seconds. The defaults suit a pod with 40,000 file descriptors and 512 MiB."""
 
     connections: int = 8192
     """Streams carried at a time, each with two sockets; those that are being opened count."""
 
     handshakes: int = 1024
     """Connections on the peers' port that have not proved yet who they are."""
+
+    stalled: int = 256
+    """Streams whose reader does not keep up; with at most 512 KiB each way they take 256 MiB at worst."""
 
     openings: int = 512
     """Streams to other clusters that are being opened at a time; further ones wait their turn. A handshake

@@ -39,14 +39,14 @@ def main() -> None:
     sys.setswitchinterval(0.001)
     _allow_many_files()
     try:
-        uvloop.run(run(_own_address(), limits=Limits()))
+        uvloop.run(run(Address(_own_address(), GATEWAY_PORT), health_port=HEALTH_PORT, limits=Limits()))
     except MeshError as error:
         _log.error("the gateway cannot run", why=str(error))
         sys.exit(1)
 
 
-async def run(host: str, *, limits: Limits) -> None:
-    """The gateway on `host`, until SIGTERM or SIGINT."""
+async def run(door: Address, *, health_port: int, limits: Limits) -> None:
+    """The gateway at `door`, until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -54,13 +54,13 @@ async def run(host: str, *, limits: Limits) -> None:
         membership = MembershipSource(kube)
         leaf = LeafSource(RequestedLeaf(kube), component=Component.GATEWAY, membership=membership)
         watches = Watches(kube, membership=membership)
-        gateway = Gateway(Address(host, GATEWAY_PORT), leaf=leaf, look=watches.objects, limits=limits)
+        gateway = Gateway(door, leaf=leaf, look=watches.objects, limits=limits)
         background = [
             group.create_task(membership.run()),
             group.create_task(leaf.run()),
             group.create_task(watches.run(changed=gateway.changed)),
         ]
-        async with health_server(HEALTH_PORT, ready=lambda: gateway.is_ready):
+        async with health_server(health_port, ready=lambda: gateway.is_ready):
             await gateway.run(stop=stop)
         for task in background:
             task.cancel()

@@ -20,13 +20,13 @@ from mesh_runtime.kube import (
     Informer,
     KubeClient,
 )
-from mesh_runtime.membership import MembershipSource
+from mesh_runtime.membership import MembershipReader
 
 
 class Watches:
     """Caches of all that a table of routes is computed from; run it in a task group."""
 
-    def __init__(self, kube: KubeClient, *, membership: MembershipSource) -> None:
+    def __init__(self, kube: KubeClient, *, membership: MembershipReader) -> None:
         self._membership = membership
         self._slices = Informer(kube, ENDPOINT_SLICES, labels=f"{LABEL_SLICE_MANAGED_BY}={MANAGER}")
         self._imports = Informer(kube, SERVICE_IMPORTS)

@@ -112,7 +112,7 @@ def _notes(clusters: Sequence[MemberSeen | NotSeen]) -> Iterable[str]:
     for one in clusters:
         match one:
             case NotSeen():
-                yield f"{one.context}: {one.error}"
+                yield f"{one.context}: {' '.join(one.error.split())}"
             case MemberSeen():
                 if one.why:
                     yield f"{one.context}: not a member: {one.why}"

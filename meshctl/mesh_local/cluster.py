@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from mesh_local.binaries import Binaries, Component
 from mesh_local.cluster_dns import DEPLOYMENT, NAMESPACE, dns_manifests
 from mesh_local.control_plane import control_plane
@@ -27,6 +25,7 @@ from mesh_local.logs import component_fault
 from mesh_local.node import Node
 from mesh_local.node_config import kubelet_arguments
 from mesh_local.plan import ClusterPlan, NodePlan
+from mesh_local.readiness import EVER, is_available, ready_nodes
 from mesh_local.together import together
 from mesh_runtime.kube import ApiError, KubeClient, Unreachable, connect
 
@@ -43,8 +42,9 @@ READY_LIMIT = 2.0
 # Seconds between two looks.
 PACE = 0.15
 
-_API = (Component.ETCD.value, Component.API_SERVER.value)
-_EVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+# HTTP statuses from here on are the server's own trouble.
+_SERVER_ERRORS = 500
+_DNS_PATH = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{DEPLOYMENT}"
 
 Report = Callable[[str], None]
 
@@ -113,6 +113,8 @@ class _Start:
         self._kube = kube
         self._report = report
         self._servers = control_plane(cluster, files=files)
+        self._api = [(self._first, c.value) for c in (Component.ETCD, Component.API_SERVER)]
+        # Nodes whose kubelet was started by us, not found running.
         self._fresh: set[str] = set()
 
     async def control_plane(self) -> None:
@@ -122,13 +124,10 @@ class _Start:
 
     async def api_ready(self) -> None:
         async def answers() -> bool:
-            try:
-                await self._kube.request("GET", "/readyz", limit=READY_LIMIT)
-            except (ApiError, Unreachable):
-                return False
+            await self._kube.request("GET", "/readyz", limit=READY_LIMIT)
             return True
 
-        await self._wait(answers, limit=API_LIMIT, on=[self._first], watching=_API)
+        await self._wait(answers, limit=API_LIMIT, watching=self._api)
 
     async def api_in_use(self) -> None:
         """The API server is ready, its first clients run, and our objects are in."""
@@ -137,8 +136,10 @@ class _Start:
             await self._start(component)
         for node in self._cluster.nodes:
             await self._apply(_node_manifest(node))
-        for manifest in dns_manifests(self._cluster):
-            await self._apply(manifest)
+        # Only once: from then on the Corefile belongs to those who edit it.
+        if not await self._has_dns():
+            for manifest in dns_manifests(self._cluster):
+                await self._apply(manifest)
 
     async def runtime(self, node: Node) -> None:
         """The node's containerd runs and has the images."""
@@ -151,7 +152,7 @@ class _Start:
                 return False
             return True
 
-        await self._wait(answers, limit=CONTAINERD_LIMIT, on=[node], watching=[CONTAINERD])
+        await self._wait(answers, limit=CONTAINERD_LIMIT, watching=[(node, CONTAINERD)])
         present = (await node.ctr("images", "list", "--quiet")).split()
         for image in self._supplies.images:
             if image.name not in present:
@@ -171,66 +172,85 @@ class _Start:
         """Every node says so itself, and those whose kubelet was started now said so after `since`."""
         # The API has seconds only, and what it still says of a node that died is that it is ready.
         since = since.replace(microsecond=0)
-        oldest = {node.name: since if node.name in self._fresh else _EVER for node in self._cluster.nodes}
+        oldest = {node.name: since if node.name in self._fresh else EVER for node in self._cluster.nodes}
 
         async def ready() -> bool:
-            heard = _ready_nodes(await self._kube.request("GET", "/api/v1/nodes"))
+            heard = ready_nodes(await self._kube.request("GET", "/api/v1/nodes"))
             return all(name in heard and heard[name] >= oldest[name] for name in oldest)
 
-        watching = [CONTAINERD, Component.PROXY.value, Component.KUBELET.value]
-        await self._wait(ready, limit=NODES_LIMIT, on=self._nodes, watching=watching)
+        components = (CONTAINERD, Component.PROXY.value, Component.KUBELET.value)
+        watching = [(node, component) for node in self._nodes for component in components]
+        await self._wait(ready, limit=NODES_LIMIT, watching=[*self._api, *watching])
 
     async def dns_ready(self) -> None:
         self._report("cluster DNS")
-        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{DEPLOYMENT}"
 
         async def ready() -> bool:
-            if not _is_available(await self._kube.request("GET", path)):
+            if not is_available(await self._kube.request("GET", _DNS_PATH)):
                 return False
             return await asyncio.to_thread(
                 dns_answers, self._cluster.dns_address, network=self._first.network
             )
 
-        watching = [c.value for c in (Component.CONTROLLER_MANAGER, Component.SCHEDULER, Component.KUBELET)]
-        await self._wait(ready, limit=DNS_LIMIT, on=[self._first], watching=watching)
+        components = (Component.CONTROLLER_MANAGER, Component.SCHEDULER, Component.KUBELET)
+        watching = [(self._first, component.value) for component in components]
+        await self._wait(ready, limit=DNS_LIMIT, watching=[*self._api, *watching])
+
+    async def _has_dns(self) -> bool:
+        try:
+            await self._kube.request("GET", _DNS_PATH)
+        except ApiError as error:
+            if error.is_not_found:
+                return False
+            raise
+        return True
 
     async def _start(self, component: Component) -> None:
         argv = [*self._supplies.binaries.commands[component], *self._servers[component]]
         await self._first.start(component.value, argv)
 
     async def _apply(self, manifest: Mapping[str, Any]) -> None:
-        """Applies a manifest (JSON, hence Any); its namespace may be a moment later than the API."""
+        """Applies a manifest, which is JSON, hence Any."""
 
         async def applied() -> bool:
-            try:
-                await self._kube.apply_manifest(manifest, field_manager=FIELD_MANAGER)
-            except ApiError as error:
-                if error.is_not_found:
-                    return False
-                raise
+            await self._kube.apply_manifest(manifest, field_manager=FIELD_MANAGER)
             return True
 
-        await self._wait(applied, limit=API_LIMIT, on=[self._first], watching=_API)
+        await self._wait(applied, limit=API_LIMIT, watching=self._api)
 
     async def _wait(
         self,
         look: Callable[[], Awaitable[bool]],
         *,
         limit: float,
-        on: Sequence[Node],
-        watching: Sequence[str],
+        watching: Sequence[tuple[Node, str]],
     ) -> None:
-        """Looks until it is so; raises ComponentFault when a watched server died or time is up."""
+        """Looks until it is so; raises ComponentFault when a watched server died or time is up.
+
+        The last of the watched is the one that is waited for.
+        """
         deadline = asyncio.get_running_loop().time() + limit
-        while not await look():
-            for node in on:
-                for name in watching:
-                    node.check(name)
+        while not await _looked(look):
+            for node, component in watching:
+                node.check(component)
             if asyncio.get_running_loop().time() > deadline:
-                log = on[0].files.log(watching[-1])
-                what = f"{watching[-1]} of {self._cluster.name} was not ready after {limit:.0f} s"
-                raise component_fault(what, log=log)
+                node, component = watching[-1]
+                what = f"{component} of {node.plan.name} was not ready after {limit:.0f} s"
+                raise component_fault(what, log=node.files.log(component))
             await asyncio.sleep(PACE)
+
+
+async def _looked(look: Callable[[], Awaitable[bool]]) -> bool:
+    """What `look` says, and False while the API server is not yet able to tell."""
+    try:
+        return await look()
+    except Unreachable:
+        return False
+    except ApiError as error:
+        # Not found: the namespaces of the system come a moment after the API server is ready.
+        if error.is_not_found or error.status >= _SERVER_ERRORS:
+            return False
+        raise
 
 
 def _node_manifest(node: NodePlan) -> Mapping[str, Any]:
@@ -241,42 +261,3 @@ def _node_manifest(node: NodePlan) -> Mapping[str, Any]:
         "metadata": {"name": node.name},
         "spec": {"podCIDR": str(node.pods), "podCIDRs": [str(node.pods)]},
     }
-
-
-class _Condition(msgspec.Struct, rename="camel"):
-    type: str
-    status: str
-    last_heartbeat_time: datetime.datetime | None = None
-
-
-class _Status(msgspec.Struct):
-    conditions: list[_Condition] = []
-
-
-class _Metadata(msgspec.Struct):
-    name: str
-
-
-class _Object(msgspec.Struct):
-    metadata: _Metadata
-    status: _Status
-
-
-class _List(msgspec.Struct):
-    items: list[_Object]
-
-
-def _ready_nodes(raw: bytes) -> dict[str, datetime.datetime]:
-    """When each node that is ready last said so."""
-    nodes = msgspec.json.decode(raw, type=_List).items
-    return {
-        node.metadata.name: condition.last_heartbeat_time or _EVER
-        for node in nodes
-        for condition in node.status.conditions
-        if condition.type == "Ready" and condition.status == "True"
-    }
-
-
-def _is_available(raw: bytes) -> bool:
-    conditions = msgspec.json.decode(raw, type=_Object).status.conditions
-    return any(one.type == "Available" and one.status == "True" for one in conditions)

@@ -19,15 +19,15 @@ LIMIT = 0.3  # seconds; the way is a few microseconds long
 def dns_answers(server: IPv4Address, *, network: Path) -> bool:
     """One question for the address of `kubernetes`, from the namespace `network`; blocks for up to 0.3 s."""
     question = DNSRecord.question(NAME, "A")
-    # pyroute2 has no types; this is a plain socket that was made inside the namespace.
-    asking = cast(socket.socket, netns.create_socket(str(network), socket.AF_INET, socket.SOCK_DGRAM))
-    with asking:
-        asking.settimeout(LIMIT)
-        try:
+    try:
+        # pyroute2 has no types; this is a plain socket that was made inside the namespace.
+        asking = cast(socket.socket, netns.create_socket(str(network), socket.AF_INET, socket.SOCK_DGRAM))
+        with asking:
+            asking.settimeout(LIMIT)
             asking.sendto(question.pack(), (str(server), 53))
             answer = DNSRecord.parse(asking.recv(4096))
-        except (OSError, DNSError):
-            return False
+    except (OSError, DNSError):
+        return False
     return bool(
         answer.header.id == question.header.id
         and answer.header.rcode == RCODE.NOERROR

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from mesh_local.errors import machine_refusals
 from mesh_local.layout import files_in
 from mesh_local.leftovers import find_leftovers, remove_leftovers
 from mesh_local.locks import alone_on_set
@@ -19,9 +20,10 @@ async def down(*, folder: Path, progress: Progress) -> bool:
     require_root("down")
     files = files_in(folder)
     names = names_of(files.folder)
-    async with alone_on_set(names.run_folder, folder=files.folder):
-        if not await asyncio.to_thread(find_leftovers, names, files=files):
-            return False
-        with progress.step(f"Taking down the clusters in {files.folder}"):
-            await remove_leftovers(names, files=files)
+    with machine_refusals():
+        async with alone_on_set(names.run_folder, folder=files.folder):
+            if not await asyncio.to_thread(find_leftovers, names, files=files):
+                return False
+            with progress.step(f"Taking down the clusters in {files.folder}"):
+                await remove_leftovers(names, files=files)
     return True

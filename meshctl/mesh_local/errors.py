@@ -1,5 +1,8 @@
 """What can go wrong with local clusters, by whose fault it was."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mesh_core.errors import EnvironmentFault, UserError
 
 
@@ -25,3 +28,12 @@ class ComponentFault(EnvironmentFault):
 
 class CommandFault(EnvironmentFault):
     """A command that we started failed or took too long."""
+
+
+@contextmanager
+def machine_refusals() -> Iterator[None]:
+    """What the operating system refuses within the block (a full disk, a missing right) as a MachineFault."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineFault(f"the machine refused: {error}", next_step="mend that and try again") from error

@@ -14,12 +14,13 @@ from pathlib import Path
 
 from mesh_local import processes
 from mesh_local.cgroups import cgroups_of, processes_in, remove_cgroups
-from mesh_local.errors import MachineFault
+from mesh_local.errors import MachineFault, Occupied
 from mesh_local.layout import CLUSTER_MARK, SetFiles
 from mesh_local.mounts import mounts_below, unmount
 from mesh_local.names import SetNames
 from mesh_local.network import has_host_link, remove_host_link, remove_namespace
 from mesh_local.processes import Process
+from mesh_local.set_state import read_state
 
 # Seconds for all processes of a set to be gone; the kernel tears a node down in two or three.
 END_LIMIT = 30.0
@@ -98,12 +99,22 @@ def _remove_network(names: SetNames) -> None:
 def _own_files(files: SetFiles) -> list[Path]:
     if not files.folder.is_dir():
         return []
-    clusters = sorted(mark.parent for mark in files.folder.glob(f"*/{CLUSTER_MARK}"))
+    clusters = sorted({mark.parent for mark in files.folder.glob(f"*/{CLUSTER_MARK}")} | _begun(files))
     # The state goes last, so that a removal that was cut off is still known for what it is.
     states = [path for path in (files.state_part, files.state) if path.exists()]
     if not (clusters or states):
         return []
     return [*clusters, *([files.kubeconfig] if files.kubeconfig.exists() else []), *states]
+
+
+def _begun(files: SetFiles) -> set[Path]:
+    """Folders of clusters that a run was killed at before it could mark them: still empty."""
+    try:
+        state = read_state(files)
+    except Occupied:
+        return set()
+    folders = {files.folder / name for name in state.request.clusters} if state else set()
+    return {folder for folder in folders if folder.is_dir() and not any(folder.iterdir())}
 
 
 def _remove_files(files: SetFiles) -> None:

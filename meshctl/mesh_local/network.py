@@ -38,7 +38,7 @@ Handle = Any
 
 def networks_in_use() -> list[IPv4Network]:
     """What the host's addresses and routes cover, the default route aside."""
-    with IPRoute() as host:
+    with _opened() as host:
         found = [
             IPv4Network((message.get("dst"), message["dst_len"]), strict=False)
             for message in host.get_routes(family=2)
@@ -61,7 +61,7 @@ def make_wan(names: SetNames, *, plan: SetPlan) -> None:
         peer = {"ifname": names.host_link, "net_ns_fd": "/proc/self/ns/net"}
         _add(wan, ifname=_WAN_UPLINK, kind="veth", peer=peer)
         _set_up(wan, _WAN_UPLINK, master=bridge)
-    with IPRoute() as host:
+    with _opened() as host:
         link = _index(host, names.host_link)
         host.addr("replace", index=link, address=str(plan.host_address), prefixlen=plan.subnet.prefixlen)
         _set_up(host, names.host_link)
@@ -91,13 +91,13 @@ def make_node_network(names: SetNames, *, plan: SetPlan, cluster: ClusterPlan, n
 
 def remove_host_link(names: SetNames) -> bool:
     """False when it was not there."""
-    with IPRoute() as host:
+    with _opened() as host:
         return _delete(host, names.host_link)
 
 
 def has_host_link(names: SetNames) -> bool:
     """Whether the set's link is there."""
-    with IPRoute() as host:
+    with _opened() as host:
         return bool(host.link_lookup(ifname=names.host_link))
 
 
@@ -119,10 +119,14 @@ def _make_namespace(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Handle]:
-    # Without flags a namespace that is missing is an error, not made.
-    with IPRoute(netns=str(path), flags=0) as handle:
-        yield handle
+def _opened(path: Path | None = None) -> Iterator[Handle]:
+    """A handle on the namespace at `path`, or on the host's; the kernel's refusals become OSError."""
+    try:
+        # Without flags a namespace that is missing is an error, not made.
+        with IPRoute() if path is None else IPRoute(netns=str(path), flags=0) as handle:
+            yield handle
+    except NetlinkError as error:
+        raise OSError(error.code, os.strerror(error.code), str(path or "the host's network")) from error
 
 
 def _hardware_address(node: NodePlan) -> str:

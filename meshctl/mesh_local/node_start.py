@@ -51,7 +51,7 @@ def start_script(files: NodeFiles, *, needs: Needs, light: bool) -> str:
     return "\n".join(
         [
             "set -eu",
-            f"trap 'echo {FAILED} >{started}' EXIT",
+            f"trap {shlex.quote(f'echo {FAILED} >{started}')} EXIT",
             *_private_file_systems(needs.hidden()),
             *([] if light else _ground_for_pods(files)),
             "trap - EXIT",

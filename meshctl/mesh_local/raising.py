@@ -77,7 +77,7 @@ class Raising:
         now = datetime.datetime.now(datetime.UTC)
         for cluster in plan.clusters:
             own = self.files.cluster(cluster)
-            own.folder.mkdir()
+            own.folder.mkdir(exist_ok=True)
             own.mark.touch()
             make_pki(cluster, files=own, now=now)
             write_kubeconfigs(cluster, files=own)

@@ -15,6 +15,7 @@ from mesh_local.names import SetNames, names_of
 from mesh_local.node import find_node
 from mesh_local.plan import ClusterPlan
 from mesh_local.processes import Process
+from mesh_local.root import require_root
 from mesh_local.set_state import Phase, SetState, read_state
 from mesh_local.together import together
 from mesh_runtime.kube import ApiError, KubeconfigError, Unreachable, connect
@@ -69,10 +70,16 @@ class SetStatus:
 
 
 async def look(folder: Path) -> SetStatus | None:
-    """The status of the set in `folder`; None when there is none."""
+    """The status of the set in `folder`; None when there is none.
+
+    Raises MachineFault for anybody but root, who alone may look into the nodes' processes.
+    """
     files = files_in(folder)
     state = read_state(files)
-    return None if state is None else await look_at(state, files=files)
+    if state is None:
+        return None
+    require_root("status")
+    return await look_at(state, files=files)
 
 
 async def look_at(state: SetState, *, files: SetFiles) -> SetStatus:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from mesh_local.binaries import FULL, LIGHT, find_binaries
 from mesh_local.cluster import Supplies
-from mesh_local.errors import BadRequest, MachineFault, Occupied
+from mesh_local.errors import BadRequest, MachineFault, Occupied, machine_refusals
 from mesh_local.images import coredns_image, pause_image
 from mesh_local.layout import CLUSTER_MARK, SetFiles, files_in
 from mesh_local.locks import alone_on_set
 from mesh_local.machine import missing_packages
-from mesh_local.names import names_of
+from mesh_local.names import SetNames, names_of
 from mesh_local.plan import Request, check, same_set
 from mesh_local.raising import Raising
 from mesh_local.root import require_root
@@ -44,6 +44,11 @@ async def up(request: Request, *, folder: Path, progress: Progress) -> Outcome:
     files = files_in(folder)
     names = names_of(files.folder)
     _refuse_foreign(request, files=files)
+    with machine_refusals():
+        return await _up_alone(request, names=names, files=files, progress=progress)
+
+
+async def _up_alone(request: Request, *, names: SetNames, files: SetFiles, progress: Progress) -> Outcome:
     async with alone_on_set(names.run_folder, folder=files.folder):
         state = read_state(files)
         if state is not None and not same_set(state.request, request):
@@ -67,7 +72,10 @@ def _refuse_foreign(request: Request, *, files: SetFiles) -> None:
     foreign = [
         folder
         for name in request.clusters
-        if (folder := files.folder / name).exists() and not (folder / CLUSTER_MARK).exists()
+        if (folder := files.folder / name).exists()
+        and not (folder / CLUSTER_MARK).exists()
+        # An empty one is what a run leaves that was killed before it could mark it.
+        and not (folder.is_dir() and not any(folder.iterdir()))
     ]
     if not files.state.exists() and files.kubeconfig.exists():
         foreign.append(files.kubeconfig)
@@ -83,7 +91,7 @@ async def _supplies(request: Request, *, progress: Progress) -> Supplies:
     if missing:
         raise MachineFault(
             f"this machine lacks {', '.join(missing)}",
-            next_step=f"install them: apt-get install {' '.join(missing)}",
+            next_step=f"run `meshctl local prepare`, or: apt-get install {' '.join(missing)}",
         )
     components = LIGHT if request.light else FULL
     binaries = await find_binaries(components=components, progress=progress)

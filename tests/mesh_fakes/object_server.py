@@ -10,7 +10,7 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,15 +153,23 @@ class ObjectServer:
         self, request: web.Request, place: Place, wanted: Mapping[str, str]
     ) -> web.StreamResponse:
         response = web.StreamResponse()
-        await response.prepare(request)
         sent = int(request.query["resourceVersion"])
-        while True:
-            for version, kind, at, item in self._events[sent:]:
-                sent = version
-                if _selected(at, item, place, wanted):
-                    await response.write(json.dumps({"type": kind, "object": item}).encode() + b"\n")
-            # The events come from other threads, so this one looks; a test never waits on it for long.
-            await asyncio.sleep(0.01)
+        with suppress(ConnectionError):
+            await response.prepare(request)
+            while request.transport is not None and not request.transport.is_closing():
+                sent = await self._send_events(response, place, wanted, since=sent)
+                # The events come from other threads, so this one looks; no test waits on it for long.
+                await asyncio.sleep(0.01)
+        return response
+
+    async def _send_events(
+        self, response: web.StreamResponse, place: Place, wanted: Mapping[str, str], *, since: int
+    ) -> int:
+        for version, kind, at, item in self._events[since:]:
+            since = version
+            if _selected(at, item, place, wanted):
+                await response.write(json.dumps({"type": kind, "object": item}).encode() + b"\n")
+        return since
 
     async def _object(self, request: web.Request, place: Place) -> web.StreamResponse:
         with self._lock:
@@ -194,7 +202,7 @@ class ObjectServer:
 def served(server: ObjectServer) -> Iterator[ObjectServer]:
     """`server`, reachable at its `url` while the block runs."""
     loop = asyncio.new_event_loop()
-    runner = web.AppRunner(_application(server), access_log=None, shutdown_timeout=0.0)
+    runner = web.AppRunner(_application(server), access_log=None, shutdown_timeout=1.0)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:

@@ -19,7 +19,17 @@ from mesh_core.names import (
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.backends import backend, saying
 from mesh_fakes.clusterset import FakeClusterset
-from mesh_fakes.gateways import LOOPBACK, PATIENT, Ingress, Leaf, free_port, ingress, leaf_of, on_both_loops
+from mesh_fakes.gateways import (
+    LOOPBACK,
+    PATIENT,
+    Ingress,
+    Leaf,
+    free_port,
+    ingress,
+    leaf_of,
+    listens,
+    on_both_loops,
+)
 from mesh_fakes.membership import FakeMembership
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
@@ -127,7 +137,7 @@ async def until_heard(port: int, wanted: str) -> None:
     """Calls until the answer is `wanted`."""
     async with asyncio.timeout(10):
         while await answer(port) != wanted:
-            await asyncio.sleep(0.01)
+            pass
 
 
 @on_both_loops
@@ -235,14 +245,3 @@ async def test_between_readiness_and_the_end_of_listening_there_is_a_moment() ->
         await until(lambda: not west.gateway.is_ready)
         assert await answer(port) == "east", "kube-proxy may not have noticed yet"
         await until(west.ended.is_set)
-
-
-def listens(port: int) -> bool:
-    """Whether somebody listens on a port of loopback."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return True
-        return False

@@ -1,0 +1,158 @@
+"""The frames of the controllers' stream against an independent reader and writer (struct and json)."""
+
+import json
+import struct
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh_core.peer_wire import (
+    LONGEST_FRAME,
+    Ack,
+    Bye,
+    Drop,
+    FrameReader,
+    Heartbeat,
+    Hello,
+    Message,
+    PeerProtocolError,
+    Put,
+    Synced,
+    Watch,
+    farewell,
+    frame,
+    record_bytes,
+)
+from mesh_fakes.exports import record
+
+SPELLED: list[tuple[Message, dict[str, object]]] = [
+    (
+        Hello(version=1, cluster="east", kube_system_uid="u", trust_generation=2, features=("x",)),
+        {
+            "type": "hello",
+            "version": 1,
+            "cluster": "east",
+            "kubeSystemUid": "u",
+            "trustGeneration": 2,
+            "features": ["x"],
+        },
+    ),
+    (Watch(epoch="e", revision=7), {"type": "watch", "epoch": "e", "revision": 7}),
+    (
+        Put(revision=8, record=msgspec.Raw(b'{"a": 1}')),
+        {"type": "put", "revision": 8, "record": {"a": 1}},
+    ),
+    (
+        Drop(revision=9, namespace="demo", name="hello"),
+        {"type": "drop", "revision": 9, "namespace": "demo", "name": "hello"},
+    ),
+    (
+        Synced(epoch="e", revision=9, complete=True, count=1, hash="h"),
+        {"type": "synced", "epoch": "e", "revision": 9, "complete": True, "count": 1, "hash": "h"},
+    ),
+    (Heartbeat(), {"type": "heartbeat"}),
+    (Ack(revision=9), {"type": "ack", "revision": 9}),
+    (Bye(reason="why"), {"type": "bye", "reason": "why"}),
+]
+
+
+def packed(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+def read(data: bytes) -> list[Message]:
+    return FrameReader().feed(data)
+
+
+@pytest.mark.parametrize(("message", "spelled"), SPELLED, ids=[type(m).__name__ for m, _ in SPELLED])
+def test_a_message_is_the_json_that_the_document_says(message: Message, spelled: dict[str, object]) -> None:
+    data = frame(message)
+    (length,) = struct.unpack(">I", data[:4])
+    assert length == len(data) - 4
+    assert json.loads(data[4:]) == spelled
+    (found,) = read(packed(json.dumps(spelled).encode()))
+    assert json.loads(frame(found)[4:]) == spelled
+
+
+@given(cuts=st.lists(st.integers(1, 40), max_size=60))
+def test_a_stream_may_be_cut_anywhere(cuts: list[int]) -> None:
+    data = b"".join(frame(message) for message, _ in SPELLED)
+    reader, found = FrameReader(), list[Message]()
+    for cut in cuts:
+        found += reader.feed(data[:cut])
+        data = data[cut:]
+    found += reader.feed(data)
+    assert [type(message) for message in found] == [type(message) for message, _ in SPELLED]
+    assert reader.is_empty
+
+
+def test_a_record_is_handed_on_byte_for_byte() -> None:
+    raw = b'{"name":  "hello", "unknown": [1, 2.50]}'
+    (found,) = read(packed(b'{"type":"put","revision":1,"record":' + raw + b"}"))
+    assert isinstance(found, Put)
+    assert bytes(found.record) == raw
+    assert json.loads(bytes(record_bytes(record("west"))))["namespace"] == "demo"
+
+
+def test_unknown_messages_and_unknown_fields_are_skipped() -> None:
+    new = packed(b'{"type": "weather", "wind": 3}')
+    more = packed(b'{"type": "ack", "revision": 3, "mood": "good"}')
+    assert read(new + more) == [Ack(revision=3)]
+
+
+BROKEN = {
+    "length 0": b"\0\0\0\0",
+    "length beyond the limit": struct.pack(">I", LONGEST_FRAME + 1),
+    "the longest length there is": b"\xff\xff\xff\xff",
+    "an HTTP request": b"GET / HTTP/1.1\r\n\r\n",
+    "no JSON": packed(b"\x16\x03\x01"),
+    "no UTF-8": packed(b'{"type": "bye", "reason": "\xff"}'),
+    "a list": packed(b"[]"),
+    "no type": packed(b"{}"),
+    "a type that is no text": packed(b'{"type": 1}'),
+    "a field that is missing": packed(b'{"type": "ack"}'),
+    "a field of another type": packed(b'{"type": "ack", "revision": "3"}'),
+    "a negative revision": packed(b'{"type": "ack", "revision": -1}'),
+    "a huge revision": packed(b'{"type": "ack", "revision": 9223372036854775808}'),
+    "a long name": packed(b'{"type":"drop","revision":1,"name":"' + b"a" * 254 + b'","namespace":"x"}'),
+    "a long reason": packed(b'{"type": "bye", "reason": "' + b"a" * 1001 + b'"}'),
+    "a deep record": packed(b'{"type":"put","revision":1,"record":' + b"[" * 9000 + b"]" * 9000 + b"}"),
+    "a deep message of an unknown type": packed(b'{"type":"x","y":' + b"[" * 9000 + b"]" * 9000 + b"}"),
+    "many features": packed(
+        b'{"type":"hello","version":1,"cluster":"a","features":["a"' + b',"a"' * 64 + b"]}"
+    ),
+}
+
+
+@pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
+def test_what_breaks_the_protocol_ends_the_stream_with_a_short_sentence(data: bytes) -> None:
+    with pytest.raises(PeerProtocolError) as error:
+        read(data)
+    assert len(error.value.what) < 400
+
+
+@given(data=st.binary(max_size=200))
+def test_noise_is_a_protocol_error_or_an_unfinished_frame(data: bytes) -> None:
+    reader = FrameReader()
+    try:
+        found = reader.feed(data)
+    except PeerProtocolError:
+        return
+    assert found == []
+
+
+def test_an_oversize_length_is_refused_before_anything_is_stored() -> None:
+    reader = FrameReader()
+    with pytest.raises(PeerProtocolError):
+        reader.feed(struct.pack(">I", LONGEST_FRAME + 1))
+
+
+def test_we_send_no_frame_that_nobody_takes() -> None:
+    with pytest.raises(PeerProtocolError):
+        frame(Put(revision=1, record=msgspec.Raw(b'"' + b"x" * LONGEST_FRAME + b'"')))
+
+
+def test_a_farewell_is_cut_to_what_the_other_end_takes() -> None:
+    assert len(farewell("x" * 5000).reason) == 1000
