@@ -132,6 +132,25 @@ async def test_too_old_leads_to_a_new_list_and_only_what_it_lacks_has_gone(
         assert script.asked[3]["resourceVersion"] == "90"
 
 
+async def test_an_object_that_cannot_be_read_stays_as_it_was_and_hides_no_other(
+    kmock: kmock_library.RawHandler,
+) -> None:
+    bad = {**config_map("a", version=7), "data": {"x": 1}}
+    never_good = {**config_map("n", version=2), "data": "nonsense"}
+    answers = [
+        page(config_map("a", version=1, x="good"), never_good, version=5),
+        watch(("MODIFIED", bad), ("ADDED", config_map("b", version=8))),
+        refusal(410, "Expired"),
+        page(bad, config_map("c", version=9), version=10),
+        watch(("DELETED", bad), hold=True),
+    ]
+    async with running(kmock, answers) as (informer, script, _reported):
+        await until(lambda: len(script.asked) == 3)
+        assert names(informer) == {"a", "b"}
+        await until(lambda: names(informer) == {"c"})
+        assert script.asked[2]["resourceVersion"] == "8"
+
+
 async def test_a_list_comes_in_pages_and_counts_only_when_complete(kmock: kmock_library.RawHandler) -> None:
     answers = [
         page(config_map("a", version=1), version=5, more="token"),

@@ -48,10 +48,11 @@ class _ApiResourceList(msgspec.Struct, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class ObjectPage(Generic[T]):
-    """A complete list and the resourceVersion to watch from."""
+    """A complete list, the resourceVersion to watch from, and the keys of objects that we cannot read."""
 
     items: list[T]
     resource_version: str
+    unreadable: frozenset[tuple[str, str]] = frozenset()
 
 
 class KubeClient:
@@ -92,12 +93,14 @@ class KubeClient:
         """All objects, read in pages of one consistent snapshot; `is_gone` if a page came too late."""
         params = {"limit": "500", **_selectors(labels=labels, fields=fields)}
         items: list[T] = []
+        unreadable: set[tuple[str, str]] = set()
         while True:
             raw = await self.request("GET", resource.collection(namespace=namespace), params=params)
-            page = resource.list_decoder.decode(raw)
+            page = resource.decode_page(raw)
             items.extend(page.items or ())
+            unreadable.update(page.unreadable)
             if not page.metadata.continue_:
-                return ObjectPage(items, page.metadata.resource_version)
+                return ObjectPage(items, page.metadata.resource_version, frozenset(unreadable))
             params["continue"] = page.metadata.continue_
 
     async def create(self, resource: Resource[T], body: Body) -> T:

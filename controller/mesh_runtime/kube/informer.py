@@ -8,6 +8,7 @@ Laws:
 3. After a lost watch it resumes from the last resourceVersion; only "too old" (410) leads to a new list,
    and what is missing in that list, and only that, has gone.
 4. It never gives up: back-off with jitter up to 30 s, and what the server asks for by Retry-After.
+5. An object that is not of its type is left as it was last seen, and logged; it hides no other.
 """
 
 import asyncio
@@ -49,12 +50,7 @@ class _ErrorStatus(msgspec.Struct):
     message: str = ""
 
 
-class _Versioned(msgspec.Struct):
-    metadata: "_Version"
-
-
-class _Version(msgspec.Struct, rename="camel"):
-    resource_version: str = ""
+_NAMED = msgspec.json.Decoder(KubernetesObject)
 
 
 class Queue(Protocol[K_in]):
@@ -159,10 +155,12 @@ class Informer(Generic[T]):
                 backoff = _FIRST_BACKOFF
                 continue
             except ApiError as error:
-                if error.is_gone:
-                    self._version = ""
-                wait = max(backoff, error.retry_after)
                 _log.warning("%s: %s", self.resource.plural, error.what)
+                if error.is_gone and self._version:
+                    # Not a fault but an answer: the server is there, and says where to begin again.
+                    self._version = ""
+                    continue
+                wait = max(backoff, error.retry_after)
             except (Unreachable, msgspec.DecodeError) as error:
                 wait = backoff
                 _log.warning("%s: %s", self.resource.plural, error)
@@ -172,7 +170,9 @@ class Informer(Generic[T]):
     async def _list(self) -> None:
         page = await self._client.list(self.resource, namespace=self._namespace, **self._selectors)
         found = {item.key: item for item in page.items}
-        for key in [key for key in self._objects if key not in found]:
+        for key in page.unreadable:
+            _log.error("%s %s cannot be read", self.resource.plural, key)
+        for key in [key for key in self._objects if key not in found and key not in page.unreadable]:
             self._change(key, None)
         for key, item in found.items():
             self._change(key, item)
@@ -203,16 +203,18 @@ class Informer(Generic[T]):
     def _take(self, event: _Event) -> None:
         match event.type:
             case "ADDED" | "MODIFIED":
-                item = self.resource.decoder.decode(event.object)
-                self._version = item.metadata.resource_version
-                self._change(item.key, item)
+                named = _NAMED.decode(event.object)
+                try:
+                    self._change(named.key, self.resource.decoder.decode(event.object))
+                except msgspec.ValidationError as error:
+                    _log.error("%s %s cannot be read: %s", self.resource.plural, named.key, error)
+                self._version = named.metadata.resource_version
             case "DELETED":
-                item = self.resource.decoder.decode(event.object)
-                self._version = item.metadata.resource_version
-                self._change(item.key, None)
+                named = _NAMED.decode(event.object)
+                self._change(named.key, None)
+                self._version = named.metadata.resource_version
             case "BOOKMARK":
-                bookmark = msgspec.json.decode(event.object, type=_Versioned)
-                self._version = bookmark.metadata.resource_version
+                self._version = _NAMED.decode(event.object).metadata.resource_version
             case "ERROR":
                 status = msgspec.json.decode(event.object, type=_ErrorStatus)
                 raise ApiError(status=status.code, reason=status.reason, message=status.message)

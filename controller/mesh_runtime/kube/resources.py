@@ -20,10 +20,18 @@ class ListMeta(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class ObjectList(msgspec.Struct, Generic[T], frozen=True, rename="camel", kw_only=True):
-    """One page of a list."""
+    """One page of a list; `unreadable` are the keys of objects that are not of the type they should be."""
 
     metadata: ListMeta
     items: list[T] | None = None
+    unreadable: tuple[tuple[str, str], ...] = ()
+
+
+class RawList(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """One page of a list, its objects not looked into yet."""
+
+    metadata: ListMeta
+    items: list[msgspec.Raw] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,12 +66,32 @@ class Resource(Generic[T]):
         """Decoder of one object."""
         return msgspec.json.Decoder(self.type)
 
+    def decode_page(self, raw: bytes) -> ObjectList[T]:
+        """One page; an object that cannot be decoded is named, and does not hide the others.
+
+        A CRD of somebody else, or a looser one, may let through what our type does not take. Raises
+        msgspec.DecodeError when the page is none.
+        """
+        try:
+            return self.list_decoder.decode(raw)
+        except msgspec.ValidationError:
+            page = msgspec.json.decode(raw, type=RawList)
+        items: list[T] = []
+        unreadable: list[tuple[str, str]] = []
+        for item in page.items or ():
+            try:
+                items.append(self.decoder.decode(item))
+            except msgspec.ValidationError:
+                unreadable.append(_ANY_OBJECT.decode(item).key)
+        return ObjectList(metadata=page.metadata, items=items, unreadable=tuple(unreadable))
+
     @cached_property
     def list_decoder(self) -> msgspec.json.Decoder[ObjectList[T]]:
         """Decoder of one page."""
         return msgspec.json.Decoder(ObjectList[self.type])  # type: ignore[name-defined]  # runtime type
 
 
+_ANY_OBJECT = msgspec.json.Decoder(KubernetesObject)
 _MCS = "multicluster.x-k8s.io"
 _MESH = "meshctl.dev"
 
