@@ -136,7 +136,13 @@ def record_member(folder: Path, *, cluster: ClusterId, uid: str) -> TrustDir:
         if cluster in trust.members:
             return trust
         grown = TrustDir(trust.domain, trust.root, {**trust.members, cluster: uid})
-        _write_clusterset(folder, grown)
+        try:
+            _write_clusterset(folder, grown)
+        except OSError as error:
+            raise TrustFolderError(
+                f"{folder} cannot be written ({error.strerror})",
+                next_step=f"make it writable: it keeps which cluster is {cluster}",
+            ) from error
         return grown
 
 

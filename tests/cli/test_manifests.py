@@ -65,6 +65,11 @@ def test_only_the_controller_writes_more_than_certificate_requests(program: str)
             assert set(rule["verbs"]) <= READING
 
 
+def test_the_gateway_asks_for_certificates_and_cannot_delete_the_requests_of_others() -> None:
+    (rule,) = [one for one in rules(names.GATEWAY) if one["resources"] == ["certificatesigningrequests"]]
+    assert set(rule["verbs"]) == READING | {"create"}
+
+
 def test_dns_writes_nothing() -> None:
     assert all(set(rule["verbs"]) <= READING for rule in rules(names.DNS))
 

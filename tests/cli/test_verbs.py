@@ -173,6 +173,15 @@ def test_join_refuses_what_it_cannot_use_before_it_writes(
     assert east.versions() == before
 
 
+def test_a_trust_folder_that_cannot_keep_the_member_stops_the_join(
+    meshctl: Meshctl, east: ObjectServer, trust: str
+) -> None:
+    # Tests may run as root, whom no permission stops: a folder in the place of the file does.
+    (Path(trust) / ".clusterset.json.part").mkdir()
+    assert f"{trust} cannot be written" in complaint(join(meshctl, trust))
+    assert east.find("deployments", "meshctl-controller") is None
+
+
 def test_one_id_for_two_clusters_is_refused(meshctl: Meshctl, west: ObjectServer, trust: str) -> None:
     done(join(meshctl, trust))
     before = west.versions()
