@@ -34,13 +34,19 @@ class ZoneTaken(UserError):
 
 
 def stub(address: str) -> str:
-    """The block that sends the clusterset zone to the DNS server at `address` (an IP, port 53)."""
+    """The block that sends the clusterset zone to the DNS server at `address` (an IP, port 53).
+
+    No cache, so that a change shows at once. There is one address, a Service's: to call it unhealthy
+    (max_fails) would only make CoreDNS refuse while another pod behind it may answer.
+    """
     return "\n".join(
         (
             BEGIN,
             f"{CLUSTERSET_ZONE}:53 {{",
             "    errors",
-            f"    forward . {address}",
+            f"    forward . {address} {{",
+            "        max_fails 0",
+            "    }",
             "}",
             END,
             "",

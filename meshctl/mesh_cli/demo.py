@@ -7,6 +7,7 @@ done by other means. Running it again goes on from what is there. It leaves the 
 import asyncio
 import collections
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -117,10 +118,12 @@ async def _call(clusters: Clusters) -> None:
 
 
 def _next(clusters: Clusters) -> None:
-    folder = clusters.folder
+    folder = clusters.folder.resolve()
     _title("The clusters go on running. Try:")
+    if shutil.which("meshctl") is None:
+        _say(f'  export PATH="{Path(sys.executable).parent}:$PATH"')
     for line in (
-        f"export KUBECONFIG={clusters.kubeconfig}",
+        f"export KUBECONFIG={clusters.kubeconfig.resolve()}",
         "meshctl status --context east --context west",
         f"alias kubectl='meshctl local kubectl --dir {folder}'",
         "kubectl --context east -n demo scale deploy/hello --replicas 0      # and look at west's slices",

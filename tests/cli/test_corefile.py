@@ -49,7 +49,9 @@ def test_the_stub_forwards_the_zone_and_caches_nothing() -> None:
         BEGIN,
         "clusterset.local:53 {",
         "    errors",
-        "    forward . 10.96.0.7",
+        "    forward . 10.96.0.7 {",
+        "        max_fails 0",
+        "    }",
         "}",
         END,
     ]

@@ -106,7 +106,7 @@ def test_join_makes_a_member_and_says_what_it_did(meshctl: Meshctl, east: Object
     container = east.get("deployments", "meshctl-gateway")["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == "registry.example/mesh:7"
     dns = east.get("services", "meshctl-dns")["spec"]["clusterIP"]
-    assert f"forward . {dns}\n" in east.get("configmaps", "coredns")["data"]["Corefile"]
+    assert f"forward . {dns} {{\n" in east.get("configmaps", "coredns")["data"]["Corefile"]
     assert "east is a member of clusterset.internal (context e)" in output
     assert "  installed serviceimports.multicluster.x-k8s.io" in output
     assert "  signed its intermediate certificate" in output
