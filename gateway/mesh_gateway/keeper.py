@@ -1,7 +1,7 @@
 """Keeps the table of routes: one rebuild after a burst of changes, swapped as a whole.
 
 1. The event loop is not held up: a table is computed in a thread (0.2 s for 20,000 slices), and between
-   two builds four times as long passes as the last one took.
+   two builds four times as long passes as the last one took, a second at most.
 2. Ports are opened and closed to match before anything else is done; one that cannot be bound is tried
    again until it can. Established connections notice nothing of a new table.
 3. Objects that cannot be had change nothing: the last table stays.
@@ -17,8 +17,11 @@ from mesh_runtime.log import logger
 
 _log = logger(__name__)
 
+# Seconds after which ports that could not be bound are tried again.
 _RETRY = 2.0
+# Rest after a build, as a multiple of its time and in seconds at most.
 _REST = 4.0
+_LONGEST_REST = 1.0
 
 
 class RouteKeeper:
@@ -58,7 +61,7 @@ class RouteKeeper:
             self._changed.clear()
             started = clock()
             await self._rebuild()
-            await asyncio.sleep(_REST * (clock() - started))
+            await asyncio.sleep(min(_REST * (clock() - started), _LONGEST_REST))
 
     async def _rebuild(self) -> None:
         objects = self._look()

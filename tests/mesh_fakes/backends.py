@@ -1,6 +1,7 @@
 """Programs behind a service, as small as they can be."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,8 +12,8 @@ Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[
 
 
 @asynccontextmanager
-async def backend(talk: Conversation) -> AsyncIterator[Address]:
-    """A server that has `talk` with each connection, and closes it then."""
+async def backend(talk: Conversation, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Address]:
+    """A server that has `talk` with each connection, inside TLS when there is some, and closes it then."""
     writers: set[asyncio.StreamWriter] = set()
     idle = asyncio.Event()
 
@@ -20,14 +21,14 @@ async def backend(talk: Conversation) -> AsyncIterator[Address]:
         writers.add(writer)
         try:
             await talk(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
             writers.discard(writer)
             idle.set()
 
-    server = await asyncio.start_server(attend, LOOPBACK, 0)
+    server = await asyncio.start_server(attend, LOOPBACK, 0, ssl=tls)
     host, port = server.sockets[0].getsockname()[:2]
     try:
         yield Address(host, port)

@@ -84,7 +84,10 @@ async def http_client(server: kmock.RawHandler, member: HttpMember) -> AsyncIter
         return {}
 
     async with aiohttp.ClientSession() as session:
-        yield KubeClient(session, server=str(server.url).rstrip("/"), authorization=nobody)
+        try:
+            yield KubeClient(session, server=str(server.url).rstrip("/"), authorization=nobody)
+        finally:
+            member.api.stop()
 
 
 def _refusal(status: int, reason: str, *, retry_after: str = "") -> Response:

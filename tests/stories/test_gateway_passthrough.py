@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from mesh_core.identity import Component
 from mesh_core.names import ALPN_PEER
+from mesh_fakes.backends import backend, echo
 from mesh_fakes.clusterset import FakeClusterset, identity
-from mesh_fakes.gateways import LOOPBACK, PATIENT, Ingress, ingress, on_both_loops
+from mesh_fakes.gateways import PATIENT, Ingress, ingress, on_both_loops
 from mesh_fakes.waiting import until
 from mesh_gateway.limits import Limits
 from mesh_gateway.route import Address
@@ -23,28 +24,8 @@ async def controller(clusterset: FakeClusterset) -> AsyncIterator[Address]:
     """East's controller: ends TLS itself, and echoes."""
     shown = clusterset.credentials("east", Component.CONTROLLER)
     tls = server_context(shown, roots=clusterset.roots, alpn=[ALPN_PEER])
-    writers: set[asyncio.StreamWriter] = set()
-
-    async def attend(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.add(writer)
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except (ConnectionError, ssl.SSLError):
-            pass
-        finally:
-            writer.transport.abort()
-            writers.discard(writer)
-
-    server = await asyncio.start_server(attend, LOOPBACK, 0, ssl=tls)
-    try:
-        yield Address(LOOPBACK, server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-        for writer in tuple(writers):
-            writer.transport.abort()
-        await until(lambda: not writers)
+    async with backend(echo, tls=tls) as there:
+        yield there
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from mesh_fakes.gateways import (
 from mesh_fakes.waiting import until
 from mesh_gateway.limits import Limits
 from mesh_gateway.route import Address
-from mesh_runtime.tls import Credentials, client_context
+from mesh_runtime.tls import Credentials, client_context, server_context
 
 
 @dataclass
@@ -222,6 +222,23 @@ async def test_an_egress_sends_nothing_to_a_gateway_that_is_not_the_chosen_clust
             assert await closed(reader), "a client of east is not its gateway"
             writer.close()
         assert opened.heard == b""
+
+
+@on_both_loops
+async def test_an_egress_sends_nothing_to_a_gateway_that_does_not_speak_its_protocol() -> None:
+    clusterset = FakeClusterset()
+    tls = server_context(clusterset.credentials("east"), roots=clusterset.roots, alpn=[])
+    heard = bytearray()
+
+    async def listens(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.extend(await reader.read())
+
+    async with backend(listens, tls=tls) as other, egress(clusterset, {"east": (other,)}) as near:
+        reader, writer = await asyncio.open_connection("127.0.0.1", near.port)
+        writer.write(b"a secret for east's gateway")
+        assert await closed(reader)
+        writer.close()
+    assert not heard
 
 
 @on_both_loops
