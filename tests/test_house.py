@@ -21,11 +21,18 @@ PURE = {"asyncio", "logging", "os", "random", "socket", "ssl", "subprocess", "th
 PURE_FILES = [
     "gateway/mesh_gateway/balance.py",
     "gateway/mesh_gateway/client_hello.py",
+    "gateway/mesh_gateway/entry.py",
     "gateway/mesh_gateway/route.py",
+    "gateway/mesh_gateway/silence.py",
     "gateway/mesh_gateway/sni.py",
     "dns/mesh_dns/question.py",
     "dns/mesh_dns/answer.py",
     "dns/mesh_dns/table.py",
+    "dns/mesh_dns/imports.py",
+    "dns/mesh_dns/wire.py",
+    "meshctl/mesh_cli/packet_way.py",
+    "meshctl/mesh_cli/survey.py",
+    "meshctl/mesh_cli/corefile.py",
     "meshctl/mesh_cli/render.py",
 ]
 

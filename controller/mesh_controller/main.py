@@ -14,8 +14,9 @@ import uvloop
 
 from mesh_controller.controller import Controller, Trust
 from mesh_controller.intermediate_source import IntermediateSource
-from mesh_core.errors import MeshError
+from mesh_core.errors import MeshError, causes
 from mesh_core.names import HEALTH_PORT, PEER_STREAM_PORT
+from mesh_runtime.binding import binding
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import KubeClient, connect
 from mesh_runtime.log import configure, logger
@@ -32,7 +33,7 @@ def main() -> None:
         uvloop.run(serve())
     except* MeshError as group:
         failed = True
-        for error in _leaves(group):
+        for error in causes(group):
             _log.error("the controller cannot run", why=str(error))
     sys.exit(1 if failed else 0)
 
@@ -80,17 +81,11 @@ def bound_socket(port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if dual:
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    bound.bind(("::" if dual else "0.0.0.0", port))
+    with binding(port):
+        bound.bind(("::" if dual else "0.0.0.0", port))
     return bound
 
 
 def _own_name() -> str:
     """What tells this replica from its siblings: the pod's name, and this start of it."""
     return f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-
-
-def _leaves(group: BaseExceptionGroup[MeshError]) -> list[MeshError]:
-    found: list[MeshError] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

@@ -44,3 +44,11 @@ class EnvironmentFault(MeshError):
     """The machine, the network or the API server does not give what is needed."""
 
     fault = Fault.ENVIRONMENT
+
+
+def causes(group: BaseExceptionGroup[MeshError]) -> list[MeshError]:
+    """The errors in a group of a task group's, however deep, in their order."""
+    found: list[MeshError] = []
+    for error in group.exceptions:
+        found += causes(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

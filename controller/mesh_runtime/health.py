@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from mesh_runtime.binding import binding
+
 # Seconds that a half-open probe connection may keep a stopping process waiting.
 _LINGER = 1.0
 
@@ -27,8 +29,7 @@ class HealthServer:
 async def health_server(port: int, *, ready: Callable[[], bool]) -> AsyncIterator[HealthServer]:
     """Serves `/healthz` and `/readyz` on `port` of all addresses while the block runs.
 
-    `ready` is called at every `/readyz` and must neither wait nor raise. Raises OSError when the
-    port cannot be bound.
+    `ready` is called at every `/readyz` and must neither wait nor raise. Raises PortTaken.
     """
     runner = web.AppRunner(_application(ready), access_log=None, shutdown_timeout=_LINGER)
     await runner.setup()
@@ -42,9 +43,10 @@ async def health_server(port: int, *, ready: Callable[[], bool]) -> AsyncIterato
 
 def _listener(port: int) -> socket.socket:
     """One socket for both families, so that port 0 means one port; IPv4 alone where that fails."""
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("0.0.0.0", port))
+    with binding(port):
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server(("0.0.0.0", port))
 
 
 def _application(ready: Callable[[], bool]) -> web.Application:

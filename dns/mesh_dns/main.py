@@ -9,6 +9,7 @@
 
 import asyncio
 import signal
+import sys
 
 import uvloop
 
@@ -32,13 +33,13 @@ def main() -> None:
     configure()
     try:
         uvloop.run(serve())
-    except (MeshError, OSError) as error:
+    except MeshError as error:
         _log.error("cannot serve", why=str(error))
-        raise SystemExit(1) from error
+        sys.exit(1)
 
 
 async def serve(*, dns_port: int = DNS_PORT, health_port: int = HEALTH_PORT) -> None:
-    """Serve until SIGTERM or SIGINT; raises OSError when a port is taken."""
+    """Serve until SIGTERM or SIGINT; raises PortTaken."""
     stopping = _stop_signal()
     table = Table()
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from mesh_dns.table import Table
 from mesh_dns.tcp import Connections
 from mesh_dns.udp import UdpEndpoint
+from mesh_runtime.binding import PortTaken, binding
 
 # Bytes; the kernel grants at most net.core.rmem_max, and rounds down by itself.
 _RECEIVE_BUFFER = 4 << 20
@@ -32,7 +33,7 @@ class DnsServer:
 async def dns_server(port: int, *, table: Table) -> AsyncIterator[DnsServer]:
     """Answers from `table` on `port` of all addresses while the block runs.
 
-    Raises OSError when the port cannot be bound.
+    Raises PortTaken.
     """
     loop = asyncio.get_running_loop()
     with closing(_tcp_socket(port)) as listener:
@@ -52,10 +53,11 @@ async def dns_server(port: int, *, table: Table) -> AsyncIterator[DnsServer]:
 
 
 def _tcp_socket(port: int) -> socket.socket:
-    if socket.has_dualstack_ipv6():
-        listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    else:
-        listener = socket.create_server(("0.0.0.0", port))
+    with binding(port):
+        if socket.has_dualstack_ipv6():
+            listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        else:
+            listener = socket.create_server(("0.0.0.0", port))
     # What is accepted inherits these, so that an asker who does not read costs the pod little memory.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _CONNECTION_BUFFER)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CONNECTION_BUFFER)
@@ -70,8 +72,9 @@ def _udp_socket(port: int) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
         sock.setblocking(False)
-        sock.bind(("::" if dual else "0.0.0.0", port))
-    except OSError:
+        with binding(port):
+            sock.bind(("::" if dual else "0.0.0.0", port))
+    except PortTaken:
         sock.close()
         raise
     return sock

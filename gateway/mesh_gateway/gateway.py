@@ -15,6 +15,7 @@ from mesh_gateway.opener import DirectOpener
 from mesh_gateway.route import Address, Objects, RouteTable
 from mesh_gateway.tcp_stream import listen
 from mesh_gateway.traffic import Traffic
+from mesh_runtime.binding import binding
 from mesh_runtime.log import logger
 
 _log = logger(__name__)
@@ -73,7 +74,7 @@ class Gateway:
     async def run(self, *, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then lets connections finish for a while, and resets the rest.
 
-        Raises OSError when the peers' port cannot be bound.
+        Raises PortTaken.
         """
         try:
             async with self._group as group:
@@ -97,12 +98,13 @@ class Gateway:
             self._traffic.abort()
 
     async def _open_door(self) -> asyncio.Server:
-        return await listen(
-            lambda: Doorway(accepted=self._ingress.accept),
-            self._door.host,
-            port=self._door.port,
-            backlog=self._limits.backlog,
-        )
+        with binding(self._door.port):
+            return await listen(
+                lambda: Doorway(accepted=self._ingress.accept),
+                self._door.host,
+                port=self._door.port,
+                backlog=self._limits.backlog,
+            )
 
     async def _drain(self) -> None:
         with suppress(TimeoutError):

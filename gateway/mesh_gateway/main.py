@@ -12,7 +12,7 @@ import sys
 
 import uvloop
 
-from mesh_core.errors import MeshError, UserError
+from mesh_core.errors import MeshError, UserError, causes
 from mesh_core.identity import Component
 from mesh_core.names import GATEWAY_PORT, HEALTH_PORT
 from mesh_gateway.gateway import Gateway
@@ -38,11 +38,14 @@ def main() -> None:
     # Tables are computed in a thread; the loop must get its turn back within a millisecond.
     sys.setswitchinterval(0.001)
     _allow_many_files()
+    failed = False
     try:
         uvloop.run(run(Address(_own_address(), GATEWAY_PORT), health_port=HEALTH_PORT, limits=Limits()))
-    except MeshError as error:
-        _log.error("the gateway cannot run", why=str(error))
-        sys.exit(1)
+    except* MeshError as group:
+        failed = True
+        for error in causes(group):
+            _log.error("the gateway cannot run", why=str(error))
+    sys.exit(1 if failed else 0)
 
 
 async def run(door: Address, *, health_port: int, limits: Limits) -> None:

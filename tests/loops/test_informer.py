@@ -132,23 +132,41 @@ async def test_too_old_leads_to_a_new_list_and_only_what_it_lacks_has_gone(
         assert script.asked[3]["resourceVersion"] == "90"
 
 
+BAD = {**config_map("a", version=7), "data": {"x": 1}}
+
+
 async def test_an_object_that_cannot_be_read_stays_as_it_was_and_hides_no_other(
     kmock: kmock_library.RawHandler,
 ) -> None:
-    bad = {**config_map("a", version=7), "data": {"x": 1}}
     never_good = {**config_map("n", version=2), "data": "nonsense"}
     answers = [
         page(config_map("a", version=1, x="good"), never_good, version=5),
-        watch(("MODIFIED", bad), ("ADDED", config_map("b", version=8))),
-        refusal(410, "Expired"),
-        page(bad, config_map("c", version=9), version=10),
-        watch(("DELETED", bad), hold=True),
+        watch(("MODIFIED", BAD), ("ADDED", config_map("b", version=8)), hold=True),
     ]
-    async with running(kmock, answers) as (informer, script, _reported):
-        await until(lambda: len(script.asked) == 3)
-        assert names(informer) == {"a", "b"}
-        await until(lambda: names(informer) == {"c"})
-        assert script.asked[2]["resourceVersion"] == "8"
+    async with running(kmock, answers) as (informer, _script, _reported):
+        await until(lambda: names(informer) == {"a", "b"})
+        a = informer.get("a", namespace="default")
+        assert a is not None and a.data == {"x": "good"}
+
+
+async def test_an_object_that_cannot_be_read_is_not_gone_until_the_server_says_so(
+    kmock: kmock_library.RawHandler,
+) -> None:
+    answers = [
+        page(config_map("a", version=1), config_map("b", version=2), version=5),
+        refusal(410, "Expired"),
+        page(BAD, version=10),
+        watch(("ADDED", config_map("c", version=11)), hold=True),
+    ]
+    async with running(kmock, answers) as (informer, _script, _reported):
+        await until(lambda: names(informer) == {"a", "c"})
+
+
+async def test_an_unreadable_object_can_go(kmock: kmock_library.RawHandler) -> None:
+    answers = [page(config_map("a", version=1), version=5), watch(("DELETED", BAD), hold=True)]
+    async with running(kmock, answers) as (informer, _script, reported):
+        await until(lambda: reported.count(("default", "a")) == 2)
+        assert names(informer) == set()
 
 
 async def test_a_list_comes_in_pages_and_counts_only_when_complete(kmock: kmock_library.RawHandler) -> None:

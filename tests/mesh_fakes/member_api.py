@@ -6,7 +6,7 @@ back what its manager no longer says, and PUT. Faults are given as `refuse`.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -14,7 +14,7 @@ import msgspec
 
 from mesh_core.objects import KubernetesObject
 from mesh_core.plan import Apply, Create, Delete, Kind, Patch, Plan, Rest, Step
-from mesh_fakes.api_server import FakeApiServer, Item, _Target
+from mesh_fakes.api_server import FakeApiServer, Item, _selected, _Target
 from mesh_runtime.kube import (
     ENDPOINT_SLICES,
     IMPORTED_RECORDS,
@@ -50,6 +50,7 @@ class MemberApi(FakeApiServer):
     """Asked with method and path (collection/namespace/name) before every request."""
     _applied: dict[tuple[object, str], Item] = field(default_factory=dict)
     _next_ip: int = 10
+    _breaks: int = 0
     _manager: str = ""
 
     def answer(
@@ -118,8 +119,19 @@ class MemberApi(FakeApiServer):
 
     def break_watches(self) -> None:
         """Every running watch ends as if the connection had broken."""
-        self.stop()
-        self.start()
+        self._breaks += 1
+        self._wake()
+
+    async def follow(self, target: _Target, *, params: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """The lines of a watch, until the server stops or watches are broken."""
+        version, breaks = int(params.get("resourceVersion") or 0), self._breaks
+        while not self.is_down and breaks == self._breaks:
+            changed = self._changed
+            for event in [event for event in self._events if event.version > version]:
+                version = event.version
+                if event.collection == target.collection and _selected(event.item, target, params):
+                    yield json.dumps({"type": event.kind, "object": event.item}).encode() + b"\n"
+            await changed.wait()
 
     def _step(self, step: Step) -> None:
         match step:

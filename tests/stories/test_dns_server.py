@@ -18,6 +18,7 @@ from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.server import dns_server
 from mesh_dns.table import Table
 from mesh_dns.tcp import MOST_CONNECTIONS
+from mesh_runtime.binding import PortTaken
 
 HELLO = "hello.demo.svc.clusterset.local."
 LIMIT = 5.0
@@ -267,7 +268,7 @@ async def test_a_port_that_is_taken_is_an_error_and_nothing_stays_open(served: S
         port = listener.getsockname()[1]
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("0.0.0.0", port))
-        with pytest.raises(OSError):
+        with pytest.raises(PortTaken):
             async with dns_server(port, table=served.table):
                 pass
     async with dns_server(port, table=served.table) as server:

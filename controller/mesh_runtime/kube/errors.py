@@ -40,11 +40,6 @@ class ApiError(EnvironmentFault):
         """The resourceVersion asked for is too old to watch or page from: list again."""
         return self.status == 410
 
-    @property
-    def is_forbidden(self) -> bool:
-        """RBAC or an admission plug-in says no."""
-        return self.status == 403
-
 
 class Unreachable(EnvironmentFault):
     """The API server did not answer within its limit, or the connection broke."""

@@ -161,9 +161,12 @@ class Informer(Generic[T]):
                     self._version = ""
                     continue
                 wait = max(backoff, error.retry_after)
-            except (Unreachable, msgspec.DecodeError) as error:
+            except Unreachable as error:
                 wait = backoff
-                _log.warning("%s: %s", self.resource.plural, error)
+                _log.warning("%s: %s", self.resource.plural, error.what)
+            except msgspec.DecodeError as error:
+                wait = backoff
+                _log.warning("%s: the API server's answer cannot be read: %s", self.resource.plural, error)
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
