@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from mesh_fakes.silent import SilentProgress
 from mesh_local.images import Image, client_image, coredns_image, pause_image, program_image
+from mesh_local.names import CLIENT_IMAGE, PROGRAM_IMAGE
 
 LIMIT = 60.0  # seconds for one command
 
@@ -127,8 +129,12 @@ def answering(runtime: Runtime) -> None:
         assert time.monotonic() < deadline, (runtime.folder / "log").read_text()
 
 
-def test_all_images_have_their_names_after_import(runtime: Runtime, images: Sequence[Image]) -> None:
-    assert set(runtime.ctr("images", "list", "--quiet").stdout.split()) == {image.name for image in images}
+def test_all_images_have_their_names_after_import_and_the_names_that_manifests_use(
+    runtime: Runtime, images: Sequence[Image]
+) -> None:
+    shipped = {f"{repository}:{version('clusterset-mesh')}" for repository in (PROGRAM_IMAGE, CLIENT_IMAGE)}
+    found = set(runtime.ctr("images", "list", "--quiet").stdout.split())
+    assert found == {image.name for image in images} | shipped
 
 
 def test_the_program_image_has_all_that_our_programs_import(
