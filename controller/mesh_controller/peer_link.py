@@ -117,7 +117,7 @@ class PeerLink:
             before = self._last_sync
             failure = await self._attempt(gateway, standing)
             place = f"{gateway.host}:{gateway.port}"
-            _log.info("a peer's stream is over", peer=self.view.cluster, gateway=place, why=failure.why)
+            _log.info("no stream to a peer", peer=self.view.cluster, gateway=place, why=failure.why)
             if self._last_sync is not before:
                 return True
             failures.append(_Failure(failure.link, f"{place}: {failure.why}"))
@@ -145,7 +145,8 @@ class PeerLink:
             return _Failure(Link.UNREACHABLE, "no answer in time")
         except StreamEnded as error:
             return _Failure(Link.UNREACHABLE, error.what)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            # UnicodeError: a host name that cannot be asked for, such as one with a label of 64.
             return _Failure(Link.UNREACHABLE, str(error))
         finally:
             if stream is not None:

@@ -16,6 +16,7 @@ from mesh_controller.contact import Contact
 from mesh_controller.key_loop import KeyLoop
 from mesh_controller.peer_link import PeerLink, Surroundings
 from mesh_controller.peer_server import StandingReader
+from mesh_core.identity import InvalidName, cluster_id
 from mesh_core.names import SYSTEM_NAMESPACE, imported_record_name
 from mesh_core.objects import ImportedRecord, MeshPeer
 from mesh_core.peer_log import Key
@@ -28,7 +29,6 @@ from mesh_runtime.clock import Clock
 RecordKey = tuple[str, str, str]
 """(cluster id, namespace, name of the Service)."""
 _RECORD_WORKERS = 8
-_OURSELVES = LinkState(Link.REFUSED, detail="this MeshPeer names this very cluster; delete it")
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ class PeersLoop:
         if peer is None or peer.metadata.deletion_timestamp is not None:
             await self._stop(name)
             return
-        state = _OURSELVES if name == self._cluster else self._started(peer).state
+        state = _impossible(name, cluster=self._cluster) or self._started(peer).state
         await self._writer.write(plan_peer_status(peer, state=state, now=self._clock()))
 
     async def reconcile_record(self, key: RecordKey) -> None:
@@ -155,6 +155,17 @@ class PeersLoop:
         if running is not None:
             keys |= {(cluster, *key) for key in running.link.view.keys()}
         return sorted(keys)
+
+
+def _impossible(name: str, *, cluster: str) -> LinkState | None:
+    """Why nobody can be this peer, None when somebody can."""
+    if name == cluster:
+        return LinkState(Link.REFUSED, detail="this MeshPeer names this very cluster; delete it")
+    try:
+        cluster_id(name)
+    except InvalidName as error:
+        return LinkState(Link.REFUSED, detail=str(error))
+    return None
 
 
 def _key_of(seen: ImportedRecord) -> RecordKey:

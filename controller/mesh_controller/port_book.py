@@ -11,15 +11,26 @@ The rules are `mesh_core.ports`. Here they meet the API server:
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from mesh_controller.caches import Caches, ServiceKey
+from mesh_core.errors import MeshError
 from mesh_core.names import RESTING_PORTS_CONFIG_MAP, SYSTEM_NAMESPACE
 from mesh_core.objects import ConfigMap, EndpointSlice
-from mesh_core.ports import ClaimTable, Note, Notes, PortTarget, claims_of, grant, rest
+from mesh_core.ports import (
+    ClaimTable,
+    Note,
+    Notes,
+    PortsExhausted,
+    PortTarget,
+    claims_of,
+    grant,
+    rest,
+)
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import CONFIG_MAPS, ApiError, KubeClient
 from mesh_runtime.log import logger
@@ -27,6 +38,40 @@ from mesh_runtime.log import logger
 _log = logger(__name__)
 
 _MOST_TRIES = 5
+
+
+class TryAgain(MeshError):
+    """Whoever wrote for several at once was stopped."""
+
+    def __init__(self) -> None:
+        super().__init__("a note about ports was not written", next_step="nothing: it is tried again")
+
+
+@dataclass(slots=True)
+class _Change:
+    """Somebody's change of the notes, and whom to tell how it went."""
+
+    think: Callable[[Notes], Notes]
+    done: asyncio.Future[None]
+    failed: MeshError | None = None
+
+    def after(self, notes: Notes) -> Notes:
+        """The notes with this change; without it, when it cannot be made."""
+        try:
+            self.failed = None
+            return self.think(notes)
+        except PortsExhausted as error:
+            self.failed = error
+            return notes
+
+    def end(self, error: MeshError | None) -> None:
+        """Tell how it went, unless nobody waits any more."""
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
 
 
 class _NoteText(msgspec.Struct):
@@ -62,6 +107,7 @@ class PortBook:
         self._vanished: dict[int, Note] = {}
         self._written: ConfigMap | None = None
         self._turn = asyncio.Lock()
+        self._changes: list[_Change] = []
         caches.slices.follow(self._follow)
 
     async def hold(self, targets: Iterable[PortTarget]) -> dict[PortTarget, int]:
@@ -88,23 +134,48 @@ class PortBook:
         await self._change(lambda notes: rest(freed, notes=notes, now=self._now()))
 
     async def _change(self, think: Callable[[Notes], Notes]) -> None:
+        """Have `think` change the notes; whoever comes while a write is under way shares the next one."""
+        change = _Change(think, asyncio.get_running_loop().create_future())
+        self._changes.append(change)
+        try:
+            async with self._turn:
+                if not change.done.done():
+                    together, self._changes = self._changes, []
+                    await self._change_together(together)
+            await change.done
+        except asyncio.CancelledError:
+            change.done.cancel()
+            raise
+
+    async def _change_together(self, changes: Sequence["_Change"]) -> None:
+        """Write all `changes`, and tell everybody how it went."""
+        failure: MeshError | None = TryAgain()
+        try:
+            await self._write_once(changes)
+            failure = None
+        except MeshError as error:
+            failure = error
+        finally:
+            for change in changes:
+                change.end(failure or change.failed)
+
+    async def _write_once(self, changes: Sequence["_Change"]) -> None:
         """Read the notes, think, and write; again when somebody else wrote meanwhile."""
-        async with self._turn:
-            for attempt in range(1, _MOST_TRIES + 1):
-                seen = await self._newest(fresh=attempt > 1)
-                before = _notes_in(seen)
-                vanished = dict(self._vanished)
-                after = think({**vanished, **before})
-                try:
-                    self._written = await self._write(seen, before=before, after=after)
-                except ApiError as error:
-                    if not error.is_conflict or attempt == _MOST_TRIES:
-                        raise
-                else:
-                    for port, note in vanished.items():
-                        if self._vanished.get(port) is note:
-                            del self._vanished[port]
-                    return
+        for attempt in range(1, _MOST_TRIES + 1):
+            seen = await self._newest(fresh=attempt > 1)
+            before, vanished = _notes_in(seen), dict(self._vanished)
+            after: Notes = {**vanished, **before}
+            for change in changes:
+                after = change.after(after)
+            try:
+                self._written = await self._write(seen, before=before, after=after)
+                break
+            except ApiError as error:
+                if not error.is_conflict or attempt == _MOST_TRIES:
+                    raise
+        for port, note in vanished.items():
+            if self._vanished.get(port) is note:
+                del self._vanished[port]
 
     async def _newest(self, *, fresh: bool) -> ConfigMap | None:
         """The ConfigMap as we wrote it last, or as it is cached; an old one is found out by the write."""

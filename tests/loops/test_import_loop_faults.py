@@ -205,9 +205,9 @@ async def test_a_port_is_noted_before_its_slice_goes() -> None:
         found.http.faults += [Fault("PATCH", "configmaps", 503, "ServiceUnavailable", times=2)]
         found.forgets()
         await until(lambda: not found.east.slices("west"))
-        order = [(method, path.split("/")[3]) for _, method, path in found.east.api.requests]
-        deleted = order.index(("DELETE", "endpointslices"))
-        assert ("PATCH", "configmaps") in order[:deleted]
+        order = [f"{method} {path}" for _, method, path in found.east.api.requests]
+        deleted = next(n for n, text in enumerate(order) if text.startswith("DELETE /apis/discovery"))
+        assert any(text.startswith("PATCH /api/v1/configmaps") for text in order[:deleted])
 
 
 async def test_a_slice_that_somebody_deletes_comes_back_with_its_port() -> None:

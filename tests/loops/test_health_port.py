@@ -1,0 +1,33 @@
+"""The health port: alive while the loop turns, ready when the program says so."""
+
+import aiohttp
+import pytest
+
+from mesh_runtime.binding import PortTaken
+from mesh_runtime.health import health_server
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_ready_is_asked_at_every_request() -> None:
+    ready = [False]
+    async with health_server(0, ready=lambda: ready[0]) as server, aiohttp.ClientSession() as session:
+
+        async def status(path: str) -> int:
+            async with session.get(f"http://127.0.0.1:{server.port}{path}") as answer:
+                return answer.status
+
+        assert await status("/healthz") == 200
+        assert await status("/readyz") == 503
+        ready[0] = True
+        assert await status("/readyz") == 200
+        ready[0] = False
+        assert await status("/readyz") == 503
+        assert await status("/metrics") == 404
+
+
+async def test_a_port_that_is_taken_is_said_at_once() -> None:
+    async with health_server(0, ready=lambda: True) as server:
+        with pytest.raises(PortTaken):
+            async with health_server(server.port, ready=lambda: True):
+                pass

@@ -1,0 +1,264 @@
+"""The server of the controllers' stream against whoever may come: real TLS, bytes made by hand."""
+
+import asyncio
+import json
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from mesh_controller.peer_stream import PeerStream, StreamEnded
+from mesh_core.identity import Component
+from mesh_core.names import ALPN_PEER
+from mesh_fakes.clusterset import FakeClusterset
+from mesh_fakes.members import Member, new_member
+from mesh_runtime.tls import Credentials, client_context
+
+pytestmark = pytest.mark.asyncio
+
+CLUSTERSET = FakeClusterset()
+# A JSON object: its values are whatever JSON has, hence Any.
+Json = dict[str, Any]
+HELLO: Json = {"type": "hello", "version": 1, "cluster": "east"}
+WATCH: Json = {"type": "watch", "epoch": "", "revision": 0}
+
+
+def packed(message: Json) -> bytes:
+    body = json.dumps(message).encode()
+    return struct.pack(">I", len(body)) + body
+
+
+@dataclass(slots=True)
+class Caller:
+    """A connection that reads and writes frames with struct and json."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def say(self, *messages: Json) -> None:
+        self.writer.write(b"".join(packed(message) for message in messages))
+
+    async def hear(self) -> Json:
+        async with asyncio.timeout(5):
+            (length,) = struct.unpack(">I", await self.reader.readexactly(4))
+            found: Json = json.loads(await self.reader.readexactly(length))
+            return found
+
+    async def hear_until(self, kind: str) -> list[Json]:
+        """Everything up to the first message of that type."""
+        found = [await self.hear()]
+        while found[-1]["type"] != kind:
+            found.append(await self.hear())
+        return found
+
+    async def is_closed(self) -> bool:
+        """Whether the server ends it, saying nothing more."""
+        async with asyncio.timeout(5):
+            try:
+                return await self.reader.read() == b""
+            except (ConnectionError, ssl.SSLError):
+                return True
+
+
+def credentials(component: Component = Component.CONTROLLER, *, cluster: str = "east") -> Credentials:
+    return CLUSTERSET.credentials(cluster, component)
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[Member]:
+    """The cluster west, whose controller serves its one export."""
+    west = new_member("west", clusterset=CLUSTERSET)
+    west.service()
+    west.endpoints("10.2.0.1")
+    west.export()
+    async with west.running():
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", west.port)
+                except ConnectionError:
+                    await asyncio.sleep(0.01)
+                else:
+                    writer.close()
+                    break
+        yield west
+
+
+@asynccontextmanager
+async def call(west: Member, context: ssl.SSLContext) -> AsyncIterator[Caller]:
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", west.port, ssl=context, server_hostname="peer.west.clusterset.internal"
+    )
+    try:
+        yield Caller(reader, writer)
+    finally:
+        writer.transport.abort()
+
+
+def context_of(shown: Credentials, *, alpn: str = ALPN_PEER) -> ssl.SSLContext:
+    return client_context(shown, roots=CLUSTERSET.roots, alpn=(alpn,) if alpn else ())
+
+
+async def is_served(west: Member) -> bool:
+    """Whether a peer that keeps to the protocol gets its list."""
+    async with call(west, context_of(credentials())) as peer:
+        peer.say(HELLO, WATCH)
+        messages = await peer.hear_until("synced")
+    kinds = [message["type"] for message in messages]
+    return kinds == ["hello", "put", "synced"] and messages[1]["record"]["name"] == "hello"
+
+
+async def test_a_peer_gets_hello_the_list_and_then_every_change() -> None:
+    async with served() as west, call(west, context_of(credentials())) as peer:
+        peer.say(HELLO, WATCH)
+        hello, put, synced = await peer.hear_until("synced")
+        assert (hello["version"], hello["cluster"]) == (1, "west")
+        assert hello["trustGeneration"] == 1
+        assert hello["kubeSystemUid"] == "west-kube-system"
+        (port,) = put["record"]["ports"]
+        assert (port["name"], port["port"], port["ready"]) == ("http", 80, 1)
+        assert (synced["complete"], synced["count"]) == (True, 1)
+        west.endpoints("10.2.0.1", "10.2.0.2")
+        change = (await peer.hear_until("put"))[-1]
+        assert change["record"]["ports"][0]["ready"] == 2
+        assert change["revision"] > synced["revision"]
+        west.unexport()
+        drop = (await peer.hear_until("drop"))[-1]
+        assert (drop["namespace"], drop["name"]) == ("demo", "hello")
+
+
+async def test_a_peer_that_comes_back_gets_only_what_it_missed() -> None:
+    async with served() as west:
+        async with call(west, context_of(credentials())) as peer:
+            peer.say(HELLO, WATCH)
+            synced = (await peer.hear_until("synced"))[-1]
+        position = {"epoch": synced["epoch"], "revision": synced["revision"]}
+        async with call(west, context_of(credentials())) as peer:
+            peer.say(HELLO, {"type": "watch", **position})
+            messages = await peer.hear_until("synced")
+            assert [message["type"] for message in messages] == ["hello", "synced"]
+            assert messages[-1]["complete"] is False
+
+
+async def test_without_a_certificate_nobody_hears_anything() -> None:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([ALPN_PEER])
+    async with served() as west:
+        try:
+            async with call(west, context) as caller:
+                caller.say(HELLO, WATCH)
+                assert await caller.is_closed()
+        except (ssl.SSLError, ConnectionError):
+            pass
+        assert await is_served(west)
+
+
+async def test_a_certificate_of_another_root_is_worth_nothing() -> None:
+    stranger = FakeClusterset().credentials("east", Component.CONTROLLER)
+    async with served() as west:
+        async with call(west, context_of(stranger)) as caller:
+            caller.say(HELLO, WATCH)
+            assert await caller.is_closed()
+        assert await is_served(west)
+
+
+async def test_older_tls_is_refused() -> None:
+    context = context_of(credentials())
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    async with served() as west:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            async with call(west, context):
+                pass
+
+
+@pytest.mark.parametrize("component", [Component.GATEWAY, Component.DNS, Component.CLIENT])
+async def test_only_controllers_may_ask(component: Component) -> None:
+    async with served() as west, call(west, context_of(credentials(component))) as caller:
+        caller.say(HELLO, WATCH)
+        assert (await caller.hear())["type"] == "bye"
+        assert await caller.is_closed()
+
+
+async def test_our_own_identity_is_no_peer() -> None:
+    shown = credentials(cluster="west")
+    async with served() as west, call(west, context_of(shown)) as caller:
+        caller.say({**HELLO, "cluster": "west"}, WATCH)
+        assert (await caller.hear())["type"] == "bye"
+
+
+async def test_who_does_not_name_the_protocol_is_refused() -> None:
+    async with served() as west, call(west, context_of(credentials(), alpn="")) as caller:
+        caller.say(HELLO, WATCH)
+        assert "meshctl-peer/1" in (await caller.hear())["reason"]
+
+
+WRONG: dict[str, list[bytes]] = {
+    "another cluster than the certificate's": [packed({**HELLO, "cluster": "north"}), packed(WATCH)],
+    "another version": [packed({**HELLO, "version": 2}), packed(WATCH)],
+    "watch before hello": [packed(WATCH), packed(HELLO)],
+    "hello twice": [packed(HELLO), packed(HELLO)],
+    "a frame that is too long": [struct.pack(">I", 1 << 30)],
+    "a frame of nothing": [struct.pack(">I", 0)],
+    "noise": [b"GET / HTTP/1.1\r\n\r\n"],
+    "nested JSON": [struct.pack(">I", 90_000) + b"[" * 90_000],
+    "a record of its own": [
+        packed(HELLO),
+        packed(WATCH),
+        packed({"type": "put", "revision": 1, "record": {}}),
+    ],
+    "a drop": [
+        packed(HELLO),
+        packed(WATCH),
+        packed({"type": "drop", "revision": 1, "namespace": "demo", "name": "hello"}),
+    ],
+}
+
+
+@pytest.mark.parametrize("said", WRONG.values(), ids=WRONG)
+async def test_who_breaks_the_protocol_is_told_so_and_closed_and_others_are_served(said: list[bytes]) -> None:
+    async with served() as west:
+        async with call(west, context_of(credentials())) as caller:
+            caller.writer.write(b"".join(said))
+            bye = (await caller.hear_until("bye"))[-1]
+            assert 0 < len(bye["reason"]) <= 1000
+            assert await caller.is_closed()
+        assert await is_served(west)
+
+
+async def test_messages_of_a_newer_version_are_skipped() -> None:
+    async with served() as west, call(west, context_of(credentials())) as peer:
+        peer.say(HELLO, {"type": "weather", "wind": 3}, {**WATCH, "mood": "good"})
+        assert (await peer.hear_until("synced"))[-1]["complete"]
+        peer.say({"type": "weather"}, {"type": "ack", "revision": 1})
+        west.endpoints("10.2.0.1", "10.2.0.2")
+        assert (await peer.hear_until("put"))[-1]["revision"] > 1
+
+
+async def test_a_peer_that_says_farewell_is_let_go() -> None:
+    async with served() as west, call(west, context_of(credentials())) as peer:
+        peer.say(HELLO, WATCH)
+        await peer.hear_until("synced")
+        peer.say({"type": "bye", "reason": "enough"})
+        assert await peer.is_closed()
+
+
+@pytest.mark.looptime
+async def test_a_silent_peer_is_given_up_after_three_heartbeats() -> None:
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        reader, writer = await asyncio.open_connection(sock=ours)
+        began = loop.time()
+        with pytest.raises(StreamEnded, match="15 s"):
+            await PeerStream(reader, writer).receive()
+        assert loop.time() - began == pytest.approx(15, abs=0.1)
+        writer.close()
+        await writer.wait_closed()
