@@ -1,7 +1,8 @@
 """Acting: applies a plan to the API server, step by step, in its order.
 
-A step that is refused ends the plan: whoever asked for it looks again, and the next plan goes on from
-what is there then. So a plan may be cut off anywhere.
+A step that fails ends the plan: whoever asked for it looks again, and the next plan goes on from what
+is there then. So a plan may be cut off anywhere. One failure does not: an object that the API server calls
+invalid will be invalid next time too, and must not keep the slices behind it from following their pods.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,7 @@ from mesh_runtime.kube import (
     SERVICE_EXPORTS,
     SERVICE_IMPORTS,
     SERVICES,
+    ApiError,
     KubeClient,
     Resource,
 )
@@ -47,9 +49,22 @@ class Writer:
         self._rest = rest
 
     async def write(self, plan: Plan) -> tuple[Trace, ...]:
-        """All steps, and what they left; raises ApiError or Unreachable at the first that fails."""
-        traces = [await self._step(step) for step in plan]
-        return tuple(trace for trace in traces if trace is not None)
+        """All steps, and what they left; raises ApiError or Unreachable for the first that fails."""
+        traces: list[Trace] = []
+        invalid: ApiError | None = None
+        for step in plan:
+            try:
+                trace = await self._step(step)
+            except ApiError as error:
+                # A note that cannot be written must come before what it is for.
+                if error.status != 422 or isinstance(step, Rest):
+                    raise
+                invalid = invalid or error
+            else:
+                traces += [trace] if trace is not None else []
+        if invalid is not None:
+            raise invalid
+        return tuple(traces)
 
     async def _step(self, step: Step) -> Trace | None:
         match step:

@@ -36,6 +36,9 @@ from mesh_runtime.kube import (
     KubeClient,
 )
 
+CURRENT_WITHIN = 90.0
+"""Seconds; the API server sends a bookmark about once a minute on every watch."""
+
 ServiceKey = tuple[str, str]
 """(namespace, name) of a Service, and of its export and import."""
 
@@ -68,6 +71,7 @@ class Caches:
         self.slices_of_service = self.slices.index(_service_of)
         self.slices_of_import = self.slices.index(_import_of)
         self.records_of = self.records.index(lambda seen: (seen.spec.key,) if is_record(seen) else ())
+        self.records_from = self.records.index(lambda seen: (seen.spec.cluster,))
         self._records_in = self.records.index(lambda seen: (seen.spec.namespace,))
         self._exports_in = self.exports.index(lambda seen: (seen.metadata.namespace,))
         self._imports_by_shadow = self.imports.index(_shadow_of)
@@ -102,6 +106,12 @@ class Caches:
     def is_synced(self) -> bool:
         """Whether every cache has held a complete list."""
         return all(cache.synced.is_set() for cache in self.all)
+
+    @property
+    def own_exports_are_current(self) -> bool:
+        """Whether what this cluster exports is known as it is, not as it was before a watch broke."""
+        watched = (self.exports, self.services, self.slices)
+        return all(cache.is_current(within=CURRENT_WITHIN) for cache in watched)
 
     def find(self, kind: Kind, namespace: str, name: str) -> KubernetesObject | None:
         """The object of `kind` with that name."""

@@ -78,6 +78,7 @@ class Controller:
         self._exports = ExportLoop(caches=caches, look=look, writer=writer, clock=clock)
         self._imports = ImportLoop(caches=caches, look=look, writer=writer, book=self._book, clock=clock)
         self._peers = PeersLoop(
+            kube,
             caches=caches,
             cluster=membership.cluster,
             writer=writer,

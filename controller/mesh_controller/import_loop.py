@@ -6,6 +6,7 @@
 """
 
 import asyncio
+from datetime import datetime, timedelta
 
 from mesh_controller.act import Writer
 from mesh_controller.caches import Caches, ServiceKey
@@ -13,7 +14,7 @@ from mesh_controller.echoes import Echoes
 from mesh_controller.key_loop import KeyLoop
 from mesh_controller.look import Look, targets_of
 from mesh_controller.port_book import PortBook
-from mesh_core.errors import EnvironmentFault
+from mesh_core.errors import EnvironmentFault, MeshError
 from mesh_core.import_plan import plan_import
 from mesh_core.import_view import is_open
 from mesh_core.merge import merge
@@ -26,6 +27,8 @@ from mesh_runtime.log import logger
 _log = logger(__name__)
 
 LIMIT = 30.0
+PATIENCE = timedelta(seconds=3)
+"""For so long a refused clusterset IP is asked for again before another is taken."""
 _WORKERS = 8
 
 
@@ -43,6 +46,7 @@ class ImportLoop:
         self._book = book
         self._clock = clock
         self._lost_ips: set[ServiceKey] = set()
+        self._refused_ips: dict[ServiceKey, datetime] = {}
         self._obstacles: dict[ServiceKey, str] = {}
         self.loop: KeyLoop[ServiceKey] = KeyLoop(
             self.reconcile, name="import", all_keys=caches.names, workers=_WORKERS
@@ -65,7 +69,12 @@ class ImportLoop:
             ) from error
 
     async def _round(self, key: ServiceKey) -> None:
-        ports = await self._ports(key)
+        failure: MeshError | None = None
+        try:
+            ports = await self._ports(key)
+        except MeshError as error:
+            # Ports that cannot be had must not keep the others, and our own pods, from being followed.
+            ports, failure = self._held(key), error
         view = self._look.import_view(
             key, ports=ports, claims=self._book.claims, reuse_ips=key not in self._lost_ips
         )
@@ -75,11 +84,32 @@ class ImportLoop:
             self._echoes.wrote(key, await self._writer.write(plan))
         except ApiError as error:
             if error.status == 422 and _asks_for_an_ip(plan):
-                # The IP that the ServiceImport states is somebody else's now: a new one must do.
-                self._lost_ips.add(key)
+                self._note_refused_ip(key)
             raise
         if not plan:
             self._lost_ips.discard(key)
+            self._refused_ips.pop(key, None)
+        if failure is not None:
+            raise failure
+
+    def _note_refused_ip(self, key: ServiceKey) -> None:
+        """The IP that the ServiceImport states was refused: when that lasts, a new one must do.
+
+        The API server tells of a deleted Service before it has freed its IP, so the first refusals may
+        only mean that we were quick.
+        """
+        now = self._clock()
+        if now - self._refused_ips.setdefault(key, now) > PATIENCE:
+            self._lost_ips.add(key)
+
+    def _held(self, key: ServiceKey) -> dict[str, int]:
+        """The egress ports that the import has already, by port name."""
+        merged = merge(self._look.records(key))
+        if merged is None:
+            return {}
+        targets = targets_of(key, names=remote_port_names(merged, cluster=self._look.cluster))
+        held = {target.port_name: self._book.claims.port_of(target) for target in targets}
+        return {name: port for name, port in held.items() if port is not None}
 
     async def _ports(self, key: ServiceKey) -> dict[str, int]:
         """The egress ports of the import by port name, granted now where there was none."""

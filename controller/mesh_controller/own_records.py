@@ -26,6 +26,11 @@ class OwnRecords:
         self._queue: WorkQueue[ServiceKey] = WorkQueue()
         caches.feed_own_exports(self._queue)
 
+    @property
+    def is_current(self) -> bool:
+        """Whether a list of what we export, told now, would lack nothing."""
+        return self._caches.own_exports_are_current
+
     async def run(self) -> None:
         """Follow the caches, for ever."""
         await self._caches.until_synced()

@@ -2,7 +2,8 @@
 
 1. A stream that is lost takes nothing back: what the peer said last stays (failure rules 2 and 3).
 2. Who answers must be the controller of that very cluster, by its certificate.
-3. Rounds over the gateways are apart by a growing, jittered pause; a stream that was synced starts anew.
+3. Rounds over the gateways are apart by a growing, jittered pause; a stream that was synced and stayed
+   for a while starts anew. One that closes after its list would otherwise have us take that list for ever.
 4. State changes on edges: a stream that comes back within the next round was never away for a reader.
 """
 
@@ -35,6 +36,7 @@ _DIAL_LIMIT = 5.0
 _LIST_LIMIT = 60.0
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
+_STAYED = 30.0
 
 
 class Listener(Protocol):
@@ -96,10 +98,12 @@ class PeerLink:
     async def run(self) -> None:
         """Dial and listen, for ever."""
         pause = _FIRST_PAUSE
+        now = asyncio.get_running_loop().time
         while True:
             standing = await self._standing()
-            synced = await self._round(standing)
-            pause = _FIRST_PAUSE if synced else min(2 * pause, _LONGEST_PAUSE)
+            began = now()
+            stayed = await self._round(standing) and now() - began > _STAYED
+            pause = _FIRST_PAUSE if stayed else min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
 
     async def _standing(self) -> Standing:

@@ -4,6 +4,7 @@
 2. A slow peer gets the newest state of each export, not every change: nothing is queued for it. One that
    is too far behind, or silent for three heartbeats, is let go and comes again.
 3. A new certificate of ours changes the listener, not the streams that stand.
+4. A replica whose caches may be behind tells no complete list: what it lacks, the peer would delete.
 """
 
 import asyncio
@@ -107,7 +108,10 @@ class PeerServer:
         ours = self._hello()
         await stream.send((ours,))
         watch, rest = await _greeted(stream, cluster=peer, ours=ours)
-        _log.info("a peer watches", peer=peer, resumes=watch.epoch == self._records.log.epoch)
+        resumes = watch.epoch == self._records.log.epoch
+        if not resumes and not self._records.is_current:
+            raise PeerProtocolError("this replica has lost sight of its API server; another one may not have")
+        _log.info("a peer watches", peer=peer, resumes=resumes)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tell(stream, watch))
             group.create_task(_hear(stream, rest))

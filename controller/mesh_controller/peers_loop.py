@@ -21,10 +21,11 @@ from mesh_core.names import SYSTEM_NAMESPACE, imported_record_name
 from mesh_core.objects import ImportedRecord, MeshPeer
 from mesh_core.peer_log import Key
 from mesh_core.peer_status import Link, LinkState, plan_peer_status
-from mesh_core.peer_view import Absence, PeerView, Wanted
+from mesh_core.peer_view import MOST_RECORDS, Absence, PeerView, Wanted
 from mesh_core.peer_wire import Hello
 from mesh_core.record_plan import plan_record
 from mesh_runtime.clock import Clock
+from mesh_runtime.kube import MESH_PEERS, KubeClient
 
 RecordKey = tuple[str, str, str]
 """(cluster id, namespace, name of the Service)."""
@@ -42,6 +43,7 @@ class PeersLoop:
 
     def __init__(
         self,
+        kube: KubeClient,
         *,
         caches: Caches,
         cluster: str,
@@ -52,6 +54,7 @@ class PeersLoop:
         hello: Callable[[], Hello],
         clock: Clock,
     ) -> None:
+        self._kube = kube
         self._caches = caches
         self._cluster = cluster
         self._writer = writer
@@ -100,6 +103,13 @@ class PeersLoop:
         name = imported_record_name(cluster=cluster, namespace=namespace, service=service)
         seen = self._caches.records.get(name, namespace=SYSTEM_NAMESPACE)
         standing = self._standing(cluster, (namespace, service))
+        if standing is Absence.GONE and seen is not None and cluster not in self._running:
+            # A cache that lags shows no MeshPeer either; what it would cost is every clusterset IP.
+            if await self._kube.find(MESH_PEERS, cluster) is not None:
+                standing = Absence.UNKNOWN
+        if seen is None and len(self._caches.records_from.get(cluster)) >= MOST_RECORDS:
+            # What a peer leaves behind by sending ever new names counts too, not only what it says now.
+            standing = Absence.UNKNOWN
         await self._writer.write(plan_record(seen, standing=standing))
 
     def state_changed(self, cluster: str) -> None:
@@ -119,7 +129,6 @@ class PeersLoop:
         running = self._running.get(cluster)
         if running is not None:
             return running.link.view.standing(key)
-        # The caches were complete before anything ran: a peer that is not there has been taken out.
         known = cluster != self._cluster and self._caches.peers.get(cluster) is not None
         return Absence.UNKNOWN if known else Absence.GONE
 

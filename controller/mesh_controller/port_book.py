@@ -164,14 +164,16 @@ class PortBook:
         for attempt in range(1, _MOST_TRIES + 1):
             seen = await self._newest(fresh=attempt > 1)
             before, vanished = _notes_in(seen), dict(self._vanished)
-            after: Notes = {**vanished, **before}
+            after: Notes = _newer(before, vanished)
             for change in changes:
                 after = change.after(after)
             try:
                 self._written = await self._write(seen, before=before, after=after)
                 break
             except ApiError as error:
-                if not error.is_conflict or attempt == _MOST_TRIES:
+                # Not found: somebody deleted the notes; a fresh look makes them anew.
+                self._written = None
+                if not (error.is_conflict or error.is_not_found) or attempt == _MOST_TRIES:
                     raise
         for port, note in vanished.items():
             if self._vanished.get(port) is note:
@@ -216,6 +218,15 @@ class PortBook:
 
     def _now(self) -> float:
         return self._clock().timestamp()
+
+
+def _newer(first: Notes, second: Notes) -> Notes:
+    """Both, and for a port in both the later note: an old one must not hide that the port is free again."""
+    both = dict(first)
+    for port, note in second.items():
+        if port not in both or both[port].at < note.at:
+            both[port] = note
+    return both
 
 
 def _notes_in(seen: ConfigMap | None) -> dict[int, Note]:

@@ -71,12 +71,25 @@ def _distinct_ports(ports: tuple["_Port", ...]) -> tuple["_Port", ...]:
     numbers = {(port.protocol, port.port) for port in ports}
     if len(names) != len(ports) or len(numbers) != len(ports):
         raise ValueError("two ports have one name or one number")
+    if len(ports) > 1 and "" in names:
+        raise ValueError("one of several ports has no name")
     return ports
 
 
 def _port_name(name: str) -> str:
     if name and not _PORT_NAME.fullmatch(name):
         raise ValueError("not the name of a port")
+    return name
+
+
+def _is_qualified(name: str) -> bool:
+    """Kubernetes' qualified name: an optional DNS subdomain of at most 253 characters, and a name."""
+    return len(name.rpartition("/")[0]) <= 253 and bool(_QUALIFIED_NAME.fullmatch(name))
+
+
+def _app_protocol(name: str | None) -> str | None:
+    if name is not None and not _is_qualified(name):
+        raise ValueError("not the name of an application protocol")
     return name
 
 
@@ -87,7 +100,7 @@ def _labels(entries: dict[str, str]) -> dict[str, str]:
 
 
 def _small(entries: dict[str, str]) -> dict[str, str]:
-    if not all(_QUALIFIED_NAME.fullmatch(key) and len(key) <= 317 for key in entries):
+    if not all(_is_qualified(key) for key in entries):
         raise ValueError("not the key of a label or annotation")
     if sum(len(key) + len(value) for key, value in entries.items()) > _LONGEST_MAP:
         raise ValueError("more characters than are taken")
@@ -108,7 +121,7 @@ class _Port(_Claim):
     name: Annotated[str, Field(max_length=63), AfterValidator(_port_name)] = ""
     protocol: Literal["TCP"] = "TCP"
     port: Annotated[int, Field(ge=1, le=65535)]
-    app_protocol: Annotated[str, Field(max_length=253, pattern=r"^[-A-Za-z0-9_./]*$")] | None = None
+    app_protocol: Annotated[str | None, Field(max_length=317), AfterValidator(_app_protocol)] = None
     ready: Annotated[int, Field(ge=0, le=MOST_READY)] = 0
 
 

@@ -15,6 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
+from mesh_core.admission import MOST_READY, RecordRefused, admit
 from mesh_core.conditions import merged, truth
 from mesh_core.merge import Conflict
 from mesh_core.names import ANNOTATION_PREFIX, LABEL_SERVICE_NAME
@@ -64,6 +67,11 @@ def decide(
     if refusal:
         return ExportDecision(valid, Verdict(False, "Failed", refusal), None)
     record = _record(export, service=service, slices=slices, cluster=cluster)
+    try:
+        # The very door that peers have: what they would refuse is not called exported.
+        admit(msgspec.json.encode(record), cluster=cluster)
+    except RecordRefused as refused:
+        return ExportDecision(valid, Verdict(False, "Failed", _withheld(refused)), None)
     message = _praise(service) + (f"; this cluster cannot import it: {obstacle}" if obstacle else "")
     return ExportDecision(valid, Verdict(True, "Exported", message), record)
 
@@ -125,6 +133,10 @@ def _refusal(export: ServiceExport, *, service: Service) -> str:
     return ""
 
 
+def _withheld(refused: RecordRefused) -> str:
+    return f"withheld, because every peer would refuse it: {refused.what}; change the export or its Service"
+
+
 def _praise(service: Service) -> str:
     left_out = [port for port in service.spec.ports if port.protocol != CARRIED_PROTOCOL]
     sentence = "exported to every member of the clusterset"
@@ -159,7 +171,7 @@ def _record(
                 name=port.name,
                 protocol=port.protocol,
                 app_protocol=port.app_protocol,
-                ready=ready[port.name],
+                ready=min(ready[port.name], MOST_READY),
             )
             for port in _carried(service.spec.ports)
         ),

@@ -50,6 +50,17 @@ def is_ours(seen: KubernetesObject | None) -> bool:
     return seen is not None and seen.metadata.labels.get(LABEL_MANAGED_BY) == MANAGER
 
 
+def stated_ips(view: ImportView) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """IPs and families that the ServiceImport states and a new shadow Service should have; or none.
+
+    We write both in one write, so IPs without as many families are somebody else's words.
+    """
+    stated = view.service_import.spec if view.service_import is not None and view.reuse_ips else None
+    if stated is None or len(stated.ips) != len(stated.ip_families):
+        return (), ()
+    return stated.ips, stated.ip_families
+
+
 def obstacle(*, service_import: ServiceImport | None, shadow: Service | None) -> str:
     """A sentence about somebody's own object in the place of ours, "" when there is none."""
     for kind, seen in (("ServiceImport", service_import), ("Service", shadow)):

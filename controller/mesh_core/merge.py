@@ -86,7 +86,7 @@ def _union(ranked: Sequence[ExportRecord]) -> _Union:
         lost: list[RecordPort] = []
         for port in record.ports:
             number = (port.protocol, port.port)
-            rival = by_name.get(port.name) or by_number.get(number)
+            rival = by_name.get(port.name) or by_number.get(number) or _without_name(port, beside=by_name)
             if rival is None:
                 by_name[port.name] = by_number[number] = rival = port
             # The application protocol is a hint: who differs in nothing else still serves the port.
@@ -95,6 +95,16 @@ def _union(ranked: Sequence[ExportRecord]) -> _Union:
         if lost:
             losing[record.cluster] = tuple(lost)
     return _Union(ports=tuple(by_name.values()), serving=serving, losing=losing)
+
+
+def _without_name(port: RecordPort, *, beside: Mapping[str, RecordPort]) -> RecordPort | None:
+    """The port that keeps `port` out because one of the two has no name.
+
+    A Service with several ports must name each, so a nameless port stands alone or not at all.
+    """
+    if "" in beside or (beside and not port.name):
+        return next(iter(beside.values()))
+    return None
 
 
 def _place(port: RecordPort) -> tuple[str, str, int]:

@@ -95,7 +95,8 @@ class PeerSession:
                 raise PeerProtocolError("the peer sends records before its hello")
             case Phase.WATCHING:
                 self._put_aside(message)
-                return Effect()
+                # Not taken in yet, but heard: a long list over a thin line is not silence.
+                return Effect(reply=Ack(revision=self.view.revision))
             case Phase.SYNCED:
                 if message.revision <= self.view.revision:
                     raise PeerProtocolError("the peer's revisions do not grow")

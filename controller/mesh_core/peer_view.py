@@ -58,6 +58,7 @@ class PeerView:
         self._records: dict[Key, _Admitted] = {}
         self._refused: dict[Key, str] = {}
         self._unreadable = ""
+        self._dropped: set[Key] = set()
         self._told_all = False
         self._size = 0
 
@@ -67,7 +68,7 @@ class PeerView:
         if known is not None:
             return Wanted(known.record)
         certain = self._told_all and not self._unreadable and key not in self._refused
-        return Absence.GONE if certain else Absence.UNKNOWN
+        return Absence.GONE if certain or key in self._dropped else Absence.UNKNOWN
 
     def keys(self) -> frozenset[Key]:
         """The Services of which a record is accepted."""
@@ -82,7 +83,7 @@ class PeerView:
     def replace(self, puts: Iterable[Put], *, synced: Synced) -> None:
         """A complete list has come."""
         before, self._records, self._size = self._records, {}, 0
-        self._refused, self._unreadable = {}, ""
+        self._refused, self._unreadable, self._dropped = {}, "", set()
         admitted = [found for put in puts if (found := self._judged(put, before=before)) is not None]
         admitted.sort(key=lambda found: (found.record.created, found.record.key))
         for found in admitted:
@@ -97,6 +98,8 @@ class PeerView:
             case Drop():
                 key = (message.namespace, message.name)
                 self._forget(key)
+                if len(self._dropped) < MOST_LISTED:
+                    self._dropped.add(key)
                 return key
             case Put():
                 found = self._judged(message, before=self._records)
@@ -115,8 +118,10 @@ class PeerView:
                 self._unreadable = refusal.what
                 return None
             self._refuse(refusal.key, refusal.what)
+            self._dropped.discard(refusal.key)
             return before.get(refusal.key)
         self._refused.pop(record.key, None)
+        self._dropped.discard(record.key)
         return _Admitted(record, len(raw))
 
     def _admit(self, found: _Admitted) -> None:

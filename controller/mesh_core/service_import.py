@@ -11,7 +11,7 @@ from datetime import datetime
 from mesh_core.conditions import as_json as condition_json
 from mesh_core.conditions import merged as merged_conditions
 from mesh_core.conditions import truth
-from mesh_core.import_view import ImportView, is_ours, obstacle
+from mesh_core.import_view import ImportView, is_ours, obstacle, stated_ips
 from mesh_core.merge import MergedImport, is_reserved
 from mesh_core.names import (
     ANNOTATION_DERIVED_SERVICE,
@@ -27,10 +27,10 @@ def spec_with_ips(view: ImportView, *, merged: MergedImport) -> ImportSpec:
     """The merged spec with the shadow Service's IPs; until it has some, with those stated before."""
     ips: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
-    if view.shadow is not None and is_ours(view.shadow) and view.shadow.spec.cluster_ips:
+    if view.shadow is None:
+        ips, families = stated_ips(view)
+    elif is_ours(view.shadow) and view.shadow.spec.cluster_ips:
         ips, families = view.shadow.spec.cluster_ips, view.shadow.spec.ip_families
-    elif view.service_import is not None and view.shadow is None and view.reuse_ips:
-        ips, families = view.service_import.spec.ips, view.service_import.spec.ip_families
     spec = merged.spec
     return ImportSpec(
         type=spec.type,

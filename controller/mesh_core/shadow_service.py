@@ -6,7 +6,7 @@
    slices.
 """
 
-from mesh_core.import_view import ImportView
+from mesh_core.import_view import ImportView, stated_ips
 from mesh_core.names import LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGER, shadow_service_name
 from mesh_core.objects import ImportSpec, OwnerReference, ServiceSpec
 from mesh_core.plan import Create, Json, Kind, Plan, as_json, difference, patch
@@ -71,11 +71,7 @@ def _shadow_fields(spec: ImportSpec | ServiceSpec) -> Json:
 
 
 def _fixed_ips(view: ImportView) -> Json:
-    stated = view.service_import.spec if view.service_import is not None else None
-    if stated is None or not stated.ips or not view.reuse_ips:
+    ips, families = stated_ips(view)
+    if not ips:
         return {}
-    return {
-        "clusterIP": stated.ips[0],
-        "clusterIPs": list(stated.ips),
-        "ipFamilies": list(stated.ip_families),
-    }
+    return {"clusterIP": ips[0], "clusterIPs": list(ips), "ipFamilies": list(families)}

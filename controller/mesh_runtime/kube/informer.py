@@ -108,6 +108,7 @@ class Informer(Generic[T]):
         self._objects: dict[Key, T] = {}
         self._followers: list[Callable[[Key, T | None, T | None], None]] = []
         self._version = ""
+        self._heard: float | None = None
 
     def get(self, name: str, *, namespace: str = "") -> T | None:
         """The object as last seen, or None."""
@@ -116,6 +117,14 @@ class Informer(Generic[T]):
     def values(self) -> Iterator[T]:
         """All objects, in no promised order."""
         return iter(self._objects.values())
+
+    def is_current(self, *, within: float) -> bool:
+        """Whether the API server was heard less than `within` seconds ago, and the watch stands.
+
+        A cache that is not may lack what is there; whoever tells others what is *not* there asks first.
+        """
+        heard = self._heard
+        return heard is not None and asyncio.get_running_loop().time() - heard < within
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -146,22 +155,27 @@ class Informer(Generic[T]):
 
     async def run(self) -> Never:
         """List, then watch, for ever."""
+        now = asyncio.get_running_loop().time
         backoff = _FIRST_BACKOFF
         while True:
             try:
                 if not self._version:
                     await self._list()
+                began = now()
                 await self._watch()
                 backoff = _FIRST_BACKOFF
-                continue
+                if now() - began > _FIRST_BACKOFF:
+                    continue
+                wait = backoff  # a server that ends each watch at once is not asked without a pause
             except ApiError as error:
+                self._heard = None
                 _log.warning("%s: %s", self.resource.plural, error.what)
                 if error.is_gone and self._version:
                     # Not a fault but an answer: the server is there, and says where to begin again.
-                    self._version = ""
-                    continue
+                    self._version, backoff = "", _FIRST_BACKOFF
                 wait = max(backoff, error.retry_after)
             except Unreachable as error:
+                self._heard = None
                 wait = backoff
                 _log.warning("%s: %s", self.resource.plural, error.what)
             except msgspec.DecodeError as error:
@@ -180,6 +194,7 @@ class Informer(Generic[T]):
         for key, item in found.items():
             self._change(key, item)
         self._version = page.resource_version
+        self._heard = asyncio.get_running_loop().time()
         self.synced.set()
 
     async def _watch(self) -> None:
@@ -196,6 +211,7 @@ class Informer(Generic[T]):
         async with self._client.stream(path, params=params, silence_limit=_SILENCE_LIMIT) as content:
             rest = b""
             async for chunk in content.iter_any():
+                self._heard = asyncio.get_running_loop().time()
                 *lines, rest = (rest + chunk).split(b"\n")
                 for line in lines:
                     if line.strip():
