@@ -8,7 +8,7 @@ import pytest
 
 from mesh_core.export import ExportDecision, conditions_of, decide, is_exported
 from mesh_core.merge import Conflict
-from mesh_core.objects import Condition, EndpointPort, ExportStatus, Service, ServicePort
+from mesh_core.objects import Condition, EndpointPort, ExportSpec, ExportStatus, Service, ServicePort
 from mesh_fakes.exports import NOW, endpoint, service, service_export, source_slice
 
 HTTP = ServicePort(port=80, name="http")
@@ -16,6 +16,22 @@ HTTP = ServicePort(port=80, name="http")
 
 def decided(found: Service | None, **annotations: str) -> ExportDecision:
     return decide(service_export(**annotations), service=found, slices=(), cluster="west")
+
+
+@pytest.mark.parametrize(
+    ("export", "says"),
+    [
+        (ExportSpec(exported_annotations={"note": "x" * 20_000}), "more characters"),
+        (ExportSpec(exported_annotations={f"note-{n}": "x" * 3_000 for n in range(64)}), "bytes"),
+        (ExportSpec(exported_labels={"a": "not a label value!"}), "not the value of a label"),
+    ],
+)
+def test_what_every_peer_would_refuse_is_withheld_and_says_so(export: ExportSpec, says: str) -> None:
+    found = decide(
+        msgspec.structs.replace(service_export(), spec=export), service=service(), slices=(), cluster="west"
+    )
+    assert found.record is None
+    assert not found.ready.status and says in found.ready.message
 
 
 @dataclass(frozen=True)

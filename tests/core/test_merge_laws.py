@@ -94,6 +94,16 @@ def test_a_cluster_serves_just_those_of_its_ports_that_the_import_has(records: l
     assert union == {(p.name, p.protocol, p.port) for served in found.serving.values() for p in served}
 
 
+def test_a_nameless_port_stands_alone_because_a_service_with_several_names_each() -> None:
+    nameless, named = RecordPort(port=80), RecordPort(port=8080, name="http")
+    older = record("west", nameless)
+    newer = record("east", named, created="2026-02-01T00:00:00Z")
+    assert [port.name for port in merged(older, newer).spec.ports] == [""]
+    assert merged(older, newer).losing == {"east": (named,)}
+    older, newer = record("east", named), record("west", nameless, created="2026-02-01T00:00:00Z")
+    assert [port.name for port in merged(older, newer).spec.ports] == ["http"]
+
+
 @given(records=exports())
 def test_the_oldest_export_loses_nothing(records: list[ExportRecord]) -> None:
     oldest = min(records, key=lambda exported: (exported.created, exported.cluster))

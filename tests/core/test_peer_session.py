@@ -43,6 +43,23 @@ def bad(revision: int = 1, *, name: str = "hello") -> Put:
     return Put(revision=revision, record=record_bytes(broken))
 
 
+def test_a_list_that_is_under_way_is_acknowledged_so_that_a_thin_line_is_not_silence() -> None:
+    session = session_of(PeerView(cluster="west"))
+    effect = session.take(Put(revision=1, record=record_bytes(export())))
+    assert isinstance(effect.reply, Ack)
+    assert session.view.standing(HELLO) is Absence.UNKNOWN
+
+
+def test_an_explicit_drop_counts_though_another_record_could_not_be_read() -> None:
+    view = PeerView(cluster="west")
+    session = listed(view, Put(revision=1, record=record_bytes(export())), UNREADABLE)
+    assert view.standing(("demo", "other")) is Absence.UNKNOWN
+    session.take(Drop(revision=10, namespace="demo", name="hello"))
+    assert view.standing(HELLO) is Absence.GONE
+    session.take(Put(revision=11, record=record_bytes(export())))
+    assert isinstance(view.standing(HELLO), Wanted)
+
+
 UNREADABLE = Put(revision=1, record=msgspec.Raw(b'{"name": 1}'))
 
 

@@ -210,6 +210,15 @@ async def test_a_port_is_noted_before_its_slice_goes() -> None:
         assert any(text.startswith("PATCH /api/v1/configmaps") for text in order[:deleted])
 
 
+async def test_deleted_notes_about_ports_are_made_anew() -> None:
+    async with scene() as found:
+        found.east.api.remove(CONFIG_MAPS, RESTING_PORTS_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
+        found.forgets()
+        await until(lambda: not found.east.slices("west"))
+        notes = found.east.api.find(CONFIG_MAPS, RESTING_PORTS_CONFIG_MAP, namespace=SYSTEM_NAMESPACE)
+        assert notes is not None and notes.data
+
+
 async def test_a_slice_that_somebody_deletes_comes_back_with_its_port() -> None:
     async with scene() as found:
         (before,) = found.east.slices("west")

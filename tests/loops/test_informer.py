@@ -162,6 +162,24 @@ async def test_an_object_that_cannot_be_read_is_not_gone_until_the_server_says_s
         await until(lambda: names(informer) == {"a", "c"})
 
 
+async def test_a_cache_that_hears_its_server_calls_itself_current(kmock: kmock_library.RawHandler) -> None:
+    answers = [page(version=5), watch(hold=True)]
+    async with running(kmock, answers) as (informer, _script, _reported):
+        assert not informer.is_current(within=60)
+        await informer.synced.wait()
+        assert informer.is_current(within=60)
+        assert not informer.is_current(within=0)
+
+
+async def test_a_cache_that_lost_its_server_does_not_call_itself_current(
+    kmock: kmock_library.RawHandler,
+) -> None:
+    answers = [page(version=5), refusal(503, "ServiceUnavailable")]
+    async with running(kmock, answers) as (informer, _script, _reported):
+        await informer.synced.wait()
+        await until(lambda: not informer.is_current(within=60))
+
+
 async def test_an_unreadable_object_can_go(kmock: kmock_library.RawHandler) -> None:
     answers = [page(config_map("a", version=1), version=5), watch(("DELETED", BAD), hold=True)]
     async with running(kmock, answers) as (informer, _script, reported):

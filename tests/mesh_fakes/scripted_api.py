@@ -25,6 +25,14 @@ class Answer:
     retry_after: str = ""
     hold: bool = False  # keep the watch open after its events
 
+    def respond(self) -> Response:
+        """The answer as kmock gives it."""
+        headers = {"Retry-After": self.retry_after} if self.retry_after else None
+        body: Any = self.body  # kmock's payloads are whatever renders
+        if isinstance(body, tuple):
+            body = (*body, ...) if self.hold else (*body, b"")
+        return Response(status=self.status, headers=headers, payload=body)
+
 
 @dataclass(slots=True)
 class Script:
@@ -36,11 +44,7 @@ class Script:
     def respond(self, request: kmock.Request) -> Response:
         self.asked.append({name: str(value) for name, value in (request.params or {}).items()})
         answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
-        headers = {"Retry-After": answer.retry_after} if answer.retry_after else None
-        body: Any = answer.body  # kmock's payloads are whatever renders
-        if isinstance(body, tuple):
-            body = (*body, ...) if answer.hold else (*body, b"")
-        return Response(status=answer.status, headers=headers, payload=body)
+        return answer.respond()
 
 
 def config_map(name: str, *, version: int, **data: str) -> dict[str, Any]:
