@@ -174,8 +174,3 @@ class FrameReader:
             start = end
         del self._rest[:start]
         return messages
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the bytes so far end with a whole frame."""
-        return not self._rest

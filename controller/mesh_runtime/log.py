@@ -47,10 +47,6 @@ class Log:
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
-    def debug(self, sentence: str, **fields: Field) -> None:
-        """What only somebody who hunts a defect wants to read."""
-        self._write(logging.DEBUG, sentence, fields, error=None)
-
     def info(self, sentence: str, **fields: Field) -> None:
         """A change of state that an operator wants to find later."""
         self._write(logging.INFO, sentence, fields, error=None)

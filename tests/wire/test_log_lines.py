@@ -57,5 +57,6 @@ def test_an_error_brings_its_traceback_in_the_same_line(lines: io.StringIO) -> N
 
 
 def test_lines_below_the_level_are_left_out(lines: io.StringIO) -> None:
-    _log.debug("nobody wants this")
+    configure(level="WARNING", stream=lines)
+    _log.info("nobody wants this")
     assert lines.getvalue() == ""
