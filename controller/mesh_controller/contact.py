@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final, Never
 
 from mesh_core.names import MANAGER, SYSTEM_NAMESPACE, peer_lease_name
-from mesh_runtime.kube import LEASES, ApiError, KubeClient, Unreachable
+from mesh_runtime.kube import LEASES, ApiError, BadAnswer, KubeClient, Unreachable
 from mesh_runtime.log import logger
 
 _log = logger(__name__)
@@ -36,7 +36,7 @@ class Contact:
                 try:
                     await self._renew(cluster, latest)
                     written = latest
-                except (ApiError, Unreachable) as error:
+                except (ApiError, BadAnswer, Unreachable) as error:
                     _log.warning("the time of contact is not written", peer=cluster, why=error.what)
             # Until something is heard for the first time, look often: readers wait for it.
             await asyncio.sleep(EVERY if written is not None else 1.0)

@@ -19,7 +19,7 @@ from mesh_fakes.scripted_api import (
     watch,
 )
 from mesh_fakes.waiting import until
-from mesh_runtime.kube import CONFIG_MAPS, Informer
+from mesh_runtime.kube import CONFIG_MAPS, BadAnswer, Informer
 
 pytestmark = pytest.mark.asyncio
 
@@ -212,3 +212,12 @@ async def test_it_is_not_synced_before_the_first_complete_list(kmock: kmock_libr
         assert not informer.synced.is_set() or names(informer) == {"b"}
         await informer.synced.wait()
         assert names(informer) == {"b"}
+
+
+async def test_an_answer_that_cannot_be_read_is_an_error_of_ours_to_retry_and_not_a_crash(
+    kmock: kmock_library.RawHandler,
+) -> None:
+    serve(kmock, f"{PATH.replace('configmaps', 'namespaces/default/configmaps')}/a", [Answer({"data": 1})])
+    async with client_of(kmock) as client:
+        with pytest.raises(BadAnswer, match="cannot be read"):
+            await client.get(CONFIG_MAPS, "a", namespace="default")

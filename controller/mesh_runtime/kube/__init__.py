@@ -7,7 +7,7 @@ tokens), transport from aiohttp, and bodies are decoded by msgspec straight into
 
 from mesh_runtime.kube.client import KubeClient, ObjectPage
 from mesh_runtime.kube.config import connect, current_context
-from mesh_runtime.kube.errors import ApiError, KubeconfigError, Unreachable
+from mesh_runtime.kube.errors import ApiError, BadAnswer, KubeconfigError, Unreachable
 from mesh_runtime.kube.informer import Index, Informer
 from mesh_runtime.kube.leader import LeaderElection
 from mesh_runtime.kube.resources import (
@@ -48,6 +48,7 @@ __all__ = [
     "SERVICE_IMPORTS",
     "TRUST_BUNDLES",
     "ApiError",
+    "BadAnswer",
     "Index",
     "Informer",
     "KubeClient",

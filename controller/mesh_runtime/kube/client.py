@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from mesh_core.objects import KubernetesObject
-from mesh_runtime.kube.errors import ApiError, Unreachable
+from mesh_runtime.kube.errors import ApiError, BadAnswer, Unreachable
 from mesh_runtime.kube.resources import Resource
 
 T = TypeVar("T", bound=KubernetesObject)
@@ -76,7 +76,8 @@ class KubeClient:
 
     async def get(self, resource: Resource[T], name: str, *, namespace: str = "") -> T:
         """One object; ApiError with `is_not_found` when it is not there."""
-        return resource.decoder.decode(await self.request("GET", resource.path(name, namespace=namespace)))
+        path = resource.path(name, namespace=namespace)
+        return _read(resource, await self.request("GET", path), path=path)
 
     async def find(self, resource: Resource[T], name: str, *, namespace: str = "") -> T | None:
         """One object, or None when it is not there."""
@@ -95,8 +96,12 @@ class KubeClient:
         items: list[T] = []
         unreadable: set[tuple[str, str]] = set()
         while True:
-            raw = await self.request("GET", resource.collection(namespace=namespace), params=params)
-            page = resource.decode_page(raw)
+            path = resource.collection(namespace=namespace)
+            raw = await self.request("GET", path, params=params)
+            try:
+                page = resource.decode_page(raw)
+            except msgspec.DecodeError as error:
+                raise BadAnswer(path=path, why=str(error)) from error
             items.extend(page.items or ())
             unreadable.update(page.unreadable)
             if not page.metadata.continue_:
@@ -108,14 +113,14 @@ class KubeClient:
         namespace = str(body["metadata"].get("namespace", ""))
         full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
         path = resource.collection(namespace=namespace)
-        return resource.decoder.decode(await self.request("POST", path, body=full))
+        return _read(resource, await self.request("POST", path, body=full), path=path)
 
     async def replace(self, resource: Resource[T], body: Body, *, subresource: str = "") -> T:
         """PUT the whole object; give metadata.resourceVersion to be safe against lost updates."""
         meta = body["metadata"]
         path = resource.path(meta["name"], namespace=meta.get("namespace", ""), subresource=subresource)
         full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
-        return resource.decoder.decode(await self.request("PUT", path, body=full))
+        return _read(resource, await self.request("PUT", path, body=full), path=path)
 
     async def merge_patch(
         self,
@@ -129,7 +134,7 @@ class KubeClient:
         """RFC 7396 merge patch; put metadata.resourceVersion in `body` to demand an unchanged object."""
         path = resource.path(name, namespace=namespace, subresource=subresource)
         raw = await self.request("PATCH", path, body=body, content_type=_MERGE_PATCH)
-        return resource.decoder.decode(raw)
+        return _read(resource, raw, path=path)
 
     async def apply(
         self, resource: Resource[T], body: Body, *, field_manager: str, subresource: str = ""
@@ -138,7 +143,7 @@ class KubeClient:
         full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
         meta = body["metadata"]
         path = resource.path(meta["name"], namespace=meta.get("namespace", ""), subresource=subresource)
-        return resource.decoder.decode(await self._apply(path, full, field_manager=field_manager))
+        return _read(resource, await self._apply(path, full, field_manager=field_manager), path=path)
 
     async def apply_manifest(self, manifest: Body, *, field_manager: str) -> None:
         """Server-side apply of any manifest; its kind is looked up by discovery, once a group."""
@@ -235,6 +240,13 @@ class KubeClient:
             raise ApiError(status=404, reason="NotFound", message=f"no kind {kind} in {api_version}")
         plural, namespaced = self._kinds[api_version, kind]
         return f"{root}/namespaces/{namespace or 'default'}/{plural}" if namespaced else f"{root}/{plural}"
+
+
+def _read(resource: Resource[T], raw: bytes, *, path: str) -> T:
+    try:
+        return resource.decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        raise BadAnswer(path=path, why=str(error)) from error
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ApiError:

@@ -4,6 +4,7 @@ MeshError
   EnvironmentFault
     ApiError        it answered, with a refusal
     Unreachable     it did not answer
+    BadAnswer       it answered what cannot be read
   UserError
     KubeconfigError the way to it cannot be read
 """
@@ -48,6 +49,16 @@ class Unreachable(EnvironmentFault):
         super().__init__(
             f"the API server at {server} does not answer ({why})",
             next_step="check that it runs and that the kubeconfig's address is right",
+        )
+
+
+class BadAnswer(EnvironmentFault):
+    """The API server's answer is not what the resource should be."""
+
+    def __init__(self, *, path: str, why: str) -> None:
+        super().__init__(
+            f"the API server's answer about {path} cannot be read ({why})",
+            next_step="look at that object, and at the CRD's version",
         )
 
 

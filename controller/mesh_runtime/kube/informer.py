@@ -21,7 +21,7 @@ import msgspec
 
 from mesh_core.objects import KubernetesObject
 from mesh_runtime.kube.client import KubeClient
-from mesh_runtime.kube.errors import ApiError, Unreachable
+from mesh_runtime.kube.errors import ApiError, BadAnswer, Unreachable
 from mesh_runtime.kube.resources import Resource
 
 T = TypeVar("T", bound=KubernetesObject)
@@ -174,7 +174,7 @@ class Informer(Generic[T]):
                     # Not a fault but an answer: the server is there, and says where to begin again.
                     self._version, backoff = "", _FIRST_BACKOFF
                 wait = max(backoff, error.retry_after)
-            except Unreachable as error:
+            except (Unreachable, BadAnswer) as error:
                 self._heard = None
                 wait = backoff
                 _log.warning("%s: %s", self.resource.plural, error.what)

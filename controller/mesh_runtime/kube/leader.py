@@ -14,7 +14,7 @@ from typing import Any, Never
 
 from mesh_core.objects import Lease
 from mesh_runtime.kube.client import KubeClient
-from mesh_runtime.kube.errors import ApiError, Unreachable
+from mesh_runtime.kube.errors import ApiError, BadAnswer, Unreachable
 from mesh_runtime.kube.resources import LEASES
 
 _log = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ class LeaderElection:
         except ApiError as error:
             if not error.is_conflict:
                 _log.warning("lease %s: %s", self._name, error.what)
-        except Unreachable as error:
+        except (Unreachable, BadAnswer) as error:
             _log.warning("lease %s: %s", self._name, error.what)
         return False
 
@@ -131,7 +131,7 @@ class LeaderElection:
                 lease = await self._client.find(LEASES, self._name, namespace=self._namespace)
                 if lease is not None and lease.spec.holder_identity == self._identity:
                     await self._client.replace(LEASES, self._body(lease, holder=""))
-        except (ApiError, Unreachable, TimeoutError) as error:
+        except (ApiError, BadAnswer, Unreachable, TimeoutError) as error:
             _log.warning("lease %s not given up early: %s", self._name, error)
 
 
