@@ -26,10 +26,14 @@ from mesh_core.peer_wire import Hello
 from mesh_core.record_plan import plan_record
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import MESH_PEERS, KubeClient
+from mesh_runtime.log import logger
 
 RecordKey = tuple[str, str, str]
 """(cluster id, namespace, name of the Service)."""
 _RECORD_WORKERS = 8
+_FULL_PAUSE = 60.0
+"""Seconds until a record is looked at again for which there was no room."""
+_log = logger(__name__)
 
 
 @dataclass(slots=True)
@@ -64,6 +68,7 @@ class PeersLoop:
             trust=trust, pending=pending, hello=hello, clock=clock, listener=self
         )
         self._running: dict[str, _Running] = {}
+        self._full: set[str] = set()
         self._group: asyncio.TaskGroup | None = None
         self.loop: KeyLoop[str] = KeyLoop(
             self.reconcile, name="peer", all_keys=lambda: (p.metadata.name for p in caches.peers.values())
@@ -97,7 +102,7 @@ class PeersLoop:
         state = _impossible(name, cluster=self._cluster) or self._started(peer).state
         await self._writer.write(plan_peer_status(peer, state=state, now=self._clock()))
 
-    async def reconcile_record(self, key: RecordKey) -> None:
+    async def reconcile_record(self, key: RecordKey) -> float | None:
         """Keep what the peer last said of one Service."""
         cluster, namespace, service = key
         name = imported_record_name(cluster=cluster, namespace=namespace, service=service)
@@ -107,10 +112,23 @@ class PeersLoop:
             # A cache that lags shows no MeshPeer either; what it would cost is every clusterset IP.
             if await self._kube.find(MESH_PEERS, cluster) is not None:
                 standing = Absence.UNKNOWN
-        if seen is None and len(self._caches.records_from.get(cluster)) >= MOST_RECORDS:
-            # What a peer leaves behind by sending ever new names counts too, not only what it says now.
-            standing = Absence.UNKNOWN
+        if seen is None and isinstance(standing, Wanted) and self._is_full(cluster):
+            return _FULL_PAUSE
         await self._writer.write(plan_record(seen, standing=standing))
+        return None
+
+    def _is_full(self, cluster: str) -> bool:
+        """Whether as many records of the peer are stored as may be; said once, until there is room again.
+
+        What it leaves behind by sending ever new names counts too, not only what it says now.
+        """
+        if self._caches.records_from.count(cluster) < MOST_RECORDS:
+            self._full.discard(cluster)
+            return False
+        if cluster not in self._full:
+            _log.warning("no more records of a peer are stored", peer=cluster, most=MOST_RECORDS)
+            self._full.add(cluster)
+        return True
 
     def state_changed(self, cluster: str) -> None:
         """The link says that it stands otherwise."""

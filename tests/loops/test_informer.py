@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import kmock as kmock_library
 import pytest
 
-from mesh_core.objects import ConfigMap
+from mesh_core.objects import ConfigMap, Meta
 from mesh_fakes.scripted_api import (
     Answer,
     Script,
@@ -19,7 +19,7 @@ from mesh_fakes.scripted_api import (
     watch,
 )
 from mesh_fakes.waiting import until
-from mesh_runtime.kube import CONFIG_MAPS, BadAnswer, Informer
+from mesh_runtime.kube import CONFIG_MAPS, BadAnswer, Index, Informer
 
 pytestmark = pytest.mark.asyncio
 
@@ -221,3 +221,12 @@ async def test_an_answer_that_cannot_be_read_is_an_error_of_ours_to_retry_and_no
     async with client_of(kmock) as client:
         with pytest.raises(BadAnswer, match="cannot be read"):
             await client.get(CONFIG_MAPS, "a", namespace="default")
+
+
+async def test_an_index_counts_what_it_finds_and_forgets_what_has_gone() -> None:
+    index: Index[ConfigMap, str] = Index(lambda seen: tuple(seen.data.values()))
+    one = ConfigMap(metadata=Meta(name="one"), data={"x": "a"})
+    index.change(one.key, old=None, new=one)
+    assert (index.count("a"), index.get("a"), index.count("b")) == (1, [one], 0)
+    index.change(one.key, old=one, new=None)
+    assert (index.count("a"), index.get("a")) == (0, [])

@@ -72,6 +72,10 @@ class Index(Generic[T, K]):
         members = self._members.get(value)
         return [members[key] for key in sorted(members)] if members else []
 
+    def count(self, value: K) -> int:
+        """How many objects have that value."""
+        return len(self._members.get(value, ()))
+
     def change(self, key: Key, *, old: T | None, new: T | None) -> None:
         """Follow one change of the cache."""
         for value in self._values_of(old) if old is not None else ():
