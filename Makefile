@@ -10,12 +10,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live check format lock clean
+.PHONY: help setup demo demo-down test test-live conformance bench-propagation check format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
 	@echo "make demo-down  remove what the demo started"
 	@echo "make test       all checks and all tests"
+	@echo "make conformance MCS_API=DIR  the official suite of the MCS API (docs/conformance.md)"
+	@echo "make bench-propagation [BENCH='--quick']  what takes how long between clusters (bench/README.md)"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
 	@echo "make format     put the code into the form that make check wants"
 	@echo "make lock       write requirements/dev.lock anew from pyproject.toml"
@@ -43,6 +45,18 @@ demo-down: $(INSTALLED)
 
 test: setup check
 	@$(BIN)/pytest
+
+# The official suite, compiled, from a checkout of kubernetes-sigs/mcs-api: docs/conformance.md.
+# MODE=gateway or MODE=flat runs one mode, FOCUS=REGEX the specs whose text matches.
+conformance:
+	@test -n "$(MCS_API)" || { echo "error: name a checkout of the suite: make conformance MCS_API=DIR; clone https://github.com/kubernetes-sigs/mcs-api" >&2; exit 2; }
+	@$(MAKE) --no-print-directory setup
+	@PYTHONPATH=tests $(BIN)/python -m conformance $(if $(MODE),--mode $(MODE)) $(if $(FOCUS),--focus '$(FOCUS)') "$(MCS_API)"
+
+# BENCH holds further arguments: BENCH='--quick --json results.json'.
+bench-propagation: $(INSTALLED)
+	@$(BIN)/meshctl local prepare --light
+	@$(BIN)/python bench/propagation.py $(BENCH)
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

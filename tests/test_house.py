@@ -21,15 +21,24 @@ PURE = {"asyncio", "logging", "os", "random", "socket", "ssl", "subprocess", "th
 PURE_FILES = [
     "gateway/mesh_gateway/balance.py",
     "gateway/mesh_gateway/client_hello.py",
+    "gateway/mesh_gateway/egress_routes.py",
     "gateway/mesh_gateway/entry.py",
+    "gateway/mesh_gateway/ingress_routes.py",
     "gateway/mesh_gateway/route.py",
+    "gateway/mesh_gateway/route_table.py",
     "gateway/mesh_gateway/silence.py",
     "gateway/mesh_gateway/sni.py",
     "dns/mesh_dns/question.py",
     "dns/mesh_dns/answer.py",
     "dns/mesh_dns/table.py",
     "dns/mesh_dns/imports.py",
+    "dns/mesh_dns/endpoints.py",
+    "dns/mesh_dns/entry.py",
     "dns/mesh_dns/wire.py",
+    "bench/mesh_bench/figures.py",
+    "bench/mesh_bench/propagation_rows.py",
+    "bench/mesh_bench/results.py",
+    "bench/mesh_bench/scene.py",
     "meshctl/mesh_cli/packet_way.py",
     "meshctl/mesh_cli/survey.py",
     "meshctl/mesh_cli/corefile.py",
@@ -53,7 +62,7 @@ def sources() -> list[Path]:
 
 
 def product() -> list[Path]:
-    return [path for path in sources() if path.relative_to(ROOT).parts[0] in ROOMS]
+    return [path for path in sources() if path.relative_to(ROOT).parts[0] in {*ROOMS, "bench"}]
 
 
 def relative(path: Path) -> str:

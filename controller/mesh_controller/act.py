@@ -15,6 +15,7 @@ from mesh_core.ports import PortTarget
 from mesh_runtime.kube import (
     ENDPOINT_SLICES,
     IMPORTED_RECORDS,
+    IMPORTED_SHARDS,
     MESH_PEERS,
     SERVICE_EXPORTS,
     SERVICE_IMPORTS,
@@ -35,6 +36,7 @@ _RESOURCES: Final[Mapping[Kind, Resource[Any]]] = {
     Kind.SERVICE: SERVICES,
     Kind.ENDPOINT_SLICE: ENDPOINT_SLICES,
     Kind.IMPORTED_RECORD: IMPORTED_RECORDS,
+    Kind.IMPORTED_SHARD: IMPORTED_SHARDS,
     Kind.MESH_PEER: MESH_PEERS,
 }
 
@@ -71,7 +73,7 @@ class Writer:
             case Create(kind=kind, body=body):
                 made = await self._kube.create(_RESOURCES[kind], body)
                 meta = made.metadata
-                _log.info("created", kind=kind.value, namespace=meta.namespace, name=meta.name)
+                _tell("created", kind=kind, namespace=meta.namespace, name=meta.name)
                 return _trace(kind, made)
             case Patch(kind=kind, namespace=namespace, name=name, subresource=subresource):
                 changed = await self._kube.merge_patch(
@@ -85,7 +87,7 @@ class Writer:
                 return _trace(kind, applied)
             case Delete(kind=kind, namespace=namespace, name=name, uid=uid):
                 await self._kube.delete(_RESOURCES[kind], name, namespace=namespace, uid=uid)
-                _log.info("deleted", kind=kind.value, namespace=namespace, name=name)
+                _tell("deleted", kind=kind, namespace=namespace, name=name)
                 return Trace(kind, namespace, name, uid=uid, gone=True)
             case Rest(ports=ports):
                 assert self._rest is not None, "a plan that frees ports needs a port book"
@@ -93,6 +95,12 @@ class Writer:
                 return None
             case _:
                 assert_never(step)
+
+
+def _tell(event: str, *, kind: Kind, namespace: str, name: str) -> None:
+    """Log what comes and goes by its name; what carries it comes and goes with it."""
+    if kind is Kind.SERVICE_IMPORT:
+        _log.info(event, kind=kind.value, namespace=namespace, name=name)
 
 
 def _guarded(step: Patch) -> Json:
@@ -105,4 +113,4 @@ def _guarded(step: Patch) -> Json:
 
 def _trace(kind: Kind, left: KubernetesObject) -> Trace:
     meta = left.metadata
-    return Trace(kind, meta.namespace, meta.name, version=meta.resource_version)
+    return Trace(kind, meta.namespace, meta.name, version=meta.resource_version, left=left)

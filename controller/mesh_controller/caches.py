@@ -11,21 +11,35 @@ from typing import Protocol
 from mesh_core.import_view import is_ours
 from mesh_core.names import (
     GATEWAY,
+    LABEL_CLUSTER,
     LABEL_KUBERNETES_SERVICE,
+    LABEL_NAMESPACE,
+    LABEL_SERVICE,
     LABEL_SERVICE_NAME,
     RESTING_PORTS_CONFIG_MAP,
     SYSTEM_NAMESPACE,
     TRUST_BUNDLE,
     shadow_service_name,
 )
-from mesh_core.objects import EndpointSlice, KubernetesObject, Namespace, Service, ServiceImport
+from mesh_core.objects import (
+    EndpointSlice,
+    KubernetesObject,
+    MeshPeer,
+    Namespace,
+    Service,
+    ServiceExport,
+    ServiceImport,
+)
 from mesh_core.plan import Kind
-from mesh_core.record_plan import is_record
+from mesh_core.record_plan import is_ours as is_our_record
 from mesh_core.slices import is_ours as is_our_slice
+from mesh_core.stand_ins import stand_in_of
 from mesh_runtime.kube import (
+    CLUSTER_PROPERTIES,
     CONFIG_MAPS,
     ENDPOINT_SLICES,
     IMPORTED_RECORDS,
+    IMPORTED_SHARDS,
     MESH_PEERS,
     NAMESPACES,
     SERVICE_EXPORTS,
@@ -61,6 +75,7 @@ class Caches:
         self.imports = Informer(kube, SERVICE_IMPORTS)
         self.peers = Informer(kube, MESH_PEERS)
         self.records = Informer(kube, IMPORTED_RECORDS, namespace=SYSTEM_NAMESPACE)
+        self.shards = Informer(kube, IMPORTED_SHARDS, namespace=SYSTEM_NAMESPACE)
         self.port_notes = Informer(
             kube,
             CONFIG_MAPS,
@@ -68,13 +83,21 @@ class Caches:
             fields=f"metadata.name={RESTING_PORTS_CONFIG_MAP}",
         )
         self.trust = Informer(kube, TRUST_BUNDLES, fields=f"metadata.name={TRUST_BUNDLE}")
+        self.properties = Informer(kube, CLUSTER_PROPERTIES)
         self.slices_of_service = self.slices.index(_service_of)
         self.slices_of_import = self.slices.index(_import_of)
-        self.records_of = self.records.index(lambda seen: (seen.spec.key,) if is_record(seen) else ())
+        self.records_of = self.records.index(lambda seen: (seen.spec.key,) if is_our_record(seen) else ())
         self.records_from = self.records.index(lambda seen: (seen.spec.cluster,))
+        self.shards_of = self.shards.index(lambda seen: (seen.spec.key,) if is_our_record(seen) else ())
+        self.shards_from = self.shards.index(lambda seen: (seen.spec.cluster,))
         self._records_in = self.records.index(lambda seen: (seen.spec.namespace,))
         self._exports_in = self.exports.index(lambda seen: (seen.metadata.namespace,))
         self._imports_by_shadow = self.imports.index(_shadow_of)
+        self.stand_ins_of = self.services.index(_stands_in_for)
+        self.stand_ins_from = self.services.index(_stands_in_cluster)
+        self._stand_ins_in = self.services.index(
+            lambda seen: (namespace for namespace, _name in _stands_in_for(seen))
+        )
 
     @property
     def all(self) -> tuple["Watched", ...]:
@@ -87,8 +110,10 @@ class Caches:
             self.imports,
             self.peers,
             self.records,
+            self.shards,
             self.port_notes,
             self.trust,
+            self.properties,
         )
 
     async def run(self) -> None:
@@ -126,6 +151,8 @@ class Caches:
                 return self.slices.get(name, namespace=namespace)
             case Kind.IMPORTED_RECORD:
                 return self.records.get(name, namespace=namespace)
+            case Kind.IMPORTED_SHARD:
+                return self.shards.get(name, namespace=namespace)
             case Kind.MESH_PEER:
                 return self.peers.get(name)
 
@@ -134,23 +161,44 @@ class Caches:
         self.exports.feed(queue, lambda seen: (seen.key,))
         self.services.feed(queue, lambda seen: (seen.key,))
         self.slices.feed(queue, _service_of)
+        # Whether peers are told of endpoints goes by our network.
+        self.properties.feed(queue, lambda _seen: [seen.key for seen in self.exports.values()])
+
+    def feed_conditions(self, queue: KeyQueue) -> None:
+        """Whatever may change the conditions of an export; not what we make of it here."""
+        self.feed_own_exports(queue)
+        self.records.feed(queue, lambda seen: (seen.spec.key,))
+        self.imports.feed(queue, lambda seen: () if is_ours(seen) else (seen.key,))
+        self.services.feed(queue, self._blocked_by)
+        self.properties.feed(queue, lambda _seen: {seen.key for seen in self.exports.values()})
+
+    def _blocked_by(self, service: Service) -> Iterable[ServiceKey]:
+        """The imports whose shadow's place somebody else's Service has taken."""
+        if is_ours(service):
+            return ()
+        return [seen.key for seen in self._imports_by_shadow.get(service.key)]
 
     def feed_everything(self, queue: KeyQueue) -> None:
-        """Whatever may change an import, or the conditions of an export."""
-        self.exports.feed(queue, lambda seen: (seen.key,))
+        """Whatever may change an import."""
+        self.exports.follow(lambda key, old, new: None if _says_the_same(old, new) else queue.add(key))
         self.imports.feed(queue, lambda seen: (seen.key,))
         self.services.feed(queue, self._imports_touched_by)
         self.slices.feed(queue, lambda piece: (*_service_of(piece), *_import_of(piece)))
         self.slices.feed(queue, self._imports_through_gateway)
         self.records.feed(queue, lambda seen: (seen.spec.key,))
+        self.shards.feed(queue, lambda seen: (seen.spec.key,))
         self.namespaces.feed(queue, self._names_in)
+        self.peers.follow(lambda _key, old, new: self._peer_changed(queue, old=old, new=new))
+        self.properties.feed(queue, lambda _seen: self.names())
 
     def names(self) -> set[ServiceKey]:
         """Everything that is exported by anybody, or that we have made something for."""
         found = {seen.spec.key for seen in self.records.values()}
+        found |= {seen.spec.key for seen in self.shards.values()}
         found |= {seen.key for seen in self.exports.values()}
         found |= {seen.key for seen in self.imports.values() if is_ours(seen)}
         found |= {key for service in self.services.values() for key in _shadowed_by(service)}
+        found |= {key for service in self.services.values() for key in _stands_in_for(service)}
         found |= {key for piece in self.slices.values() for key in _import_of(piece)}
         return found
 
@@ -158,6 +206,7 @@ class Caches:
         """A Service matters to the export of its name, and to the import that it stands behind."""
         yield service.key
         yield from _shadowed_by(service)
+        yield from _stands_in_for(service)
         for seen in self._imports_by_shadow.get(service.key):
             yield seen.key
 
@@ -170,6 +219,24 @@ class Caches:
         name = namespace.metadata.name
         yield from {seen.spec.key for seen in self._records_in.get(name)}
         yield from {seen.key for seen in self._exports_in.get(name)}
+        yield from {key for service in self._stand_ins_in.get(name) for key in _stands_in_for(service)}
+
+    def _peer_changed(self, queue: KeyQueue, *, old: MeshPeer | None, new: MeshPeer | None) -> None:
+        """What may be imported from a peer, and which way it is reached, is said in its MeshPeer's spec."""
+        if old is not None and new is not None and old.spec == new.spec:
+            return
+        for peer in (old, new):
+            for seen in self.records_from.get(peer.metadata.name) if peer is not None else ():
+                queue.add(seen.spec.key)
+
+
+def _says_the_same(old: ServiceExport | None, new: ServiceExport | None) -> bool:
+    """Whether only the status differs, which is our own word."""
+    if old is None or new is None:
+        return False
+    before, after = old.metadata, new.metadata
+    said = (old.spec, before.uid, before.annotations, before.deletion_timestamp)
+    return said == (new.spec, after.uid, after.annotations, after.deletion_timestamp)
 
 
 class Watched(Protocol):
@@ -185,15 +252,28 @@ def _service_of(piece: EndpointSlice) -> tuple[ServiceKey, ...]:
     """The Service whose own endpoints these are; none for an imported slice."""
     labels = piece.metadata.labels
     service = labels.get(LABEL_KUBERNETES_SERVICE)
-    if service is None or LABEL_SERVICE_NAME in labels:
+    if service is None or LABEL_SERVICE_NAME in labels or is_our_slice(piece):
         return ()
     return ((piece.metadata.namespace, service),)
 
 
 def _import_of(piece: EndpointSlice) -> tuple[ServiceKey, ...]:
-    """The import for which we made this slice."""
-    name = piece.metadata.labels.get(LABEL_SERVICE_NAME)
-    return ((piece.metadata.namespace, name),) if name is not None and is_our_slice(piece) else ()
+    """The import for which we made this slice: for its endpoints, a lane or a stand-in."""
+    labels = piece.metadata.labels
+    if not is_our_slice(piece):
+        return ()
+    name = labels.get(LABEL_SERVICE_NAME) or labels.get(LABEL_SERVICE)
+    return ((labels.get(LABEL_NAMESPACE) or piece.metadata.namespace, name),) if name is not None else ()
+
+
+def _stands_in_for(service: Service) -> tuple[ServiceKey, ...]:
+    """The import for one of whose endpoints this Service stands in."""
+    key = stand_in_of(service) if service.metadata.namespace == SYSTEM_NAMESPACE else None
+    return (key,) if key is not None else ()
+
+
+def _stands_in_cluster(service: Service) -> tuple[str, ...]:
+    return (service.metadata.labels.get(LABEL_CLUSTER, ""),) if _stands_in_for(service) else ()
 
 
 def _shadowed_by(service: Service) -> tuple[ServiceKey, ...]:

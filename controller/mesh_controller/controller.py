@@ -15,6 +15,8 @@ from mesh_controller.act import Writer
 from mesh_controller.caches import Caches
 from mesh_controller.contact import Contact
 from mesh_controller.export_loop import ExportLoop
+from mesh_controller.greeting import Greeting
+from mesh_controller.identity_watch import IdentityWatch
 from mesh_controller.import_loop import ImportLoop
 from mesh_controller.intermediate_loop import IntermediateLoop
 from mesh_controller.intermediate_source import IntermediateSource
@@ -27,8 +29,7 @@ from mesh_controller.port_book import PortBook
 from mesh_core.errors import EnvironmentFault
 from mesh_core.identity import ClusterId
 from mesh_core.membership import Membership
-from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE, TRUST_BUNDLE
-from mesh_core.peer_wire import PROTOCOL_VERSION, Hello
+from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import KubeClient, LeaderElection
 from mesh_runtime.membership import MembershipReader
@@ -74,18 +75,20 @@ class Controller:
         )
         writer = Writer(kube, rest=self._book.rest)
         self._own = OwnRecords(caches=caches, look=look)
-        self._server = PeerServer(listener, records=self._own, hello=self._hello)
+        greeting = Greeting(caches, cluster=membership.cluster)
+        self._identities = IdentityWatch(caches, writer=writer, clock=clock)
+        self._server = PeerServer(listener, records=self._own, greeting=greeting, identities=self._identities)
         self._exports = ExportLoop(caches=caches, look=look, writer=writer, clock=clock)
         self._imports = ImportLoop(caches=caches, look=look, writer=writer, book=self._book, clock=clock)
         self._peers = PeersLoop(
             kube,
             caches=caches,
-            cluster=membership.cluster,
             writer=writer,
             contact=Contact(kube, holder=name),
             trust=trust.source,
             pending=lambda: trust.source.state.message,
-            hello=self._hello,
+            greeting=greeting,
+            identities=self._identities,
             clock=clock,
         )
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=CONTROLLER, identity=name)
@@ -107,6 +110,7 @@ class Controller:
             group.create_task(self._caches.run())
             group.create_task(self._own.run())
             group.create_task(self._server.run(self._trust.source))
+            group.create_task(self._identities.run())
             group.create_task(self._watch_identity())
             await self._caches.until_synced()
             group.create_task(self._election.run(self._lead))
@@ -134,13 +138,3 @@ class Controller:
                     f"this cluster is no longer {ours.cluster} of {ours.domain}",
                     next_step="nothing: the controller starts again as who it is now",
                 )
-
-    def _hello(self) -> Hello:
-        system = self._caches.namespaces.get("kube-system")
-        bundle = self._caches.trust.get(TRUST_BUNDLE)
-        return Hello(
-            version=PROTOCOL_VERSION,
-            cluster=self.cluster,
-            kube_system_uid=system.metadata.uid if system is not None else "",
-            trust_generation=bundle.spec.generation if bundle is not None else 0,
-        )

@@ -20,7 +20,10 @@ LONGEST = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a write left: the object at `version`, or, when `gone`, no more object with that `uid`."""
+    """What a write left: the object at `version`, or, when `gone`, no more object with that `uid`.
+
+    `left` is that object, as the API server answered.
+    """
 
     kind: Kind
     namespace: str
@@ -28,6 +31,7 @@ class Trace:
     version: str = ""
     uid: str = ""
     gone: bool = False
+    left: KubernetesObject | None = None
 
     def seen_in(self, cached: KubernetesObject | None) -> bool:
         """Whether a cache that holds `cached` has seen the write."""

@@ -14,7 +14,7 @@ from mesh_core.merge import merge
 from mesh_core.plan import Kind, patch
 from mesh_runtime.clock import Clock
 
-_WORKERS = 4
+_WORKERS = 16
 
 
 class ExportLoop:
@@ -32,7 +32,7 @@ class ExportLoop:
             workers=_WORKERS,
         )
         self._echoes: Echoes[ServiceKey] = Echoes(caches.find)
-        caches.feed_everything(self.loop)
+        caches.feed_conditions(self.loop)
 
     async def reconcile(self, key: ServiceKey) -> float | None:
         """Write the conditions of one export if they are not what they should be."""

@@ -1,25 +1,30 @@
 """Imports: look, think, act; run by the leading controller.
 
-1. One look, one plan. What a plan leaves open comes with the watch event of what it wrote.
-2. A round has `LIMIT` seconds, so that a port granted in it is used or forgotten long before its note
+1. A look leads to a plan, and what its writes left to the next plan, until there is nothing to write: what
+   the API server answered is as good as what the caches will show a moment later.
+2. What somebody waits for goes first: imports of other clusters' exports, and of them whatever carries
+   traffic. Imports of our own exports, and statuses while others wait, come after.
+3. A round has `LIMIT` seconds, so that a port granted in it is used or forgotten long before its note
    ends (`mesh_core.ports.REST`).
 """
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from mesh_controller.act import Writer
 from mesh_controller.caches import Caches, ServiceKey
-from mesh_controller.echoes import Echoes
+from mesh_controller.echoes import Echoes, Trace
 from mesh_controller.key_loop import KeyLoop
-from mesh_controller.look import Look, targets_of
+from mesh_controller.look import Look
 from mesh_controller.port_book import PortBook
 from mesh_core.errors import EnvironmentFault, MeshError
 from mesh_core.import_plan import plan_import
-from mesh_core.import_view import is_open
-from mesh_core.merge import merge
-from mesh_core.plan import Create, Kind, Plan
-from mesh_core.slices import remote_port_names
+from mesh_core.import_view import ImportView, absorbed, is_open
+from mesh_core.lanes import PATIENCE as LANES_PATIENCE
+from mesh_core.layout import lanes_are_off, wanted_targets
+from mesh_core.plan import Create, Kind, Patch, Plan, Step
+from mesh_core.stand_ins import next_expiry
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import ApiError
 from mesh_runtime.log import logger
@@ -29,7 +34,8 @@ _log = logger(__name__)
 LIMIT = 30.0
 PATIENCE = timedelta(seconds=3)
 """For so long a refused clusterset IP is asked for again before another is taken."""
-_WORKERS = 8
+_WORKERS = 32
+_MOST_PLANS = 4
 
 
 class TooSlow(EnvironmentFault):
@@ -37,7 +43,7 @@ class TooSlow(EnvironmentFault):
 
 
 class ImportLoop:
-    """Keeps ServiceImports, shadow Services and slices what the records say."""
+    """Keeps ServiceImports, shadow Services, slices and stand-ins what the records say."""
 
     def __init__(self, *, caches: Caches, look: Look, writer: Writer, book: PortBook, clock: Clock) -> None:
         self._caches = caches
@@ -48,49 +54,103 @@ class ImportLoop:
         self._lost_ips: set[ServiceKey] = set()
         self._refused_ips: dict[ServiceKey, datetime] = {}
         self._obstacles: dict[ServiceKey, str] = {}
+        self._lanes_off: dict[ServiceKey, datetime] = {}
         self.loop: KeyLoop[ServiceKey] = KeyLoop(
-            self.reconcile, name="import", all_keys=caches.names, workers=_WORKERS
+            self.reconcile,
+            name="import",
+            all_keys=caches.names,
+            workers=_WORKERS,
+            is_urgent=self._is_urgent,
         )
+        self._in_no_hurry: set[ServiceKey] = set()
         self._echoes: Echoes[ServiceKey] = Echoes(caches.find)
         caches.feed_everything(self.loop)
 
     async def reconcile(self, key: ServiceKey) -> float | None:
-        """Bring one import nearer to what it should be."""
+        """Bring one import nearer to what it should be; seconds until it wants another look by itself."""
         overdue = self._echoes.overdue(key)
         if overdue is not None:
             return overdue
         try:
             async with asyncio.timeout(LIMIT):
-                await self._round(key)
-                return None
+                return await self._round(key)
         except TimeoutError as error:
             raise TooSlow(
                 f"writing took longer than {LIMIT:.0f} s", next_step="look at the API server's load"
             ) from error
 
-    async def _round(self, key: ServiceKey) -> None:
-        failure: MeshError | None = None
+    async def _round(self, key: ServiceKey) -> float | None:
+        self._in_no_hurry.discard(key)
+        view, failure = await self._view(key)
+        self._say_obstacle(key)
+        traces: tuple[Trace, ...] = ()
+        for _ in range(_MOST_PLANS):
+            plan = plan_import(view, now=self._clock())
+            if not plan:
+                self._lost_ips.discard(key)
+                self._refused_ips.pop(key, None)
+                break
+            if self.loop.urgent and all(_is_status(step) for step in plan):
+                self._in_no_hurry.add(key)
+                self.loop.add(key)
+                break
+            left = await self._write(key, plan=plan)
+            traces += left
+            self._echoes.wrote(key, traces)
+            view = absorbed(view, left=tuple((t.kind, t.namespace, t.name, t.left) for t in left))
+        if failure is not None:
+            raise failure
+        return self._next_look(key, view=view)
+
+    def _is_urgent(self, key: ServiceKey) -> bool:
+        return key not in self._in_no_hurry and bool(self._caches.records_of.count(key))
+
+    async def _view(self, key: ServiceKey) -> tuple[ImportView, MeshError | None]:
+        """The import with the ports that it needs, and what went wrong with these."""
+        view = self._look.import_view(
+            key,
+            ports={},
+            claims=self._book.claims,
+            reuse_ips=key not in self._lost_ips,
+            settled=self._settled(key),
+        )
+        merged = view.merged
+        if merged is None or not is_open(view.home):
+            return view, None
+        targets = wanted_targets(view, merged=merged)
+        if not targets:
+            return view, None
         try:
-            ports = await self._ports(key)
+            return replace(view, ports=await self._book.hold(targets)), None
         except MeshError as error:
             # Ports that cannot be had must not keep the others, and our own pods, from being followed.
-            ports, failure = self._held(key), error
-        view = self._look.import_view(
-            key, ports=ports, claims=self._book.claims, reuse_ips=key not in self._lost_ips
-        )
-        plan = plan_import(view, now=self._clock())
-        self._say_obstacle(key)
+            held = {target: self._book.claims.port_of(target) for target in targets}
+            kept = {target: port for target, port in held.items() if port is not None}
+            return replace(view, ports=kept), error
+
+    async def _write(self, key: ServiceKey, *, plan: Plan) -> tuple[Trace, ...]:
         try:
-            self._echoes.wrote(key, await self._writer.write(plan))
+            return await self._writer.write(plan)
         except ApiError as error:
             if error.status == 422 and _asks_for_an_ip(plan):
                 self._note_refused_ip(key)
             raise
-        if not plan:
-            self._lost_ips.discard(key)
-            self._refused_ips.pop(key, None)
-        if failure is not None:
-            raise failure
+
+    def _settled(self, key: ServiceKey) -> bool:
+        """Whether lanes that are off have been so for long enough."""
+        since = self._lanes_off.get(key)
+        return since is not None and (self._clock() - since).total_seconds() >= LANES_PATIENCE
+
+    def _next_look(self, key: ServiceKey, *, view: ImportView) -> float | None:
+        """Seconds until something is due that no event will tell of."""
+        waits = [next_expiry(view.stand_ins, now=self._clock())]
+        merged = view.merged
+        if merged is not None and lanes_are_off(view, merged=merged):
+            since = self._lanes_off.setdefault(key, self._clock())
+            waits.append(max(LANES_PATIENCE - (self._clock() - since).total_seconds(), 0.1))
+        else:
+            self._lanes_off.pop(key, None)
+        return min((wait for wait in waits if wait is not None), default=None)
 
     def _note_refused_ip(self, key: ServiceKey) -> None:
         """The IP that the ServiceImport states was refused: when that lasts, a new one must do.
@@ -102,25 +162,6 @@ class ImportLoop:
         if now - self._refused_ips.setdefault(key, now) > PATIENCE:
             self._lost_ips.add(key)
 
-    def _held(self, key: ServiceKey) -> dict[str, int]:
-        """The egress ports that the import has already, by port name."""
-        merged = merge(self._look.records(key))
-        if merged is None:
-            return {}
-        targets = targets_of(key, names=remote_port_names(merged, cluster=self._look.cluster))
-        held = {target.port_name: self._book.claims.port_of(target) for target in targets}
-        return {name: port for name, port in held.items() if port is not None}
-
-    async def _ports(self, key: ServiceKey) -> dict[str, int]:
-        """The egress ports of the import by port name, granted now where there was none."""
-        namespace, _name = key
-        merged = merge(self._look.records(key))
-        if merged is None or not is_open(self._caches.namespaces.get(namespace)):
-            return {}
-        names = remote_port_names(merged, cluster=self._look.cluster)
-        held = await self._book.hold(targets_of(key, names=names))
-        return {target.port_name: port for target, port in held.items()}
-
     def _say_obstacle(self, key: ServiceKey) -> None:
         """Log somebody's own object in our way, once."""
         obstacle = self._look.obstacle(key)
@@ -129,6 +170,10 @@ class ImportLoop:
             self._obstacles[key] = obstacle
         elif not obstacle:
             self._obstacles.pop(key, None)
+
+
+def _is_status(step: Step) -> bool:
+    return isinstance(step, Patch) and step.subresource == "status"
 
 
 def _asks_for_an_ip(plan: Plan) -> bool:

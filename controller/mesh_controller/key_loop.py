@@ -24,12 +24,14 @@ class KeyLoop(Generic[K]):
         name: str,
         all_keys: Callable[[], Iterable[K]],
         workers: int = 1,
+        is_urgent: Callable[[K], bool] | None = None,
     ) -> None:
         self.name = name
         self.first_pass = asyncio.Event()
         self._reconcile = reconcile
         self._all_keys = all_keys
         self._workers = workers
+        self._is_urgent = is_urgent
         self._queue: WorkQueue[K] | None = None
         self._first: set[K] = set()
 
@@ -38,10 +40,15 @@ class KeyLoop(Generic[K]):
         if self._queue is not None:
             self._queue.add(key)
 
+    @property
+    def urgent(self) -> int:
+        """How many urgent keys wait."""
+        return self._queue.urgent if self._queue is not None else 0
+
     async def run(self) -> None:
         """Work, for ever, or until cancelled because another replica leads."""
         # A new queue for each term: keys that were in somebody's hands at the end of the last are lost.
-        queue = self._queue = WorkQueue[K]()
+        queue = self._queue = WorkQueue[K](is_urgent=self._is_urgent)
         self._first = set(self._all_keys())
         for key in sorted(self._first, key=repr):
             queue.add(key)

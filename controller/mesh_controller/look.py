@@ -1,25 +1,72 @@
-"""Looking: what the caches say about one name, as the values that decisions take."""
+"""Looking: what the caches say about one name, as the values that decisions take.
+
+What our own export comes to is kept until something that it was computed from changes: it is asked for by
+the log for peers, by the conditions and by the import, at each change of anything.
+"""
 
 from collections.abc import Mapping
 
 from mesh_controller.caches import Caches, ServiceKey
+from mesh_controller.endpoints import OwnEndpoints
+from mesh_core.chunks import Chunk, shard_of
 from mesh_core.export import ExportDecision, decide, is_exported
-from mesh_core.import_view import ImportView, obstacle
-from mesh_core.names import GATEWAY, SYSTEM_NAMESPACE, shadow_service_name
+from mesh_core.export_record import Exporter
+from mesh_core.import_view import Gateways, ImportView, obstacle
+from mesh_core.names import (
+    GATEWAY,
+    PROPERTY_NETWORK,
+    PROPERTY_ZONE_SCOPE,
+    SYSTEM_NAMESPACE,
+    shadow_service_name,
+)
 from mesh_core.objects import Service
 from mesh_core.ports import ClaimTable, PortTarget
-from mesh_core.record import ExportRecord
+from mesh_core.record import ExportRecord, Shard
 
 
 class Look:
-    """The views of this cluster, whose id is `cluster`."""
+    """The views of this cluster, whose id is `cluster`; make it before the caches run."""
 
     def __init__(self, caches: Caches, *, cluster: str) -> None:
         self._caches = caches
+        self._endpoints = OwnEndpoints(caches)
+        self._decided: dict[ServiceKey, ExportDecision | None] = {}
         self.cluster = cluster
+        caches.feed_conditions(_Forgetting(self._decided))
+        caches.properties.on_change(self._decided.clear)
 
     def own_export(self, key: ServiceKey) -> ExportDecision | None:
         """What our own ServiceExport of this name comes to; None when there is none."""
+        if key not in self._decided:
+            self._decided[key] = self._decide(key)
+        return self._decided[key]
+
+    def own_shards(self, key: ServiceKey) -> tuple[Shard, ...]:
+        """The endpoints of our own export as peers are told of them; none when it is not exported.
+
+        A cluster that shares its network with nobody tells them of headless Services only: of others the
+        record says enough.
+        """
+        decision = self.own_export(key)
+        record = decision.record if decision is not None else None
+        if record is None or (record.type == "ClusterSetIP" and not self.network):
+            return ()
+        namespace, name = key
+        return tuple(
+            shard_of(chunk, cluster=self.cluster, namespace=namespace, name=name)
+            for chunk in self._endpoints.of(key)
+        )
+
+    @property
+    def network(self) -> str:
+        """The network that this cluster shares with others, "" for none."""
+        return self._property(PROPERTY_NETWORK)
+
+    def _property(self, name: str) -> str:
+        found = self._caches.properties.get(name)
+        return found.spec.value if found is not None else ""
+
+    def _decide(self, key: ServiceKey) -> ExportDecision | None:
         namespace, name = key
         export = self._caches.exports.get(name, namespace=namespace)
         if export is None or not is_exported(export):
@@ -27,8 +74,8 @@ class Look:
         return decide(
             export,
             service=self._caches.services.get(name, namespace=namespace),
-            slices=self._caches.slices_of_service.get(key),
-            cluster=self.cluster,
+            chunks=self._endpoints.of(key),
+            exporter=Exporter(cluster=self.cluster, zone_scope=self._property(PROPERTY_ZONE_SCOPE)),
             obstacle=self.obstacle(key),
         )
 
@@ -50,23 +97,31 @@ class Look:
         self,
         key: ServiceKey,
         *,
-        ports: Mapping[str, int],
+        ports: Mapping[PortTarget, int],
         claims: ClaimTable,
         reuse_ips: bool,
+        settled: bool = True,
     ) -> ImportView:
-        """Everything that decides the import; `ports` are the egress ports held, by port name."""
+        """Everything that decides the import; `ports` are the egress ports held."""
         namespace, name = key
         slices = tuple(self._caches.slices_of_import.get(key))
+        records = self.records(key)
+        peers = [record.cluster for record in records if record.cluster != self.cluster]
         return ImportView(
             cluster=self.cluster,
             namespace=namespace,
             name=name,
             home=self._caches.namespaces.get(namespace),
-            records=self.records(key),
+            records=records,
+            chunks=self._own_chunks(key),
+            shards=tuple(seen.spec for seen in self._caches.shards_of.get(key) if seen.spec.cluster in peers),
             service_import=self._caches.imports.get(name, namespace=namespace),
             shadow=self._shadow(key),
-            source_slices=tuple(self._caches.slices_of_service.get(key)),
+            own_service=self._own_service(key),
             slices=slices,
+            stand_ins=tuple(self._caches.stand_ins_of.get(key)),
+            room={peer: self._room(peer) for peer in peers},
+            neighbours=frozenset(peer for peer in peers if self.is_neighbour(peer)),
             gateways=self.gateways(),
             ports=ports,
             contested=frozenset(
@@ -76,19 +131,45 @@ class Look:
                 if port.port is not None and _is_contested(port.port, key=key, claims=claims)
             ),
             reuse_ips=reuse_ips,
+            settled=settled,
+            shares={peer: self._share(peer) for peer in peers},
         )
 
-    def gateways(self) -> tuple[str, ...]:
-        """IPv4 addresses of the ready local gateways."""
-        return tuple(
-            sorted(
+    def is_neighbour(self, cluster: str) -> bool:
+        """Whether a peer is on our network."""
+        peer = self._caches.peers.get(cluster)
+        return peer is not None and bool(self.network) and peer.spec.network == self.network
+
+    def gateways(self) -> Gateways:
+        """Addresses of the ready local gateways."""
+        found: dict[str, set[str]] = {"IPv4": set(), "IPv6": set()}
+        for piece in self._caches.slices_of_service.get((SYSTEM_NAMESPACE, GATEWAY)):
+            found.get(piece.address_type, set()).update(
                 endpoint.addresses[0]
-                for piece in self._caches.slices_of_service.get((SYSTEM_NAMESPACE, GATEWAY))
-                if piece.address_type == "IPv4"
                 for endpoint in piece.endpoints or ()
                 if endpoint.is_ready and endpoint.addresses
             )
-        )
+        return Gateways(ipv4=tuple(sorted(found["IPv4"])), ipv6=tuple(sorted(found["IPv6"])))
+
+    def _own_chunks(self, key: ServiceKey) -> tuple[Chunk, ...]:
+        decision = self.own_export(key)
+        return self._endpoints.of(key) if decision is not None and decision.record is not None else ()
+
+    def _own_service(self, key: ServiceKey) -> Service | None:
+        decision = self.own_export(key)
+        if decision is None or decision.record is None:
+            return None
+        namespace, name = key
+        return self._caches.services.get(name, namespace=namespace)
+
+    def _room(self, cluster: str) -> int:
+        peer = self._caches.peers.get(cluster)
+        most = peer.spec.imports.limits.stand_ins if peer is not None else 0
+        return most - self._caches.stand_ins_from.count(cluster)
+
+    def _share(self, cluster: str) -> int:
+        peer = self._caches.peers.get(cluster)
+        return peer.spec.imports.limits.weight_share if peer is not None else 100
 
     def _shadow(self, key: ServiceKey) -> Service | None:
         namespace, name = key
@@ -96,12 +177,17 @@ class Look:
         return self._caches.services.get(shadow, namespace=namespace)
 
 
+class _Forgetting:
+    """A queue that forgets: what was decided about a key holds no more."""
+
+    def __init__(self, decided: dict[ServiceKey, ExportDecision | None]) -> None:
+        self._decided = decided
+
+    def add(self, key: ServiceKey) -> None:
+        """Something about `key` has changed."""
+        self._decided.pop(key, None)
+
+
 def _is_contested(port: int, *, key: ServiceKey, claims: ClaimTable) -> bool:
     """Whether another import claims the port too."""
     return any((target.namespace, target.service) != key for target in claims.claimants(port))
-
-
-def targets_of(key: ServiceKey, *, names: tuple[str, ...]) -> tuple[PortTarget, ...]:
-    """The targets of the ports `names` of the import `key`."""
-    namespace, service = key
-    return tuple(PortTarget(namespace, service, name) for name in names)

@@ -1,7 +1,9 @@
 """What this cluster exports, as a log for its peers; kept by every replica, leading or not.
 
-The log is offered to peers only after every export of the first complete caches is in it: a peer takes a
-complete list for the truth and deletes what is missing.
+1. The log is offered to peers only after every export of the first complete caches is in it: a peer takes
+   a complete list for the truth and deletes what is missing.
+2. Of one Service the shards are told before the record and dropped after it, and only those that changed:
+   the change of one endpoint is one shard, and the record too only when a count changed.
 """
 
 import asyncio
@@ -23,6 +25,7 @@ class OwnRecords:
         self.filled = asyncio.Event()
         self._caches = caches
         self._look = look
+        self._shards: dict[ServiceKey, frozenset[str]] = {}
         self._queue: WorkQueue[ServiceKey] = WorkQueue()
         caches.feed_own_exports(self._queue)
 
@@ -43,8 +46,20 @@ class OwnRecords:
         self._tell(key)
 
     def _tell(self, key: ServiceKey) -> None:
+        before = self.log.revision
         decision = self._look.own_export(key)
         record = decision.record if decision is not None else None
-        changed = self.log.drop(key) if record is None else self.log.put(record)
-        if changed:
+        told, shards = self._shards.pop(key, frozenset()), self._look.own_shards(key)
+        names = frozenset(shard.shard for shard in shards)
+        if names:
+            self._shards[key] = names
+        for shard in shards:
+            self.log.put(shard)
+        if record is None:
+            self.log.drop((*key, ""))
+        else:
+            self.log.put(record)
+        for gone in sorted(told - names):
+            self.log.drop((*key, gone))
+        if self.log.revision != before:
             self.revision.publish(self.log.revision)

@@ -17,17 +17,19 @@ from typing import Never, Protocol
 
 from mesh_controller.peer_server import StandingReader
 from mesh_controller.peer_stream import PeerStream, StreamEnded
+from mesh_core.admission import EntryKey
 from mesh_core.identity import Component, Expected, Identity, cluster_id
 from mesh_core.names import ALPN_PEER
 from mesh_core.objects import PeerGateway
-from mesh_core.peer_log import Key
+from mesh_core.peer_identity import IdentityUsedTwice
 from mesh_core.peer_session import Effect, PeerLeft, PeerSession, Phase
 from mesh_core.peer_status import Link, LinkState
 from mesh_core.peer_view import PeerView
-from mesh_core.peer_wire import Ack, Hello, Message, PeerProtocolError
+from mesh_core.peer_wire import Ack, Hello, Mesh, Message, PeerProtocolError
 from mesh_runtime.clock import Clock
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
+from mesh_runtime.record_signing import ChainVerifier
 from mesh_runtime.tls import PeerRefused, UnusableCredentials, client_context, verify_peer
 
 _log = logger(__name__)
@@ -45,11 +47,14 @@ class Listener(Protocol):
     def state_changed(self, cluster: str) -> None:
         """`PeerLink.state` may differ from what it was."""
 
-    def record_changed(self, cluster: str, key: Key) -> None:
-        """The peer's export of `key` may have changed."""
+    def records_changed(self, cluster: str, keys: Sequence[EntryKey]) -> None:
+        """What the peer exports under `keys` may have changed."""
 
     def list_changed(self, cluster: str) -> None:
         """All exports of the peer may have changed."""
+
+    def identity_clash(self, cluster: str, *, why: str) -> None:
+        """Another cluster answered under the peer's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,15 @@ class _Failure:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every link of a controller shares; `pending` says why there is no certificate."""
+    """What every link of a controller shares; `pending` says why there is no certificate.
+
+    `pinned` gives the UID of the cluster that a peer was so far, "" for nobody yet.
+    """
 
     trust: StandingReader
     pending: Callable[[], str]
     hello: Callable[[], Hello]
+    pinned: Callable[[str], str]
     clock: Clock
     listener: Listener
 
@@ -82,6 +91,8 @@ class PeerLink:
         self._link = Link.CONNECTING
         self._detail = ""
         self._last_sync: datetime | None = None
+        self._told: Hello | None = None
+        self._mesh: Mesh | None = None
 
     @property
     def state(self) -> LinkState:
@@ -90,9 +101,12 @@ class PeerLink:
         return LinkState(
             link=self._link,
             detail=self._detail,
-            exports=len(self.view.keys()) if known else None,
+            exports=self.view.services if known else None,
             last_sync=self._last_sync,
             refusals=self.view.refusals,
+            network=self._told.network if self._told is not None else None,
+            peers=self._mesh.peers if self._mesh is not None else None,
+            uid=self._told.kube_system_uid if self._told is not None and known else "",
         )
 
     async def run(self) -> None:
@@ -135,6 +149,10 @@ class PeerLink:
             stream = await self._dial(gateway, standing)
             await self._listen(stream, standing)
         except PeerLeft as error:
+            return _Failure(Link.REFUSED, error.what)
+        except IdentityUsedTwice as error:
+            farewell = error.what
+            self._at.listener.identity_clash(self.view.cluster, why=error.what)
             return _Failure(Link.REFUSED, error.what)
         except (PeerRefused, PeerProtocolError) as error:
             farewell = error.what
@@ -179,7 +197,9 @@ class PeerLink:
             domain=standing.identity.domain,
         )
         verify_peer(stream.tls, expected=Expected.exactly(theirs))
-        session = PeerSession(self.view, hello=self._at.hello())
+        pinned = self._at.pinned(self.view.cluster)
+        verifier = ChainVerifier(expected=theirs, roots=standing.roots, clock=self._at.clock)
+        session = PeerSession(self.view, hello=self._at.hello(), pinned=pinned, verifier=verifier)
         await stream.send((session.hello,))
         async with asyncio.timeout(_LIST_LIMIT):
             while session.phase is not Phase.SYNCED:
@@ -193,24 +213,28 @@ class PeerLink:
         replies: list[Message] = []
         for message in messages:
             effect = session.take(message)
-            self._heed(effect)
+            self._heed(effect, session=session)
             # Of several acknowledgements only the last says anything.
             if isinstance(effect.reply, Ack) and replies and isinstance(replies[-1], Ack):
                 replies.pop()
             replies += [effect.reply] if effect.reply is not None else []
         await stream.send(replies)
 
-    def _heed(self, effect: Effect) -> None:
+    def _heed(self, effect: Effect, *, session: PeerSession) -> None:
         """Tell the listener what a message has changed."""
         cluster, listener = self.view.cluster, self._at.listener
-        if effect.synced:
+        if effect.mesh:
+            self._mesh = session.mesh
+            listener.state_changed(cluster)
+        elif effect.synced:
             self._last_sync = self._at.clock()
-            _log.info("a peer is synced", peer=cluster, exports=len(self.view.keys()))
+            self._told = session.peer
+            _log.info("a peer is synced", peer=cluster, exports=self.view.services)
             listener.list_changed(cluster)
             self._become(Link.SYNCED)
             listener.state_changed(cluster)
-        elif effect.changed is not None:
-            listener.record_changed(cluster, effect.changed)
+        elif effect.changed:
+            listener.records_changed(cluster, effect.changed)
             listener.state_changed(cluster)
 
     def _despair(self, failures: Sequence[_Failure]) -> None:

@@ -10,18 +10,33 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
 from typing import Protocol
 
+from mesh_controller.greeting import Greeting
+from mesh_controller.identity_watch import IdentityWatch
 from mesh_controller.own_records import OwnRecords
 from mesh_controller.peer_stream import GREETING_LIMIT, HEARTBEAT, PeerStream, StreamEnded
 from mesh_core.errors import MeshError
 from mesh_core.identity import Component, Expected, Identity
 from mesh_core.names import ALPN_PEER
+from mesh_core.peer_identity import IdentityUsedTwice
 from mesh_core.peer_session import check_hello
-from mesh_core.peer_wire import Ack, Bye, Heartbeat, Hello, Message, PeerProtocolError, Watch
+from mesh_core.peer_wire import (
+    FEATURE_SHARDS,
+    Ack,
+    Bye,
+    Heartbeat,
+    Hello,
+    Mesh,
+    Message,
+    PeerProtocolError,
+    Watch,
+)
+from mesh_runtime.latest import first_of
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
+from mesh_runtime.pem import UnreadablePem
+from mesh_runtime.record_signing import signer_of
 from mesh_runtime.tls import PeerRefused, UnusableCredentials, server_context, verify_peer
 
 _log = logger(__name__)
@@ -29,6 +44,8 @@ _log = logger(__name__)
 MOST_STREAMS = 256
 _HANDSHAKE_LIMIT = 5.0
 _SHUTDOWN_LIMIT = 1.0
+# Signatures made without a pause: ten milliseconds or so.
+_SIGNED_AT_ONCE = 200
 
 
 class StandingReader(Protocol):
@@ -43,12 +60,15 @@ class StandingReader(Protocol):
 
 
 class PeerServer:
-    """Serves streams on `listener`; `hello` gives what we say of ourselves."""
+    """Serves streams on `listener`."""
 
-    def __init__(self, listener: socket.socket, *, records: OwnRecords, hello: Callable[[], Hello]) -> None:
+    def __init__(
+        self, listener: socket.socket, *, records: OwnRecords, greeting: Greeting, identities: IdentityWatch
+    ) -> None:
         self._listener = listener
         self._records = records
-        self._hello = hello
+        self._greeting = greeting
+        self._identities = identities
         self._streams = 0
 
     async def run(self, trust: StandingReader) -> None:
@@ -58,12 +78,25 @@ class PeerServer:
         async with asyncio.TaskGroup() as group:
             while True:
                 standing = trust.current or await trust.after(standing)
+                self._sign_by(standing)
                 server = await self._listen(standing, group) if standing is not None else None
                 try:
                     await trust.after(standing)
                 finally:
                     if server is not None:
                         server.close()
+
+    def _sign_by(self, standing: Standing | None) -> None:
+        """Have what is sent from now on signed by the leaf that handshakes show."""
+        if standing is None:
+            return
+        try:
+            signer = signer_of(standing.credentials)
+        except UnreadablePem as error:
+            _log.error("records are not signed", why=str(error))
+            return
+        if signer != self._records.log.signer:
+            self._records.log.signer = signer
 
     async def _listen(self, standing: Standing, group: asyncio.TaskGroup) -> asyncio.Server | None:
         try:
@@ -73,7 +106,13 @@ class PeerServer:
             return None
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            group.create_task(self._serve(PeerStream(reader, writer), identity=standing.identity))
+            serving = self._serve(PeerStream(reader, writer), identity=standing.identity)
+            try:
+                group.create_task(serving)
+            except RuntimeError:
+                # A handshake may end after the listener was closed, and the group is ending too.
+                serving.close()
+                writer.transport.abort()
 
         # A duplicate of the socket: closing the server closes that, and no connection waits in vain.
         return await asyncio.start_server(
@@ -95,6 +134,9 @@ class PeerServer:
             await self._speak(stream, peer=peer)
         except* StreamEnded as group:
             _log.info("a peer's stream ended", peer=peer, why=_first(group))
+        except* IdentityUsedTwice as group:
+            reason = _first(group)
+            self._identities.clash(peer, why=reason)
         except* (PeerProtocolError, PeerRefused) as group:
             reason = _first(group)
             _log.warning("a peer's stream is closed", peer=peer, why=reason)
@@ -105,34 +147,46 @@ class PeerServer:
             await stream.close(reason=reason)
 
     async def _speak(self, stream: PeerStream, *, peer: str) -> None:
-        ours = self._hello()
+        ours = self._greeting.hello()
         await stream.send((ours,))
-        watch, rest = await _greeted(stream, cluster=peer, ours=ours)
+        theirs, watch, rest = await _greeted(stream)
+        check_hello(theirs, cluster=peer, ours=ours, pinned=self._identities.pinned(peer))
         resumes = watch.epoch == self._records.log.epoch
         if not resumes and not self._records.is_current:
             raise PeerProtocolError("this replica has lost sight of its API server; another one may not have")
         _log.info("a peer watches", peer=peer, resumes=resumes)
+        is_left = True
+        while is_left:
+            is_left = self._records.log.prepare(_SIGNED_AT_ONCE)
+            await asyncio.sleep(0)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._tell(stream, watch))
+            group.create_task(self._tell(stream, watch, theirs=theirs))
             group.create_task(_hear(stream, rest))
 
-    async def _tell(self, stream: PeerStream, watch: Watch) -> None:
+    async def _tell(self, stream: PeerStream, watch: Watch, *, theirs: Hello) -> None:
         """Everything since the peer's position, then every change, and heartbeats in between."""
-        log = self._records.log
-        replay = log.opening(watch)
-        await stream.send(replay.messages)
+        log, shards = self._records.log, FEATURE_SHARDS in theirs.features
+        mesh, network = self._greeting.mesh.value, self._greeting.network
+        replay = log.opening(watch, shards=shards)
+        await stream.send((*_of(mesh), *replay.messages))
         while True:
+            if network != self._greeting.network:
+                raise StreamEnded("this cluster is on another network now")
+            if mesh != (mesh := self._greeting.mesh.value):
+                await stream.send(_of(mesh))
             revision = replay.revision
             if not log.remembers(revision):
                 raise PeerProtocolError("the peer is too far behind and has to list again")
-            replay = log.since(revision)
+            replay = log.since(revision, shards=shards, signer=replay.signer)
             if replay.messages:
                 await stream.send(replay.messages)
                 continue
-            try:
-                async with asyncio.timeout(HEARTBEAT):
-                    await self._records.revision.after(revision or None)
-            except TimeoutError:
+            await first_of(
+                self._records.revision.after(revision or None),
+                self._greeting.mesh.after(mesh),
+                limit=HEARTBEAT,
+            )
+            if (self._records.revision.value, self._greeting.mesh.value) == (revision or None, mesh):
                 await stream.send((Heartbeat(),))
 
 
@@ -147,8 +201,8 @@ def _who(stream: PeerStream, *, identity: Identity) -> str:
     return theirs.cluster
 
 
-async def _greeted(stream: PeerStream, *, cluster: str, ours: Hello) -> tuple[Watch, list[Message]]:
-    """The peer's `watch`, after a hello that agrees with its certificate, and what came behind it."""
+async def _greeted(stream: PeerStream) -> tuple[Hello, Watch, list[Message]]:
+    """The peer's hello, its `watch`, and what came behind them."""
     messages: list[Message] = []
     try:
         async with asyncio.timeout(GREETING_LIMIT):
@@ -158,10 +212,9 @@ async def _greeted(stream: PeerStream, *, cluster: str, ours: Hello) -> tuple[Wa
         raise StreamEnded("no greeting came") from error
     match messages:
         case [Hello() as theirs, Watch() as watch, *rest]:
-            check_hello(theirs, cluster=cluster, ours=ours)
-            return watch, rest
+            return theirs, watch, rest
         case [Hello(), Bye(reason=reason), *_]:
-            raise StreamEnded(f"the peer left: {reason[:300]!r}")
+            raise StreamEnded(f"the peer left: {reason[:600]!r}")
         case _:
             raise PeerProtocolError("the stream does not begin with hello and watch")
 
@@ -178,6 +231,10 @@ async def _hear(stream: PeerStream, messages: list[Message]) -> None:
                 case _:
                     raise PeerProtocolError("the peer sends what only a server sends")
         messages = await stream.receive()
+
+
+def _of(mesh: Mesh | None) -> tuple[Mesh, ...]:
+    return () if mesh is None else (mesh,)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:

@@ -12,7 +12,7 @@ The rules are `mesh_core.ports`. Here they meet the API server:
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -49,20 +49,13 @@ class TryAgain(MeshError):
 
 @dataclass(slots=True)
 class _Change:
-    """Somebody's change of the notes, and whom to tell how it went."""
+    """What somebody wants of the notes: ports for `targets`, rest for `freed`; `done` tells how it went."""
 
-    think: Callable[[Notes], Notes]
     done: asyncio.Future[None]
+    targets: tuple[PortTarget, ...] = ()
+    freed: Mapping[int, PortTarget] = field(default_factory=dict)
+    ports: Mapping[PortTarget, int] = field(default_factory=dict)
     failed: MeshError | None = None
-
-    def after(self, notes: Notes) -> Notes:
-        """The notes with this change; without it, when it cannot be made."""
-        try:
-            self.failed = None
-            return self.think(notes)
-        except PortsExhausted as error:
-            self.failed = error
-            return notes
 
     def end(self, error: MeshError | None) -> None:
         """Tell how it went, unless nobody waits any more."""
@@ -74,13 +67,16 @@ class _Change:
             self.done.set_exception(error)
 
 
-class _NoteText(msgspec.Struct):
+class _NoteText(msgspec.Struct, omit_defaults=True):
     """A note as it stands in the ConfigMap, under the port as its key."""
 
     namespace: str
     service: str
     port: str
     at: float
+    cluster: str = ""
+    endpoint: str = ""
+    lane: int = 0
 
 
 class PortBook:
@@ -115,27 +111,21 @@ class PortBook:
 
         Raises PortsExhausted, ApiError and Unreachable.
         """
-        wanted = tuple(targets)
-        held = {target: self.claims.port_of(target) for target in wanted}
+        held = {target: self.claims.port_of(target) for target in targets}
         ports = {target: port for target, port in held.items() if port is not None}
-        if len(ports) == len(held):
+        lacking = tuple(target for target in held if target not in ports)
+        if not lacking:
             return ports
-
-        def think(notes: Notes) -> Notes:
-            granted = grant(wanted, table=self.claims, notes=notes, now=self._now())
-            ports.update(granted.ports)
-            return granted.notes
-
-        await self._change(think)
-        return ports
+        change = _Change(asyncio.get_running_loop().create_future(), targets=lacking)
+        await self._make(change)
+        return {**ports, **change.ports}
 
     async def rest(self, freed: Mapping[int, PortTarget]) -> None:
         """Note that these ports go to rest; raises ApiError and Unreachable."""
-        await self._change(lambda notes: rest(freed, notes=notes, now=self._now()))
+        await self._make(_Change(asyncio.get_running_loop().create_future(), freed=freed))
 
-    async def _change(self, think: Callable[[Notes], Notes]) -> None:
-        """Have `think` change the notes; whoever comes while a write is under way shares the next one."""
-        change = _Change(think, asyncio.get_running_loop().create_future())
+    async def _make(self, change: _Change) -> None:
+        """Change the notes; whoever comes while a write is under way shares the next one."""
         self._changes.append(change)
         try:
             async with self._turn:
@@ -164,9 +154,7 @@ class PortBook:
         for attempt in range(1, _MOST_TRIES + 1):
             seen = await self._newest(fresh=attempt > 1)
             before, vanished = _notes_in(seen), dict(self._vanished)
-            after: Notes = _newer(before, vanished)
-            for change in changes:
-                after = change.after(after)
+            after = self._thought(changes, notes=_newer(before, vanished))
             try:
                 self._written = await self._write(seen, before=before, after=after)
                 break
@@ -178,6 +166,29 @@ class PortBook:
         for port, note in vanished.items():
             if self._vanished.get(port) is note:
                 del self._vanished[port]
+
+    def _thought(self, changes: Sequence[_Change], *, notes: Notes) -> Notes:
+        """The notes after `changes`; who cannot have a port is told why, and keeps nobody else from his."""
+        for change in changes:
+            change.failed = None
+            if change.freed:
+                notes = rest(change.freed, notes=notes, now=self._now())
+        try:
+            return self._granted(changes, notes=notes)
+        except PortsExhausted:
+            for change in changes:
+                try:
+                    notes = self._granted([change], notes=notes)
+                except PortsExhausted as error:
+                    change.failed = error
+            return notes
+
+    def _granted(self, changes: Sequence[_Change], *, notes: Notes) -> Notes:
+        wanted = [target for change in changes for target in change.targets]
+        granted = grant(wanted, table=self.claims, notes=notes, now=self._now())
+        for change in changes:
+            change.ports = {target: granted.ports[target] for target in change.targets}
+        return granted.notes
 
     async def _newest(self, *, fresh: bool) -> ConfigMap | None:
         """The ConfigMap as we wrote it last, or as it is cached; an old one is found out by the write."""
@@ -235,7 +246,15 @@ def _notes_in(seen: ConfigMap | None) -> dict[int, Note]:
     for key, text in (seen.data if seen is not None else {}).items():
         try:
             note = msgspec.json.decode(text, type=_NoteText)
-            notes[int(key)] = Note(PortTarget(note.namespace, note.service, note.port), note.at)
+            target = PortTarget(
+                note.namespace,
+                note.service,
+                note.port,
+                cluster=note.cluster,
+                endpoint=note.endpoint,
+                lane=note.lane,
+            )
+            notes[int(key)] = Note(target, note.at)
         except (msgspec.MsgspecError, ValueError):
             _log.warning("a note about a port does not read and is dropped", port=key)
     return notes
@@ -244,5 +263,13 @@ def _notes_in(seen: ConfigMap | None) -> dict[int, Note]:
 def _text(note: Note) -> str:
     target = note.target
     return msgspec.json.encode(
-        _NoteText(target.namespace, target.service, target.port_name, round(note.at, 3))
+        _NoteText(
+            namespace=target.namespace,
+            service=target.service,
+            port=target.port_name,
+            at=round(note.at, 3),
+            cluster=target.cluster,
+            endpoint=target.endpoint,
+            lane=target.lane,
+        )
     ).decode()

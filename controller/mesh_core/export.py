@@ -4,28 +4,30 @@ KEP-1645, "Exporting Services" and "ServiceExport condition"; constants of mcs-a
 
 1. `Valid` speaks of the export and its Service, `Ready` of whether a record goes out, `Conflict` of the
    other clusters' exports of the same name. `Ready` is True exactly when there is a record.
-2. What is not carried yet (headless Services, other protocols than TCP) is refused by name, never
-   half served.
+2. What is not carried everywhere is exported all the same and said in the message of `Ready`; what is
+   carried nowhere is refused.
 3. It fails closed: an annotation below `meshctl.dev/` that is not understood withholds the export, since
-   it may have been meant to restrict it.
+   it may have been meant to restrict it (ruling 26).
 """
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-import msgspec
-
-from mesh_core.admission import MOST_READY, RecordRefused, admit
+from mesh_core.admission import RecordRefused, check
+from mesh_core.chunks import Chunk
 from mesh_core.conditions import merged, truth
+from mesh_core.export_record import Exporter, fits_server_name, is_headless, longest_endpoint, record_of
 from mesh_core.merge import Conflict
-from mesh_core.names import ANNOTATION_PREFIX, LABEL_SERVICE_NAME
-from mesh_core.objects import Condition, EndpointSlice, Service, ServiceExport, ServicePort
-from mesh_core.record import ExportRecord, RecordPort
+from mesh_core.objects import Condition, Service, ServiceExport
+from mesh_core.policy import InvalidPolicy, Policy, policy_of
+from mesh_core.record import ExportRecord
 
 VALID, READY, CONFLICT = "Valid", "Ready", "Conflict"
-CARRIED_PROTOCOL = "TCP"
+CARRIED_PROTOCOL: Final = "TCP"
+"""What gateways carry; between clusters on one network UDP goes from pod to pod as well."""
+REFUSED_PROTOCOL: Final = "SCTP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,11 @@ def decide(
     export: ServiceExport,
     *,
     service: Service | None,
-    slices: Iterable[EndpointSlice],
-    cluster: str,
+    chunks: Sequence[Chunk],
+    exporter: Exporter,
     obstacle: str = "",
 ) -> ExportDecision:
-    """The decision on `export` in `cluster`, given the Service of its name and that Service's slices.
+    """The decision on `export`, given the Service of its name and that Service's endpoints.
 
     `obstacle` is a sentence about what keeps *this* cluster from importing the name, "" for nothing: the
     record goes to the others all the same.
@@ -63,17 +65,21 @@ def decide(
     if service is None or not valid.status:
         reason = "Pending" if service is None else "Failed"
         return ExportDecision(valid, Verdict(False, reason, f"nothing is exported: {valid.message}"), None)
-    refusal = _refusal(export, service=service)
+    policy = policy_of(export.metadata.annotations)
+    if isinstance(policy, InvalidPolicy):
+        return ExportDecision(valid, Verdict(False, "InvalidPolicy", f"withheld: {policy.why}"), None)
+    refusal = _refusal(service)
     if refusal:
         return ExportDecision(valid, Verdict(False, "Failed", refusal), None)
-    record = _record(export, service=service, slices=slices, cluster=cluster)
+    record = record_of(export, service=service, chunks=chunks, policy=policy, exporter=exporter)
     try:
         # The very door that peers have: what they would refuse is not called exported.
-        admit(msgspec.json.encode(record), cluster=cluster)
+        check(record)
     except RecordRefused as refused:
         return ExportDecision(valid, Verdict(False, "Failed", _withheld(refused)), None)
-    message = _praise(service) + (f"; this cluster cannot import it: {obstacle}" if obstacle else "")
-    return ExportDecision(valid, Verdict(True, "Exported", message), record)
+    parts = [_audience(policy), *_reservations(record, service=service, chunks=chunks)]
+    parts += [f"this cluster cannot import it: {obstacle}"] if obstacle else []
+    return ExportDecision(valid, Verdict(True, "Exported", "; ".join(parts)), record)
 
 
 def is_exported(export: ServiceExport | None) -> bool:
@@ -118,18 +124,11 @@ def _validity(export: ServiceExport, *, service: Service | None) -> Verdict:
     return Verdict(True, "Valid", f"the Service {name} can be exported")
 
 
-def _refusal(export: ServiceExport, *, service: Service) -> str:
-    """Why a valid export is not carried, "" when it is."""
-    unknown = sorted(key for key in export.metadata.annotations if key.startswith(ANNOTATION_PREFIX))
-    if unknown:
-        return f"withheld: the annotation {unknown[0]} is not known to this version; remove it"
-    if service.spec.cluster_ip in ("", "None"):
-        return (
-            "headless Services are not carried between clusters yet; "
-            "export a Service that has a cluster IP instead"
-        )
-    if not _carried(service.spec.ports):
-        return "only TCP ports are carried between clusters yet; the Service has none"
+def _refusal(service: Service) -> str:
+    """Why a valid export is not carried at all, "" when it is."""
+    ports = service.spec.ports
+    if ports and all(port.protocol == REFUSED_PROTOCOL for port in ports):
+        return "SCTP is not carried between clusters, and the Service has no other port; add a TCP port"
     return ""
 
 
@@ -137,13 +136,31 @@ def _withheld(refused: RecordRefused) -> str:
     return f"withheld, because every peer would refuse it: {refused.what}; change the export or its Service"
 
 
-def _praise(service: Service) -> str:
-    left_out = [port for port in service.spec.ports if port.protocol != CARRIED_PROTOCOL]
-    sentence = "exported to every member of the clusterset"
-    if left_out:
-        names = ", ".join(f"{port.name or port.port} ({port.protocol})" for port in left_out)
-        sentence += f"; only TCP is carried yet, so these ports are left out: {names}"
-    return sentence
+def _audience(policy: Policy) -> str:
+    if policy.allow is None:
+        return "exported to every member of the clusterset"
+    return f"exported to {', '.join(sorted(policy.allow))} only"
+
+
+def _reservations(record: ExportRecord, *, service: Service, chunks: Sequence[Chunk]) -> list[str]:
+    """Clauses about what not everybody can use."""
+    found: list[str] = []
+    for protocol, where in (("UDP", "only within one network"), (REFUSED_PROTOCOL, "not")):
+        names = [port.name or str(port.port) for port in service.spec.ports if port.protocol == protocol]
+        if names:
+            found.append(f"{protocol} is {where} carried between clusters: {', '.join(names)}")
+    if not is_headless(service):
+        return found
+    if not any(port.protocol == CARRIED_PROTOCOL for port in record.ports):
+        found.append(
+            "NoPortsAcrossNetworks: without a TCP port its endpoints are reached within one network only"
+        )
+    longest = longest_endpoint(chunks)
+    if not fits_server_name(
+        cluster=record.cluster, namespace=record.namespace, service=record.name, endpoint=longest
+    ):
+        found.append(f"endpoints with names as long as {longest} are reached within one network only")
+    return found
 
 
 def _conflict(conflicts: Sequence[Conflict]) -> Verdict:
@@ -152,64 +169,3 @@ def _conflict(conflicts: Sequence[Conflict]) -> Verdict:
     # The reason's pattern allows commas and no spaces (metav1.Condition).
     reasons = ",".join(dict.fromkeys(conflict.reason for conflict in conflicts))
     return Verdict(True, reasons, " ".join(conflict.message for conflict in conflicts))
-
-
-def _record(
-    export: ServiceExport, *, service: Service, slices: Iterable[EndpointSlice], cluster: str
-) -> ExportRecord:
-    ready = ready_by_port(slices)
-    affinity = service.spec.session_affinity_config
-    client_ip = affinity.client_ip if affinity is not None else None
-    return ExportRecord(
-        cluster=cluster,
-        namespace=export.metadata.namespace,
-        name=export.metadata.name,
-        created=export.metadata.creation_timestamp,
-        ports=tuple(
-            RecordPort(
-                port=port.port,
-                name=port.name,
-                protocol=port.protocol,
-                app_protocol=port.app_protocol,
-                ready=min(ready[port.name], MOST_READY),
-            )
-            for port in _carried(service.spec.ports)
-        ),
-        session_affinity=service.spec.session_affinity,
-        session_affinity_timeout=client_ip.timeout_seconds if client_ip is not None else None,
-        internal_traffic_policy=service.spec.internal_traffic_policy,
-        traffic_distribution=service.spec.traffic_distribution,
-        exported_labels=export.spec.exported_labels,
-        exported_annotations=export.spec.exported_annotations,
-        ip_families=service.spec.ip_families,
-    )
-
-
-def _carried(ports: Sequence[ServicePort]) -> tuple[ServicePort, ...]:
-    return tuple(port for port in ports if port.protocol == CARRIED_PROTOCOL)
-
-
-def ready_by_port(slices: Iterable[EndpointSlice]) -> Counter[str]:
-    """Number of ready endpoints behind each TCP port name.
-
-    An endpoint in two slices counts once, and so does a pod with an address of each family.
-    """
-    ready: dict[tuple[str, str], set[str]] = {}
-    for piece in sources(slices):
-        addresses = {e.addresses[0] for e in piece.endpoints or () if e.is_ready and e.addresses}
-        for port in piece.ports or ():
-            if port.protocol == CARRIED_PROTOCOL:
-                ready.setdefault((port.name or "", piece.address_type), set()).update(addresses)
-    most: Counter[str] = Counter()
-    for (name, _family), found in ready.items():
-        most[name] = max(most[name], len(found))
-    return most
-
-
-def sources(slices: Iterable[EndpointSlice]) -> list[EndpointSlice]:
-    """Those slices that state a Service's own endpoints by address: no imported ones, no FQDNs."""
-    return [
-        piece
-        for piece in slices
-        if LABEL_SERVICE_NAME not in piece.metadata.labels and piece.address_type in ("IPv4", "IPv6")
-    ]

@@ -2,25 +2,55 @@
 
 1. Nothing is made in a namespace that is missing or being deleted.
 2. A ServiceImport or Service without our label is somebody's own, whatever its name.
+3. A remote cluster is a neighbour when it is on our network: its pods are reached directly. Every other one
+   is reached through the local gateways.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from mesh_core.names import LABEL_MANAGED_BY, MANAGER
+from mesh_core.chunks import Chunk
+from mesh_core.merge import MergedImport, merge
+from mesh_core.names import (
+    LABEL_CLUSTER,
+    LABEL_MANAGED_BY,
+    LABEL_SOURCE_CLUSTER,
+    MANAGER,
+    shadow_service_name,
+)
 from mesh_core.objects import EndpointSlice, KubernetesObject, Namespace, Service, ServiceImport
-from mesh_core.record import ExportRecord
+from mesh_core.plan import Kind
+from mesh_core.ports import PortTarget
+from mesh_core.record import ExportRecord, Shard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gateways:
+    """Addresses of the ready local gateways, sorted, by family."""
+
+    ipv4: tuple[str, ...] = ()
+    ipv6: tuple[str, ...] = ()
+
+    def of(self, address_type: str) -> tuple[str, ...]:
+        """Those of one family."""
+        return self.ipv6 if address_type == "IPv6" else self.ipv4
+
+
+# Without slots, for the sake of what is computed once.
+@dataclass(frozen=True, kw_only=True)
 class ImportView:
     """Everything that decides one import, as the caches show it.
 
-    `cluster` is our own id; `records` those of all clusters, our own among them; `source_slices` the
-    slices of the Service of the same name; `slices` our own slices of this import; `gateways` the IPv4
-    addresses of ready local gateways; `ports` the egress ports held, by port name; `contested` the ports
-    that another import claims too. `reuse_ips` is False when the ClusterIP stated in the ServiceImport
-    can no longer be had.
+    `cluster` is our own id; `records` those of all clusters, our own among them; `chunks` the endpoints of
+    our Service of the same name, if we export it; `shards` those that peers told of. `slices` are ours for
+    this import, those of stand-ins and lanes among them; `stand_ins` our stand-in Services of this import;
+    `room` is how many more a peer may have. `neighbours` are the clusters on our network. `ports` are the
+    egress ports held; `contested` those of them that another import claims too. `reuse_ips` is False when
+    the ClusterIP stated in the ServiceImport can no longer be had. `settled` says that the lanes have been
+    wrong for long enough to be changed (`mesh_core.lanes`). `shares` bounds the percentage of the mesh
+    that a peer may take, where it is bounded.
     """
 
     cluster: str
@@ -28,14 +58,35 @@ class ImportView:
     name: str
     home: Namespace | None
     records: tuple[ExportRecord, ...]
+    chunks: tuple[Chunk, ...] = ()
+    shards: tuple[Shard, ...] = ()
     service_import: ServiceImport | None
     shadow: Service | None
-    source_slices: tuple[EndpointSlice, ...]
+    own_service: Service | None = None
     slices: tuple[EndpointSlice, ...]
-    gateways: tuple[str, ...]
-    ports: Mapping[str, int]
+    stand_ins: tuple[Service, ...] = ()
+    room: Mapping[str, int] = field(default_factory=dict)
+    neighbours: frozenset[str] = frozenset()
+    gateways: Gateways
+    ports: Mapping[PortTarget, int]
     contested: frozenset[int]
     reuse_ips: bool = True
+    settled: bool = True
+    shares: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def merged(self) -> MergedImport | None:
+        """The import that the records make; None when nobody exports it."""
+        return merge(self.records)
+
+    @property
+    def usable(self) -> frozenset[str]:
+        """The clusters whose export we may use; our own always."""
+        return frozenset(record.cluster for record in self.records if record.allows(self.cluster))
+
+    def slices_from(self, cluster: str) -> tuple[EndpointSlice, ...]:
+        """Our slices with endpoints of that cluster."""
+        return tuple(s for s in self.slices if s.metadata.labels.get(LABEL_SOURCE_CLUSTER) == cluster)
 
 
 def is_open(home: Namespace | None) -> bool:
@@ -56,7 +107,7 @@ def stated_ips(view: ImportView) -> tuple[tuple[str, ...], tuple[str, ...]]:
     We write both in one write, so IPs without as many families are somebody else's words.
     """
     stated = view.service_import.spec if view.service_import is not None and view.reuse_ips else None
-    if stated is None or len(stated.ips) != len(stated.ip_families):
+    if stated is None or not stated.ips or len(stated.ips) != len(stated.ip_families):
         return (), ()
     return stated.ips, stated.ip_families
 
@@ -71,3 +122,45 @@ def obstacle(*, service_import: ServiceImport | None, shadow: Service | None) ->
                 "delete it, or export under another name"
             )
     return ""
+
+
+Left = tuple[Kind, str, str, KubernetesObject | None]
+"""What a write left: kind, namespace and name, and the object, None when it is gone."""
+
+
+def absorbed(view: ImportView, *, left: Iterable[Left]) -> ImportView:
+    """The view after writes of our own: the caches will show the same in a moment."""
+    slices = {piece.key: piece for piece in view.slices}
+    stand_ins = {service.metadata.name: service for service in view.stand_ins}
+    shadow, service_import = view.shadow, view.service_import
+    before = Counter(_source(service) for service in view.stand_ins)
+    for kind, namespace, name, after in left:
+        match kind:
+            case Kind.SERVICE_IMPORT:
+                service_import = after if isinstance(after, ServiceImport) else None
+            case Kind.ENDPOINT_SLICE if isinstance(after, EndpointSlice):
+                slices[namespace, name] = after
+            case Kind.ENDPOINT_SLICE:
+                slices.pop((namespace, name), None)
+            case Kind.SERVICE if name == shadow_service_name(namespace=view.namespace, name=view.name):
+                shadow = after if isinstance(after, Service) else None
+            case Kind.SERVICE if isinstance(after, Service):
+                stand_ins[name] = after
+            case Kind.SERVICE:
+                stand_ins.pop(name, None)
+            case _:
+                pass  # nothing else decides an import
+    made = Counter(_source(service) for service in stand_ins.values())
+    return replace(
+        view,
+        service_import=service_import,
+        shadow=shadow,
+        # What was made of stand-ins has used up room.
+        room={cluster: room + before[cluster] - made[cluster] for cluster, room in view.room.items()},
+        slices=tuple(slices[key] for key in sorted(slices)),
+        stand_ins=tuple(stand_ins[name] for name in sorted(stand_ins)),
+    )
+
+
+def _source(stand_in: Service) -> str:
+    return stand_in.metadata.labels.get(LABEL_CLUSTER, "")

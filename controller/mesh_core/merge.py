@@ -16,7 +16,7 @@ from typing import Final
 
 from mesh_core.objects import ImportPort, ImportSpec
 from mesh_core.objects.service import ClientIPConfig, SessionAffinityConfig
-from mesh_core.record import ExportRecord, RecordPort
+from mesh_core.record import ExportRecord, RecordPort, Traffic
 
 RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io", "x-k8s.io", "meshctl.dev")
 
@@ -34,7 +34,8 @@ class MergedImport:
     """What a ServiceImport says, but for its IPs, which are each cluster's own.
 
     `serving` gives for each exporting cluster, in order of their names, the ports of the import that it
-    serves, and `losing` those of its ports that lost against an older export.
+    serves, and `losing` those of its ports that lost against an older export. `scopes` says where each
+    cluster's zone names mean something.
     """
 
     spec: ImportSpec
@@ -43,6 +44,8 @@ class MergedImport:
     serving: Mapping[str, tuple[RecordPort, ...]]
     losing: Mapping[str, tuple[RecordPort, ...]]
     conflicts: tuple[Conflict, ...]
+    traffic: Traffic
+    scopes: Mapping[str, str]
 
 
 def merge(records: Iterable[ExportRecord]) -> MergedImport | None:
@@ -59,6 +62,8 @@ def merge(records: Iterable[ExportRecord]) -> MergedImport | None:
         serving=dict(sorted(union.serving.items())),
         losing=dict(sorted(union.losing.items())),
         conflicts=_conflicts(ranked),
+        traffic=Traffic(oldest.traffic),
+        scopes={record.cluster: record.zone_scope for record in ranked},
     )
 
 
@@ -116,6 +121,8 @@ def _spec(oldest: ExportRecord, *, ports: Iterable[RecordPort]) -> ImportSpec:
     config = SessionAffinityConfig(client_ip=ClientIPConfig(timeout_seconds=timeout)) if timeout else None
     return ImportSpec(
         type=oldest.type,
+        # A hint only: what an import's IPs are is its shadow Service's to say, but a headless one has none.
+        ip_families=oldest.ip_families or ("IPv4",),
         ports=tuple(
             ImportPort(port=p.port, name=p.name, protocol=p.protocol, app_protocol=p.app_protocol)
             for p in ports
@@ -159,6 +166,8 @@ _PROPERTIES: Final = (
         "traffic distribution",
         lambda record: str(record.traffic_distribution),
     ),
+    _Property("IPFamilyConflict", "IP families", lambda record: ",".join(sorted(record.ip_families))),
+    _Property("TrafficConflict", "traffic annotation", lambda record: record.traffic),
     _Property("LabelsConflict", "exported labels", lambda record: _shown_map(record.exported_labels)),
     _Property(
         "AnnotationsConflict",
@@ -172,6 +181,8 @@ _MOST_CHARACTERS = 120
 
 
 def _conflicts(ranked: Sequence[ExportRecord]) -> tuple[Conflict, ...]:
+    if len(ranked) == 1:
+        return ()
     found = (_conflict(ranked, disputed=disputed) for disputed in _PROPERTIES)
     return tuple(conflict for conflict in found if conflict is not None)
 

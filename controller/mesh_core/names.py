@@ -6,6 +6,7 @@ the others are ours and begin with `meshctl`.
 
 import base64
 import hashlib
+from functools import lru_cache
 
 SYSTEM_NAMESPACE = "meshctl-system"
 
@@ -23,7 +24,11 @@ LABEL_SOURCE_CLUSTER = "multicluster.kubernetes.io/source-cluster"
 ANNOTATION_DERIVED_SERVICE = "multicluster.kubernetes.io/derived-service"
 PROPERTY_CLUSTER_ID = "cluster.clusterset.k8s.io"
 PROPERTY_CLUSTERSET = "clusterset.k8s.io"
+PROPERTY_NETWORK = "network.meshctl.dev"
+"""Name of the network whose clusters route pod addresses to each other; absent: a network of its own."""
 CLUSTERSET_ZONE = "clusterset.local"
+PROPERTY_ZONE_SCOPE = "zone-scope.meshctl.dev"
+"""`<provider>/<region>`: zone names mean the same in clusters that state the same."""
 
 # Kubernetes.
 LABEL_KUBERNETES_SERVICE = "kubernetes.io/service-name"
@@ -34,6 +39,23 @@ LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 ANNOTATION_PREFIX = "meshctl.dev/"
 ANNOTATION_READY_ENDPOINTS = "meshctl.dev/ready-endpoints"
 """On a remote cluster's slice: JSON object, port name to the number of ready endpoints behind it there."""
+ANNOTATION_SIGNATURE = "meshctl.dev/signature"
+"""On an ImportedRecord or ImportedShard: what the exporter signed it with (`mesh_core.record_signature`)."""
+ANNOTATION_SIGNED_BY = "meshctl.dev/signed-by"
+"""Beside it: SHA-256 of the certificate whose key made it, hexadecimal."""
+ANNOTATION_ALLOW = "meshctl.dev/allow"
+ANNOTATION_TRAFFIC = "meshctl.dev/traffic"
+ANNOTATION_TARGET_PORTS = "meshctl.dev/target-ports"
+"""On a stand-in's slice: JSON object, port name to the port number of the endpoint in its own cluster."""
+ANNOTATION_GONE_SINCE = "meshctl.dev/gone-since"
+"""On a stand-in Service: since when (RFC 3339) its endpoint is not listed any more."""
+LABEL_CLUSTER = "meshctl.dev/cluster"
+LABEL_NAMESPACE = "meshctl.dev/namespace"
+LABEL_SERVICE = "meshctl.dev/service"
+LABEL_ENDPOINT = "meshctl.dev/endpoint"
+"""On a stand-in Service and its slice: hostname of the endpoint, or its address with dashes."""
+LABEL_LANE = "meshctl.dev/lane"
+"""On a slice that only gives kube-proxy more ways to the gateways: its number, from 1."""
 TRUST_BUNDLE = "clusterset"
 INTERMEDIATE_SECRET = "meshctl-intermediate"
 RESTING_PORTS_CONFIG_MAP = "meshctl-resting-ports"
@@ -61,9 +83,35 @@ def shadow_service_name(*, namespace: str, name: str) -> str:
     The form is that of the reference implementation in kubernetes-sigs/mcs-api, so that readers who know
     it recognise the object: lower-case base32hex without padding of sha256("<namespace>/<name>").
     """
-    digest = hashlib.sha256(f"{namespace}/{name}".encode()).digest()
-    text = base64.b32hexencode(digest).decode().rstrip("=").lower()
-    return f"derived-{text[:10]}"
+    return f"derived-{_digest(f'{namespace}/{name}')}"
+
+
+def stand_in_name(*, cluster: str, namespace: str, service: str, endpoint: str) -> str:
+    """Name of the stand-in Service in `SYSTEM_NAMESPACE` for one endpoint of a headless import."""
+    return f"stand-in-{_digest(f'{cluster}/{namespace}/{service}/{endpoint}')}"
+
+
+def shard_name(*, slice_name: str, part: int) -> str:
+    """Name of one shard of a Service's endpoints: ten characters that stay as long as the slice does."""
+    return _digest(f"{slice_name}/{part}")
+
+
+def endpoint_label(*, hostname: str | None, address: str) -> str:
+    """The name of an endpoint in DNS and labels: its hostname, else its address with dashes.
+
+    As CoreDNS spells it: a name that would end in a dash gets a 0 (fd00:: becomes fd00--0).
+    """
+    if hostname:
+        return hostname
+    dashed = address.replace(".", "-").replace(":", "-")
+    return f"{dashed}0" if dashed.endswith("-") else dashed
+
+
+@lru_cache(maxsize=1 << 16)
+def _digest(text: str) -> str:
+    """Ten lower-case characters of base32hex of the text's SHA-256."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return base64.b32hexencode(digest).decode()[:10].lower()
 
 
 def peer_lease_name(*, cluster: str) -> str:
@@ -74,3 +122,8 @@ def peer_lease_name(*, cluster: str) -> str:
 def imported_record_name(*, cluster: str, namespace: str, service: str) -> str:
     """Name of the ImportedRecord for one exported Service of one peer; at most 191 characters."""
     return f"{cluster}.{namespace}.{service}"
+
+
+def imported_shard_name(*, cluster: str, namespace: str, service: str, shard: str) -> str:
+    """Name of the ImportedShard for one shard of a peer's Service; at most 202 characters."""
+    return f"{cluster}.{namespace}.{service}.{shard}"

@@ -12,21 +12,27 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, assert_never
 
-from mesh_core.peer_log import Key, ListDigest
-from mesh_core.peer_view import MOST_LISTED, PeerView
+from mesh_core.admission import EntryKey
+from mesh_core.peer_identity import check_identity
+from mesh_core.peer_log import ListDigest
+from mesh_core.peer_view import MOST_LISTED, Arrival, PeerView
 from mesh_core.peer_wire import (
+    FEATURE_SIGNATURES,
     PROTOCOL_VERSION,
     Ack,
     Bye,
     Drop,
     Heartbeat,
     Hello,
+    Mesh,
     Message,
     PeerProtocolError,
     Put,
+    Signer,
     Synced,
     Watch,
 )
+from mesh_core.record_signature import RecordVerifier, Signature
 
 _MOST_LISTED_BYTES: Final = 64 << 20
 
@@ -45,22 +51,35 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a message leads to: what to send, whether all may have changed, or which Service did."""
+    """What a message leads to: what to send, whether all may have changed, or which keys did.
+
+    `mesh` says that something else is known of the peer's own peers.
+    """
 
     reply: Message | None = None
     synced: bool = False
-    changed: Key | None = None
+    mesh: bool = False
+    changed: tuple[EntryKey, ...] = ()
 
 
 class PeerSession:
-    """One stream that feeds `view`; `hello` is what we say of ourselves."""
+    """One stream that feeds `view`; `hello` is what we say of ourselves.
 
-    def __init__(self, view: PeerView, *, hello: Hello) -> None:
+    `pinned` is the UID of the kube-system of the cluster that this peer was so far, "" for nobody. Without a
+    `verifier` signatures are not looked at.
+    """
+
+    def __init__(
+        self, view: PeerView, *, hello: Hello, pinned: str = "", verifier: RecordVerifier | None = None
+    ) -> None:
         self.view = view
         self.hello = hello
         self.phase = Phase.GREETING
         self.peer: Hello | None = None
-        self._aside: list[Put | Drop] = []
+        self.mesh: Mesh | None = None
+        self._pinned = pinned
+        self._verifier = verifier
+        self._aside: list[Arrival | Drop] = []
         self._aside_bytes = 0
 
     def take(self, message: Message) -> Effect:
@@ -68,14 +87,23 @@ class PeerSession:
         match message:
             case Hello():
                 return self._greet(message)
-            case Put() | Drop():
-                return self._change(message)
+            case Mesh():
+                if self.phase is Phase.GREETING:
+                    raise PeerProtocolError("the peer speaks of its peers before its hello")
+                self.mesh = message
+                return Effect(mesh=True)
+            case Signer():
+                return self._adopt(message)
+            case Put():
+                return self._change(self._arrived(message), revision=message.revision)
+            case Drop():
+                return self._change(message, revision=message.revision)
             case Synced():
                 return self._sync(message)
             case Heartbeat():
                 return Effect(reply=Ack(revision=self.view.revision))
             case Bye():
-                raise PeerLeft(f"the peer closed the stream: {message.reason[:300]!r}")
+                raise PeerLeft(f"the peer closed the stream: {message.reason[:600]!r}")
             case Watch() | Ack():
                 raise PeerProtocolError("the peer speaks like a client on a stream that we opened")
             case _:
@@ -84,12 +112,35 @@ class PeerSession:
     def _greet(self, theirs: Hello) -> Effect:
         if self.phase is not Phase.GREETING:
             raise PeerProtocolError("the peer greets twice")
-        check_hello(theirs, cluster=self.view.cluster, ours=self.hello)
+        check_hello(theirs, cluster=self.view.cluster, ours=self.hello, pinned=self._pinned)
         self.peer = theirs
         self.phase = Phase.WATCHING
         return Effect(reply=Watch(epoch=self.view.epoch, revision=self.view.revision))
 
-    def _change(self, message: Put | Drop) -> Effect:
+    def _adopt(self, signer: Signer) -> Effect:
+        """Another key signs from here on; who shows one that is not its own is not listened to."""
+        if self.phase is Phase.GREETING:
+            raise PeerProtocolError("the peer speaks of its signer before its hello")
+        fault = self._verifier.adopt(signer.chain) if self._verifier is not None else ""
+        if fault:
+            raise PeerProtocolError(f"the peer's signer is not its controller: {fault}")
+        return Effect()
+
+    def _arrived(self, put: Put) -> Arrival:
+        """A put with what its signature is worth, by the signer of this moment of the stream."""
+        verifier = self._verifier
+        if verifier is None or self.peer is None:
+            return Arrival(put)
+        if not put.signature:
+            is_due = FEATURE_SIGNATURES in self.peer.features
+            return Arrival(
+                put, fault="it is not signed, as all records of this peer should be" if is_due else ""
+            )
+        if not verifier.holds(bytes(put.record), signature=put.signature):
+            return Arrival(put, fault="its signature is not that of the peer's controller")
+        return Arrival(put, Signature(put.signature, verifier.leaf))
+
+    def _change(self, message: Arrival | Drop, *, revision: int) -> Effect:
         match self.phase:
             case Phase.GREETING:
                 raise PeerProtocolError("the peer sends records before its hello")
@@ -98,7 +149,7 @@ class PeerSession:
                 # Not taken in yet, but heard: a long list over a thin line is not silence.
                 return Effect(reply=Ack(revision=self.view.revision))
             case Phase.SYNCED:
-                if message.revision <= self.view.revision:
+                if revision <= self.view.revision:
                     raise PeerProtocolError("the peer's revisions do not grow")
                 return Effect(
                     changed=self.view.change(message),
@@ -107,10 +158,10 @@ class PeerSession:
             case _:
                 assert_never(self.phase)
 
-    def _put_aside(self, message: Put | Drop) -> None:
+    def _put_aside(self, message: Arrival | Drop) -> None:
         self._aside.append(message)
-        if isinstance(message, Put):
-            self._aside_bytes += len(bytes(message.record))
+        if isinstance(message, Arrival):
+            self._aside_bytes += len(bytes(message.put.record))
         if len(self._aside) > MOST_LISTED or self._aside_bytes > _MOST_LISTED_BYTES:
             raise PeerProtocolError("the peer's list is longer than any that is taken")
 
@@ -129,19 +180,22 @@ class PeerSession:
         self.phase = Phase.SYNCED
         return Effect(synced=True, reply=Ack(revision=self.view.revision))
 
-    def _whole_list(self, synced: Synced) -> list[Put]:
+    def _whole_list(self, synced: Synced) -> list[Arrival]:
         """What was put aside, if it is the list that the peer meant to send."""
         digest = ListDigest()
-        puts = [message for message in self._aside if isinstance(message, Put)]
-        for put in puts:
-            digest.add(bytes(put.record))
+        puts = [message for message in self._aside if isinstance(message, Arrival)]
+        for arrival in puts:
+            digest.add(bytes(arrival.put.record))
         if len(puts) != len(self._aside) or (digest.count, digest.text()) != (synced.count, synced.hash):
             raise PeerProtocolError("the peer's list is not the one that its count and hash speak of")
         return puts
 
 
-def check_hello(theirs: Hello, *, cluster: str, ours: Hello) -> None:
-    """Raises PeerProtocolError unless `theirs` comes from `cluster`, as its certificate has it."""
+def check_hello(theirs: Hello, *, cluster: str, ours: Hello, pinned: str) -> None:
+    """Raises PeerProtocolError unless `theirs` comes from `cluster`, as its certificate has it.
+
+    IdentityUsedTwice when it is not the cluster that was pinned.
+    """
     if theirs.version != PROTOCOL_VERSION:
         raise PeerProtocolError(
             f"the peer speaks version {theirs.version} of the stream, we speak {PROTOCOL_VERSION}"
@@ -150,3 +204,4 @@ def check_hello(theirs: Hello, *, cluster: str, ours: Hello) -> None:
         raise PeerProtocolError(f"the peer says that it is {theirs.cluster[:63]!r}, but it is {cluster}")
     if theirs.kube_system_uid and theirs.kube_system_uid == ours.kube_system_uid:
         raise PeerProtocolError(f"{cluster} is this very cluster under another name")
+    check_identity(cluster, pinned=pinned, uid=theirs.kube_system_uid, ours=ours.cluster)

@@ -19,13 +19,20 @@ from mesh_core.errors import Fault, MeshError
 
 LONGEST_FRAME: Final = 1 << 20
 PROTOCOL_VERSION: Final = 1
+FEATURE_SHARDS: Final = "shards"
+"""In `Hello.features`: takes shards of endpoints; who does not say so is sent records only."""
+FEATURE_SIGNATURES: Final = "signatures"
+"""In `Hello.features`: signs every record; a record of such a peer that is not signed is refused."""
 _LENGTH: Final = struct.Struct(">I")
 LONGEST_REASON: Final = 1000
+MOST_PEERS: Final = 1024
+"""Cluster ids in one `Mesh`."""
 
 
 Revision = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Count = Annotated[int, Meta(ge=0, lt=1 << 31)]
 ShortText = Annotated[str, Meta(max_length=253)]
+Certificate = Annotated[str, Meta(max_length=8192)]
 
 
 class PeerProtocolError(MeshError):
@@ -45,14 +52,22 @@ class Hello(_Message, frozen=True, tag="hello"):
     """The first message each way: who speaks, and what it can.
 
     `kube_system_uid` is the UID of the namespace kube-system, which tells a copied cluster from the
-    first one; `trust_generation` is that of the TrustBundle in force.
+    first one; `trust_generation` is that of the TrustBundle in force; `network` is the network that the
+    cluster shares with others, "" for one of its own, and None from who does not say it.
     """
 
     version: Count
     cluster: ShortText
     kube_system_uid: ShortText = ""
     trust_generation: Count = 0
+    network: ShortText | None = None
     features: Annotated[tuple[ShortText, ...], Meta(max_length=64)] = ()
+
+
+class Mesh(_Message, frozen=True, tag="mesh"):
+    """Server: the clusters that it is linked with; after its hello, and when they change."""
+
+    peers: Annotated[tuple[ShortText, ...], Meta(max_length=MOST_PEERS)]
 
 
 class Watch(_Message, frozen=True, tag="watch"):
@@ -62,19 +77,33 @@ class Watch(_Message, frozen=True, tag="watch"):
     revision: Revision
 
 
-class Put(_Message, frozen=True, tag="put"):
-    """Server: this record is new or has changed."""
+class Signer(_Message, frozen=True, tag="signer"):
+    """Server: whose key has made the signatures that follow; PEM, the leaf first.
+
+    Before the first put, and again when the server has another leaf.
+    """
+
+    chain: Annotated[tuple[Certificate, ...], Meta(min_length=1, max_length=4)]
+
+
+class Put(_Message, frozen=True, tag="put", omit_defaults=True):
+    """Server: this record, or this shard, is new or has changed; a shard is what has a field `shard`.
+
+    `signature` is that of the record as sent (`mesh_core.record_signature`), "" from who does not sign.
+    """
 
     revision: Revision
     record: msgspec.Raw
+    signature: ShortText = ""
 
 
-class Drop(_Message, frozen=True, tag="drop"):
-    """Server: this Service is exported no more."""
+class Drop(_Message, frozen=True, tag="drop", omit_defaults=True):
+    """Server: this Service is exported no more, or, with `shard`, has that shard no more."""
 
     revision: Revision
     namespace: ShortText
     name: ShortText
+    shard: ShortText = ""
 
 
 class Synced(_Message, frozen=True, tag="synced"):
@@ -107,17 +136,20 @@ class Bye(_Message, frozen=True, tag="bye"):
     reason: Annotated[str, Meta(max_length=LONGEST_REASON)]
 
 
-Message = Hello | Watch | Put | Drop | Synced | Heartbeat | Ack | Bye
+Message = Hello | Mesh | Watch | Signer | Put | Drop | Synced | Heartbeat | Ack | Bye
 
 
 class _Envelope(msgspec.Struct):
     type: str
 
 
-_KNOWN: Final = frozenset({"hello", "watch", "put", "drop", "synced", "heartbeat", "ack", "bye"})
+_KNOWN: Final = frozenset(
+    {"hello", "mesh", "watch", "signer", "put", "drop", "synced", "heartbeat", "ack", "bye"}
+)
 _messages: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
 _envelopes: Final = msgspec.json.Decoder(_Envelope)
 _encoder: Final = msgspec.json.Encoder()
+_canonical: Final = msgspec.json.Encoder(order="sorted")
 
 
 def frame(message: Message) -> bytes:
@@ -129,8 +161,11 @@ def frame(message: Message) -> bytes:
 
 
 def record_bytes(record: msgspec.Struct) -> msgspec.Raw:
-    """A record as `Put` carries it."""
-    return msgspec.Raw(_encoder.encode(record))
+    """A record or shard as `Put` carries it: canonical, so that one value has one spelling.
+
+    Fields in the order of their names, no spaces, and none that has its default.
+    """
+    return msgspec.Raw(_canonical.encode(record))
 
 
 def farewell(reason: str) -> Bye:

@@ -28,6 +28,7 @@ class Kind(Enum):
     SERVICE = "Service"
     ENDPOINT_SLICE = "EndpointSlice"
     IMPORTED_RECORD = "ImportedRecord"
+    IMPORTED_SHARD = "ImportedShard"
     MESH_PEER = "MeshPeer"
 
 

@@ -17,16 +17,23 @@ Writing notes and slices is the controller's; times are seconds since the epoch 
 
 import hashlib
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from mesh_core.errors import MeshError
 from mesh_core.names import (
+    ANNOTATION_READY_ENDPOINTS,
     EGRESS_PORTS,
+    LABEL_CLUSTER,
+    LABEL_ENDPOINT,
+    LABEL_LANE,
+    LABEL_NAMESPACE,
+    LABEL_SERVICE,
     LABEL_SERVICE_NAME,
     LABEL_SLICE_MANAGED_BY,
     LABEL_SOURCE_CLUSTER,
     MANAGER,
+    SYSTEM_NAMESPACE,
 )
 from mesh_core.objects import EndpointSlice
 
@@ -48,14 +55,28 @@ class PortsExhausted(MeshError):
 
 @dataclass(frozen=True, slots=True, order=True)
 class PortTarget:
-    """What an egress port stands for: one port, by its name, of one imported service."""
+    """What an egress port stands for: one port, by its name, of one imported service.
+
+    With `cluster` and `endpoint` it is that port of one endpoint of a headless import, by its stand-in.
+    `lane` tells several ports for the same thing apart: they give kube-proxy more ways to the gateways.
+    """
 
     namespace: str
     service: str
     port_name: str
+    cluster: str = ""
+    endpoint: str = ""
+    lane: int = 0
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether one endpoint is meant, not the service."""
+        return bool(self.endpoint)
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.service}:{self.port_name}"
+        where = f"{self.endpoint}.{self.cluster}." if self.is_stand_in else ""
+        lane = f"#{self.lane}" if self.lane else ""
+        return f"{where}{self.namespace}/{self.service}:{self.port_name}{lane}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +114,49 @@ class Grant:
 
 
 def claims_of(piece: EndpointSlice, *, cluster: str) -> tuple[Claim, ...]:
-    """The claims in one slice: of ours, for another cluster than `cluster` (our own id); else none."""
-    labels = piece.metadata.labels
-    source = labels.get(LABEL_SOURCE_CLUSTER, "")
-    service = labels.get(LABEL_SERVICE_NAME, "")
-    if labels.get(LABEL_SLICE_MANAGED_BY) != MANAGER or not service or source in ("", cluster):
+    """The claims in one slice of ours; none in a slice of our own cluster's (`cluster`) endpoints.
+
+    Three kinds of slices claim ports: those of another cluster's endpoints, which carry the labels of the
+    MCS API; further lanes to the same; and those of stand-ins. A slice that lists addresses that are not
+    our gateways' (a shared network) names ports of theirs: these are no claims.
+    """
+    target = _target_of(piece, cluster=cluster)
+    if target is None:
         return ()
     meta = piece.metadata
     return tuple(
         Claim(
             port=port.port,
-            target=PortTarget(meta.namespace, service, port.name or ""),
+            target=replace(target, port_name=port.name or ""),
             created=meta.creation_timestamp,
             uid=meta.uid,
         )
         for port in piece.ports or ()
-        if port.port is not None and port.port in EGRESS_PORTS
+        if port.protocol == "TCP" and port.port is not None and port.port in EGRESS_PORTS
     )
+
+
+def _target_of(piece: EndpointSlice, *, cluster: str) -> PortTarget | None:
+    """What the ports of a slice stand for, but for their names; None when they are no egress ports."""
+    labels, namespace = piece.metadata.labels, piece.metadata.namespace
+    if labels.get(LABEL_SLICE_MANAGED_BY) != MANAGER:
+        return None
+    endpoint, lane = labels.get(LABEL_ENDPOINT, ""), labels.get(LABEL_LANE, "")
+    if endpoint:
+        if namespace != SYSTEM_NAMESPACE or not all(labels.get(key) for key in _STAND_IN_LABELS):
+            return None
+        where, service, source = (labels[key] for key in _STAND_IN_LABELS)
+        return PortTarget(where, service, "", cluster=source, endpoint=endpoint)
+    if lane:
+        service = labels.get(LABEL_SERVICE, "")
+        return PortTarget(namespace, service, "", lane=int(lane)) if service and lane.isdecimal() else None
+    service, source = labels.get(LABEL_SERVICE_NAME, ""), labels.get(LABEL_SOURCE_CLUSTER, "")
+    if not service or source in ("", cluster) or ANNOTATION_READY_ENDPOINTS not in piece.metadata.annotations:
+        return None
+    return PortTarget(namespace, service, "")
+
+
+_STAND_IN_LABELS = (LABEL_NAMESPACE, LABEL_SERVICE, LABEL_CLUSTER)
 
 
 def rightful_claims(claims: Iterable[Claim]) -> dict[int, PortTarget]:

@@ -1,12 +1,29 @@
-"""What a cluster tells its peers of one exported Service.
+"""What a cluster tells its peers of one exported Service: a record, and shards of its endpoints.
 
-The same Struct travels on the peer stream, lies in ImportedRecord.spec and is what the merge takes; the
-exporter's own contribution to its own import is one too, so that every cluster merges the same values.
+The same Structs travel on the peer stream, lie in ImportedRecord.spec and ImportedShard.spec, and are what
+the merge and the slices are computed from; the exporter's own contribution to its own import is made of them
+too, so that every cluster computes from the same values.
+
+1. A record says everything about the Service as a whole and counts its endpoints; it changes with them only
+   when a count changes.
+2. A shard is one slice of endpoints, as the exporter's own EndpointSlices divide them: what the change of
+   one endpoint costs is one shard. A shard without a record says nothing.
 """
 
+from enum import Enum
 from typing import Literal
 
 from msgspec import Struct, field
+
+MOST_IN_SHARD = 100
+"""Endpoints of one shard."""
+
+
+class Traffic(Enum):
+    """How an importer that has local endpoints divides connections (annotation `meshctl.dev/traffic`)."""
+
+    BALANCED = "balanced"
+    LOCAL_FIRST = "local-first"
 
 
 class RecordPort(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
@@ -14,7 +31,7 @@ class RecordPort(Struct, frozen=True, rename="camel", kw_only=True, omit_default
 
     port: int
     name: str = ""
-    protocol: str = "TCP"
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
     app_protocol: str | None = None
     ready: int = 0
 
@@ -23,14 +40,16 @@ class ExportRecord(Struct, frozen=True, rename="camel", kw_only=True, omit_defau
     """One Service as one cluster exports it (KEP-1645, "Constraints and Conflict Resolution").
 
     `created` is the creationTimestamp of the ServiceExport (RFC 3339, UTC): the oldest export wins a
-    conflict. `session_affinity_timeout` is in seconds.
+    conflict. `session_affinity_timeout` is in seconds. `allow` are the only clusters that may use the
+    export, None for all. `zone_scope` is "<provider>/<region>" of the exporter, "" when it states none:
+    zone names mean the same only where that is equal.
     """
 
     cluster: str
     namespace: str
     name: str
     created: str
-    type: Literal["ClusterSetIP"] = "ClusterSetIP"
+    type: Literal["ClusterSetIP", "Headless"] = "ClusterSetIP"
     ports: tuple[RecordPort, ...] = ()
     session_affinity: str = "None"
     session_affinity_timeout: int | None = None
@@ -39,8 +58,55 @@ class ExportRecord(Struct, frozen=True, rename="camel", kw_only=True, omit_defau
     exported_labels: dict[str, str] = field(default_factory=dict)
     exported_annotations: dict[str, str] = field(default_factory=dict)
     ip_families: tuple[str, ...] = ()
+    traffic: Literal["balanced", "local-first"] = "balanced"
+    allow: tuple[str, ...] | None = None
+    zone_scope: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
         """(namespace, name) of the Service, the same in every cluster."""
+        return self.namespace, self.name
+
+    def allows(self, cluster: str) -> bool:
+        """Whether `cluster` may use the export."""
+        return self.allow is None or cluster in self.allow or cluster == self.cluster
+
+
+class ShardPort(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """One port of all endpoints of a shard: the number is the endpoints' own, not the Service's."""
+
+    port: int
+    name: str = ""
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+    app_protocol: str | None = None
+
+
+class ShardEndpoint(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """One endpoint; `serving` and `terminating` as in discovery/v1, already resolved to plain truth."""
+
+    address: str
+    hostname: str | None = None
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    zone: str | None = None
+
+
+class Shard(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """Up to `MOST_IN_SHARD` endpoints of one exported Service, of one address family, with one set of ports.
+
+    `shard` is a name of ten characters (`mesh_core.names.shard_name`).
+    """
+
+    cluster: str
+    namespace: str
+    name: str
+    shard: str
+    address_type: Literal["IPv4", "IPv6"] = "IPv4"
+    ports: tuple[ShardPort, ...] = ()
+    endpoints: tuple[ShardEndpoint, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(namespace, name) of the Service."""
         return self.namespace, self.name

@@ -8,6 +8,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from msgspec import structs
+
 from mesh_core.conditions import as_json as condition_json
 from mesh_core.conditions import merged as merged_conditions
 from mesh_core.conditions import truth
@@ -21,6 +23,7 @@ from mesh_core.names import (
 )
 from mesh_core.objects import Condition, ImportSpec, ServiceImport
 from mesh_core.plan import Create, Json, Kind, Plan, as_json, difference, patch
+from mesh_core.stand_ins import without_room
 
 
 def spec_with_ips(view: ImportView, *, merged: MergedImport) -> ImportSpec:
@@ -31,23 +34,15 @@ def spec_with_ips(view: ImportView, *, merged: MergedImport) -> ImportSpec:
         ips, families = stated_ips(view)
     elif is_ours(view.shadow) and view.shadow.spec.cluster_ips:
         ips, families = view.shadow.spec.cluster_ips, view.shadow.spec.ip_families
-    spec = merged.spec
-    return ImportSpec(
-        type=spec.type,
-        ports=spec.ports,
-        ips=ips,
-        ip_families=families,
-        session_affinity=spec.session_affinity,
-        session_affinity_config=spec.session_affinity_config,
-        internal_traffic_policy=spec.internal_traffic_policy,
-        traffic_distribution=spec.traffic_distribution,
-    )
+    return structs.replace(merged.spec, ips=ips, ip_families=families)
 
 
 def plan_service_import(view: ImportView, *, merged: MergedImport, spec: ImportSpec) -> Plan:
-    derived = shadow_service_name(namespace=view.namespace, name=view.name)
     labels = {**merged.labels, LABEL_MANAGED_BY: MANAGER}
-    annotations = {**merged.annotations, ANNOTATION_DERIVED_SERVICE: derived}
+    annotations = dict(merged.annotations)
+    if spec.type == "ClusterSetIP":
+        derived = shadow_service_name(namespace=view.namespace, name=view.name)
+        annotations[ANNOTATION_DERIVED_SERVICE] = derived
     seen = view.service_import
     if seen is None:
         metadata = {
@@ -66,7 +61,7 @@ def plan_service_import(view: ImportView, *, merged: MergedImport, spec: ImportS
     after = {
         "metadata": {
             "labels": {**_reserved(seen.metadata.labels), **labels},
-            "annotations": {**_reserved(seen.metadata.annotations), **annotations},
+            "annotations": {**_foreign(seen.metadata.annotations), **annotations},
         },
         "spec": as_json(spec),
     }
@@ -77,11 +72,21 @@ def _reserved(entries: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in entries.items() if is_reserved(key)}
 
 
+def _foreign(entries: Mapping[str, str]) -> dict[str, str]:
+    """Reserved annotations that are not ours to set: a headless import has no derived Service."""
+    return {k: v for k, v in _reserved(entries).items() if k != ANNOTATION_DERIVED_SERVICE}
+
+
 def plan_status(
     view: ImportView, *, seen: ServiceImport, merged: MergedImport, spec: ImportSpec, now: datetime
 ) -> Plan:
     """The write of the status, if one is due."""
     blocked = obstacle(service_import=None, shadow=view.shadow)
+    if not blocked and (lacking := without_room(view, merged=merged)):
+        blocked = (
+            f"{lacking} endpoints have no stand-in, because their cluster has as many as it may have; "
+            "raise spec.import.limits.standIns of its MeshPeer"
+        )
     wanted = _ready(spec, generation=seen.metadata.generation, blocked=blocked)
     conditions = merged_conditions((wanted,), before=seen.status.conditions, ours=(wanted.type,), now=now)
     before = {
@@ -102,8 +107,10 @@ def plan_status(
 
 
 def _ready(spec: ImportSpec, *, generation: int, blocked: str) -> Condition:
-    ready = bool(spec.ips) and not blocked
-    message = "the clusterset IP is assigned" if ready else blocked or "waits for a clusterset IP"
+    headless = spec.type == "Headless"
+    ready = (headless or bool(spec.ips)) and not blocked
+    good = "its endpoints have names of their own" if headless else "the clusterset IP is assigned"
+    message = good if ready else blocked or "waits for a clusterset IP"
     return Condition(
         type="Ready",
         status=truth(ready),

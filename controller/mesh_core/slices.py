@@ -1,30 +1,36 @@
-"""The EndpointSlices that an import should have: our own endpoints mirrored, remote clusters by gateway.
+"""The EndpointSlices that an import should have, but for those of stand-ins (`mesh_core.stand_in_slices`).
 
 KEP-1645, "EndpointSlice"; docs/conflicts.md, "Slices".
 
-1. A slice holds endpoints of one cluster and one address family. Up to `MOST_ENDPOINTS` endpoints with
-   the same ports stand in one slice; beyond that an endpoint stays in the slice where it is.
-2. Our own endpoints are what the Service's own slices say, address for address, ports resolved; only
-   ports that the import has from this cluster are listed.
+1. A slice holds endpoints of one cluster and one address family, at most `MOST_IN_SHARD`.
+2. Our own endpoints and those of neighbours are listed chunk by chunk, as the exporter's slices divide them;
+   only ports that the import has from that cluster are listed.
 3. A remote cluster's slice lists the ready local gateways with the port allocated here, and in an
    annotation how many ready endpoints stand behind each port there. Gateways carry no nodeName, so
    `internalTrafficPolicy: Local` never picks them.
-4. All remote slices of an import say alike whether they are ready: they name the same address and port,
+4. All slices that list gateways say alike whether they are ready: they name the same address and port,
    and kube-proxy keeps whichever it meets first in a Go map, ready or not (endpointslicecache.go).
-5. The label `kubernetes.io/service-name` never changes in a slice's life: kube-proxy does not notice.
+5. The label `kubernetes.io/service-name` never changes in a slice's life: kube-proxy does not notice. A slice
+   that is set aside, so that kube-proxy does not use it, has another name.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from msgspec import structs
 
-from mesh_core.export import CARRIED_PROTOCOL, sources
+from mesh_core.chunks import Chunk, chunk_of, normal_ports
+from mesh_core.export import CARRIED_PROTOCOL, REFUSED_PROTOCOL
+from mesh_core.import_view import ImportView
+from mesh_core.lanes import Lanes, chosen
 from mesh_core.merge import MergedImport
 from mesh_core.names import (
     ANNOTATION_READY_ENDPOINTS,
+    ANNOTATION_TARGET_PORTS,
     LABEL_KUBERNETES_SERVICE,
+    LABEL_LANE,
+    LABEL_SERVICE,
     LABEL_SERVICE_NAME,
     LABEL_SLICE_MANAGED_BY,
     LABEL_SOURCE_CLUSTER,
@@ -32,37 +38,45 @@ from mesh_core.names import (
     shadow_service_name,
 )
 from mesh_core.objects import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
-from mesh_core.record import RecordPort
+from mesh_core.ports import PortTarget
+from mesh_core.record import MOST_IN_SHARD, RecordPort
+from mesh_core.topology import hinted
 
-MOST_ENDPOINTS = 100
+ANNOTATION_ZONE_SCOPE = "meshctl.dev/zone-scope"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WantedSlice:
-    """A slice as it should be; `ready_endpoints` by port name, None for our own cluster's."""
+    """A slice as it should be."""
 
+    namespace: str
     name: str
-    cluster: str
-    address_type: str
+    address_type: str = "IPv4"
     ports: tuple[EndpointPort, ...]
     endpoints: tuple[Endpoint, ...]
-    ready_endpoints: Mapping[str, int] | None = None
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
-    def annotations(self) -> dict[str, str]:
-        """The annotations that we set."""
-        if self.ready_endpoints is None:
-            return {}
-        return {ANNOTATION_READY_ENDPOINTS: json.dumps(self.ready_endpoints, sort_keys=True)}
+    @property
+    def leads_to_gateways(self) -> bool:
+        """Whether the ports are egress ports of ours, not ports of pods."""
+        noted = ANNOTATION_READY_ENDPOINTS in self.annotations or ANNOTATION_TARGET_PORTS in self.annotations
+        return noted or LABEL_LANE in self.labels
 
 
-def slice_labels(*, namespace: str, service: str, cluster: str) -> dict[str, str]:
-    """The labels of every slice of the import `namespace/service` with endpoints of `cluster`."""
-    return {
-        LABEL_SERVICE_NAME: service,
-        LABEL_SOURCE_CLUSTER: cluster,
-        LABEL_SLICE_MANAGED_BY: MANAGER,
-        LABEL_KUBERNETES_SERVICE: shadow_service_name(namespace=namespace, name=service),
-    }
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How the endpoints of one import are laid out: decided once, then written down slice by slice.
+
+    `aside` are the clusters whose slices kube-proxy is not to use; `with_hints` whether endpoints get hints.
+    """
+
+    merged: MergedImport
+    gateway_clusters: tuple[str, ...]
+    neighbours: tuple[str, ...]
+    lanes: Lanes
+    aside: frozenset[str]
+    with_hints: bool
 
 
 def is_ours(piece: EndpointSlice) -> bool:
@@ -70,144 +84,185 @@ def is_ours(piece: EndpointSlice) -> bool:
     return piece.metadata.labels.get(LABEL_SLICE_MANAGED_BY) == MANAGER
 
 
-def remote_slices(
-    merged: MergedImport,
-    *,
-    service: str,
-    cluster: str,
-    gateways: Sequence[str],
-    ports: Mapping[str, int],
-) -> list[WantedSlice]:
-    """One slice for each other cluster than `cluster` (our own) that serves a port of the import.
+def mcs_labels(*, service: str, cluster: str) -> dict[str, str]:
+    """The labels of every slice of an import with endpoints of `cluster`."""
+    return {
+        LABEL_SERVICE_NAME: service,
+        LABEL_SOURCE_CLUSTER: cluster,
+        LABEL_SLICE_MANAGED_BY: MANAGER,
+    }
 
-    `gateways` are the IPv4 addresses of the ready local gateways, `ports` the allocated egress port by
-    port name; a port without one is left out.
-    """
-    others = {name: served for name, served in merged.serving.items() if name != cluster and served}
-    ready = any(port.ready for served in others.values() for port in served)
-    conditions = EndpointConditions(ready=ready, serving=ready, terminating=False)
-    endpoints = tuple(
-        Endpoint(addresses=(address,), conditions=conditions)
-        for address in sorted(set(gateways))[:MOST_ENDPOINTS]
-    )
+
+def carried(served: Iterable[RecordPort]) -> tuple[RecordPort, ...]:
+    """Those ports that a gateway carries."""
+    return tuple(port for port in served if port.protocol == CARRIED_PROTOCOL)
+
+
+def own_slices(view: ImportView, *, layout: Layout) -> list[WantedSlice]:
+    """Our own endpoints behind the import."""
+    return _listed(view, layout=layout, cluster=view.cluster, chunks=view.chunks)
+
+
+def neighbour_slices(view: ImportView, *, layout: Layout) -> list[WantedSlice]:
+    """The endpoints of clusters on our network, by their own addresses."""
     return [
-        WantedSlice(
-            name=f"{service}.{name}.ipv4",
-            cluster=name,
-            address_type="IPv4",
-            ports=_sorted_ports(
-                EndpointPort(
-                    name=p.name, protocol=p.protocol, port=ports[p.name], app_protocol=p.app_protocol
-                )
-                for p in served
-                if p.name in ports
-            ),
-            endpoints=endpoints,
-            ready_endpoints={p.name: p.ready for p in served},
+        piece
+        for cluster in layout.neighbours
+        for piece in _listed(
+            view,
+            layout=layout,
+            cluster=cluster,
+            chunks=[chunk_of(shard) for shard in view.shards if shard.cluster == cluster],
         )
-        for name, served in others.items()
     ]
 
 
-def remote_port_names(merged: MergedImport, *, cluster: str) -> tuple[str, ...]:
-    """Names of the ports for which the import needs an egress port: those that another cluster serves."""
-    names = {p.name for name, served in merged.serving.items() if name != cluster for p in served}
-    return tuple(sorted(names))
-
-
-def own_slices(
-    merged: MergedImport,
-    *,
-    service: str,
-    cluster: str,
-    source_slices: Iterable[EndpointSlice],
-    existing: Sequence[EndpointSlice],
-) -> list[WantedSlice]:
-    """Our own endpoints behind the import, in slices that keep the names and members they have.
-
-    `existing` are our slices of this import and this cluster as they are now.
-    """
-    served = {port.name: port for port in merged.serving.get(cluster, ())}
-    groups = _groups(source_slices, served=served)
-    taken = {piece.metadata.name for piece in existing}
+def _listed(view: ImportView, *, layout: Layout, cluster: str, chunks: Iterable[Chunk]) -> list[WantedSlice]:
+    scopes = layout.merged.scopes
+    same_scope = cluster == view.cluster or (
+        bool(scopes.get(cluster)) and scopes.get(cluster) == scopes.get(view.cluster)
+    )
+    aside = cluster in layout.aside
+    labels = mcs_labels(service=view.name, cluster=cluster)
+    if layout.merged.spec.type == "ClusterSetIP" and not aside:
+        labels |= _datapath(view)
+    annotations = {ANNOTATION_ZONE_SCOPE: scopes[cluster]} if scopes.get(cluster) else {}
     wanted: list[WantedSlice] = []
-    for group, endpoints in sorted(groups.items(), key=lambda item: repr(item[0])):
-        family, ports = group
-        here = [piece for piece in existing if (piece.address_type, normal_ports(piece.ports)) == group]
-        for name, members in _chunks(endpoints, existing=here):
-            chosen = name or _free_name(f"{service}.{cluster}.{family.lower()}", taken=taken)
-            taken.add(chosen)
-            wanted.append(WantedSlice(chosen, cluster, family, ports, members))
+    for chunk in chunks:
+        ports = ports_served(chunk, served=layout.merged.serving.get(cluster, ()))
+        # A headless Service may have no ports at all: then its slices have none either.
+        if not ports and (chunk.ports or layout.merged.spec.type != "Headless"):
+            continue
+        endpoints = chunk.endpoints
+        if layout.with_hints:
+            endpoints = tuple(hinted(endpoint, same_scope=same_scope) for endpoint in endpoints)
+        elif any(endpoint.hints is not None for endpoint in endpoints):
+            endpoints = tuple(structs.replace(endpoint, hints=None) for endpoint in endpoints)
+        wanted.append(
+            WantedSlice(
+                namespace=view.namespace,
+                name=f"{view.name}.{cluster}.{chunk.shard}{'.aside' if aside else ''}",
+                address_type=chunk.address_type,
+                ports=ports,
+                endpoints=endpoints,
+                labels=labels,
+                annotations=annotations,
+            )
+        )
     return wanted
 
 
-def normal_ports(ports: Iterable[EndpointPort] | None) -> tuple[EndpointPort, ...]:
-    """Ports in one order, with an unnamed one named "" as the API server defaults it."""
-    return _sorted_ports(structs.replace(port, name=port.name or "") for port in ports or ())
+def ports_served(chunk: Chunk, *, served: Iterable[RecordPort]) -> tuple[EndpointPort, ...]:
+    """The ports of the chunk that the import has from its cluster; SCTP is nobody's to carry."""
+    known = {(port.name, port.protocol) for port in served if port.protocol != REFUSED_PROTOCOL}
+    return tuple(port for port in chunk.ports if (port.name or "", port.protocol) in known)
 
 
-_Group = tuple[str, tuple[EndpointPort, ...]]
-
-
-def _groups(
-    source_slices: Iterable[EndpointSlice], *, served: Mapping[str, RecordPort]
-) -> dict[_Group, dict[str, Endpoint]]:
-    """Endpoints by (family, ports), each by its address; a ready sighting beats one that is not."""
-    groups: dict[_Group, dict[str, Endpoint]] = {}
-    for piece in sources(source_slices):
-        ports = tuple(
-            port
-            for port in normal_ports(piece.ports)
-            if port.name in served and port.protocol == CARRIED_PROTOCOL and port.port is not None
-        )
-        if not ports:
+def gateway_slices(view: ImportView, *, layout: Layout) -> list[WantedSlice]:
+    """One slice and family for each cluster that is reached through the gateways, and the further lanes."""
+    wanted: list[WantedSlice] = []
+    for family in ("IPv4", "IPv6"):
+        addresses = view.gateways.of(family)
+        if family == "IPv6" and not (addresses and _has_family(view, family)):
             continue
-        members = groups.setdefault((piece.address_type, ports), {})
-        for endpoint in piece.endpoints or ():
-            known = members.get(endpoint.addresses[0]) if endpoint.addresses else endpoint
-            if known is None or (endpoint.is_ready and not known.is_ready):
-                members[endpoint.addresses[0]] = endpoint
-    return groups
+        listed = chosen(addresses, number=layout.lanes.gateways, service=f"{view.namespace}/{view.name}")
+        endpoints = _gateway_endpoints(listed, layout=layout)
+        wanted += [
+            _remote_slice(view, layout=layout, cluster=cluster, family=family, endpoints=endpoints)
+            for cluster in layout.gateway_clusters
+        ]
+        wanted += [
+            _lane_slice(view, layout=layout, lane=lane, family=family, endpoints=endpoints)
+            for lane in range(1, layout.lanes.lanes)
+        ]
+    return wanted
 
 
-def _chunks(
-    endpoints: Mapping[str, Endpoint], *, existing: Sequence[EndpointSlice]
-) -> list[tuple[str, tuple[Endpoint, ...]]]:
-    """The endpoints as (name of an existing slice or "", members sorted by address), none of them empty."""
-    fewest = -(-len(endpoints) // MOST_ENDPOINTS)
-    # One slice is always packed; several are packed anew when more than half of their room is waste.
-    stay = 1 < fewest and len(existing) <= 2 * fewest
-    placed: set[str] = set()
-    chunks: list[tuple[str, list[str]]] = []
-    for piece in sorted(existing, key=lambda piece: piece.metadata.name):
-        members = _members(piece, among=endpoints.keys() - placed) if stay else []
-        placed.update(members)
-        chunks.append((piece.metadata.name, members))
-    homeless = sorted(endpoints.keys() - placed)
-    chunks += [("", []) for _ in range(fewest)]
-    for _, members in chunks:
-        room = MOST_ENDPOINTS - len(members)
-        members += homeless[:room]
-        homeless = homeless[room:]
-    return [
-        (name, tuple(endpoints[address] for address in sorted(members)))
-        for name, members in chunks
-        if members
-    ]
+def weights(view: ImportView, *, layout: Layout) -> dict[str, dict[str, int]]:
+    """Ready endpoints by cluster and port name, where a peer's share is bounded no more than its share.
+
+    A bounded peer gets at most that percentage of what goes to the mesh, as long as others are ready too.
+    """
+    counts = {
+        cluster: {port.name: port.ready for port in carried(layout.merged.serving[cluster])}
+        for cluster in layout.gateway_clusters
+    }
+    bounded: dict[str, dict[str, int]] = {}
+    for cluster, own in counts.items():
+        share = view.shares.get(cluster, 100)
+        bounded[cluster] = {}
+        for name, count in own.items():
+            others = sum(other.get(name, 0) for where, other in counts.items() if where != cluster)
+            most = others * share // (100 - share) if share < 100 and others else count
+            bounded[cluster][name] = min(count, max(most, 1))
+    return bounded
 
 
-def _members(piece: EndpointSlice, *, among: Set[str]) -> list[str]:
-    """The addresses in `piece` that are still endpoints."""
-    present = dict.fromkeys(e.addresses[0] for e in piece.endpoints or () if e.addresses)
-    return [address for address in present if address in among][:MOST_ENDPOINTS]
+def _remote_slice(
+    view: ImportView, *, layout: Layout, cluster: str, family: str, endpoints: tuple[Endpoint, ...]
+) -> WantedSlice:
+    aside = cluster in layout.aside
+    served = carried(layout.merged.serving[cluster])
+    ready = weights(view, layout=layout)[cluster]
+    return WantedSlice(
+        namespace=view.namespace,
+        name=f"{view.name}.{cluster}.{family.lower()}{'.aside' if aside else ''}",
+        address_type=family,
+        ports=_egress_ports(view, served=served, lane=0),
+        endpoints=endpoints,
+        labels=mcs_labels(service=view.name, cluster=cluster) | ({} if aside else _datapath(view)),
+        annotations={ANNOTATION_READY_ENDPOINTS: json.dumps(ready, sort_keys=True)},
+    )
 
 
-def _free_name(stem: str, *, taken: set[str]) -> str:
-    number = 0
-    while f"{stem}.{number}" in taken:
-        number += 1
-    return f"{stem}.{number}"
+def _lane_slice(
+    view: ImportView, *, layout: Layout, lane: int, family: str, endpoints: tuple[Endpoint, ...]
+) -> WantedSlice:
+    """A slice that is kube-proxy's alone: it has no label of the MCS API."""
+    names = {port.name: port for c in layout.gateway_clusters for port in carried(layout.merged.serving[c])}
+    suffix = "" if family == "IPv4" else f".{family.lower()}"
+    return WantedSlice(
+        namespace=view.namespace,
+        name=f"{view.name}.lane-{lane}{suffix}",
+        address_type=family,
+        ports=_egress_ports(view, served=names.values(), lane=lane),
+        endpoints=endpoints,
+        labels={
+            LABEL_SLICE_MANAGED_BY: MANAGER,
+            LABEL_SERVICE: view.name,
+            LABEL_LANE: str(lane),
+            **_datapath(view),
+        },
+    )
 
 
-def _sorted_ports(ports: Iterable[EndpointPort]) -> tuple[EndpointPort, ...]:
-    return tuple(sorted(ports, key=lambda port: (port.name or "", port.protocol, port.port or 0)))
+def _gateway_endpoints(addresses: Sequence[str], *, layout: Layout) -> tuple[Endpoint, ...]:
+    ready = any(port.ready for c in layout.gateway_clusters for port in carried(layout.merged.serving[c]))
+    conditions = EndpointConditions(ready=ready, serving=ready, terminating=False)
+    endpoints = tuple(
+        Endpoint(addresses=(address,), conditions=conditions) for address in addresses[:MOST_IN_SHARD]
+    )
+    if not layout.with_hints:
+        return endpoints
+    return tuple(hinted(endpoint, same_scope=False) for endpoint in endpoints)
+
+
+def _egress_ports(view: ImportView, *, served: Iterable[RecordPort], lane: int) -> tuple[EndpointPort, ...]:
+    held = {
+        port.name: view.ports.get(PortTarget(view.namespace, view.name, port.name, lane=lane))
+        for port in served
+    }
+    return normal_ports(
+        EndpointPort(name=p.name, protocol=p.protocol, port=held[p.name], app_protocol=p.app_protocol)
+        for p in served
+        if held[p.name] is not None
+    )
+
+
+def _datapath(view: ImportView) -> dict[str, str]:
+    """The label that makes kube-proxy use a slice."""
+    return {LABEL_KUBERNETES_SERVICE: shadow_service_name(namespace=view.namespace, name=view.name)}
+
+
+def _has_family(view: ImportView, family: str) -> bool:
+    return view.shadow is not None and family in view.shadow.spec.ip_families

@@ -5,7 +5,9 @@ Laws:
 1. A key waits at most once; added while it is worked, it is worked once more afterwards. So the queue is
    bounded by the number of distinct keys.
 2. A key is never worked by two workers at a time.
-3. Retrying has three visible ends: done, again (with growing back-off), given up (`Terminal`).
+3. Urgent keys go first; of the others at most `PATIENT` are worked at a time, so that in a flood what
+   others wait for is not kept waiting by what nobody waits for.
+4. Retrying has three visible ends: done, again (with growing back-off), given up (`Terminal`).
 """
 
 import asyncio
@@ -20,6 +22,7 @@ K = TypeVar("K", bound=Hashable)
 
 _log = logging.getLogger(__name__)
 
+PATIENT = 2
 _FIRST_BACKOFF = 0.05
 _LONGEST_BACKOFF = 30.0
 
@@ -29,10 +32,16 @@ class Terminal(MeshError):
 
 
 class WorkQueue(Generic[K]):
-    """Keys that want to be worked, in the order in which they were first added."""
+    """Keys that want to be worked, in the order in which they were first added.
 
-    def __init__(self) -> None:
+    `is_urgent` is asked when a key is added; without it every key is.
+    """
+
+    def __init__(self, *, is_urgent: Callable[[K], bool] | None = None) -> None:
+        self._is_urgent = is_urgent
         self._waiting: dict[K, None] = {}
+        self._patient: dict[K, None] = {}
+        self._patiently: set[K] = set()
         self._working: set[K] = set()
         self._dirty: set[K] = set()
         self._failures: dict[K, int] = {}
@@ -48,27 +57,44 @@ class WorkQueue(Generic[K]):
             timer.cancel()
         if key in self._working:
             self._dirty.add(key)
-        else:
+        elif self._is_urgent is None or self._is_urgent(key):
+            self._patient.pop(key, None)
             self._waiting[key] = None
+            self._wake.set()
+        elif key not in self._waiting:
+            self._patient[key] = None
             self._wake.set()
         self._idle.clear()
 
+    @property
+    def urgent(self) -> int:
+        """How many urgent keys wait."""
+        return len(self._waiting)
+
     def add_later(self, key: K, *, seconds: float) -> None:
         """Ask for `key` after `seconds`, unless it is asked for earlier."""
-        if key in self._waiting or key in self._timers:
+        if key in self._waiting or key in self._patient or key in self._timers:
             return
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key)
         self._idle.clear()
 
     async def take(self) -> K:
         """The next key; give it back with `done` or `again`."""
-        while not self._waiting:
+        while (waiting := self._next()) is None:
             self._wake.clear()
             await self._wake.wait()
-        key = next(iter(self._waiting))
-        del self._waiting[key]
+        key = next(iter(waiting))
+        del waiting[key]
+        if waiting is self._patient:
+            self._patiently.add(key)
         self._working.add(key)
         return key
+
+    def _next(self) -> dict[K, None] | None:
+        """Where the next key is to be taken from; None when there is none."""
+        if self._waiting:
+            return self._waiting
+        return self._patient if self._patient and len(self._patiently) < PATIENT else None
 
     def done(self, key: K) -> None:
         """The work succeeded, or was given up."""
@@ -80,8 +106,8 @@ class WorkQueue(Generic[K]):
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         wait = min(_FIRST_BACKOFF * 2.0 ** min(failures, 20), _LONGEST_BACKOFF) * random.uniform(0.8, 1.2)
         wait = max(wait, at_least)
-        self._working.discard(key)
         self._dirty.discard(key)
+        self._leave(key)
         self.add_later(key, seconds=wait)
         return wait
 
@@ -89,12 +115,19 @@ class WorkQueue(Generic[K]):
         """Return when no key waits, is worked, or is due later."""
         await self._idle.wait()
 
-    def _finish(self, key: K) -> None:
+    def _leave(self, key: K) -> None:
+        """The key is in nobody's hands; a patient one makes room for the next."""
         self._working.discard(key)
+        if key in self._patiently:
+            self._patiently.discard(key)
+            self._wake.set()
+
+    def _finish(self, key: K) -> None:
+        self._leave(key)
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
-        if not (self._waiting or self._working or self._timers):
+        if not (self._waiting or self._patient or self._working or self._timers):
             self._idle.set()
 
 

@@ -1,18 +1,25 @@
-"""Keeps the table as the API server has it: a name for each import, an address for the name server.
+"""Keeps the table as the API server has it: names for each import, an address for the name server.
 
 1. What is asked while the API server is away is answered from the last good state: only a change that was
    seen changes the table.
-2. The table becomes complete once, when everything that the first complete list held has been worked.
-3. The name server's own address is a courtesy to resolvers that follow NS records; nothing waits for it.
+2. The table becomes complete once, when everything that the first complete lists of imports, slices and
+   namespaces held has been worked.
+3. An import has names only in a namespace that exists here.
+4. A change costs what the one import that it belongs to says, however many others there are; only the coming
+   and going of a namespace costs its imports.
+5. The name server's own address is a courtesy to resolvers that follow NS records; nothing waits for it.
 """
 
 import asyncio
 from typing import Never
 
-from mesh_core.names import DNS, SYSTEM_NAMESPACE
-from mesh_dns.imports import addresses, has_name, is_spellable
+from mesh_core.names import DNS, LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
+from mesh_core.objects import EndpointSlice, Namespace
+from mesh_dns.endpoints import headless_entry
+from mesh_dns.entry import Entry
+from mesh_dns.imports import addresses, clusterset_ip_entry, is_clusterset_ip, is_headless, is_spellable
 from mesh_dns.table import Table
-from mesh_runtime.kube import SERVICE_IMPORTS, SERVICES, Informer, KubeClient
+from mesh_runtime.kube import ENDPOINT_SLICES, NAMESPACES, SERVICE_IMPORTS, SERVICES, Informer, KubeClient
 from mesh_runtime.log import logger
 from mesh_runtime.work import WorkQueue, work
 
@@ -23,13 +30,19 @@ Key = tuple[str, str]
 
 
 class Names:
-    """Follows ServiceImports and our own Service into `table`."""
+    """Follows ServiceImports, their slices and namespaces, and our own Service into `table`."""
 
     def __init__(self, client: KubeClient, *, table: Table) -> None:
         self._table = table
         self._queue: WorkQueue[Key] = WorkQueue()
         self._imports = Informer(client, SERVICE_IMPORTS)
+        self._imports_in = self._imports.index(lambda imported: [imported.metadata.namespace])
         self._imports.feed(self._queue, lambda imported: [imported.key])
+        self._slices = Informer(client, ENDPOINT_SLICES, labels=LABEL_SERVICE_NAME)
+        self._slices_of = self._slices.index(_imports_of)
+        self._slices.feed(self._queue, _imports_of)
+        self._namespaces = Informer(client, NAMESPACES)
+        self._namespaces.follow(self._take_namespace)
         self._service = Informer(client, SERVICES, namespace=SYSTEM_NAMESPACE, fields=f"metadata.name={DNS}")
         self._service.on_change(self._put_name_server)
 
@@ -37,6 +50,8 @@ class Names:
         """Follow for ever; the end of this task changes nothing in the table."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._imports.run())
+            tasks.create_task(self._slices.run())
+            tasks.create_task(self._namespaces.run())
             tasks.create_task(self._service.run())
             tasks.create_task(work(self._queue, self._reconcile, name="name"))
             tasks.create_task(self._complete())
@@ -44,22 +59,48 @@ class Names:
 
     async def _complete(self) -> None:
         await self._imports.synced.wait()
+        await self._slices.synced.wait()
+        await self._namespaces.synced.wait()
         await self._queue.until_idle()
         self._table.complete = True
-        _log.info("the names of this cluster are complete", imports=len(self._imports))
+        _log.info(
+            "the names of this cluster are complete", imports=len(self._imports), slices=len(self._slices)
+        )
 
     async def _reconcile(self, key: Key) -> None:
         namespace, name = key
         if not is_spellable(namespace=namespace, name=name):
             return  # An object name may have dots and 253 characters; such a one never was in the table.
-        imported = self._imports.get(name, namespace=namespace)
-        if imported is not None and has_name(imported):
-            found = addresses(imported.spec.ips)
-            self._table.put(namespace=namespace, service=name, addresses=found)
+        entry = self._entry(key)
+        if entry is not None:
+            self._table.put(entry, namespace=namespace, service=name)
         else:
             self._table.drop(namespace=namespace, service=name)
+
+    def _entry(self, key: Key) -> Entry | None:
+        """What the zone says of an import; None when its name does not exist."""
+        namespace, name = key
+        imported = self._imports.get(name, namespace=namespace)
+        if imported is None or self._namespaces.get(namespace) is None:
+            return None
+        if is_clusterset_ip(imported):
+            return clusterset_ip_entry(imported)
+        if is_headless(imported):
+            return headless_entry(self._slices_of.get(key), namespace=namespace, service=name)
+        return None
+
+    def _take_namespace(self, key: tuple[str, str], old: Namespace | None, new: Namespace | None) -> None:
+        if (old is None) == (new is None):
+            return
+        _, namespace = key
+        for imported in self._imports_in.get(namespace):
+            self._queue.add(imported.key)
 
     def _put_name_server(self) -> None:
         service = self._service.get(DNS, namespace=SYSTEM_NAMESPACE)
         ips = service.spec.cluster_ips if service is not None else ()
         self._table.put_name_server(addresses(ips))
+
+
+def _imports_of(piece: EndpointSlice) -> list[Key]:
+    return [(piece.metadata.namespace, piece.metadata.labels.get(LABEL_SERVICE_NAME, ""))]

@@ -1,25 +1,31 @@
 """The zone as ready-made answers: what `clusterset.local` says right now, one dict lookup away.
 
 1. A name is in the table if and only if it exists; an existing name without the asked type is NODATA.
-2. The records of an answer are made when an import changes, never when a question comes.
+2. The records of an answer are made when an import or its endpoints change, never when a question comes; all
+   names of one service change at once, and no other's.
 3. `svc` and the namespaces with at least one name exist, and hold nothing (KEP-1645 leaves them open; this
    is what CoreDNS answers).
-4. Nothing else in the zone exists, `<cluster id>.<service>...` least of all: the standard reserves it.
+4. `_<protocol>.<service>...` exists where a named port below it does, and holds nothing (RFC 8020).
+5. Nothing else in the zone exists, `<cluster id>.<service>...` least of all. There are names below it, so by
+   RFC 8020 it would exist without records; but the MCS standard reserves it and says that it must not exist.
+6. A name answers with at most `MOST_RECORDS` records of a type.
 
 Who fills the table is `mesh_dns.names`; how an answer becomes a reply is `mesh_dns.answer`'s.
 """
 
 import struct
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from mesh_core.names import CLUSTERSET_ZONE
+from mesh_dns.entry import Entry, Host
 from mesh_dns.question import Question
 from mesh_dns.wire import (
     HEADER_BYTES,
     LONGEST_NAME,
+    MOST_RECORDS,
     OWNER_IS_QUESTION,
     TTL,
     Address,
@@ -29,6 +35,7 @@ from mesh_dns.wire import (
     labels,
     pointer,
     record,
+    service_record,
     text_record,
 )
 
@@ -71,6 +78,7 @@ class Table:
             _name("ns", "dns"): {},
             _name("svc"): {},
         }
+        self._names: dict[tuple[str, str], frozenset[bytes]] = {}  # those of each (namespace, service)
         self._in_namespace: Counter[str] = Counter()
 
     def find(self, question: Question) -> Answer | None:
@@ -82,21 +90,27 @@ class Table:
             return _NXDOMAIN[len(question.name)]
         return None
 
-    def put(self, *, namespace: str, service: str, addresses: Sequence[Address]) -> None:
-        """Lets the name of a Service answer with `addresses`, in their order; none is NODATA.
+    def put(self, entry: Entry, *, namespace: str, service: str) -> None:
+        """Lets the name of a Service, and the names below it, say what `entry` says and nothing else.
 
-        Raises ValueError when `namespace` or `service` is no DNS label.
+        Raises ValueError when one of the names has a part that is no DNS label.
         """
-        name = _name(service, namespace, "svc")
-        if name not in self._nodes:
+        nodes = _service_nodes(entry, own=_name(service, namespace, "svc"))
+        before = self._names.get((namespace, service))
+        if before is None:
             self._in_namespace[namespace] += 1
             self._nodes[_name(namespace, "svc")] = {}
-        self._nodes[name] = _address_node(addresses)
+        else:
+            self._forget(before - nodes.keys())
+        self._nodes.update(nodes)
+        self._names[namespace, service] = frozenset(nodes)
 
     def drop(self, *, namespace: str, service: str) -> None:
-        """Lets the name of a Service exist no more; a name that is not there is none of our business."""
-        if self._nodes.pop(_name(service, namespace, "svc"), None) is None:
+        """Lets the names of a Service exist no more; one that is not there is none of our business."""
+        names = self._names.pop((namespace, service), None)
+        if names is None:
             return
+        self._forget(names)
         self._in_namespace[namespace] -= 1
         if not self._in_namespace[namespace]:
             del self._in_namespace[namespace]
@@ -104,23 +118,48 @@ class Table:
 
     def put_name_server(self, addresses: Sequence[Address]) -> None:
         """Gives the zone's name server, `ns.dns.clusterset.local`, its addresses."""
-        self._nodes[_name("ns", "dns")] = _address_node(addresses)
+        self._nodes[_name("ns", "dns")] = _node(_address_sets(addresses))
+
+    def _forget(self, names: Iterable[bytes]) -> None:
+        for name in names:
+            del self._nodes[name]
 
 
 def _name(*below_zone: str) -> bytes:
     return labels(*below_zone) + ZONE
 
 
-def _address_node(addresses: Sequence[Address]) -> dict[int, Answer]:
-    four = [address_record(one) for one in addresses if isinstance(one, IPv4Address)]
-    six = [address_record(one) for one in addresses if not isinstance(one, IPv4Address)]
-    return _node({Type.A: four, Type.AAAA: six})
+def _service_nodes(entry: Entry, *, own: bytes) -> dict[bytes, dict[int, Answer]]:
+    """The nodes of one service, by name; `own` is the service's."""
+
+    def name_of(host: Host | None) -> bytes:
+        return labels(*host) + own if host is not None else own
+
+    records = {
+        target: service_record(port=target.port, target=name_of(target.host)) for target in entry.targets
+    }
+    nodes = {own: _node({**_address_sets(entry.addresses), Type.SRV: list(records.values())})}
+    for host, known in entry.hosts.items():
+        nodes[name_of(host)] = _node(_address_sets(known))
+    for port, targets in entry.ports.items():
+        between = labels(f"_{port.protocol}") + own
+        nodes[between] = {}
+        nodes[labels(f"_{port.name}") + between] = _node({Type.SRV: [records[one] for one in targets]})
+    return nodes
+
+
+def _address_sets(addresses: Sequence[Address]) -> dict[Type, list[bytes]]:
+    return {
+        Type.A: [address_record(one) for one in addresses if isinstance(one, IPv4Address)],
+        Type.AAAA: [address_record(one) for one in addresses if not isinstance(one, IPv4Address)],
+    }
 
 
 def _node(sets: dict[Type, list[bytes]]) -> dict[int, Answer]:
     """Answers by type; ANY gets the first record set that is not empty (RFC 8482 section 4.1)."""
     node: dict[int, Answer] = {}
-    for type_, records in sets.items():
+    for type_, found in sets.items():
+        records = found[:MOST_RECORDS]
         if records:
             node[type_] = Answer(Rcode.NOERROR, True, answers=len(records), records=b"".join(records))
             node.setdefault(Type.ANY, node[type_])

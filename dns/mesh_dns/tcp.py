@@ -1,7 +1,7 @@
 """Questions over TCP (RFC 7766): several on one connection, each preceded by its length.
 
-1. A connection holds at most one query of `LONGEST_QUERY` bytes and a small write buffer: whoever does not
-   read his answers is not read from either.
+1. A connection holds at most `LONGEST_QUERY` bytes of queries, and answers of `_WRITE_BUFFER` bytes and one
+   more: whoever does not read his answers is not answered further, and not read from either.
 2. A connection ends when `IDLE_LIMIT` seconds pass without a whole query, however many bytes trickle in.
 3. At most `MOST_CONNECTIONS` are open. A new one takes the place of the one that was quiet longest, so idle
    connections cannot keep anybody out.
@@ -66,6 +66,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._table = table
         self._buffer = bytearray(_LENGTH_BYTES + LONGEST_QUERY)
         self._filled = 0
+        self._paused = False
         self._transport: asyncio.Transport | None = None
         self._idle: asyncio.TimerHandle | None = None
 
@@ -80,26 +81,22 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._filled += nbytes
-        if self._transport is None or self._transport.is_closing():
-            return
-        replies, sound = self._take_queries()
-        if replies:
-            self._touch()
-            self._transport.write(b"".join(replies))
-        if not sound:
-            # Flushes first; who does not read is still cut off by the idle limit.
-            self._transport.close()
+        self._answer()
 
     def eof_received(self) -> None:
         """The asker has no more questions; the transport flushes the answers and closes."""
 
     def pause_writing(self) -> None:
         assert self._transport is not None
+        self._paused = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         assert self._transport is not None
-        self._transport.resume_reading()
+        self._paused = False
+        self._answer()
+        if not self._paused:
+            self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._idle is not None:
@@ -119,23 +116,42 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._idle.cancel()
         self._idle = asyncio.get_running_loop().call_later(IDLE_LIMIT, self.abort)
 
+    def _answer(self) -> None:
+        """Answer the whole queries in the buffer, as long as the asker takes the answers."""
+        while not self._paused and self._transport is not None and not self._transport.is_closing():
+            replies, sound = self._take_queries()
+            if replies:
+                self._touch()
+                self._transport.write(b"".join(replies))
+            if not sound:
+                # Flushes first; who does not read is still cut off by the idle limit.
+                self._transport.close()
+            if not replies:
+                return
+
     def _take_queries(self) -> tuple[list[bytes], bool]:
-        """The framed replies to all whole queries in the buffer, and whether they all were queries."""
+        """Framed replies to the next queries in the buffer, and whether what followed may be a query.
+
+        It stops after `_WRITE_BUFFER` bytes of replies, as a query of 50 bytes may have a reply of 50,000.
+        """
         replies: list[bytes] = []
-        at = 0
-        while self._filled - at >= _LENGTH_BYTES:
+        at = written = 0
+        sound = True
+        while self._filled - at >= _LENGTH_BYTES and written < _WRITE_BUFFER:
             length = int.from_bytes(self._buffer[at : at + _LENGTH_BYTES], "big")
             end = at + _LENGTH_BYTES + length
-            if length > LONGEST_QUERY:
-                return replies, False
-            if end > self._filled:
+            if length <= LONGEST_QUERY and end > self._filled:
                 break
-            packet = bytes(self._buffer[at + _LENGTH_BYTES : end])
-            reply = respond(packet, table=self._table, transport=Transport.TCP)
+            reply = None
+            if length <= LONGEST_QUERY:
+                packet = bytes(self._buffer[at + _LENGTH_BYTES : end])
+                reply = respond(packet, table=self._table, transport=Transport.TCP)
             if reply is None:
-                return replies, False
+                sound = False
+                break
             replies.append(len(reply).to_bytes(_LENGTH_BYTES, "big") + reply)
+            written += _LENGTH_BYTES + len(reply)
             at = end
         self._buffer[: self._filled - at] = self._buffer[at : self._filled]
         self._filled -= at
-        return replies, True
+        return replies, sound

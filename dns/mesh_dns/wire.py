@@ -1,8 +1,10 @@
-"""DNS on the wire, as far as we write it: codes, names and resource records (RFC 1035, RFC 3596).
+"""DNS on the wire, as far as we write it: codes, names and resource records (RFC 1035, RFC 2782, RFC 3596).
 
 1. A record's owner is always a pointer into the question that stands before it, so a ready-made record
    fits behind every spelling of that question.
 2. Every record has the one TTL of the zone.
+3. The target of an SRV record is written out, as RFC 2782 demands: there are resolvers (c-ares 1.34.7 is one)
+   that refuse the whole answer when it holds a pointer.
 
 Reading is `mesh_dns.question`'s.
 """
@@ -20,6 +22,10 @@ LONGEST_LABEL = 63
 TTL = 5
 """Seconds that an answer may be kept, positive or negative: as long as CoreDNS keeps one at least."""
 
+MOST_RECORDS = 200
+"""Records of one type that a name answers with. The longest SRV record has 273 bytes, so that many fit into a
+message over TCP whatever the names are."""
+
 CLASS_INTERNET = 1
 
 
@@ -31,6 +37,7 @@ class Type(IntEnum):
     SOA = 6
     TXT = 16
     AAAA = 28
+    SRV = 33
     OPT = 41
     TKEY = 249
     TSIG = 250
@@ -82,6 +89,14 @@ def address_record(address: Address) -> bytes:
     """An A or AAAA record whose owner is the question's name."""
     type_ = Type.A if isinstance(address, IPv4Address) else Type.AAAA
     return record(OWNER_IS_QUESTION, type_, address.packed)
+
+
+def service_record(*, port: int, target: bytes) -> bytes:
+    """An SRV record whose owner is the question's name; `target` is a whole name in wire form.
+
+    All endpoints are alike to DNS: priority 0, weight 100, which is what CoreDNS begins with.
+    """
+    return record(OWNER_IS_QUESTION, Type.SRV, struct.pack("!HHH", 0, 100, port) + target)
 
 
 def text_record(text: str) -> bytes:

@@ -1,8 +1,9 @@
 """The egress half: takes plain TCP from local pods and carries it to another cluster.
 
 The local port says what is asked for; kube-proxy brought the connection here. The cluster is chosen by
-exact weight of ready endpoints. Another one is tried only while no byte of the client was handed to TLS
-(ruling 9), which `StreamOpener` promises; after that a failure is a reset.
+exact weight of ready endpoints, counted over all local ports that stand for the same thing. Another one
+is tried only while no byte of the client was handed to TLS (ruling 9), which `StreamOpener` promises;
+after that a failure is a reset. A stand-in's port has one cluster, so nobody else is tried.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from mesh_gateway.errors import ClusterSilent, StreamRefused
 from mesh_gateway.limits import Limits
 from mesh_gateway.opener import StreamOpener, Target
 from mesh_gateway.refusals import Refusals
-from mesh_gateway.route import Egress, RouteTable
+from mesh_gateway.route import Egress, RouteTable, ServicePort
 from mesh_gateway.silence import Silence
 from mesh_gateway.stream import Stream
 from mesh_gateway.tcp_stream import TcpStream
@@ -41,7 +42,8 @@ class EgressHalf:
         self._traffic = traffic
         self._group = group
         self._openings = asyncio.Semaphore(limits.openings)
-        self._credit: dict[int, Mapping[ClusterId, int]] = {}  # by local port; there are few thousand
+        self._credit: dict[ServicePort, Mapping[ClusterId, int]] = {}  # of what the last table has
+        self._last: RouteTable | None = None
         self._silence = Silence()
         self._refusals = Refusals("egress")
 
@@ -74,7 +76,10 @@ class EgressHalf:
         if table is None or route is None:
             self._refusals.note("a port without a route", port=str(port))
             return None
-        for cluster in self._order(port, route):
+        if table is not self._last:
+            self._last = table
+            self._forget(table)
+        for cluster in self._order(route):
             target = Target(cluster=cluster, service=route.target, gateways=table.gateways[cluster])
             if (stream := await self._try(target)) is not None:
                 return stream
@@ -97,11 +102,16 @@ class EgressHalf:
         self._silence.answered(target.cluster)
         return stream
 
-    def _order(self, port: int, route: Egress) -> tuple[ClusterId, ...]:
+    def _forget(self, table: RouteTable) -> None:
+        """Drops the turns of what nobody can ask for any more."""
+        for target in self._credit.keys() - {route.target for route in table.egress.values()}:
+            del self._credit[target]
+
+    def _order(self, route: Egress) -> tuple[ClusterId, ...]:
         """Whom to ask, in order: by turn among those that answer, then the silent ones."""
         now = asyncio.get_running_loop().time()
         answering = [target for target in route.targets if not self._silence.holds(target.cluster, now=now)]
-        turn = next_turn(answering, credit=self._credit.get(port, {}))
-        self._credit[port] = turn.credit
+        turn = next_turn(answering, credit=self._credit.get(route.target, {}))
+        self._credit[route.target] = turn.credit
         silent = [target.cluster for target in route.targets if target.cluster not in turn.order]
         return *turn.order, *silent

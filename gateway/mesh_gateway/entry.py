@@ -3,24 +3,30 @@
 | server name | ALPN | answer |
 |---|---|---|
 | `<port>.[<own id>.]<service>.<namespace>.svc.clusterset.local` | any | TLS ends here; one endpoint |
+| `<port>.<endpoint>.<own id>.<service>.<namespace>.svc.clusterset.local` | any | the same; that endpoint |
 | `peer.<own id>.<domain>` | has `meshctl-peer/1` | passed through untouched to the controller |
 | anything else | any | closed |
 """
 
 from dataclasses import dataclass
 
+from mesh_core.identity import ClusterId
 from mesh_core.names import ALPN_PEER
 from mesh_gateway.client_hello import Hello
-from mesh_gateway.route import Address, RouteTable, ServicePort
+from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
 from mesh_gateway.sni import NoTarget, PeerTarget, ServiceTarget, read_server_name
 
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """TLS ends here, with a member's certificate demanded; then one of `endpoints`, at least one."""
+    """TLS ends here, with a certificate demanded of a cluster that `admits`; then one endpoint of `route`."""
 
     target: ServicePort
-    endpoints: tuple[Address, ...]
+    route: Ingress
+
+    def admits(self, cluster: ClusterId) -> bool:
+        """Whether a caller whose certificate is of `cluster` may be served."""
+        return self.route.allow is None or cluster in self.route.allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,12 @@ def entry_for(hello: Hello, *, table: RouteTable) -> Entry:
 def _serve(asked: ServiceTarget, *, table: RouteTable) -> Serve | Close:
     if asked.cluster not in (None, table.cluster):
         return Close("a service in another cluster")
-    target = ServicePort(asked.namespace, asked.service, asked.port)
-    endpoints = table.ingress.get(target, ())
-    if not endpoints:
-        return Close("a service that is not exported, or has no ready endpoint")
-    return Serve(target=target, endpoints=endpoints)
+    target = ServicePort(asked.namespace, asked.service, asked.port, endpoint=asked.endpoint)
+    route = table.ingress.get(target)
+    if route is None:
+        what = "an endpoint that is not there or not ready" if asked.endpoint else "no ready endpoint"
+        return Close(f"a service that is not exported, or {what}")
+    return Serve(target=target, route=route)
 
 
 def _pass_through(hello: Hello, *, cluster: str, table: RouteTable) -> PassThrough | Close:

@@ -12,7 +12,8 @@ from mesh_gateway.keeper import RouteKeeper
 from mesh_gateway.limits import Limits
 from mesh_gateway.listeners import Listeners
 from mesh_gateway.opener import DirectOpener
-from mesh_gateway.route import Address, Objects, RouteTable
+from mesh_gateway.route import Address, RouteTable
+from mesh_gateway.route_table import Objects
 from mesh_gateway.tcp_stream import listen
 from mesh_gateway.traffic import Traffic
 from mesh_runtime.binding import binding

@@ -2,7 +2,8 @@
 
 1. Until the ClientHello is read and has a route, not a byte is sent; without a route never.
 2. One of several contexts is chosen then, never switched later (ruling 3). After the handshake the
-   certificate must be that of a gateway or a client of our clusterset, or the connection is closed.
+   certificate must be that of a gateway or a client of our clusterset, and of a cluster that the export
+   allows, or the connection is closed and nobody behind us hears of it.
 3. An endpoint that does not take the connection is replaced by another: nothing was delivered yet.
 4. Those who have not proved who they are share `Limits.handshakes` places; when these are full the one
    that has waited longest is closed, so that slow strangers cannot keep members out.
@@ -17,7 +18,7 @@ from mesh_gateway.contexts import Contexts
 from mesh_gateway.dial import Dialler
 from mesh_gateway.doorway import Doorway
 from mesh_gateway.entry import Close, PassThrough, Serve, entry_for
-from mesh_gateway.errors import HandshakeFailed, NoEndpoint
+from mesh_gateway.errors import HandshakeFailed, NoEndpoint, NotAllowed
 from mesh_gateway.limits import Limits
 from mesh_gateway.refusals import Refusals
 from mesh_gateway.route import RouteTable
@@ -73,7 +74,7 @@ class IngressHalf:
             joined = await self._receive(door)
         except TimeoutError:
             self._refusals.note("too slow with its hello or handshake")
-        except (HandshakeFailed, PeerRefused, NoEndpoint) as error:
+        except (HandshakeFailed, PeerRefused, NotAllowed, NoEndpoint) as error:
             self._refusals.note(error.what)
         except Exception as error:
             # A defect met by one connection must not end the others, whose task group this is.
@@ -113,9 +114,14 @@ class IngressHalf:
         stream.take_over(door.transport, received=bytes(door.received))
         async with asyncio.timeout(self._limits.handshake):
             await stream.handshake()
-        verify_peer(stream.tls_object, expected=Expected(domain=contexts.domain, components=_MEMBERS))
+        expected = Expected(domain=contexts.domain, components=_MEMBERS)
+        caller = verify_peer(stream.tls_object, expected=expected)
+        if not entry.admits(caller.cluster):
+            # Without the port or endpoint: the log counts refusals by their reason, and keeps few of them.
+            service = f"{entry.target.namespace}/{entry.target.service}"
+            raise NotAllowed(cluster=caller.cluster, service=service)
         self._strangers.pop(door, None)
-        dialled = await self._dialler.dial(entry.endpoints)
+        dialled = await self._dialler.dial(entry.route.endpoints)
         self._traffic.join(stream, dialled.stream, endpoint=dialled.endpoint)
         return True
 

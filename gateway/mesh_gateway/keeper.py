@@ -1,7 +1,8 @@
 """Keeps the table of routes: one rebuild after a burst of changes, swapped as a whole.
 
-1. The event loop is not held up: a table is computed in a thread (0.2 s for 20,000 slices), and between
-   two builds four times as long passes as the last one took, a second at most.
+1. The event loop goes on: a table is computed in a thread (0.2 s for 5,000 imports of two slices each, in
+   which the loop gets its turn every 5 ms, at worst after 0.1 s), and between two builds four times as
+   long passes as the last one took, a second at most.
 2. Ports are opened and closed to match before anything else is done; one that cannot be bound is tried
    again until it can. Established connections notice nothing of a new table.
 3. Objects that cannot be had change nothing: the last table stays.
@@ -12,7 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mesh_gateway.listeners import Listeners
-from mesh_gateway.route import Objects, RouteTable, route_table
+from mesh_gateway.route import RouteTable
+from mesh_gateway.route_table import Objects, route_table
 from mesh_runtime.log import logger
 
 _log = logger(__name__)
@@ -72,7 +74,7 @@ class RouteKeeper:
         self._table = table
         await self._listeners.match(table.egress)
         if not self._ready and not self._listeners.failing:
-            _log.info("routes are served", ports=len(table.egress), exports=len(table.ingress))
+            _log.info("routes are served", ports=len(table.egress), names=len(table.ingress))
             self._ready = True
 
     def _tell_contested(self, table: RouteTable) -> None:

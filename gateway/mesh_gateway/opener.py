@@ -18,7 +18,7 @@ from mesh_gateway.errors import ClusterSilent, HandshakeFailed, StreamRefused
 from mesh_gateway.limits import Limits
 from mesh_gateway.refusals import Refusals
 from mesh_gateway.route import Address, ServicePort
-from mesh_gateway.sni import service_server_name
+from mesh_gateway.sni import NoTarget, endpoint_server_name, read_server_name, service_server_name
 from mesh_gateway.stream import Stream
 from mesh_gateway.tcp_stream import keep_alive
 from mesh_gateway.tls_stream import TlsStream
@@ -27,7 +27,10 @@ from mesh_runtime.tls import PeerRefused, verify_peer
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A port of a service in one cluster, and where that cluster's gateways are, best first."""
+    """A port of a service in one cluster, and where that cluster's gateways are, best first.
+
+    `service` may name one endpoint there.
+    """
 
     cluster: ClusterId
     service: ServicePort
@@ -53,11 +56,15 @@ class DirectOpener:
         contexts = self._contexts()
         if contexts is None:
             raise StreamRefused(cluster=target.cluster, why="we have no certificate to show")
+        name = _server_name(target)
+        # One endpoint's name can be too long to be sent (ruling 4), and labels of slices hold any text.
+        if isinstance(asked := read_server_name(name, domain=contexts.domain), NoTarget):
+            raise StreamRefused(cluster=target.cluster, why=f"{target.service} has {asked.reason}")
         answered = False
         failures: list[str] = []
         for gateway in target.gateways:
             try:
-                return await self._open_at(gateway, target=target, contexts=contexts)
+                return await self._open_at(gateway, target=target, name=name, contexts=contexts)
             except (HandshakeFailed, PeerRefused) as error:
                 answered = True
                 failures.append(f"{gateway}: {error.what}")
@@ -68,8 +75,8 @@ class DirectOpener:
         why = "; ".join(failures)
         raise (StreamRefused if answered else ClusterSilent)(cluster=target.cluster, why=why)
 
-    async def _open_at(self, gateway: Address, *, target: Target, contexts: Contexts) -> Stream:
-        stream = await self._connect(gateway, target=target, contexts=contexts)
+    async def _open_at(self, gateway: Address, *, target: Target, name: str, contexts: Contexts) -> Stream:
+        stream = await self._connect(gateway, target=target, name=name, contexts=contexts)
         try:
             async with asyncio.timeout(self._limits.handshake):
                 await stream.handshake()
@@ -79,10 +86,7 @@ class DirectOpener:
             raise
         return stream
 
-    async def _connect(self, gateway: Address, *, target: Target, contexts: Contexts) -> TlsStream:
-        asked = target.service
-        name = service_server_name(namespace=asked.namespace, service=asked.service, port=asked.port)
-
+    async def _connect(self, gateway: Address, *, target: Target, name: str, contexts: Contexts) -> TlsStream:
         def broken(why: str) -> None:
             self._refusals.note(f"cluster {target.cluster} broke off a stream ({why})")
 
@@ -94,6 +98,19 @@ class DirectOpener:
             )
         keep_alive(transport)
         return stream
+
+
+def _server_name(target: Target) -> str:
+    asked = target.service
+    if not asked.endpoint:
+        return service_server_name(namespace=asked.namespace, service=asked.service, port=asked.port)
+    return endpoint_server_name(
+        namespace=asked.namespace,
+        service=asked.service,
+        port=asked.port,
+        cluster=target.cluster,
+        endpoint=asked.endpoint,
+    )
 
 
 def _verify(stream: TlsStream, *, cluster: ClusterId, contexts: Contexts) -> None:

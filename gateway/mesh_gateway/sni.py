@@ -2,12 +2,13 @@
 
     <port>.<service>.<namespace>.svc.clusterset.local
     <port>.<cluster id>.<service>.<namespace>.svc.clusterset.local     in that cluster and no other
+    <port>.<endpoint>.<cluster id>.<service>.<namespace>.svc.clusterset.local     that endpoint, there
     peer.<cluster id>.<clusterset domain>                              the controllers' stream
 
 A name is read whole or not at all: letters in any case, no trailing dot (RFC 6066 section 3), at most
 253 characters, labels as RFC 1123 has them, `<port>` a decimal number from 1 to 65535 without leading
-zeros. A name below `svc.clusterset.local` never means anything but a service (ruling 4: it selects that
-mode whatever the application protocol).
+zeros, `<endpoint>` as `mesh_core.names.endpoint_label` spells it. A name below `svc.clusterset.local`
+never means anything but a service (ruling 4: it selects that mode whatever the application protocol).
 """
 
 import re
@@ -16,19 +17,23 @@ from dataclasses import dataclass
 from mesh_core.names import CLUSTERSET_ZONE
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
-_PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _LONGEST = 253
+_PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _SERVICES = f".svc.{CLUSTERSET_ZONE}"
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTarget:
-    """One port of an exported service; with `cluster`, in that cluster and no other."""
+    """One port of an exported service; with `cluster`, in that cluster and no other.
+
+    With `endpoint`, which never comes without `cluster`, of that endpoint of a headless service.
+    """
 
     namespace: str
     service: str
     port: int
     cluster: str | None = None
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +71,23 @@ def service_server_name(*, namespace: str, service: str, port: int) -> str:
     return f"{port}.{service}.{namespace}{_SERVICES}"
 
 
+def endpoint_server_name(*, namespace: str, service: str, port: int, cluster: str, endpoint: str) -> str:
+    """The name that asks a gateway of `cluster` for `port` of one endpoint of a headless service.
+
+    Up to 282 characters, and then `read_server_name` takes it for nothing: the caller's to check (ruling 4).
+    """
+    return f"{port}.{endpoint}.{cluster}.{service}.{namespace}{_SERVICES}"
+
+
 def _service(labels: list[str]) -> ServiceTarget | NoTarget:
+    cluster: str | None = None
+    endpoint = ""
     match labels:
         case [port, service, namespace]:
-            cluster = None
+            pass
         case [port, cluster, service, namespace]:
+            pass
+        case [port, endpoint, cluster, service, namespace]:
             pass
         case _:
             return NoTarget("a service name with too few or too many labels")
@@ -78,7 +95,7 @@ def _service(labels: list[str]) -> ServiceTarget | NoTarget:
         return NoTarget("a service name that does not begin with a port number")
     if not all(_LABEL.fullmatch(label) for label in labels[1:]):
         return NoTarget("a service name with a label that DNS does not allow")
-    return ServiceTarget(namespace=namespace, service=service, port=int(port), cluster=cluster)
+    return ServiceTarget(namespace, service, int(port), cluster=cluster, endpoint=endpoint)
 
 
 def _peer(labels: list[str]) -> PeerTarget | NoTarget:

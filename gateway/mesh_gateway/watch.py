@@ -11,7 +11,7 @@ from mesh_core.names import (
     MANAGER,
     SYSTEM_NAMESPACE,
 )
-from mesh_gateway.route import Objects
+from mesh_gateway.route_table import Objects
 from mesh_runtime.kube import (
     ENDPOINT_SLICES,
     MESH_PEERS,

@@ -11,7 +11,7 @@ from typing import Any
 from mesh_cli.member import Facts
 from mesh_core.errors import UserError
 from mesh_core.identity import ClusterId
-from mesh_core.names import PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET, TRUST_BUNDLE
+from mesh_core.names import PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET, PROPERTY_NETWORK, TRUST_BUNDLE
 from mesh_runtime.trust_dir import ClusterIdTaken, TrustDir
 
 # A JSON object for the API server.
@@ -22,8 +22,11 @@ class JoinRefused(UserError):
     """The cluster is something else already."""
 
 
-def check_newcomer(facts: Facts, *, cluster: ClusterId, trust: TrustDir) -> None:
-    """Raises JoinRefused, or ClusterIdTaken, unless the cluster may be member `cluster` under `trust`."""
+def check_newcomer(facts: Facts, *, cluster: ClusterId, trust: TrustDir, beside_others: bool = False) -> None:
+    """Raises JoinRefused, or ClusterIdTaken, unless the cluster may be member `cluster` under `trust`.
+
+    `beside_others` says that ServiceImports of somebody else are known and to be left alone.
+    """
     holder = trust.members.get(cluster, facts.uid)
     if holder != facts.uid:
         raise ClusterIdTaken(cluster, holder=holder)
@@ -37,16 +40,26 @@ def check_newcomer(facts: Facts, *, cluster: ClusterId, trust: TrustDir) -> None
             f"context {facts.context} is a member of clusterset {facts.clusterset.spec.value} already",
             next_step=f"use the trust folder of {facts.clusterset.spec.value}",
         )
+    if facts.foreign and not beside_others:
+        raise JoinRefused(
+            f"context {facts.context} has ServiceImports that another implementation made: "
+            f"{', '.join(facts.foreign)}",
+            next_step="remove that implementation, or join with --beside-others: those are left alone, and "
+            "exports of the same name are not imported here",
+        )
     if facts.bundle is not None:
         _check_bundle(facts, trust=trust)
 
 
-def property_bodies(*, cluster: ClusterId, trust: TrustDir) -> tuple[Body, Body]:
-    """The ClusterProperties that say which cluster this is, and of which clusterset."""
-    return (
-        {"metadata": {"name": PROPERTY_CLUSTER_ID}, "spec": {"value": cluster}},
-        {"metadata": {"name": PROPERTY_CLUSTERSET}, "spec": {"value": trust.domain}},
-    )
+def property_bodies(*, cluster: ClusterId, trust: TrustDir, network: str | None = None) -> tuple[Body, ...]:
+    """The ClusterProperties that say which cluster this is, of which clusterset, and on which network.
+
+    Without a `network` nothing is said of it.
+    """
+    properties = {PROPERTY_CLUSTER_ID: cluster, PROPERTY_CLUSTERSET: trust.domain}
+    if network is not None:
+        properties[PROPERTY_NETWORK] = network
+    return tuple({"metadata": {"name": name}, "spec": {"value": text}} for name, text in properties.items())
 
 
 def bundle_body(trust: TrustDir) -> Body:

@@ -17,6 +17,7 @@ from mesh_cli.cluster_dns import CONFIG_MAP, NAMESPACE, Stub, StubState, add_stu
 from mesh_cli.corefile import stub
 from mesh_cli.install import apply_definitions, apply_objects, manifests_for, overlay_in
 from mesh_cli.member import Facts, read_facts
+from mesh_cli.networks import parse_network
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_cli.shipped import Overlay
 from mesh_cli.startup import start_programs
@@ -38,7 +39,10 @@ from mesh_runtime.trust_dir import TrustDir, load_trust_dir, record_member
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """What was asked for; `overlay` None keeps what the cluster has, and is a load balancer at first."""
+    """What was asked for; `overlay` None keeps what the cluster has, and is a load balancer at first.
+
+    `network` None leaves what the cluster says of its network as it is.
+    """
 
     context: str
     cluster: ClusterId
@@ -46,6 +50,8 @@ class Newcomer:
     image: str | None
     overlay: Overlay | None
     limit: float
+    network: str | None = None
+    beside_others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,16 @@ class Joined:
     help="How peers reach the gateway; by default as it is, at first a load balancer.",
 )
 @click.option(
+    "--network",
+    metavar="NAME",
+    help="Network whose clusters route pod addresses to each other; by default as it is, at first its own.",
+)
+@click.option(
+    "--beside-others",
+    is_flag=True,
+    help="Join although another implementation has ServiceImports here; they are left alone.",
+)
+@click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     default=180.0,
@@ -91,6 +107,8 @@ def command(
     trust_folder: Path,
     image: str | None,
     service_type: str | None,
+    network: str | None,
+    beside_others: bool,
     timeout: float,
 ) -> None:
     """Make a cluster a member of the clusterset. Running it again repairs and upgrades."""
@@ -101,6 +119,8 @@ def command(
         image=image,
         overlay=Overlay(service_type) if service_type else None,
         limit=timeout,
+        network=parse_network(network) if network is not None else None,
+        beside_others=beside_others,
     )
     joined = run(join(newcomer, kubeconfig=kubeconfig, progress=progress_for(sys.stderr)))
     click.echo("\n".join(report(newcomer, joined)))
@@ -113,14 +133,14 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
     async with connect(kubeconfig=kubeconfig, context=newcomer.context) as client:
         with progress.step(f"{newcomer.context}: check that it can be {newcomer.cluster}"):
             facts = await read_facts(client, context=newcomer.context)
-            check_newcomer(facts, cluster=newcomer.cluster, trust=trust)
+            check_newcomer(facts, cluster=newcomer.cluster, trust=trust, beside_others=newcomer.beside_others)
         overlay = newcomer.overlay or await overlay_in(client) or Overlay.LOAD_BALANCER
         manifests = manifests_for(overlay, image=newcomer.image)
         with progress.step(f"{newcomer.context}: install the kinds"):
             definitions = await apply_definitions(client, manifests)
         trust = record_member(newcomer.trust_folder, cluster=newcomer.cluster, uid=facts.uid)
         with progress.step(f"{newcomer.context}: install the programs"):
-            await _write_membership(client, facts, cluster=newcomer.cluster, trust=trust)
+            await _write_membership(client, facts, newcomer=newcomer, trust=trust)
             await apply_objects(client, manifests)
         signed = await start_programs(
             client,
@@ -136,8 +156,8 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
     return Joined(trust, tuple(definitions), signed, stub=found, gateways=gateways)
 
 
-async def _write_membership(client: KubeClient, facts: Facts, *, cluster: ClusterId, trust: TrustDir) -> None:
-    for body in property_bodies(cluster=cluster, trust=trust):
+async def _write_membership(client: KubeClient, facts: Facts, *, newcomer: Newcomer, trust: TrustDir) -> None:
+    for body in property_bodies(cluster=newcomer.cluster, trust=trust, network=newcomer.network):
         await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
     if facts.bundle is None:
         # One that is there was checked to trust our root, and its generation is not ours to set back.

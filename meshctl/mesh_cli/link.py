@@ -9,8 +9,9 @@ from pathlib import Path
 import click
 
 from mesh_cli.addresses import format_address, gateway_addresses
-from mesh_cli.member import read_facts
-from mesh_cli.peering import check_pair, wait_until_connected, write_peer
+from mesh_cli.member import Facts, read_facts
+from mesh_cli.networks import pod_ranges
+from mesh_cli.peering import Place, check_pair, wait_until_connected, write_peer
 from mesh_cli.session import command_line, run
 from mesh_core.errors import MeshError
 from mesh_core.membership import Membership
@@ -22,11 +23,13 @@ from mesh_runtime.progress import Progress, progress_for
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two: who it is, how it is asked, where its gateway answers."""
+    """One of the two: who it is, how it is asked, where its gateway answers and its pods lie."""
 
     client: KubeClient
     membership: Membership
     gateways: tuple[PeerGateway, ...]
+    network: str
+    pod_ranges: tuple[str, ...]
 
 
 @click.command("link")
@@ -45,11 +48,13 @@ def command(kubeconfig: Path | None, east: str, west: str, timeout: float) -> No
     """Make two members peers of each other and wait until both are connected.
 
     Each side's gateway addresses are read from its Service: the load balancer's, or for a NodePort the
-    nodes' InternalIPs.
+    nodes' InternalIPs. Where both are on one network, the nodes' podCIDRs say which addresses are believed.
     """
     sides = run(link((east, west), kubeconfig=kubeconfig, limit=timeout, progress=progress_for(sys.stderr)))
     for side in sides:
         click.echo(f"{side.membership.cluster} at {', '.join(map(format_address, side.gateways))}")
+    for line in network_lines(sides):
+        click.echo(line)
     click.echo(f"{sides[0].membership.cluster} and {sides[1].membership.cluster} are connected")
     show = command_line(kubeconfig, "status", "--context", east, "--context", west)
     click.echo(f"next: export a Service with a ServiceExport of its name, then {show}")
@@ -69,19 +74,16 @@ async def link(
             for context in contexts
         ]
         with progress.step("read both clusters"):
-            members = [
-                (await read_facts(client, context=context)).member()
+            facts = [
+                await read_facts(client, context=context)
                 for client, context in zip(clients, contexts, strict=True)
             ]
-            check_pair(members[0], members[1])
-            gateways = [await _gateways(client) for client in clients]
-        east, west = (
-            Side(client=client, membership=member, gateways=found)
-            for client, member, found in zip(clients, members, gateways, strict=True)
-        )
+            check_pair(facts[0].member(), facts[1].member())
+            east, west = [await _side(*both) for both in zip(clients, facts, strict=True)]
         for own, peer in ((east, west), (west, east)):
             with progress.step(f"{own.membership.cluster}: write peer {peer.membership.cluster}"):
-                await write_peer(own.client, peer=peer.membership.cluster, gateways=peer.gateways)
+                place = Place(peer.gateways, network=peer.network, pod_ranges=_ranges(own, peer))
+                await write_peer(own.client, peer=peer.membership.cluster, place=place)
         async with asyncio.TaskGroup() as group:
             outcomes = [
                 group.create_task(_connected(own, peer, limit=limit, progress=progress))
@@ -93,10 +95,41 @@ async def link(
         return east, west
 
 
-async def _gateways(client: KubeClient) -> tuple[PeerGateway, ...]:
+def network_lines(sides: tuple[Side, Side]) -> list[str]:
+    """What the two networks mean for the way of a packet, line by line; pure."""
+    one, other = sides
+    if not one.network or one.network != other.network:
+        return []
+    lines = [f"both are on network {one.network}: pods are reached without gateways"]
+    for own, peer in ((one, other), (other, one)):
+        if not peer.pod_ranges:
+            cluster = peer.membership.cluster
+            lines.append(
+                f"the nodes of {cluster} state no podCIDRs: {own.membership.cluster} believes its pods' "
+                f"addresses only where spec.import.podCIDRs of MeshPeer {cluster} says so; "
+                "give them with meshctl peer add --pod-cidr"
+            )
+    return lines
+
+
+async def _side(client: KubeClient, facts: Facts) -> Side:
     service = await client.get(SERVICES, GATEWAY, namespace=SYSTEM_NAMESPACE)
-    nodes = (await client.list(NODES)).items if service.spec.type == "NodePort" else ()
-    return gateway_addresses(service, nodes=nodes)
+    is_asked = facts.network or service.spec.type == "NodePort"
+    nodes = (await client.list(NODES)).items if is_asked else []
+    return Side(
+        client=client,
+        membership=facts.member(),
+        gateways=gateway_addresses(service, nodes=nodes),
+        network=facts.network,
+        pod_ranges=pod_ranges(nodes) if facts.network else (),
+    )
+
+
+def _ranges(own: Side, peer: Side) -> tuple[str, ...] | None:
+    """What `own` is told of the pods of `peer`; None keeps what somebody told it by hand."""
+    if not peer.network or own.network != peer.network:
+        return None
+    return peer.pod_ranges or None
 
 
 async def _connected(own: Side, peer: Side, *, limit: float, progress: Progress) -> MeshError | None:

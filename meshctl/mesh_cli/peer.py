@@ -6,11 +6,11 @@ import click
 
 from mesh_cli.addresses import MOST_ADDRESSES, format_address, parse_address
 from mesh_cli.member import read_facts
-from mesh_cli.peering import NoPeerOfIts, write_peer
+from mesh_cli.networks import parse_network, parse_ranges
+from mesh_cli.peering import NoPeerOfIts, Place, write_peer
 from mesh_cli.session import command_line, run
 from mesh_core.errors import UserError
 from mesh_core.identity import ClusterId, cluster_id
-from mesh_core.objects import PeerGateway
 from mesh_runtime.kube import connect, current_context
 
 
@@ -34,11 +34,30 @@ def command() -> None:
     metavar="HOST:PORT",
     help="Where the peer's gateway answers; several in order of preference.",
 )
+@click.option(
+    "--network",
+    metavar="NAME",
+    help="Network that the peer shares with others; pods on this member's own are reached without gateways.",
+)
+@click.option(
+    "--pod-cidr",
+    "pod_cidrs",
+    multiple=True,
+    metavar="CIDR",
+    help="Where the addresses of the peer's pods lie: without, none is believed on a common network.",
+)
 @click.pass_obj
-def add(kubeconfig: Path | None, context: str | None, peer: str, addresses: tuple[str, ...]) -> None:
+def add(
+    kubeconfig: Path | None,
+    context: str | None,
+    peer: str,
+    addresses: tuple[str, ...],
+    network: str | None,
+    pod_cidrs: tuple[str, ...],
+) -> None:
     """Tell one member where a peer is. The peer must be told of this member too.
 
-    A second call replaces the addresses of the first.
+    A second call replaces the addresses of the first, and the network and CIDRs where it names some.
     """
     if len(addresses) > MOST_ADDRESSES:
         raise TooManyAddresses(
@@ -48,14 +67,17 @@ def add(kubeconfig: Path | None, context: str | None, peer: str, addresses: tupl
     gateways = tuple(dict.fromkeys(parse_address(text) for text in addresses))
     known = cluster_id(peer)
     context = context or current_context(kubeconfig=kubeconfig)
-    own = run(_add(kubeconfig, context=context, peer=known, gateways=gateways))
+    place = Place(
+        gateways,
+        network=parse_network(network) if network is not None else None,
+        pod_ranges=parse_ranges(pod_cidrs) if pod_cidrs else None,
+    )
+    own = run(_add(kubeconfig, context=context, peer=known, place=place))
     click.echo(f"{own} knows {known} at {', '.join(map(format_address, gateways))}")
     click.echo(f"next: {command_line(kubeconfig, 'status', '--context', context)}")
 
 
-async def _add(
-    kubeconfig: Path | None, *, context: str, peer: ClusterId, gateways: tuple[PeerGateway, ...]
-) -> ClusterId:
+async def _add(kubeconfig: Path | None, *, context: str, peer: ClusterId, place: Place) -> ClusterId:
     async with connect(kubeconfig=kubeconfig, context=context) as client:
         member = (await read_facts(client, context=context)).member()
         if member.cluster == peer:
@@ -63,5 +85,5 @@ async def _add(
                 f"{peer} is the cluster id of context {context} itself",
                 next_step="give the cluster id of the other cluster",
             )
-        await write_peer(client, peer=peer, gateways=gateways)
+        await write_peer(client, peer=peer, place=place)
         return member.cluster

@@ -1,12 +1,12 @@
 """Makes one member know another as its peer, and waits until they talk."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mesh_cli.session import FIELD_MANAGER
 from mesh_core.errors import Fault, MeshError, UserError
 from mesh_core.identity import ClusterId
 from mesh_core.membership import Membership
-from mesh_core.objects import Condition, MeshPeer, PeerGateway
+from mesh_core.objects import Condition, MeshPeer, MeshPeerSpec, PeerGateway
 from mesh_runtime.kube import MESH_PEERS, Informer, KubeClient
 from mesh_runtime.progress import Step
 from mesh_runtime.sighting import sighting
@@ -41,11 +41,29 @@ def check_pair(one: Membership, other: Membership) -> None:
         )
 
 
-async def write_peer(client: KubeClient, *, peer: ClusterId, gateways: Sequence[PeerGateway]) -> None:
-    """Say where `peer` is; what was said before under our field manager is replaced."""
-    spec = {"gateways": [{"host": one.host, "port": one.port} for one in gateways]}
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a peer is; `network` and `pod_ranges` None leave what its MeshPeer says of them as it is."""
+
+    gateways: tuple[PeerGateway, ...]
+    network: str | None = None
+    pod_ranges: tuple[str, ...] | None = None
+
+
+async def write_peer(client: KubeClient, *, peer: ClusterId, place: Place) -> MeshPeer:
+    """Say where `peer` is, and the MeshPeer that comes of it.
+
+    What was said before under our field manager is replaced, so what shall stay is said again.
+    """
+    seen = await client.find(MESH_PEERS, peer)
+    before = seen.spec if seen is not None else MeshPeerSpec()
+    network = before.network if place.network is None else place.network
+    ranges = before.imports.pod_cidrs if place.pod_ranges is None else place.pod_ranges
+    spec: dict[str, object] = {"gateways": [{"host": one.host, "port": one.port} for one in place.gateways]}
+    spec |= {"network": network} if network else {}
+    spec |= {"import": {"podCIDRs": list(ranges)}} if ranges else {}
     body = {"metadata": {"name": peer}, "spec": spec}
-    await client.apply(MESH_PEERS, body, field_manager=FIELD_MANAGER)
+    return await client.apply(MESH_PEERS, body, field_manager=FIELD_MANAGER)
 
 
 async def wait_until_connected(

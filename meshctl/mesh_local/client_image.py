@@ -44,18 +44,24 @@ _LIBRARIES_OF_MACHINE = Path("/etc/ld.so.cache")
 _LIMIT = 10.0  # seconds
 
 
+# Where the layer's programs are found, and in what language they speak.
+ENVIRONMENT = ("PATH=/usr/bin:/bin", "LANG=C.UTF-8")
+
+
 def client_recipe() -> ImageRecipe:
     """The image as this machine would make it now. Raises MachineFault when a program is missing."""
+    config = Config(command=("/bin/sh",), environment=ENVIRONMENT, user=USER)
+    return ImageRecipe(
+        kind="client", repository=CLIENT_IMAGE, tag=None, layers=(client_layer(),), config=config
+    )
+
+
+def client_layer() -> LayerRecipe:
+    """All that is in the image. Raises MachineFault when a program is missing here."""
     programs = {name: _found(program) for name, program in (_CLIENTS | _RUNNERS).items()}
     busybox = _found("busybox")
     marks = identity([busybox, *programs.values(), _LIBRARIES_OF_MACHINE])
-    return ImageRecipe(
-        kind="client",
-        repository=CLIENT_IMAGE,
-        tag=None,
-        layers=(LayerRecipe("clients", (marks,), lambda: _entries(busybox, programs)),),
-        config=Config(command=("/bin/sh",), environment=("PATH=/usr/bin:/bin", "LANG=C.UTF-8"), user=USER),
-    )
+    return LayerRecipe("clients", (marks,), lambda: _entries(busybox, programs))
 
 
 @contextmanager

@@ -16,9 +16,9 @@ NAME = "kubernetes.default.svc.cluster.local"
 LIMIT = 0.3  # seconds; the way is a few microseconds long
 
 
-def dns_answers(server: IPv4Address, *, network: Path) -> bool:
-    """One question for the address of `kubernetes`, from the namespace `network`; blocks for up to 0.3 s."""
-    question = DNSRecord.question(NAME, "A")
+def dns_answers(server: IPv4Address, *, network: Path, name: str = NAME) -> bool:
+    """One question for the address of `name`, from the namespace `network`; blocks for up to 0.3 s."""
+    question = DNSRecord.question(name, "A")
     try:
         # pyroute2 has no types; this is a plain socket that was made inside the namespace.
         asking = cast(socket.socket, netns.create_socket(str(network), socket.AF_INET, socket.SOCK_DGRAM))

@@ -1,5 +1,6 @@
 """Who may join, and under which id."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -67,6 +68,13 @@ def test_a_cluster_that_is_something_else_already_is_refused(
 ) -> None:
     with pytest.raises(JoinRefused, match=complaint):
         check_newcomer(found, cluster=EAST, trust=trust)
+
+
+def test_beside_another_implementation_a_cluster_joins_only_when_told_to_ruling_29(trust: TrustDir) -> None:
+    found = replace(facts(), foreign=("demo/theirs",))
+    with pytest.raises(JoinRefused, match=r"another implementation made: demo/theirs; .*--beside-others"):
+        check_newcomer(found, cluster=EAST, trust=trust)
+    check_newcomer(found, cluster=EAST, trust=trust, beside_others=True)
 
 
 def test_an_id_that_another_cluster_holds_is_refused(trust: TrustDir) -> None:

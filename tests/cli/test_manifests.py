@@ -74,11 +74,19 @@ def test_dns_writes_nothing() -> None:
     assert all(set(rule["verbs"]) <= READING for rule in rules(names.DNS))
 
 
+def test_dns_reads_what_its_names_come_from_and_nothing_else() -> None:
+    everywhere = named("ClusterRole", names.DNS)["rules"]
+    kinds = (kube.SERVICE_IMPORTS, kube.ENDPOINT_SLICES, kube.NAMESPACES)
+    assert {
+        (group, plural) for rule in everywhere for group in rule["apiGroups"] for plural in rule["resources"]
+    } == {(kind.group, kind.plural) for kind in kinds}
+    assert all(set(rule["verbs"]) == READING for rule in everywhere)
+
+
 @pytest.mark.parametrize("program", [names.CONTROLLER, names.GATEWAY])
-def test_the_trust_bundle_and_the_properties_are_read_by_name(program: str) -> None:
+def test_the_trust_bundle_is_read_by_name(program: str) -> None:
     by_name = {rule["resources"][0]: rule.get("resourceNames") for rule in rules(program)}
     assert by_name["trustbundles"] == [names.TRUST_BUNDLE]
-    assert by_name["clusterproperties"] == [names.PROPERTY_CLUSTER_ID, names.PROPERTY_CLUSTERSET]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

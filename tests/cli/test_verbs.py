@@ -231,6 +231,70 @@ def test_link_makes_both_peers_of_each_other(
     assert (east.versions(), west.versions()) == before
 
 
+def on_network(server: ObjectServer, name: str, *cidrs: str) -> None:
+    """The cluster says that it is on that network, and its node which pod addresses are its own."""
+    body = {"metadata": {"name": "network.meshctl.dev"}, "spec": {"value": name}}
+    server.put("about.k8s.io/v1beta1", "clusterproperties", body)
+    (node,) = [at.name for at in server.objects if at.plural == "nodes"]
+    server.put("v1", "nodes", {"metadata": {"name": node}, "spec": {"podCIDRs": list(cidrs)}})
+
+
+def test_join_says_the_network_where_it_is_told_one(meshctl: Meshctl, east: ObjectServer, trust: str) -> None:
+    done(join(meshctl, trust))
+    assert east.find("clusterproperties", "network.meshctl.dev") is None
+    done(join(meshctl, trust, "--network", "blue"))
+    assert east.get("clusterproperties", "network.meshctl.dev")["spec"] == {"value": "blue"}
+    done(join(meshctl, trust))
+    assert east.get("clusterproperties", "network.meshctl.dev")["spec"] == {"value": "blue"}
+    assert "use one DNS label" in complaint(join(meshctl, trust, "--network", "Blue.1"))
+
+
+def test_link_on_one_network_says_which_addresses_are_the_other_ones(
+    meshctl: Meshctl, east: ObjectServer, west: ObjectServer
+) -> None:
+    make_member(east, cluster="east")
+    make_member(west, cluster="west")
+    on_network(east, "blue", "10.1.0.0/24", "10.1.1.0/24", "fd00:1::/64")
+    on_network(west, "blue", "10.2.0.0/16")
+    output = done(meshctl("link", "e", "w"))
+    assert "both are on network blue" in output
+    spec = west.get("meshpeers", "east")["spec"]
+    assert spec["network"] == "blue"
+    assert spec["import"] == {"podCIDRs": ["10.1.0.0/23", "fd00:1::/64"]}
+    assert east.get("meshpeers", "west")["spec"]["import"] == {"podCIDRs": ["10.2.0.0/16"]}
+
+
+def test_link_on_two_networks_says_their_names_alone(
+    meshctl: Meshctl, east: ObjectServer, west: ObjectServer
+) -> None:
+    make_member(east, cluster="east")
+    make_member(west, cluster="west")
+    on_network(west, "green", "10.2.0.0/16")
+    assert "both are on" not in done(meshctl("link", "e", "w"))
+    spec = east.get("meshpeers", "west")["spec"]
+    assert spec["network"] == "green"
+    assert "import" not in spec
+    assert "network" not in west.get("meshpeers", "east")["spec"]
+
+
+def test_link_keeps_the_ranges_that_were_given_by_hand_where_the_nodes_state_none(
+    meshctl: Meshctl, east: ObjectServer, west: ObjectServer
+) -> None:
+    make_member(east, cluster="east")
+    make_member(west, cluster="west")
+    on_network(east, "blue")
+    on_network(west, "blue", "10.2.0.0/16")
+    words = ("--context", "w", "--peer", "east", "--address", "a:1", "--pod-cidr", "10.9.0.0/16")
+    done(meshctl("peer", "add", *words, "--network", "blue"))
+    output = done(meshctl("link", "e", "w"))
+    assert "the nodes of east state no podCIDRs" in output
+    assert "the nodes of west" not in output
+    assert west.get("meshpeers", "east")["spec"]["import"] == {"podCIDRs": ["10.9.0.0/16"]}
+    done(meshctl("peer", "add", "--context", "w", "--peer", "east", "--address", "b:1"))
+    spec = west.get("meshpeers", "east")["spec"]
+    assert (spec["network"], spec["import"]) == ("blue", {"podCIDRs": ["10.9.0.0/16"]})
+
+
 def test_link_says_what_is_missing_when_a_side_does_not_connect(
     meshctl: Meshctl, east: ObjectServer, west: ObjectServer
 ) -> None:
@@ -275,6 +339,8 @@ def test_peer_add_writes_each_address_once_and_in_order(meshctl: Meshctl, east: 
     [
         (("--peer", "east", "--address", "a:1"), "east is the cluster id of context e itself"),
         (("--peer", "We st", "--address", "a:1"), "cannot be a cluster id"),
+        (("--peer", "west", "--address", "a:1", "--network", "a.b"), "'a.b' cannot be the name of a network"),
+        (("--peer", "west", "--address", "a:1", "--pod-cidr", "10.0.0.1/8"), "'10.0.0.1/8' is no range"),
         (("--peer", "west", "--address", "a"), "'a' is not a gateway's address; write HOST:PORT"),
         (("--peer", "west", *["--address", "a:1"] * 17), "17 addresses were given; give at most 16"),
     ],

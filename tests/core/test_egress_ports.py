@@ -1,12 +1,24 @@
 """Whose an egress port is: allocation, rest, rightful claims (ruling 5)."""
 
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mesh_core.names import EGRESS_PORTS
+from mesh_core.names import (
+    ANNOTATION_READY_ENDPOINTS,
+    EGRESS_PORTS,
+    LABEL_CLUSTER,
+    LABEL_ENDPOINT,
+    LABEL_LANE,
+    LABEL_NAMESPACE,
+    LABEL_SERVICE,
+    LABEL_SLICE_MANAGED_BY,
+    MANAGER,
+    SYSTEM_NAMESPACE,
+)
 from mesh_core.objects import EndpointPort, EndpointSlice, Meta
 from mesh_core.ports import (
     REST,
@@ -21,7 +33,7 @@ from mesh_core.ports import (
     rest,
     rightful_claims,
 )
-from mesh_core.slices import slice_labels
+from mesh_core.slices import mcs_labels
 
 A = PortTarget("demo", "a", "http")
 B = PortTarget("demo", "b", "http")
@@ -109,22 +121,81 @@ def test_of_two_ports_that_are_its_own_a_target_keeps_the_older() -> None:
     assert table.port_of(A) == 20000
 
 
-def piece(cluster: str, *ports: int, ours: bool = True) -> EndpointSlice:
-    labels = slice_labels(namespace="demo", service="hello", cluster=cluster) if ours else {}
+GATEWAYS = {ANNOTATION_READY_ENDPOINTS: "{}"}
+OURS = {LABEL_SLICE_MANAGED_BY: MANAGER}
+LANE = {**OURS, LABEL_SERVICE: "hello", LABEL_LANE: "2"}
+STAND_IN = {
+    **OURS,
+    LABEL_CLUSTER: "west",
+    LABEL_NAMESPACE: "demo",
+    LABEL_SERVICE: "hello",
+    LABEL_ENDPOINT: "db-0",
+}
+
+
+def piece(
+    labels: dict[str, str],
+    *ports: int,
+    annotations: dict[str, str] | None = None,
+    namespace: str = "demo",
+) -> EndpointSlice:
     return EndpointSlice(
         metadata=Meta(
-            name="s", namespace="demo", uid="u", creation_timestamp="2026-01-01T00:00:00Z", labels=labels
+            name="s",
+            namespace=namespace,
+            uid="u",
+            creation_timestamp="2026-01-01T00:00:00Z",
+            labels=labels,
+            annotations=annotations or {},
         ),
         ports=tuple(EndpointPort(name="http", port=port) for port in ports),
     )
 
 
-def test_claims_are_read_from_our_slices_of_other_clusters_only() -> None:
+def of(cluster: str) -> dict[str, str]:
+    return mcs_labels(service="hello", cluster=cluster)
+
+
+def test_claims_are_read_from_our_slices_of_other_clusters_that_list_gateways() -> None:
     target = PortTarget("demo", "hello", "http")
-    assert claims_of(piece("west", 20000), cluster="east") == (claim(20000, target),)
-    assert not claims_of(piece("east", 20000), cluster="east")
-    assert not claims_of(piece("west", 20000, ours=False), cluster="east")
-    assert not claims_of(piece("west", 8080), cluster="east"), "no egress port"
+    remote = piece(of("west"), 20000, annotations=GATEWAYS)
+    assert claims_of(remote, cluster="east") == (claim(20000, target),)
+    assert not claims_of(piece(of("east"), 20000, annotations=GATEWAYS), cluster="east")
+    assert not claims_of(piece({}, 20000, annotations=GATEWAYS), cluster="east")
+    assert not claims_of(piece(of("west"), 8080, annotations=GATEWAYS), cluster="east"), "no egress port"
+
+
+def test_a_port_of_a_neighbours_pod_is_no_claim() -> None:
+    """Pods may listen on 20000 as well; only the annotation tells their slices from those of gateways."""
+    assert not claims_of(piece(of("west"), 20000), cluster="east")
+
+
+def test_a_lane_claims_a_port_of_its_own_for_the_same_service() -> None:
+    target = PortTarget("demo", "hello", "http", lane=2)
+    assert claims_of(piece(LANE, 20000), cluster="east") == (claim(20000, target),)
+    assert not claims_of(piece({**LANE, LABEL_LANE: "two"}, 20000), cluster="east")
+
+
+def test_a_stand_in_claims_ports_for_its_endpoint_and_only_from_our_namespace() -> None:
+    target = PortTarget("demo", "hello", "http", cluster="west", endpoint="db-0")
+    found = claims_of(piece(STAND_IN, 20000, namespace=SYSTEM_NAMESPACE), cluster="east")
+    assert found == (claim(20000, target),)
+    assert not claims_of(piece(STAND_IN, 20000), cluster="east")
+    nobodys = {key: text for key, text in STAND_IN.items() if key != LABEL_CLUSTER}
+    assert not claims_of(piece(nobodys, 20000, namespace=SYSTEM_NAMESPACE), cluster="east")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PortTarget("demo", "a", "http", lane=1),
+        PortTarget("demo", "a", "http", cluster="west", endpoint="db-0"),
+        PortTarget("demo", "a", "http", cluster="west", endpoint="db-1"),
+    ],
+)
+def test_lanes_and_endpoints_of_one_service_get_ports_of_their_own(other: PortTarget) -> None:
+    found = grant([A, other], table=ClaimTable(), notes={}, now=0)
+    assert len(set(found.ports.values())) == 2
 
 
 changes = st.lists(
@@ -161,6 +232,15 @@ STEPS = st.sampled_from(["wait a bit", "wait", "wait long", "look", "grant", "fr
 WAITS = {"wait a bit": 20.0, "wait": 140.0, "wait long": 500.0}
 
 
+@cache
+def one_port_left() -> ClaimTable:
+    """Others claim all ports but one; made once, because there are 16,384."""
+    table = ClaimTable()
+    others = tuple(claim(port, PortTarget("x", "x", str(port))) for port in EGRESS_PORTS[1:])
+    table.change(("x", "x"), claims=others)
+    return table
+
+
 @dataclass
 class Leader:
     """A controller that believes that it leads: its cache lags, and it may sleep between note and deed."""
@@ -183,9 +263,9 @@ class TwoLeaders:
         self.history: list[tuple[float, dict[PortTarget, Claim]]] = [(self.now, {})]
         self.leaders = (Leader(), Leader())
         self.born = 0
-        self.table = ClaimTable()
-        others = tuple(claim(port, PortTarget("x", "x", str(port))) for port in EGRESS_PORTS[1:])
-        self.table.change(("x", "x"), claims=others)
+        self.table = one_port_left()
+        for target in (A, B):
+            self.table.change((target.namespace, target.service), claims=())
 
     def step(self, what: str, leader: Leader, wish: PortTarget) -> None:
         match what:

@@ -3,19 +3,20 @@
 import json
 from collections.abc import Sequence
 
-import msgspec
 import pytest
+from msgspec import structs
 
 from mesh_core.names import (
     ANNOTATION_DERIVED_SERVICE,
     ANNOTATION_READY_ENDPOINTS,
+    LABEL_KUBERNETES_SERVICE,
     LABEL_MANAGED_BY,
     MANAGER,
 )
 from mesh_core.objects import EndpointPort, EndpointSlice
 from mesh_core.plan import Create, Delete, Kind, Patch, Plan, Rest
 from mesh_core.record import RecordPort
-from mesh_fakes.exports import record
+from mesh_fakes.exports import headless, record, service
 from mesh_fakes.import_scene import SHADOW, ImportScene
 from mesh_runtime.kube import ENDPOINT_SLICES, SERVICE_IMPORTS, SERVICES
 
@@ -53,43 +54,78 @@ def one_slice(scene: ImportScene) -> EndpointSlice:
     return found
 
 
-def test_the_service_import_comes_first_then_the_service_then_the_ips() -> None:
+def test_the_service_comes_first_then_the_service_import_with_its_ips_then_its_status() -> None:
     scene = scene_of("west")
     rounds = []
     while plan := scene.plan():
         rounds.append(kinds(plan))
         scene.write(plan)
     assert rounds == [
-        ["create ServiceImport", "create EndpointSlice"],
-        ["create Service", "patch ServiceImport/status"],
-        ["patch ServiceImport", "patch ServiceImport/status"],
+        ["create Service", "create EndpointSlice"],
+        ["create ServiceImport"],
         ["patch ServiceImport/status"],
     ]
 
 
-def test_ips_and_families_are_written_in_one_write_ips_in_the_order_of_families() -> None:
+def test_a_service_import_states_ips_and_families_from_its_first_moment() -> None:
     scene = scene_of("west")
     scene.write(scene.plan())
-    scene.write(scene.plan())
-    (patch, *_) = scene.plan()
-    assert isinstance(patch, Patch)
-    assert patch.body["spec"].keys() == {"ips", "ipFamilies"}
-    assert patch.version, "bound to what was seen"
+    (create,) = scene.plan()
+    assert isinstance(create, Create)
+    assert scene.shadow is not None
+    assert create.body["spec"]["ips"] == list(scene.shadow.spec.cluster_ips)
+    assert create.body["spec"]["ipFamilies"] == ["IPv4"]
 
 
-def test_an_import_names_its_shadow_service_which_it_owns() -> None:
+def test_an_import_names_its_shadow_service_which_nobody_owns() -> None:
+    """So a ServiceImport that is deleted by hand does not take the IPs with it."""
     scene = settled("west")
     assert scene.service_import is not None
     assert scene.shadow is not None
     assert scene.service_import.metadata.annotations[ANNOTATION_DERIVED_SERVICE] == SHADOW
-    (owner,) = scene.shadow.metadata.owner_references
-    assert (owner.kind, owner.name) == ("ServiceImport", "hello")
+    assert scene.shadow.metadata.owner_references == ()
+    assert scene.shadow.metadata.labels[LABEL_MANAGED_BY] == MANAGER
     assert scene.shadow.spec.selector == {}
+
+
+def test_a_lost_service_import_comes_back_with_its_ips() -> None:
+    scene = settled("west")
+    assert scene.service_import is not None
+    before = scene.service_import.spec
+    scene.api.remove(SERVICE_IMPORTS, "hello", namespace="demo")
+    assert kinds(scene.plan()) == ["create ServiceImport"]
+    scene.settle()
+    assert scene.service_import is not None
+    assert scene.service_import.spec == before
+
+
+@pytest.mark.parametrize(
+    ("own", "exported", "policy", "families"),
+    [
+        (("IPv6", "IPv4"), ("IPv4",), "PreferDualStack", ["IPv6", "IPv4"]),
+        (("IPv6",), ("IPv4", "IPv6"), "SingleStack", ["IPv6"]),
+        (None, ("IPv4", "IPv6"), "PreferDualStack", None),
+        (None, ("IPv6",), "SingleStack", None),
+    ],
+    ids=["ours has both", "ours has one", "theirs has both", "theirs is one that we may not have"],
+)
+def test_the_clusterset_ips_have_the_families_of_our_own_service_or_of_the_cluster(
+    own: tuple[str, ...] | None, exported: tuple[str, ...], policy: str, families: list[str] | None
+) -> None:
+    scene = scene_of()
+    scene.records["west"] = structs.replace(record("west"), ip_families=exported)
+    if own is not None:
+        spec = structs.replace(service().spec, ip_families=own)
+        scene.own_service = structs.replace(service(), spec=spec)
+    create = scene.plan()[0]
+    assert isinstance(create, Create)
+    assert create.body["spec"]["ipFamilyPolicy"] == policy
+    assert create.body["spec"].get("ipFamilies") == families
 
 
 def test_what_the_oldest_export_says_of_sessions_reaches_service_and_import() -> None:
     scene = scene_of()
-    scene.records["west"] = msgspec.structs.replace(
+    scene.records["west"] = structs.replace(
         record("west"),
         session_affinity="ClientIP",
         session_affinity_timeout=10,
@@ -187,7 +223,7 @@ def test_the_last_unexport_rests_the_port_and_removes_what_is_ours_in_order() ->
     port = (one_slice(scene).ports or ())[0].port
     scene.records.clear()
     plan = scene.plan()
-    assert kinds(plan) == ["rest", "delete ServiceImport", "delete EndpointSlice", "delete Service"]
+    assert kinds(plan) == ["delete ServiceImport", "rest", "delete EndpointSlice", "delete Service"]
     assert all(step.uid for step in plan if isinstance(step, Delete))
     scene.write(plan)
     assert scene.rested == [port]
@@ -209,7 +245,8 @@ def test_a_port_that_another_import_claims_too_is_not_put_to_rest() -> None:
     scene = settled("west")
     (piece,) = scene.slices
     labels = {**piece.metadata.labels, "multicluster.kubernetes.io/service-name": "twin"}
-    body = {"metadata": {"namespace": "demo", "name": "twin.west.ipv4", "labels": labels}}
+    meta = {"namespace": "demo", "name": "twin.west.ipv4", "annotations": piece.metadata.annotations}
+    body = {"metadata": {**meta, "labels": labels}}
     ports = [{"name": "http", "port": (piece.ports or ())[0].port, "protocol": "TCP"}]
     scene.api.put(ENDPOINT_SLICES, {**body, "addressType": "IPv4", "ports": ports, "endpoints": []})
     scene.records.clear()
@@ -228,6 +265,28 @@ def test_somebodys_own_service_import_is_left_alone() -> None:
     assert scene.plan() == ()
     scene.records.clear()
     assert scene.plan() == ()
+
+
+def test_what_would_lean_on_somebodys_own_service_import_goes() -> None:
+    scene = settled("west")
+    scene.api.remove(SERVICE_IMPORTS, "hello", namespace="demo")
+    scene.api.put(SERVICE_IMPORTS, FOREIGN_IMPORT)
+    assert kinds(scene.plan()) == ["rest", "delete EndpointSlice", "delete Service"]
+    scene.settle()
+    assert scene.service_import is not None
+    assert scene.service_import.spec.ips == ("1.2.3.4",)
+
+
+def test_a_service_that_somebody_puts_in_the_shadows_place_gets_none_of_our_slices() -> None:
+    """They carry its name already: left alone they would give it endpoints that it never asked for."""
+    scene = settled("west")
+    port = (one_slice(scene).ports or ())[0].port
+    scene.api.remove(SERVICES, SHADOW, namespace="demo")
+    body = {"metadata": {"namespace": "demo", "name": SHADOW}, "spec": {"ports": [{"port": 1}]}}
+    scene.api.put(SERVICES, body)
+    scene.settle()
+    assert scene.slices == []
+    assert scene.rested == [port]
 
 
 def test_somebodys_own_service_in_the_shadows_place_is_left_alone_and_gets_no_endpoints() -> None:
@@ -267,12 +326,30 @@ def test_a_crd_that_drops_the_newest_field_does_not_make_us_write_for_ever() -> 
     assert scene.plan() == ()
 
 
-def test_the_first_plan_of_a_port_less_import_still_spells_its_ports() -> None:
-    (create, *_) = scene_of("west").plan()
+def test_an_import_without_ports_still_spells_them() -> None:
+    """The schema of a ServiceImport requires the key."""
+    scene = ImportScene(records={"west": structs.replace(headless("west"), ports=())})
+    (create,) = scene.plan()
     assert isinstance(create, Create)
     assert create.kind is Kind.SERVICE_IMPORT
-    assert create.body["spec"]["ports"] == [{"name": "http", "port": 80, "protocol": "TCP"}]
+    assert create.body["spec"]["ports"] == []
     assert create.body["spec"]["ips"] == []
+    assert create.body["spec"]["type"] == "Headless"
+    scene.settle()
+    assert scene.shadow is None
+
+
+def test_a_slice_is_never_moved_to_another_service_but_made_anew() -> None:
+    """kube-proxy keeps a slice under the Service that it was for when it first saw it."""
+    scene = settled("west")
+    piece = one_slice(scene)
+    meta = {"namespace": "demo", "name": piece.metadata.name}
+    scene.api.put(ENDPOINT_SLICES, {"metadata": {**meta, "labels": {LABEL_KUBERNETES_SERVICE: "other"}}})
+    assert kinds(scene.plan()) == ["rest", "delete EndpointSlice"]
+    scene.settle()
+    assert one_slice(scene).metadata.labels == piece.metadata.labels
+    assert one_slice(scene).ports == piece.ports
+    assert one_slice(scene).metadata.uid != piece.metadata.uid
 
 
 @pytest.mark.parametrize("missing", [(), ("10.1.0.9",)])

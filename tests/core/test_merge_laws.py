@@ -17,12 +17,13 @@ ports = st.lists(
     st.builds(
         RecordPort,
         name=st.sampled_from(["", "http", "web", "admin"]),
+        protocol=st.sampled_from(["TCP", "TCP", "UDP", "SCTP"]),
         port=st.sampled_from([80, 81, 8080]),
         app_protocol=st.sampled_from([None, "h2c"]),
         ready=st.integers(0, 3),
     ),
     max_size=4,
-    unique_by=(lambda port: port.name, lambda port: port.port),
+    unique_by=(lambda port: port.name, lambda port: (port.protocol, port.port)),
 ).map(lambda found: tuple(port for port in found if port.name or len(found) == 1))
 maps = st.dictionaries(
     st.sampled_from(["a", "b", "example.com/c", "kubernetes.io/d", "x.k8s.io/e", "meshctl.dev/f"]),
@@ -50,6 +51,10 @@ def exports(draw: st.DrawFn) -> list[ExportRecord]:
                 traffic_distribution=draw(st.sampled_from([None, "PreferClose"])),
                 exported_labels=draw(maps),
                 exported_annotations=draw(maps),
+                type=draw(st.sampled_from(["ClusterSetIP", "Headless"])),
+                traffic=draw(st.sampled_from(["balanced", "local-first"])),
+                ip_families=draw(st.sampled_from([("IPv4",), ("IPv6", "IPv4"), ("IPv4", "IPv6")])),
+                zone_scope=draw(st.sampled_from(["", "cloud/west"])),
             )
         )
     return found
@@ -65,8 +70,8 @@ def reasons(*records: ExportRecord) -> set[str]:
     return {conflict.reason for conflict in merged(*records).conflicts}
 
 
-@given(records=exports(), shuffle=st.randoms())
-def test_the_order_in_which_exports_come_does_not_matter(
+@given(records=exports(), shuffle=st.randoms(use_true_random=False))
+def test_the_order_in_which_exports_come_does_not_matter_even_where_their_times_are_equal(
     records: list[ExportRecord], shuffle: object
 ) -> None:
     other = list(records)
@@ -112,6 +117,7 @@ def test_the_oldest_export_loses_nothing(records: list[ExportRecord]) -> None:
     assert found.spec.session_affinity == oldest.session_affinity
     assert found.spec.traffic_distribution == oldest.traffic_distribution
     assert found.labels == {k: v for k, v in oldest.exported_labels.items() if not is_reserved(k)}
+    assert (found.spec.type, found.traffic.value) == (oldest.type, oldest.traffic)
 
 
 @given(records=exports())
@@ -137,10 +143,54 @@ def test_conflicts_are_told_exactly_when_something_differs(records: list[ExportR
             exported.traffic_distribution,
             exported.exported_labels,
             exported.exported_annotations,
+            exported.type,
+            exported.traffic,
+            sorted(exported.ip_families),
         ]
 
     differ = any(value(exported) != value(records[0]) for exported in records)
     assert bool(merged(*records).conflicts) == differ
+
+
+@pytest.mark.parametrize(
+    ("theirs", "reason", "says"),
+    [
+        ({"type": "Headless"}, "TypeConflict", "east has ClusterSetIP"),
+        ({"session_affinity": "ClientIP"}, "SessionAffinityConflict", "east has None"),
+        ({"internal_traffic_policy": "Local"}, "InternalTrafficPolicyConflict", "east has Cluster"),
+        ({"traffic_distribution": "PreferClose"}, "TrafficDistributionConflict", "east has None"),
+        ({"traffic": "local-first"}, "TrafficConflict", "Conflicting traffic annotation"),
+        ({"ip_families": ("IPv4", "IPv6")}, "IPFamilyConflict", "east has IPv4. 1/2 clusters disagree"),
+        ({"exported_annotations": {"a": "1"}}, "AnnotationsConflict", "east has {}"),
+    ],
+)
+def test_each_property_has_a_reason_of_its_own_and_the_oldest_export_wins(
+    theirs: dict[str, object], reason: str, says: str
+) -> None:
+    younger = msgspec.structs.replace(record("west", created="2026-02-01T00:00:00Z"), **theirs)
+    found = merged(record("east"), younger)
+    assert [conflict.reason for conflict in found.conflicts] == [reason]
+    assert says in found.conflicts[0].message
+    assert found.spec == merged(record("east")).spec
+    assert found.traffic == merged(record("east")).traffic
+
+
+def test_the_order_of_ip_families_is_no_conflict() -> None:
+    """It says which family a cluster calls its first, which no caller elsewhere notices."""
+    east = msgspec.structs.replace(record("east"), ip_families=("IPv4", "IPv6"))
+    west = msgspec.structs.replace(record("west"), ip_families=("IPv6", "IPv4"))
+    assert not reasons(east, west)
+
+
+def test_who_may_use_an_export_is_each_clusters_own_affair() -> None:
+    assert not reasons(record("east"), msgspec.structs.replace(record("west"), allow=("east",)))
+
+
+def test_one_number_for_two_protocols_is_no_clash() -> None:
+    dns = (RecordPort(name="dns", port=53, protocol="UDP"), RecordPort(name="dns-tcp", port=53))
+    found = merged(record("east", dns[0]), record("west", dns[1], created="2026-02-01T00:00:00Z"))
+    assert [(port.name, port.protocol) for port in found.spec.ports] == [("dns", "UDP"), ("dns-tcp", "TCP")]
+    assert not found.losing
 
 
 def test_nobody_exports_nothing() -> None:

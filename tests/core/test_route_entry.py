@@ -7,16 +7,18 @@ import pytest
 from mesh_core.identity import cluster_id, domain
 from mesh_gateway.client_hello import Hello
 from mesh_gateway.entry import Close, Entry, PassThrough, Serve, entry_for
-from mesh_gateway.route import Address, RouteTable, ServicePort
+from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
 
 HELLO = ServicePort("demo", "hello", 80)
 POD = Address("10.244.0.5", 8080)
+DB_0 = ServicePort("demo", "db", 5432, endpoint="db-0")
+DB_POD = Address("10.244.0.6", 5432)
 CONTROLLER = Address("10.244.0.9", 15445)
 TABLE = RouteTable(
     cluster=cluster_id("east"),
     domain=domain("clusterset.internal"),
     egress={},
-    ingress={HELLO: (POD,)},
+    ingress={HELLO: Ingress((POD,)), DB_0: Ingress((DB_POD,), frozenset({"west"}))},
     controllers=(CONTROLLER,),
     gateways={},
     contested=(),
@@ -33,7 +35,27 @@ def entry(name: str | None, *protocols: bytes, table: RouteTable = TABLE) -> Ent
     "name", ["80.hello.demo.svc.clusterset.local", "80.east.hello.demo.svc.clusterset.local"]
 )
 def test_a_service_is_served_whatever_the_protocol_ruling_4(name: str, protocols: tuple[bytes, ...]) -> None:
-    assert entry(name, *protocols) == Serve(target=HELLO, endpoints=(POD,))
+    assert entry(name, *protocols) == Serve(target=HELLO, route=Ingress((POD,)))
+
+
+@pytest.mark.parametrize("protocols", [(), (b"meshctl/1",), (b"meshctl-peer/1",)])
+def test_one_endpoint_of_a_headless_service_is_served_by_its_name(protocols: tuple[bytes, ...]) -> None:
+    found = entry("5432.DB-0.east.db.demo.svc.clusterset.local", *protocols)
+    assert found == Serve(target=DB_0, route=TABLE.ingress[DB_0])
+
+
+@pytest.mark.parametrize(
+    ("allow", "admitted"),
+    [
+        (None, ["east", "north", "west"]),
+        (frozenset({"west"}), ["west"]),
+        (frozenset({"north", "west"}), ["north", "west"]),
+        (frozenset(), []),
+    ],
+)
+def test_only_allowed_clusters_are_admitted(allow: frozenset[str] | None, admitted: list[str]) -> None:
+    found = Serve(target=HELLO, route=Ingress((POD,), allow))
+    assert [name for name in ("east", "north", "west") if found.admits(cluster_id(name))] == admitted
 
 
 def test_the_controllers_stream_is_passed_through() -> None:
@@ -56,6 +78,14 @@ def test_the_controllers_stream_is_passed_through() -> None:
         ("peer.east.clusterset.internal", (b"meshctl/1",)),
         ("peer.west.clusterset.internal", (b"meshctl-peer/1",)),
         ("gateway.east.clusterset.internal", (b"meshctl/1",)),
+        ("5432.db-0.west.db.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("5432.db-1.east.db.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("5433.db-0.east.db.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("5432.db-0.east.other.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("5432.db-0.db.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("5432.db.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("5432.east.db.demo.svc.clusterset.local", (b"meshctl/1",)),
+        ("80.pod-0.east.hello.demo.svc.clusterset.local", (b"meshctl/1",)),
         ("example.com", (b"h2",)),
     ],
 )

@@ -4,10 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh_core.names import endpoint_label
 from mesh_gateway.sni import (
     NoTarget,
     PeerTarget,
     ServiceTarget,
+    endpoint_server_name,
     read_server_name,
     service_server_name,
 )
@@ -27,6 +29,11 @@ def read(name: str) -> ServiceTarget | PeerTarget | NoTarget:
         ("65535.a.b.svc.clusterset.local", ServiceTarget("b", "a", 65535)),
         ("80.HELLO.Demo.SVC.ClusterSet.LOCAL", ServiceTarget("demo", "hello", 80)),
         ("80.east.hello.demo.svc.clusterset.local", ServiceTarget("demo", "hello", 80, "east")),
+        ("5432.DB-0.East.db.demo.svc.clusterset.local", ServiceTarget("demo", "db", 5432, "east", "db-0")),
+        (
+            "80.fd00--5.east.hello.demo.svc.clusterset.local",
+            ServiceTarget("demo", "hello", 80, "east", "fd00--5"),
+        ),
         ("443.80.9.svc.clusterset.local", ServiceTarget("9", "80", 443)),
         ("peer.east.clusterset.internal", PeerTarget("east")),
         ("PEER.East.clusterset.Internal", PeerTarget("east")),
@@ -42,7 +49,11 @@ def test_a_name_says_what_is_asked_for(name: str, target: ServiceTarget | PeerTa
         "",
         "hello.demo.svc.clusterset.local",
         "80.demo.svc.clusterset.local",
-        "80.pod-0.east.hello.demo.svc.clusterset.local",
+        "80.x.pod-0.east.hello.demo.svc.clusterset.local",
+        "80.pod_0.east.hello.demo.svc.clusterset.local",
+        "80..east.hello.demo.svc.clusterset.local",
+        "80.-pod.east.hello.demo.svc.clusterset.local",
+        "pod-0.80.east.hello.demo.svc.clusterset.local",
         "80.hello.demo.svc.clusterset.local.",
         "80.hello.demo.svc.cluster.local",
         "80.hello.demo.clusterset.local",
@@ -89,6 +100,37 @@ def test_a_name_that_we_make_is_read_as_what_it_was_made_of(namespace: str, serv
     name = service_server_name(namespace=namespace, service=service, port=port)
     assert read(name) == ServiceTarget(namespace, service, port)
     assert len(name) <= 154
+
+
+@given(
+    namespace=label,
+    service=label,
+    port=st.integers(1, 65535),
+    cluster=label,
+    endpoint=label
+    | st.ip_addresses().map(lambda address: endpoint_label(hostname=None, address=str(address))),
+)
+def test_a_name_of_one_endpoint_is_read_as_what_it_was_made_of_unless_it_is_too_long_ruling_4(
+    namespace: str, service: str, port: int, cluster: str, endpoint: str
+) -> None:
+    name = endpoint_server_name(
+        namespace=namespace, service=service, port=port, cluster=cluster, endpoint=endpoint
+    )
+    assert len(name) <= 282
+    if len(name) > 253:
+        assert isinstance(read(name), NoTarget)
+    elif not endpoint.startswith("-"):  # "::1" and its like are no pods
+        assert read(name) == ServiceTarget(namespace, service, port, cluster, endpoint)
+
+
+@given(labels=st.lists(label, max_size=6), port=st.integers(0, 70000))
+def test_the_number_of_labels_says_what_is_meant(labels: list[str], port: int) -> None:
+    target = read(".".join([str(port), *labels, "svc.clusterset.local"]))
+    if isinstance(target, ServiceTarget):
+        parts = [target.endpoint, target.cluster, target.service, target.namespace]
+        assert [part for part in parts if part] == labels
+        assert target.port == port
+        assert target.cluster or not target.endpoint
 
 
 @given(name=st.text(max_size=300))

@@ -1,7 +1,6 @@
 """The table of routes from objects as the caches hold them."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import TypeVar
@@ -10,157 +9,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_core.identity import cluster_id, domain
-from mesh_core.names import (
-    ANNOTATION_READY_ENDPOINTS,
-    CONTROLLER,
-    LABEL_SERVICE_NAME,
-    LABEL_SLICE_MANAGED_BY,
-    LABEL_SOURCE_CLUSTER,
-    MANAGER,
-    SYSTEM_NAMESPACE,
-)
+from mesh_core.names import ANNOTATION_ALLOW, CONTROLLER, SYSTEM_NAMESPACE
 from mesh_core.objects import (
-    Endpoint,
-    EndpointConditions,
     EndpointPort,
     EndpointSlice,
     ImportPort,
-    ImportSpec,
-    MeshPeer,
-    MeshPeerSpec,
     Meta,
-    PeerGateway,
     ServiceExport,
     ServiceImport,
 )
 from mesh_core.ports import PortTarget
-from mesh_gateway.balance import Weighted
-from mesh_gateway.route import (
-    Address,
-    Egress,
-    Objects,
-    RouteTable,
-    ServicePort,
-    can_be_a_pod,
-    route_table,
+from mesh_fakes.route_objects import (
+    EAST,
+    HELLO,
+    NORTH,
+    endpoints,
+    exported,
+    headless,
+    imported,
+    lane,
+    local,
+    member,
+    objects_of,
+    own,
+    peer,
+    remote,
+    stand_in,
+    table_of,
 )
+from mesh_gateway.balance import Weighted
+from mesh_gateway.ingress_routes import can_be_a_pod
+from mesh_gateway.route import Address, Egress, Ingress, ServicePort
+from mesh_gateway.route_table import route_table
 
 T = TypeVar("T")
-OWN = cluster_id("west")
-EAST, NORTH = cluster_id("east"), cluster_id("north")
-HELLO = ServicePort("demo", "hello", 80)
-
-
-def endpoints(*addresses: str, ready: bool | None = True) -> tuple[Endpoint, ...]:
-    conditions = EndpointConditions(ready=ready, serving=ready)
-    return tuple(Endpoint(addresses=(address,), conditions=conditions) for address in addresses)
-
-
-def remote(
-    source: str,
-    *,
-    service: str = "hello",
-    port: int = 20000,
-    name: str | None = "http",
-    ready: Mapping[str, int] | str | None = None,
-    listed: tuple[Endpoint, ...] | None = None,
-    created: str = "2026-01-01T00:00:00Z",
-    protocol: str = "TCP",
-) -> EndpointSlice:
-    """A slice for another cluster's endpoints: our gateways, and how many there are there."""
-    counts = {name or "": 1} if ready is None else ready
-    text = counts if isinstance(counts, str) else json.dumps(counts)
-    return EndpointSlice(
-        metadata=Meta(
-            name=f"{service}-{source}",
-            namespace="demo",
-            uid=f"uid-{service}-{source}",
-            creation_timestamp=created,
-            labels={
-                LABEL_SLICE_MANAGED_BY: MANAGER,
-                LABEL_SERVICE_NAME: service,
-                LABEL_SOURCE_CLUSTER: source,
-            },
-            annotations={ANNOTATION_READY_ENDPOINTS: text},
-        ),
-        endpoints=endpoints("10.0.0.2") if listed is None else listed,
-        ports=(EndpointPort(name=name, port=port, protocol=protocol),),
-    )
-
-
-def local(
-    *addresses: str,
-    service: str = "hello",
-    name: str = "http",
-    port: int = 8080,
-    family: str = "IPv4",
-    ready: bool | None = True,
-    protocol: str = "TCP",
-    manager: str = MANAGER,
-) -> EndpointSlice:
-    """A slice of our own exported endpoints."""
-    return EndpointSlice(
-        metadata=Meta(
-            name=f"{service}-own-{family}-{ready}",
-            namespace="demo",
-            labels={
-                LABEL_SLICE_MANAGED_BY: manager,
-                LABEL_SERVICE_NAME: service,
-                LABEL_SOURCE_CLUSTER: OWN,
-            },
-        ),
-        address_type=family,
-        endpoints=endpoints(*addresses, ready=ready),
-        ports=(EndpointPort(name=name, port=port, protocol=protocol),),
-    )
-
-
-def imported(service: str = "hello", *ports: ImportPort) -> ServiceImport:
-    return ServiceImport(
-        metadata=Meta(name=service, namespace="demo"),
-        spec=ImportSpec(ports=ports or (ImportPort(port=80, name="http"),)),
-    )
-
-
-def exported(service: str = "hello", *, going: bool = False) -> ServiceExport:
-    gone = "2026-01-02T00:00:00Z" if going else None
-    return ServiceExport(metadata=Meta(name=service, namespace="demo", deletion_timestamp=gone))
-
-
-def peer(cluster: str, *hosts: str) -> MeshPeer:
-    ways = tuple(PeerGateway(host=host, port=30443) for host in hosts or (f"{cluster}.example",))
-    return MeshPeer(metadata=Meta(name=cluster), spec=MeshPeerSpec(gateways=ways))
-
-
-def objects_of(
-    *slices: EndpointSlice,
-    imports: Sequence[ServiceImport] = (imported(),),
-    exports: Sequence[ServiceExport] = (exported(),),
-    peers: Sequence[MeshPeer] = (peer("east"), peer("north")),
-    controllers: Sequence[EndpointSlice] = (),
-) -> Objects:
-    return Objects(
-        cluster=OWN,
-        domain=domain("clusterset.internal"),
-        slices=slices,
-        imports=imports,
-        exports=exports,
-        peers=peers,
-        controllers=controllers,
-    )
-
-
-def table_of(
-    *slices: EndpointSlice,
-    imports: Sequence[ServiceImport] = (imported(),),
-    exports: Sequence[ServiceExport] = (exported(),),
-    peers: Sequence[MeshPeer] = (peer("east"), peer("north")),
-    controllers: Sequence[EndpointSlice] = (),
-) -> RouteTable:
-    return route_table(
-        objects_of(*slices, imports=imports, exports=exports, peers=peers, controllers=controllers)
-    )
 
 
 def test_a_port_leads_to_every_cluster_that_shares_it_by_its_ready_endpoints() -> None:
@@ -227,6 +109,24 @@ def test_what_is_no_egress_port_is_not_listened_to(piece: EndpointSlice) -> None
     assert table_of(piece).egress == {}
 
 
+def test_ports_of_other_protocols_are_passed_over() -> None:
+    both = [
+        ImportPort(port=80, name="http"),
+        ImportPort(port=80, name="h3", protocol="UDP"),
+        ImportPort(port=90, name="sig", protocol="SCTP"),
+    ]
+    table = table_of(
+        remote("east", ready={"http": 2, "h3": 2, "sig": 2}),
+        remote("north", name="h3", port=20001, protocol="UDP", ready={"http": 1, "h3": 9}),
+        local("10.244.0.5"),
+        local("10.244.0.6", name="h3", protocol="UDP"),
+        local("10.244.0.7", name="sig", protocol="SCTP"),
+        imports=[imported("hello", *both)],
+    )
+    assert table.egress == {20000: Egress(HELLO, (Weighted(EAST, 2), Weighted(NORTH, 1)))}
+    assert table.ingress == {HELLO: Ingress((Address("10.244.0.5", 8080),))}
+
+
 def test_a_peer_whose_name_no_certificate_can_carry_is_left_out() -> None:
     table = table_of(remote("east.example"), peers=[peer("east.example"), peer("north")])
     assert list(table.gateways) == [NORTH]
@@ -234,17 +134,20 @@ def test_a_peer_whose_name_no_certificate_can_carry_is_left_out() -> None:
 
 def test_a_name_leads_to_ready_local_endpoints() -> None:
     table = table_of(local("10.244.0.6", "10.244.0.5"), local("10.244.0.7", ready=False))
-    assert table.ingress == {HELLO: (Address("10.244.0.5", 8080), Address("10.244.0.6", 8080))}
+    assert table.ingress == {HELLO: Ingress((Address("10.244.0.5", 8080), Address("10.244.0.6", 8080)))}
 
 
 def test_an_endpoint_without_a_ready_condition_is_ready() -> None:
-    assert table_of(local("10.244.0.5", ready=None)).ingress[HELLO] == (Address("10.244.0.5", 8080),)
+    assert table_of(local("10.244.0.5", ready=None)).ingress[HELLO].endpoints == (
+        Address("10.244.0.5", 8080),
+    )
 
 
 def test_ipv6_endpoints_count_only_where_there_is_no_ipv4() -> None:
     both = table_of(local("10.244.0.5"), local("fd00::5", family="IPv6"))
-    assert both.ingress[HELLO] == (Address("10.244.0.5", 8080),)
-    assert table_of(local("fd00::5", family="IPv6")).ingress[HELLO] == (Address("fd00::5", 8080),)
+    assert both.ingress[HELLO].endpoints == (Address("10.244.0.5", 8080),)
+    only = table_of(local("fd00::5", family="IPv6"))
+    assert only.ingress[HELLO].endpoints == (Address("fd00::5", 8080),)
 
 
 @pytest.mark.parametrize(
@@ -311,9 +214,16 @@ def test_the_order_in_the_caches_changes_nothing(seed: int) -> None:
         remote("north", ready={"http": 2}),
         remote("east", service="shop", created="2026-01-03T00:00:00Z"),
         remote("north", service="shop", port=20001),
+        lane(1, port=20002),
+        lane(2, port=20002, created="2026-01-03T00:00:00Z"),
+        stand_in("db-0"),
+        stand_in("db-0", ready=False, own_ports={"tcp": 1}, uid="older", created="2025-01-01T00:00:00Z"),
+        stand_in("db-1", port=21001, source="north"),
         local("10.244.0.5", "10.244.0.6"),
-        imports=[imported("hello"), imported("shop")],
-        exports=[exported("hello"), exported("shop")],
+        own(member("10.244.0.8", hostname="db-1"), member("10.244.0.7", hostname="db-0")),
+        own(member("fd00::7", hostname="db-0"), family="IPv6"),
+        imports=[imported("hello"), imported("shop"), headless()],
+        exports=[exported("hello", annotations={ANNOTATION_ALLOW: "east,north"}), exported("db")],
     )
     mixed = replace(objects, slices=shuffled(objects.slices, seed), imports=shuffled(objects.imports, seed))
     first, second = route_table(objects), route_table(mixed)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh_core.identity import ClusterId, cluster_id
@@ -28,6 +28,7 @@ def picks(targets: list[Weighted], *, count: int) -> list[ClusterId]:
     return chosen
 
 
+@settings(deadline=None)
 @given(shares=weights)
 def test_each_cluster_gets_exactly_its_weight_of_any_round(shares: list[int]) -> None:
     targets = targets_of(shares)

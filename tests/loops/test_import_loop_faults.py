@@ -19,8 +19,9 @@ from mesh_core.names import (
     RESTING_PORTS_CONFIG_MAP,
     SYSTEM_NAMESPACE,
 )
+from mesh_core.objects import ImportedRecord
 from mesh_core.peer_view import Absence, Wanted
-from mesh_core.record_plan import plan_record
+from mesh_core.record_plan import plan_imported
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.exports import record
 from mesh_fakes.http_member import Fault, HttpMember, http_client
@@ -47,13 +48,14 @@ class Scene:
         exported = record(cluster)
         (port,) = exported.ports
         changed = record(cluster, type(port)(port=port.port, name=port.name, ready=ready))
-        self.east.api.write(plan_record(None, standing=Wanted(changed)))
+        self.east.api.write(plan_imported(self.stored(cluster), standing=Wanted(changed)))
 
     def forgets(self, cluster: str = "west") -> None:
         """The peer loop has seen the unexport."""
-        name = f"{cluster}.demo.hello"
-        seen = self.east.api.find(IMPORTED_RECORDS, name, namespace=SYSTEM_NAMESPACE)
-        self.east.api.write(plan_record(seen, standing=Absence.GONE))
+        self.east.api.write(plan_imported(self.stored(cluster), standing=Absence.GONE))
+
+    def stored(self, cluster: str) -> ImportedRecord | None:
+        return self.east.api.find(IMPORTED_RECORDS, f"{cluster}.demo.hello", namespace=SYSTEM_NAMESPACE)
 
     @property
     def stands(self) -> bool:
@@ -235,7 +237,8 @@ async def test_of_two_claims_on_a_port_the_newer_one_is_moved() -> None:
         port = (ours.ports or ())[0].port
         # As if another leader, frozen for an hour, had written it long before.
         labels = {**ours.metadata.labels, LABEL_SERVICE_NAME: "older"}
-        meta = {"namespace": "demo", "name": "older.west.ipv4", "labels": labels}
+        notes = ours.metadata.annotations
+        meta = {"namespace": "demo", "name": "older.west.ipv4", "labels": labels, "annotations": notes}
         body = {"metadata": meta, "addressType": "IPv4", "endpoints": []}
         ports = [{"name": "http", "port": port, "protocol": "TCP"}]
         found.east.api.clock = lambda: datetime(2020, 1, 1, tzinfo=UTC)

@@ -57,6 +57,17 @@ class Bed:
 def started(folder: Path, *arguments: str) -> Iterator[Bed]:
     """A set started with `meshctl local up ARGUMENTS`; gone afterwards, also if this process is killed."""
     bed = Bed(folder)
+    with guarded(folder):
+        try:
+            bed.done("local", "up", "--dir", str(folder), *arguments)
+            yield bed
+        finally:
+            bed.done("local", "down", "--dir", str(folder))
+
+
+@contextmanager
+def guarded(folder: Path) -> Iterator[None]:
+    """If this process is killed within the block, the set in `folder` is taken down all the same."""
     guard = subprocess.Popen(
         [sys.executable, "-m", "mesh_fakes.guard", str(os.getpid()), str(folder)],
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
@@ -66,9 +77,7 @@ def started(folder: Path, *arguments: str) -> Iterator[Bed]:
         start_new_session=True,
     )
     try:
-        bed.done("local", "up", "--dir", str(folder), *arguments)
-        yield bed
+        yield
     finally:
-        bed.done("local", "down", "--dir", str(folder))
         guard.kill()
         guard.wait()

@@ -1,6 +1,9 @@
 """Values that tests of exports and imports begin with."""
 
 from datetime import UTC, datetime
+from typing import Literal
+
+from msgspec import structs
 
 from mesh_core.names import LABEL_KUBERNETES_SERVICE
 from mesh_core.objects import (
@@ -14,7 +17,7 @@ from mesh_core.objects import (
     ServicePort,
     ServiceSpec,
 )
-from mesh_core.record import ExportRecord, RecordPort
+from mesh_core.record import ExportRecord, RecordPort, Shard, ShardEndpoint, ShardPort
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 
@@ -29,6 +32,31 @@ def record(cluster: str, *ports: RecordPort, created: str = "2026-01-01T00:00:00
         ports=ports or (RecordPort(port=80, name="http", ready=2),),
         internal_traffic_policy="Cluster",
         ip_families=("IPv4",),
+    )
+
+
+def headless(cluster: str, *ports: RecordPort, created: str = "2026-01-01T00:00:00Z") -> ExportRecord:
+    """demo/hello as `cluster` exports it without a cluster IP; port db 5432 unless told otherwise."""
+    told = record(cluster, *(ports or (RecordPort(port=5432, name="db", ready=2),)), created=created)
+    return structs.replace(told, type="Headless")
+
+
+def shard(
+    cluster: str,
+    *endpoints: ShardEndpoint,
+    name: str = "aaaaaaaaaa",
+    ports: tuple[ShardPort, ...] = (ShardPort(port=15432, name="db"),),
+    family: Literal["IPv4", "IPv6"] = "IPv4",
+) -> Shard:
+    """One slice of the endpoints of demo/hello in `cluster`, as it is told; the pods listen on 15432."""
+    return Shard(
+        cluster=cluster,
+        namespace="demo",
+        name="hello",
+        shard=name,
+        address_type=family,
+        ports=ports,
+        endpoints=endpoints,
     )
 
 
@@ -59,11 +87,15 @@ def service(*ports: ServicePort, **spec: str) -> Service:
     )
 
 
-def endpoint(address: str, *, ready: bool | None = True) -> Endpoint:
+def endpoint(
+    address: str, *, ready: bool | None = True, hostname: str | None = None, zone: str | None = None
+) -> Endpoint:
     """An endpoint that is serving and not terminating."""
     return Endpoint(
         addresses=(address,),
         conditions=EndpointConditions(ready=ready, serving=ready, terminating=False),
+        hostname=hostname,
+        zone=zone,
     )
 
 

@@ -23,6 +23,7 @@ from mesh_gateway.limits import Limits
 from mesh_gateway.listeners import Listeners
 from mesh_gateway.opener import DirectOpener
 from mesh_gateway.route import Address, Egress, RouteTable, ServicePort
+from mesh_gateway.route import Ingress as Way
 from mesh_gateway.tcp_stream import listen
 from mesh_gateway.traffic import Traffic
 from mesh_runtime.leaf import Standing
@@ -53,7 +54,7 @@ def table_of(
     cluster: str,
     *,
     egress: Mapping[int, Egress] | None = None,
-    ingress: Mapping[ServicePort, tuple[Address, ...]] | None = None,
+    ingress: Mapping[ServicePort, Way] | None = None,
     controllers: tuple[Address, ...] = (),
     gateways: Mapping[ClusterId, tuple[Address, ...]] | None = None,
 ) -> RouteTable:
@@ -98,16 +99,23 @@ class Ingress:
     traffic: Traffic
     leaf: Leaf
 
-    def route(self, *endpoints: Address, service: ServicePort = HELLO) -> None:
-        """From now on `service` has these endpoints."""
-        self.table = replace(self.table, ingress={**self.table.ingress, service: endpoints})
+    def route(
+        self, *endpoints: Address, service: ServicePort = HELLO, allow: frozenset[str] | None = None
+    ) -> None:
+        """From now on `service` has these endpoints, for the clusters in `allow`."""
+        routes = {**self.table.ingress}
+        routes.pop(service, None)
+        if endpoints:
+            routes[service] = Way(endpoints, allow)
+        self.table = replace(self.table, ingress=routes)
 
 
 @dataclass
 class Outlet:
-    """A running egress half that listens on `port` for HELLO."""
+    """A running egress half that listens on `port`, and on `lanes` for the same."""
 
     port: int
+    lanes: tuple[int, ...]
     table: RouteTable
     traffic: Traffic
     leaf: Leaf
@@ -127,7 +135,9 @@ async def ingress(
     half = Ingress(
         cluster=cluster,
         address=Address(LOOPBACK, free_port()),
-        table=table_of(cluster, ingress={HELLO: endpoints}, controllers=controllers),
+        table=table_of(
+            cluster, ingress={HELLO: Way(endpoints)} if endpoints else {}, controllers=controllers
+        ),
         traffic=Traffic(limits),
         leaf=leaf or leaf_of(clusterset, cluster),
     )
@@ -158,17 +168,20 @@ async def egress(
     *,
     cluster: str = "west",
     weights: Mapping[str, int] | None = None,
+    service: ServicePort = HELLO,
+    lanes: int = 0,
     limits: Limits = PATIENT,
     leaf: Leaf | None = None,
 ) -> AsyncIterator[Outlet]:
-    """An egress half that carries HELLO to the gateways of `remotes`, all alike unless `weights` says."""
-    port = free_port()
+    """An egress half that carries `service` to the gateways of `remotes`, all alike unless `weights` says."""
+    port, *more = (free_port() for _ in range(1 + lanes))
     targets = tuple(Weighted(cluster_id(name), (weights or {}).get(name, 1)) for name in sorted(remotes))
     half = Outlet(
         port=port,
+        lanes=tuple(more),
         table=table_of(
             cluster,
-            egress={port: Egress(target=HELLO, targets=targets)},
+            egress=dict.fromkeys((port, *more), Egress(target=service, targets=targets)),
             gateways={cluster_id(name): ways for name, ways in remotes.items()},
         ),
         traffic=Traffic(limits),
@@ -184,7 +197,7 @@ async def egress(
             group=group,
         )
         listeners = Listeners(LOOPBACK, backlog=256, accepted=served.accept)
-        await listeners.match([port])
+        await listeners.match([port, *more])
         assert not listeners.failing
         try:
             yield half

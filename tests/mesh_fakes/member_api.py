@@ -12,12 +12,14 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from mesh_core.import_view import Left
 from mesh_core.objects import KubernetesObject
 from mesh_core.plan import Apply, Create, Delete, Kind, Patch, Plan, Rest, Step
 from mesh_fakes.api_server import FakeApiServer, Item, _selected, _Target
 from mesh_runtime.kube import (
     ENDPOINT_SLICES,
     IMPORTED_RECORDS,
+    IMPORTED_SHARDS,
     MESH_PEERS,
     NAMESPACES,
     SERVICE_EXPORTS,
@@ -37,6 +39,7 @@ RESOURCES: Mapping[Kind, Resource[Any]] = {
     Kind.SERVICE: SERVICES,
     Kind.ENDPOINT_SLICE: ENDPOINT_SLICES,
     Kind.IMPORTED_RECORD: IMPORTED_RECORDS,
+    Kind.IMPORTED_SHARD: IMPORTED_SHARDS,
     Kind.MESH_PEER: MESH_PEERS,
 }
 
@@ -76,6 +79,12 @@ class MemberApi(FakeApiServer):
         made = self._create("admin", target, {"metadata": {"name": name}, "status": {"phase": phase}})
         made["metadata"]["uid"] = uid or made["metadata"]["uid"]
 
+    def remove_namespace(self, name: str) -> None:
+        """A namespace goes, and everything in it."""
+        for key in [key for key in self._objects if key[1] == name]:
+            self._delete(_Target(*key, ""), {})
+        self.remove(NAMESPACES, name)
+
     def put(self, resource: Resource[T], body: Body) -> T:
         """Somebody else's object: made or merged, status and all; then what it became."""
         meta = body["metadata"]
@@ -112,10 +121,9 @@ class MemberApi(FakeApiServer):
             if not key[0].endswith(without)
         }
 
-    def write(self, plan: Plan) -> None:
-        """Apply a plan as the controller would; ports to rest are nobody's business here."""
-        for step in plan:
-            self._step(step)
+    def write(self, plan: Plan) -> tuple[Left, ...]:
+        """Apply a plan as the controller would; what it left. Ports to rest are nobody's business here."""
+        return tuple(left for step in plan if (left := self._step(step)) is not None)
 
     def break_watches(self) -> None:
         """Every running watch ends as if the connection had broken."""
@@ -133,17 +141,17 @@ class MemberApi(FakeApiServer):
                     yield json.dumps({"type": event.kind, "object": event.item}).encode() + b"\n"
             await changed.wait()
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: Step) -> Left | None:
         match step:
             case Create(kind=kind, body=body):
                 meta = body["metadata"]
                 target = place(RESOURCES[kind], meta["name"], namespace=meta.get("namespace", ""))
-                self.answer("us", "POST", target, params={}, body=body)
+                return _left(kind, self.answer("us", "POST", target, params={}, body=body))
             case Patch(kind=kind, namespace=namespace, name=name, body=body, version=version):
                 guard = {"resourceVersion": version} if version else {}
                 body = {**body, "metadata": {**body.get("metadata", {}), **guard}}
                 target = place(RESOURCES[kind], name, namespace=namespace, subresource=step.subresource)
-                self.answer("us", "PATCH", target, params={}, body=body)
+                return _left(kind, self.answer("us", "PATCH", target, params={}, body=body))
             case Apply(kind=kind, body=body, manager=manager):
                 meta = body["metadata"]
                 target = place(
@@ -153,12 +161,14 @@ class MemberApi(FakeApiServer):
                     subresource=step.subresource,
                 )
                 params = {"fieldManager": manager}
-                self.answer("us", "PATCH", target, params=params, body={**body, "kind": kind.value})
+                applied = self.answer("us", "PATCH", target, params=params, body={**body, "kind": kind.value})
+                return _left(kind, applied)
             case Delete(kind=kind, namespace=namespace, name=name, uid=uid):
                 target = place(RESOURCES[kind], name, namespace=namespace)
                 self.answer("us", "DELETE", target, params={}, body={"preconditions": {"uid": uid}})
+                return kind, namespace, name, None
             case Rest():
-                pass
+                return None
 
     def _create(self, username: str, target: _Target, item: Item) -> Item:
         said, namespace = _copy(item), item["metadata"].get("namespace", "")
@@ -187,9 +197,10 @@ class MemberApi(FakeApiServer):
         change = _copy({key: value for key, value in body.items() if key not in ("kind", "apiVersion")})
         if self._manager:
             key = ((*target.key, target.subresource), self._manager)
-            given_up = _leavings(self._applied.get(key, {}), change)
+            before = self._applied.get(key, {})
+            given_up = _leavings(before, change)
             self._applied[key] = _copy(change)
-            change = _merged(given_up, change)
+            change = _merged(given_up, _with_conditions_of_others(old, before=before, change=change))
         if target.subresource:
             change = {"status": change["status"]}
         else:
@@ -246,8 +257,30 @@ def place(resource: Resource[T], name: str, *, namespace: str = "", subresource:
     return _Target(resource.collection(), namespace if resource.namespaced else "", name, subresource)
 
 
+def _left(kind: Kind, item: Item) -> Left:
+    meta = item["metadata"]
+    return (
+        kind,
+        str(meta.get("namespace", "")),
+        str(meta["name"]),
+        msgspec.convert(item, RESOURCES[kind].type),
+    )
+
+
 def _copy(body: Body) -> Item:
     return cast(Item, json.loads(json.dumps(body)))
+
+
+def _with_conditions_of_others(old: Item, *, before: Item, change: Item) -> Item:
+    """Conditions are a list by type: those of other managers stay beside the ones applied."""
+    applied = change.get("status", {}).get("conditions")
+    if applied is None:
+        return change
+    given_up = {one["type"] for one in before.get("status", {}).get("conditions", ())}
+    found = {one["type"]: one for one in old.get("status", {}).get("conditions", ())}
+    kept = {kind: one for kind, one in found.items() if kind not in given_up}
+    conditions = list({**kept, **{one["type"]: one for one in applied}}.values())
+    return {**change, "status": {**change["status"], "conditions": conditions}}
 
 
 def _leavings(before: Item, after: Item) -> Item:

@@ -4,7 +4,7 @@ A peer's gateway is left out: MeshPeer points at the peer's controller itself.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from mesh_core.names import (
     LABEL_SERVICE_NAME,
     LABEL_SOURCE_CLUSTER,
     PROPERTY_CLUSTER_ID,
+    PROPERTY_NETWORK,
     SYSTEM_NAMESPACE,
     TRUST_BUNDLE,
 )
@@ -53,18 +54,30 @@ class Member:
     port: int = 0
     controllers: list[Controller] = field(default_factory=list)
 
-    def knows(self, peer: "Member", *, port: int | None = None) -> None:
-        """Somebody makes a MeshPeer for `peer`."""
-        spec = {"gateways": [{"host": "127.0.0.1", "port": peer.port if port is None else port}]}
-        self.api.put(MESH_PEERS, {"metadata": {"name": peer.name}, "spec": spec})
+    def knows(
+        self, peer: "Member", *, port: int | None = None, spec: Mapping[str, Any] | None = None
+    ) -> None:
+        """Somebody makes a MeshPeer for `peer` (Any: whatever else its spec shall say)."""
+        gateways = [{"host": "127.0.0.1", "port": peer.port if port is None else port}]
+        body = {"metadata": {"name": peer.name}, "spec": {"gateways": gateways, **(spec or {})}}
+        self.api.put(MESH_PEERS, body)
+
+    def network(self, name: str) -> None:
+        """Somebody says on which network this cluster is."""
+        self.api.put(CLUSTER_PROPERTIES, {"metadata": {"name": PROPERTY_NETWORK}, "spec": {"value": name}})
 
     def peer(self, name: str) -> MeshPeer | None:
         return self.api.find(MESH_PEERS, name)
 
     def connected(self, name: str) -> Condition | None:
         """The condition `Connected` of the MeshPeer."""
+        return self.peer_condition(name, "Connected")
+
+    def peer_condition(self, name: str, kind: str) -> Condition | None:
+        """One condition of the MeshPeer."""
         peer = self.peer(name)
-        return peer.status.conditions[0] if peer is not None and peer.status.conditions else None
+        found = peer.status.conditions if peer is not None else ()
+        return next((condition for condition in found if condition.type == kind), None)
 
     def service(self, name: str = "hello", *, namespace: str = "demo", port: int = 80, **spec: Any) -> None:
         """Somebody's Service (Any: whatever fields it shall have)."""
@@ -168,12 +181,13 @@ def new_member(
     clusterset: FakeClusterset,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     namespaces: Sequence[str] = ("demo",),
+    uid: str = "",
 ) -> Member:
-    """A member with two gateway pods and nothing exported."""
+    """A member with two gateway pods and nothing exported; its namespaces have the UID `<uid>-<name>`."""
     api = MemberApi(clock=clock, service_range=f"10.{96 + len(name)}.0")
     member = Member(name, clusterset, api)
     for namespace in ("kube-system", SYSTEM_NAMESPACE, *namespaces):
-        api.namespace(namespace, uid=f"{name}-{namespace}")
+        api.namespace(namespace, uid=f"{uid or name}-{namespace}")
     api.put(CLUSTER_PROPERTIES, {"metadata": {"name": PROPERTY_CLUSTER_ID}, "spec": {"value": name}})
     spec = {"domain": clusterset.domain, "generation": 1, "roots": list(clusterset.roots)}
     api.put(TRUST_BUNDLES, {"metadata": {"name": TRUST_BUNDLE}, "spec": spec})

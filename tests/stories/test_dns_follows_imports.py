@@ -18,61 +18,41 @@ import dns.rcode
 import kmock as kmock_library
 import pytest
 
-from mesh_dns.answer import Transport, respond
 from mesh_dns.main import serve
-from mesh_dns.names import Names
 from mesh_dns.table import Table
-from mesh_fakes.scripted_api import Answer, client_of, page, refusal, watch
+from mesh_fakes.dns_scene import (
+    API,
+    IMPORTS,
+    NAMESPACES,
+    NODATA,
+    NOTHING,
+    NXDOMAIN,
+    ONE_NAMESPACE,
+    SERVFAIL,
+    SERVICES,
+    SLICES,
+    ZONE,
+    imported,
+    said,
+    scene,
+    service,
+)
+from mesh_fakes.scripted_api import Answer, page, refusal, watch
 from mesh_fakes.scripted_api import serve as serve_script
 from mesh_fakes.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
-IMPORTS = "/apis/multicluster.x-k8s.io/v1beta1/serviceimports"
-SERVICES = "/api/v1/namespaces/meshctl-system/services"
-ZONE = "clusterset.local."
 LIMIT = 10.0
-SERVFAIL, NXDOMAIN, NODATA = "SERVFAIL", "NXDOMAIN", "NODATA"
-
-
-def imported(
-    name: str, *ips: str, version: int, type_: str = "ClusterSetIP", namespace: str = "demo"
-) -> dict[str, Any]:
-    meta = {"name": name, "namespace": namespace, "resourceVersion": str(version), "uid": f"u-{name}"}
-    return {"metadata": meta, "spec": {"type": type_, "ips": list(ips), "ports": [{"port": 80}]}}
-
-
-def service(*ips: str, version: int) -> dict[str, Any]:
-    meta = {"name": "meshctl-dns", "namespace": "meshctl-system", "resourceVersion": str(version)}
-    return {"metadata": meta, "spec": {"clusterIP": ips[0], "clusterIPs": list(ips)}}
-
-
-def said(table: Table, name: str, type_: str = "A") -> str:
-    """What an asker learns: the records' data, or the kind of denial."""
-    packet = dns.message.make_query(f"{name}.{ZONE}", type_).to_wire()
-    reply = respond(packet, table=table, transport=Transport.UDP)
-    assert reply is not None
-    decoded = dns.message.from_wire(reply)
-    if decoded.rcode() != dns.rcode.NOERROR:
-        return dns.rcode.to_text(decoded.rcode())
-    return " ".join(str(one) for rrset in decoded.answer for one in rrset) or NODATA
 
 
 @asynccontextmanager
 async def following(
-    server: kmock_library.RawHandler, *imports: Answer, services: tuple[Answer, ...] = ()
+    server: kmock_library.RawHandler, *imports: Answer, services: tuple[Answer, ...] = NOTHING
 ) -> AsyncIterator[Table]:
-    """A table that follows a scripted API server."""
-    serve_script(server, IMPORTS, imports)
-    serve_script(server, SERVICES, services or (page(version=1), watch(hold=True)))
-    table = Table()
-    async with client_of(server) as client:
-        task = asyncio.create_task(Names(client, table=table).run())
-        try:
-            yield table
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    """A table that follows imports in one namespace, without slices."""
+    async with scene(server, imports=imports, services=services) as found:
+        yield found.table
 
 
 async def test_nothing_is_denied_before_the_first_complete_list(kmock: kmock_library.RawHandler) -> None:
@@ -126,6 +106,7 @@ async def test_imports_that_no_name_can_be_made_of_harm_nobody(kmock: kmock_libr
     [
         pytest.param(("DELETED", imported("hello", "10.96.0.10", version=7)), id="deleted"),
         pytest.param(("MODIFIED", imported("hello", version=7, type_="Headless")), id="headless now"),
+        pytest.param(("MODIFIED", imported("hello", version=7, type_="Other")), id="of a type unknown to us"),
     ],
 )
 async def test_a_name_goes_with_its_import(
@@ -178,8 +159,10 @@ async def test_the_pod_answers_from_the_start_is_ready_with_the_names_and_linger
     serve_script(
         kmock, IMPORTS, [page(imported("hello", "10.96.0.10", version=1), version=5), watch(hold=True)]
     )
-    serve_script(kmock, SERVICES, [page(version=1), watch(hold=True)])
-    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, server=str(kmock.url))))
+    serve_script(kmock, SERVICES, NOTHING)
+    serve_script(kmock, SLICES, NOTHING)
+    serve_script(kmock, NAMESPACES, ONE_NAMESPACE)
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, server=str(kmock.url).rstrip("/") + API)))
     dns_port, health_port = free_port(), free_port()
 
     async with asyncio.timeout(LIMIT), aiohttp.ClientSession() as http:

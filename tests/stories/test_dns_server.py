@@ -14,6 +14,7 @@ import dns.rcode
 import pytest
 import uvloop
 
+from mesh_dns.entry import Entry
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.server import dns_server
 from mesh_dns.table import Table
@@ -52,7 +53,7 @@ def on_both_loops(story: Callable[[Served], Awaitable[None]]) -> Callable[..., N
 
 
 def put(table: Table, *texts: str) -> None:
-    table.put(namespace="demo", service="hello", addresses=tuple(ip_address(text) for text in texts))
+    table.put(Entry(addresses=tuple(ip_address(text) for text in texts)), namespace="demo", service="hello")
 
 
 def framed(packet: bytes) -> bytes:

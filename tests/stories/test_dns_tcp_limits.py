@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import dns.message
 import pytest
 
+from mesh_dns.entry import Entry
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.table import Table
 from mesh_dns.tcp import IDLE_LIMIT, Connections, TcpConnection
@@ -65,7 +66,7 @@ def feed(connection: TcpConnection, data: bytes) -> None:
 @pytest.fixture
 def connections() -> Connections:
     table = Table()
-    table.put(namespace="demo", service="hello", addresses=(ip_address("10.96.0.10"),))
+    table.put(Entry(addresses=(ip_address("10.96.0.10"),)), namespace="demo", service="hello")
     table.complete = True
     return Connections(table=table)
 
@@ -136,3 +137,54 @@ async def test_after_its_end_a_connection_does_nothing_more(connections: Connect
     await asyncio.sleep(2 * IDLE_LIMIT)
     assert not transport.aborted
     assert len(connections) == 0
+
+
+class FullTransport(RememberingTransport):
+    """A peer who takes nothing for now: what is written fills the buffer, as asyncio and uvloop count it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connection: TcpConnection | None = None
+        self._high = 0
+        self._full = False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        super().set_write_buffer_limits(high, low)
+        self._high = high or 0
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        super().write(data)
+        if len(self.written) > self._high and not self._full and self.connection is not None:
+            self._full = True
+            self.connection.pause_writing()
+
+    def take(self) -> bytes:
+        """The peer reads everything that is written; with that, writing resumes."""
+        taken, self.written = bytes(self.written), bytearray()
+        if self._full and self.connection is not None:
+            self._full = False
+            self.connection.resume_writing()
+        return taken
+
+
+async def test_short_questions_with_long_answers_do_not_fill_the_memory() -> None:
+    """Eighty questions fit where one long one does; each of these answers has about 3,000 bytes."""
+    table = Table()
+    many = tuple(ip_address(f"10.96.{one >> 8}.{one & 255}") for one in range(200))
+    table.put(Entry(addresses=many), namespace="demo", service="hello")
+    table.complete = True
+    connections, transport = Connections(table=table), FullTransport()
+    connection = transport.connection = connections.protocol()
+    connection.connection_made(transport)
+    count = LONGEST_QUERY // len(FRAMED)
+    feed(connection, FRAMED * count)
+    assert not transport.reading
+
+    answers = b""
+    while transport.written:
+        assert len(transport.written) < 16 * 1024 + 3300
+        answers += transport.take()
+    assert transport.reading
+    single, reference = connect(connections)
+    feed(single, FRAMED)
+    assert answers == bytes(reference.written) * count

@@ -61,6 +61,22 @@ async def test_clusters_share_by_exact_weight() -> None:
 
 
 @on_both_loops
+async def test_ports_that_stand_for_the_same_share_by_exact_weight_together() -> None:
+    clusterset = FakeClusterset()
+    async with AsyncExitStack() as stack:
+        east = await cluster(stack, clusterset, "east")
+        north = await cluster(stack, clusterset, "north")
+        remotes = {"east": (east.address,), "north": (north.address,)}
+        near = await stack.enter_async_context(
+            egress(clusterset, remotes, weights={"east": 3, "north": 1}, lanes=3)
+        )
+        heard = [
+            name for port in (near.port, *near.lanes) for name in await who_answers(replace(near, port=port))
+        ]
+        assert Counter(heard) == {"east": 3, "north": 1}, "not the heavier one first on each port"
+
+
+@on_both_loops
 async def test_the_next_address_of_a_cluster_is_tried_when_one_refuses() -> None:
     clusterset = FakeClusterset()
     async with AsyncExitStack() as stack:

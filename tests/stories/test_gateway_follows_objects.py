@@ -10,11 +10,18 @@ from typing import Any
 
 from mesh_core.names import (
     ANNOTATION_READY_ENDPOINTS,
+    ANNOTATION_TARGET_PORTS,
     EGRESS_PORTS,
+    LABEL_CLUSTER,
+    LABEL_ENDPOINT,
+    LABEL_KUBERNETES_SERVICE,
+    LABEL_NAMESPACE,
+    LABEL_SERVICE,
     LABEL_SERVICE_NAME,
     LABEL_SLICE_MANAGED_BY,
     LABEL_SOURCE_CLUSTER,
     MANAGER,
+    SYSTEM_NAMESPACE,
 )
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.backends import backend, saying
@@ -35,7 +42,7 @@ from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
 from mesh_gateway.gateway import Gateway
 from mesh_gateway.limits import Limits
-from mesh_gateway.route import Address
+from mesh_gateway.route import Address, ServicePort
 from mesh_gateway.watch import Watches
 from mesh_runtime.kube import ENDPOINT_SLICES, MESH_PEERS, SERVICE_IMPORTS, KubeClient
 
@@ -82,6 +89,28 @@ def slice_of(service: str, *, port: int) -> dict[str, Any]:
         "addressType": "IPv4",
         "endpoints": [{"addresses": [LOOPBACK], "conditions": {"ready": True}}],
         "ports": [{"name": "http", "port": port, "protocol": "TCP"}],
+    }
+
+
+def stand_in_slice(endpoint: str, *, port: int, own: int) -> dict[str, Any]:
+    """The slice of a stand-in for an endpoint of `demo/db` in east (Any: JSON has any values)."""
+    return {
+        "metadata": {
+            "name": "stand-in-0123456789.ipv4",
+            "namespace": SYSTEM_NAMESPACE,
+            "labels": {
+                LABEL_SLICE_MANAGED_BY: MANAGER,
+                LABEL_KUBERNETES_SERVICE: "stand-in-0123456789",
+                LABEL_NAMESPACE: "demo",
+                LABEL_SERVICE: "db",
+                LABEL_CLUSTER: "east",
+                LABEL_ENDPOINT: endpoint,
+            },
+            "annotations": {ANNOTATION_TARGET_PORTS: json.dumps({"tcp": own})},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [LOOPBACK], "conditions": {"ready": True}}],
+        "ports": [{"name": "tcp", "port": port, "protocol": "TCP"}],
     }
 
 
@@ -170,6 +199,17 @@ async def test_ports_follow_the_slices() -> None:
         await west.bring("hello", port=port)
         await until_heard(port, "east")
         await west.kube.delete(ENDPOINT_SLICES, "hello-east", namespace="demo")
+        await until(lambda: not listens(port))
+
+
+@on_both_loops
+async def test_a_stand_ins_port_leads_to_its_endpoint_and_follows_its_slice() -> None:
+    async with scene() as west, backend(saying(b"db-0")) as pod:
+        west.far.route(pod, service=ServicePort("demo", "db", pod.port, endpoint="db-0"))
+        port = free_egress_port()
+        await west.kube.create(ENDPOINT_SLICES, stand_in_slice("db-0", port=port, own=pod.port))
+        await until_heard(port, "db-0")
+        await west.kube.delete(ENDPOINT_SLICES, "stand-in-0123456789.ipv4", namespace=SYSTEM_NAMESPACE)
         await until(lambda: not listens(port))
 
 

@@ -31,6 +31,7 @@ class Door:
 
     clusterset: FakeClusterset
     far: Ingress
+    program: Address
     reached: int = 0
     heard: bytes = b""
 
@@ -45,7 +46,7 @@ async def door(*, limits: Limits = PATIENT) -> AsyncIterator[Door]:
         opened.heard += await reader.read()
 
     async with backend(greets) as there, ingress(clusterset, endpoints=(there,), limits=limits) as far:
-        opened = Door(clusterset, far)
+        opened = Door(clusterset, far, there)
         yield opened
         await until(lambda: far.traffic.admitted == 0)
 
@@ -113,6 +114,37 @@ async def test_no_certificate_and_certificates_of_strangers_get_nothing() -> Non
 
 
 @on_both_loops
+async def test_only_clusters_that_the_export_allows_get_anything() -> None:
+    async with door() as opened:
+        opened.far.route(opened.program, allow=frozenset({"west"}))
+        for component in (Component.GATEWAY, Component.CLIENT):
+            allowed = opened.clusterset.credentials("west", component)
+            assert await got(opened, context(opened, allowed)) == b"welcome", component
+        assert opened.reached == 2
+        for component in (Component.GATEWAY, Component.CLIENT):
+            other = opened.clusterset.credentials("north", component)
+            assert await got(opened, context(opened, other), say=b"a secret") == b"", component
+        controller = opened.clusterset.credentials("west", Component.CONTROLLER)
+        assert await got(opened, context(opened, controller)) == b"", "allowed by cluster, not by component"
+        await until(lambda: opened.far.traffic.admitted == 0)
+        assert opened.reached == 2, "the program never hears of those that are refused"
+        opened.far.route(opened.program, allow=frozenset({"north"}))
+        assert await got(opened, context(opened, other)) == b"welcome", (
+            "the next connection goes by the new list"
+        )
+
+
+@on_both_loops
+async def test_an_export_that_allows_nobody_is_closed_to_every_member() -> None:
+    async with door() as opened:
+        opened.far.route(opened.program, allow=frozenset())
+        for cluster in ("east", "north", "west"):
+            shown = opened.clusterset.credentials(cluster)
+            assert await got(opened, context(opened, shown)) == b"", cluster
+        assert opened.reached == 0
+
+
+@on_both_loops
 async def test_names_that_lead_nowhere_are_closed_without_a_byte() -> None:
     async with door() as opened:
         tls = context(opened, opened.clusterset.credentials("west"))
@@ -120,6 +152,7 @@ async def test_names_that_lead_nowhere_are_closed_without_a_byte() -> None:
             "81.hello.demo.svc.clusterset.local",
             "80.other.demo.svc.clusterset.local",
             "80.west.hello.demo.svc.clusterset.local",
+            "80.hello-0.east.hello.demo.svc.clusterset.local",
             "gateway.east.clusterset.internal",
             "peer.east.clusterset.internal",
             "example.com",

@@ -260,6 +260,99 @@ async def test_a_controller_of_another_root_is_refused() -> None:
         assert "roots" in condition.message
 
 
+async def test_a_peer_that_does_not_know_us_or_knows_others_is_a_partial_mesh_ruling_13() -> None:
+    east, west = two_members()
+    north = new_member("north", clusterset=west.clusterset)
+
+    def partial(member: Member) -> tuple[str, str]:
+        condition = member.peer_condition("west" if member is east else "east", "PartialMesh")
+        return (condition.status, condition.message) if condition is not None else ("", "")
+
+    async with east.running(), west.running():
+        east.knows(west)
+        await until(lambda: "west has no MeshPeer east" in partial(east)[1])
+        west.knows(east)
+        await until(lambda: partial(east)[0] == partial(west)[0] == "False")
+        west.knows(north, port=1)
+        await until(lambda: "west is linked with north, this cluster is not" in partial(east)[1])
+        await until(lambda: "this cluster is linked with north, east is not" in partial(west)[1])
+        assert "meshctl link" in partial(east)[1]
+        east.knows(north, port=1)
+        await until(lambda: partial(east)[0] == partial(west)[0] == "False")
+
+
+async def test_a_network_of_which_both_sides_say_something_else_is_told() -> None:
+    east, west = two_members()
+    west.network("blue")
+
+    def agreed() -> tuple[str, str]:
+        condition = east.peer_condition("west", "NetworkAgreed")
+        return (condition.status, condition.message) if condition is not None else ("", "")
+
+    async with east.running(), west.running():
+        east.knows(west, spec={"network": "green"})
+        await until(lambda: agreed()[0] == "False")
+        assert "network blue" in agreed()[1]
+        assert "network green" in agreed()[1]
+        east.knows(west, spec={"network": "blue"})
+        await until(lambda: agreed()[0] == "True")
+        west.network("red")
+        await until(lambda: agreed()[0] == "False", limit=10)
+
+
+def clash(member: Member, peer: str) -> str:
+    """The message of IdentityUsedTwice while it is True."""
+    condition = member.peer_condition(peer, "IdentityUsedTwice")
+    return condition.message if condition is not None and condition.status == "True" else ""
+
+
+async def test_a_copy_of_a_peer_that_answers_in_its_place_is_refused_ruling_29() -> None:
+    east, west = two_members()
+    west.export()
+    copy = new_member("west", clusterset=west.clusterset, uid="copy")
+    async with east.running(), copy.running():
+        async with west.running():
+            east.knows(west)
+            await until(lambda: is_imported(east, "west"))
+            peer = east.peer("west")
+            assert peer is not None
+            assert peer.status.kube_system_uid == "west-kube-system"
+        east.knows(copy)
+        await until(lambda: "copy-kube-system" in clash(east, "west"))
+        await until(lambda: reason(east, "west") == "Refused")
+        assert is_imported(east, "west"), "the first one's exports stay"
+        # Whoever knows which of the two it shall be deletes the MeshPeer: that releases the pin.
+        east.api.remove(MESH_PEERS, "west")
+        await until(lambda: east.imported() is None)
+        east.knows(copy)
+        await until(lambda: is_connected(east, "west"))
+        assert not clash(east, "west")
+
+
+@pytest.mark.parametrize("leads", [True, False], ids=["the leader", "another replica"])
+async def test_a_copy_of_a_peer_that_dials_us_is_refused_and_told_why(leads: bool) -> None:
+    east, west = two_members()
+    copy = new_member("west", clusterset=west.clusterset, uid="copy")
+    async with AsyncExitStack() as stack:
+        first = await stack.enter_async_context(east.running(replica="-a"))
+        async with west.running():
+            east.knows(west)
+            await until(lambda: is_connected(east, "west"))
+        if not leads:
+            await until(lambda: first.is_ready)
+            await stack.enter_async_context(east.running(replica="-b"))
+        await stack.enter_async_context(copy.running())
+        copy.knows(east)
+        await until(lambda: reason(copy, "east") == "Refused")
+        told = copy.connected("east")
+        assert told is not None
+        assert "two clusters use the id west" in told.message
+        await until(lambda: "copy-kube-system" in clash(east, "west"))
+        peer = east.peer("west")
+        assert peer is not None
+        assert peer.status.kube_system_uid == "west-kube-system"
+
+
 async def test_a_mesh_peer_that_names_ourselves_says_so() -> None:
     east, _ = two_members()
     async with east.running():

@@ -15,6 +15,7 @@ import dns.rrset
 import pytest
 
 from mesh_dns.answer import OUR_PAYLOAD, Transport, respond
+from mesh_dns.entry import Entry
 from mesh_dns.table import Table
 
 ZONE = "clusterset.local."
@@ -26,12 +27,16 @@ HELLO = f"hello.demo.svc.{ZONE}"
 @pytest.fixture
 def table() -> Table:
     table = Table()
-    table.put(namespace="demo", service="hello", addresses=(ip_address("10.96.0.10"), ip_address("fd00::10")))
     table.put(
-        namespace="demo", service="four", addresses=(ip_address("10.96.0.12"), ip_address("10.96.0.11"))
+        Entry(addresses=(ip_address("10.96.0.10"), ip_address("fd00::10"))), namespace="demo", service="hello"
     )
-    table.put(namespace="demo", service="six", addresses=(ip_address("fd00::11"),))
-    table.put(namespace="demo", service="soon", addresses=())
+    table.put(
+        Entry(addresses=(ip_address("10.96.0.12"), ip_address("10.96.0.11"))),
+        namespace="demo",
+        service="four",
+    )
+    table.put(Entry(addresses=(ip_address("fd00::11"),)), namespace="demo", service="six")
+    table.put(Entry(addresses=()), namespace="demo", service="soon")
     table.put_name_server((ip_address("10.96.0.53"),))
     table.complete = True
     return table
@@ -227,7 +232,7 @@ class TestTruncation:
     def table(self) -> Table:
         table = Table()
         many = tuple(ip_address(f"10.0.0.{last}") for last in range(1, 41))
-        table.put(namespace="demo", service="hello", addresses=many)
+        table.put(Entry(addresses=many), namespace="demo", service="hello")
         table.complete = True
         return table
 
@@ -248,7 +253,7 @@ class TestTruncation:
 
     def test_we_send_at_most_our_own_size_whatever_the_asker_takes(self, table: Table) -> None:
         many = tuple(ip_address(f"fd00::{last}") for last in range(1, 51))
-        table.put(namespace="demo", service="hello", addresses=many)
+        table.put(Entry(addresses=many), namespace="demo", service="hello")
         query = dns.message.make_query(HELLO, "AAAA", use_edns=0, payload=65535)
         assert ask(table, query).flags & dns.flags.TC
 

@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mesh_dns.answer import OUR_PAYLOAD, Transport, respond
+from mesh_dns.entry import Entry, Host, PortName, Target
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.table import Table
 
@@ -21,6 +22,10 @@ NAMES = [
     "clusterset.local.",
     "svc.clusterset.local.",
     "hello.demo.svc.clusterset.local.",
+    "_http._tcp.hello.demo.svc.clusterset.local.",
+    "_tcp.hello.demo.svc.clusterset.local.",
+    "a.east.hello.demo.svc.clusterset.local.",
+    "east.hello.demo.svc.clusterset.local.",
     "no.demo.svc.clusterset.local.",
     "dns-version.clusterset.local.",
     "hello.demo.svc.cluster.local.",
@@ -29,10 +34,17 @@ TYPES = ["A", "AAAA", "NS", "SOA", "TXT", "SRV", "ANY", "AXFR"]
 
 
 def _table() -> Table:
-    """The largest that the standard's CRD allows: two addresses of a family for one import."""
+    """The largest that the standard's CRD allows: two addresses of a family; and one endpoint."""
     table = Table()
     pair = (ip_address("fd00::1"), ip_address("fd00::2"))
-    table.put(namespace="demo", service="hello", addresses=pair)
+    host = Target(Host("a", "east"), 80)
+    entry = Entry(
+        addresses=pair,
+        hosts={Host("a", "east"): pair},
+        ports={PortName("http", "tcp"): (host,)},
+        targets=(host,),
+    )
+    table.put(entry, namespace="demo", service="hello")
     table.put_name_server(pair)
     table.complete = True
     return table

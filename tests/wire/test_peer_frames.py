@@ -16,9 +16,11 @@ from mesh_core.peer_wire import (
     FrameReader,
     Heartbeat,
     Hello,
+    Mesh,
     Message,
     PeerProtocolError,
     Put,
+    Signer,
     Synced,
     Watch,
     farewell,
@@ -29,24 +31,37 @@ from mesh_fakes.exports import record
 
 SPELLED: list[tuple[Message, dict[str, object]]] = [
     (
-        Hello(version=1, cluster="east", kube_system_uid="u", trust_generation=2, features=("x",)),
+        Hello(
+            version=1, cluster="east", kube_system_uid="u", trust_generation=2, network="n", features=("x",)
+        ),
         {
             "type": "hello",
             "version": 1,
             "cluster": "east",
             "kubeSystemUid": "u",
             "trustGeneration": 2,
+            "network": "n",
             "features": ["x"],
         },
     ),
+    (Mesh(peers=("north", "west")), {"type": "mesh", "peers": ["north", "west"]}),
     (Watch(epoch="e", revision=7), {"type": "watch", "epoch": "e", "revision": 7}),
     (
         Put(revision=8, record=msgspec.Raw(b'{"a": 1}')),
         {"type": "put", "revision": 8, "record": {"a": 1}},
     ),
     (
+        Put(revision=8, record=msgspec.Raw(b'{"a": 1}'), signature="c2ln"),
+        {"type": "put", "revision": 8, "record": {"a": 1}, "signature": "c2ln"},
+    ),
+    (Signer(chain=("leaf", "above")), {"type": "signer", "chain": ["leaf", "above"]}),
+    (
         Drop(revision=9, namespace="demo", name="hello"),
         {"type": "drop", "revision": 9, "namespace": "demo", "name": "hello"},
+    ),
+    (
+        Drop(revision=9, namespace="demo", name="hello", shard="0123456789"),
+        {"type": "drop", "revision": 9, "namespace": "demo", "name": "hello", "shard": "0123456789"},
     ),
     (
         Synced(epoch="e", revision=9, complete=True, count=1, hash="h"),
@@ -94,6 +109,15 @@ def test_a_record_is_handed_on_byte_for_byte() -> None:
     assert isinstance(found, Put)
     assert bytes(found.record) == raw
     assert json.loads(bytes(record_bytes(record("west"))))["namespace"] == "demo"
+
+
+def test_one_value_has_one_spelling() -> None:
+    """Fields by name, no spaces, no defaults: what was signed can be checked again from what is stored."""
+    exported = record("west")
+    raw = bytes(record_bytes(exported))
+    assert raw.startswith(b'{"cluster":"west","created":"2026-01-01T00:00:00Z","internalTrafficPolicy":')
+    assert bytes(record_bytes(msgspec.json.decode(raw, type=type(exported)))) == raw
+    assert json.dumps(json.loads(raw), sort_keys=True, separators=(",", ":")).encode() == raw
 
 
 def test_unknown_messages_and_unknown_fields_are_skipped() -> None:

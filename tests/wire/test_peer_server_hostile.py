@@ -89,6 +89,16 @@ async def served() -> AsyncIterator[Member]:
         yield west
 
 
+async def until_headless(west: Member) -> None:
+    """Until a peer that asks now is told of a headless Service, with its shard."""
+    async with asyncio.timeout(5):
+        while True:
+            async with call(west, context_of(credentials())) as peer:
+                peer.say({**HELLO, "features": ["shards"]}, WATCH)
+                if len(await peer.hear_until("synced")) == 6:
+                    return
+
+
 @asynccontextmanager
 async def call(west: Member, context: ssl.SSLContext) -> AsyncIterator[Caller]:
     reader, writer = await asyncio.open_connection(
@@ -110,13 +120,17 @@ async def is_served(west: Member) -> bool:
         peer.say(HELLO, WATCH)
         messages = await peer.hear_until("synced")
     kinds = [message["type"] for message in messages]
-    return kinds == ["hello", "put", "synced"] and messages[1]["record"]["name"] == "hello"
+    return kinds == ["hello", "mesh", "signer", "put", "synced"] and messages[3]["record"]["name"] == "hello"
 
 
 async def test_a_peer_gets_hello_the_list_and_then_every_change() -> None:
     async with served() as west, call(west, context_of(credentials())) as peer:
         peer.say(HELLO, WATCH)
-        hello, put, synced = await peer.hear_until("synced")
+        hello, mesh, signer, put, synced = await peer.hear_until("synced")
+        assert mesh["peers"] == []
+        assert hello["network"] == ""
+        assert [pem.splitlines()[0] for pem in signer["chain"]] == ["-----BEGIN CERTIFICATE-----"] * 2
+        assert put["signature"]
         assert (hello["version"], hello["cluster"]) == (1, "west")
         assert hello["trustGeneration"] == 1
         assert hello["kubeSystemUid"] == "west-kube-system"
@@ -132,6 +146,40 @@ async def test_a_peer_gets_hello_the_list_and_then_every_change() -> None:
         assert (drop["namespace"], drop["name"]) == ("demo", "hello")
 
 
+async def test_one_endpoint_of_a_headless_service_costs_one_shard_and_its_record_only_for_a_count() -> None:
+    async with served() as west, call(west, context_of(credentials())) as peer:
+        west.service(clusterIP="None")
+        await until_headless(west)
+        peer.say({**HELLO, "features": ["shards", "weather"]}, WATCH)
+        _hello, _mesh, _signer, record, shard, _synced = await peer.hear_until("synced")
+        assert "shard" not in record["record"]
+        name = shard["record"]["shard"]
+        assert shard["record"]["endpoints"] == [{"address": "10.2.0.1"}]
+        west.endpoints("10.2.0.2")
+        change = await peer.hear()
+        assert change["record"]["shard"] == name
+        assert change["record"]["endpoints"] == [{"address": "10.2.0.2"}]
+        west.endpoints("10.2.0.2", ready=False)
+        shard, record = await peer.hear(), await peer.hear()
+        assert shard["record"]["endpoints"] == [{"address": "10.2.0.2", "ready": False, "serving": False}]
+        assert record["record"]["ports"] == [{"name": "http", "port": 80}]
+        west.unexport()
+        drops = [await peer.hear(), await peer.hear()]
+        assert [drop.get("shard", "") for drop in drops] == ["", name]
+
+
+async def test_a_peer_that_knows_no_shards_is_told_of_none() -> None:
+    async with served() as west, call(west, context_of(credentials())) as peer:
+        west.service(clusterIP="None")
+        await until_headless(west)
+        peer.say(HELLO, WATCH)
+        messages = await peer.hear_until("synced")
+        assert [message["type"] for message in messages] == ["hello", "mesh", "signer", "put", "synced"]
+        assert messages[-1]["count"] == 1
+        west.endpoints("10.2.0.1", "10.2.0.2")
+        assert "shard" not in (await peer.hear())["record"]
+
+
 async def test_a_peer_that_comes_back_gets_only_what_it_missed() -> None:
     async with served() as west:
         async with call(west, context_of(credentials())) as peer:
@@ -141,7 +189,7 @@ async def test_a_peer_that_comes_back_gets_only_what_it_missed() -> None:
         async with call(west, context_of(credentials())) as peer:
             peer.say(HELLO, {"type": "watch", **position})
             messages = await peer.hear_until("synced")
-            assert [message["type"] for message in messages] == ["hello", "synced"]
+            assert [message["type"] for message in messages] == ["hello", "mesh", "synced"]
             assert messages[-1]["complete"] is False
 
 

@@ -5,7 +5,14 @@ They are declared in the core so that decisions take them as they lie in the cac
 when read, so a Struct is for reading: writes are patches and server-side apply with just our fields.
 """
 
-from mesh_core.objects.endpoints import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
+from mesh_core.objects.endpoints import (
+    Endpoint,
+    EndpointConditions,
+    EndpointHints,
+    EndpointPort,
+    EndpointSlice,
+    ForZone,
+)
 from mesh_core.objects.mcs import (
     ExportSpec,
     ExportStatus,
@@ -19,10 +26,13 @@ from mesh_core.objects.mcs import (
 from mesh_core.objects.mesh import (
     ClusterProperty,
     ImportedRecord,
+    ImportedShard,
+    ImportLimits,
     MeshPeer,
     MeshPeerSpec,
     MeshPeerStatus,
     PeerGateway,
+    PeerImport,
     TrustBundle,
     TrustBundleSpec,
 )
@@ -49,15 +59,19 @@ __all__ = [
     "Deployment",
     "Endpoint",
     "EndpointConditions",
+    "EndpointHints",
     "EndpointPort",
     "EndpointSlice",
     "ExportSpec",
     "ExportStatus",
+    "ForZone",
     "ImportCluster",
+    "ImportLimits",
     "ImportPort",
     "ImportSpec",
     "ImportStatus",
     "ImportedRecord",
+    "ImportedShard",
     "KubernetesObject",
     "Lease",
     "LeaseSpec",
@@ -69,6 +83,7 @@ __all__ = [
     "Node",
     "OwnerReference",
     "PeerGateway",
+    "PeerImport",
     "Secret",
     "Service",
     "ServiceExport",

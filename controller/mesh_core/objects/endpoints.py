@@ -17,6 +17,18 @@ class EndpointConditions(Struct, frozen=True, rename="camel", kw_only=True):
     terminating: bool | None = None
 
 
+class ForZone(Struct, frozen=True, rename="camel", kw_only=True):
+    """discovery/v1 ForZone."""
+
+    name: str
+
+
+class EndpointHints(Struct, frozen=True, rename="camel", kw_only=True):
+    """discovery/v1 EndpointHints: kube-proxy heeds them only when every ready endpoint has some."""
+
+    for_zones: tuple[ForZone, ...] | None = None
+
+
 class Endpoint(Struct, frozen=True, rename="camel", kw_only=True):
     """discovery/v1 Endpoint; consumers use only the first address."""
 
@@ -25,6 +37,7 @@ class Endpoint(Struct, frozen=True, rename="camel", kw_only=True):
     hostname: str | None = None
     node_name: str | None = None
     zone: str | None = None
+    hints: EndpointHints | None = None
 
     @property
     def is_ready(self) -> bool:

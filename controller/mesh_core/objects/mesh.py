@@ -1,9 +1,9 @@
 """Our own kinds, meshctl.dev/v1alpha1, and about.k8s.io ClusterProperty."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from mesh_core.objects.meta import Condition, KubernetesObject
-from mesh_core.record import ExportRecord
+from mesh_core.record import ExportRecord, Shard
 
 
 class PeerGateway(Struct, frozen=True, rename="camel", kw_only=True):
@@ -13,17 +13,50 @@ class PeerGateway(Struct, frozen=True, rename="camel", kw_only=True):
     port: int
 
 
+class ImportLimits(Struct, frozen=True, rename="camel", kw_only=True):
+    """How much one peer may take: Services, stand-ins, endpoints, and percent of the mesh half of traffic."""
+
+    services: int = 5_000
+    stand_ins: int = 512
+    endpoints: int = 100_000
+    weight_share: int = 100
+
+
+class PeerImport(Struct, frozen=True, rename="camel", kw_only=True):
+    """What is taken from the peer; `namespaces` None is every one but those that are always refused.
+
+    `pod_cidrs` are where its pods' addresses lie, without which none is believed on a common network;
+    `require_allow` refuses a record that does not name this cluster in its `allow`.
+    """
+
+    namespaces: tuple[str, ...] | None = None
+    pod_cidrs: tuple[str, ...] = field(default=(), name="podCIDRs")
+    require_allow: bool = False
+    limits: ImportLimits = ImportLimits()
+
+
 class MeshPeerSpec(Struct, frozen=True, rename="camel", kw_only=True):
-    """Where the peer's gateway answers, in order of preference."""
+    """Where the peer's gateway answers, in order of preference, which network it is on, what is taken of it.
+
+    `network` "" is a network of the peer's own.
+    """
 
     gateways: tuple[PeerGateway, ...] = ()
+    network: str = ""
+    imports: PeerImport = field(default=PeerImport(), name="import")
 
 
 class MeshPeerStatus(Struct, frozen=True, rename="camel", kw_only=True):
-    """What the leading controller knows of the peer; the time of last contact is in the peer's Lease."""
+    """What the leading controller knows of the peer; the time of last contact is in the peer's Lease.
+
+    `kube_system_uid` is the UID of kube-system of the cluster that this peer is; "" before the first list.
+    `last_clash` is when another cluster was last seen under the peer's id.
+    """
 
     exports: int = 0
     last_sync: str = ""
+    kube_system_uid: str = ""
+    last_clash: str = ""
     conditions: tuple[Condition, ...] = ()
 
 
@@ -38,6 +71,12 @@ class ImportedRecord(KubernetesObject, frozen=True, rename="camel", kw_only=True
     """The last accepted record of one peer's exported Service."""
 
     spec: ExportRecord
+
+
+class ImportedShard(KubernetesObject, frozen=True, rename="camel", kw_only=True):
+    """One accepted slice of endpoints of one peer's exported Service."""
+
+    spec: Shard
 
 
 class TrustBundleSpec(Struct, frozen=True, rename="camel", kw_only=True):

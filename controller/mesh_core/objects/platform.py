@@ -24,6 +24,13 @@ class NodeAddress(Struct, frozen=True, rename="camel", kw_only=True):
     address: str
 
 
+class NodeSpec(Struct, frozen=True, rename="camel", kw_only=True):
+    """core/v1 NodeSpec; the ranges are empty where something else than Kubernetes hands out pod addresses."""
+
+    pod_cidr: str = field(default="", name="podCIDR")
+    pod_cidrs: tuple[str, ...] = field(default=(), name="podCIDRs")
+
+
 class NodeStatus(Struct, frozen=True, rename="camel", kw_only=True):
     """core/v1 NodeStatus."""
 
@@ -34,6 +41,7 @@ class NodeStatus(Struct, frozen=True, rename="camel", kw_only=True):
 class Node(KubernetesObject, frozen=True, rename="camel", kw_only=True):
     """core/v1 Node."""
 
+    spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()
 
 

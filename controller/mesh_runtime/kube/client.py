@@ -5,7 +5,6 @@ retried here, because the caller knows whether it may be. Reading is decoded int
 plain mappings with just the fields that we own.
 """
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -206,7 +205,7 @@ class KubeClient:
         headers = {**await self._authorization(), "Accept": "application/json"}
         data = None
         if body is not None:
-            data = json.dumps(body).encode()
+            data = msgspec.json.encode(body)
             headers["Content-Type"] = content_type
         try:
             async with self._session.request(

@@ -226,12 +226,7 @@ class Informer(Generic[T]):
     def _take(self, event: _Event) -> None:
         match event.type:
             case "ADDED" | "MODIFIED":
-                named = _NAMED.decode(event.object)
-                try:
-                    self._change(named.key, self.resource.decoder.decode(event.object))
-                except msgspec.ValidationError as error:
-                    _log.error("%s %s cannot be read: %s", self.resource.plural, named.key, error)
-                self._version = named.metadata.resource_version
+                self._version = self._seen(event.object)
             case "DELETED":
                 named = _NAMED.decode(event.object)
                 self._change(named.key, None)
@@ -243,6 +238,17 @@ class Informer(Generic[T]):
                 raise ApiError(status=status.code, reason=status.reason, message=status.message)
             case _:
                 pass  # a kind of event from a newer API server says nothing about our objects
+
+    def _seen(self, raw: msgspec.Raw) -> str:
+        """Take an object as it is now; its resourceVersion."""
+        try:
+            found = self.resource.decoder.decode(raw)
+        except msgspec.ValidationError as error:
+            named = _NAMED.decode(raw)
+            _log.error("%s %s cannot be read: %s", self.resource.plural, named.key, error)
+            return named.metadata.resource_version
+        self._change(found.key, found)
+        return found.metadata.resource_version
 
     def _change(self, key: Key, new: T | None) -> None:
         old = self._objects.get(key)

@@ -131,6 +131,7 @@ SERVICE_EXPORTS = Resource(_MCS, "v1beta1", "serviceexports", "ServiceExport", o
 SERVICE_IMPORTS = Resource(_MCS, "v1beta1", "serviceimports", "ServiceImport", objects.ServiceImport)
 MESH_PEERS = Resource(_MESH, "v1alpha1", "meshpeers", "MeshPeer", objects.MeshPeer, namespaced=False)
 IMPORTED_RECORDS = Resource(_MESH, "v1alpha1", "importedrecords", "ImportedRecord", objects.ImportedRecord)
+IMPORTED_SHARDS = Resource(_MESH, "v1alpha1", "importedshards", "ImportedShard", objects.ImportedShard)
 TRUST_BUNDLES = Resource(
     _MESH, "v1alpha1", "trustbundles", "TrustBundle", objects.TrustBundle, namespaced=False
 )

@@ -1,0 +1,41 @@
+"""How many requests an API server has answered, from its own counter. Reading is pure."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+
+from mesh_runtime.kube import KubeClient
+
+WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE"})
+Written = tuple[str, str, str, int]
+"""(verb, resource, subresource, status) of requests that change something."""
+
+_LINE = re.compile(r"apiserver_request_total\{([^}]*)\} (\S+)")
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+
+
+async def writes(kube: KubeClient) -> Counter[Written]:
+    """Every request so far that changes something, whoever made it."""
+    return written((await kube.request("GET", "/metrics")).decode())
+
+
+def written(metrics: str) -> Counter[Written]:
+    """The writes in a scrape of /metrics."""
+    found: Counter[Written] = Counter()
+    for labels_text, value in _LINE.findall(metrics):
+        labels = dict(_LABEL.findall(labels_text))
+        if labels.get("verb") in WRITES:
+            key = (labels["verb"], labels["resource"], labels["subresource"], int(labels["code"]))
+            found[key] += int(float(value))
+    return found
+
+
+def since(before: Mapping[Written, int], after: Mapping[Written, int]) -> dict[str, int]:
+    """What came in between, by "VERB resource/subresource status"; in order of their number."""
+    gone = {key: count - before.get(key, 0) for key, count in after.items()}
+    named = {
+        f"{verb} {resource}{'/' if part else ''}{part} {status}": count
+        for (verb, resource, part, status), count in gone.items()
+        if count
+    }
+    return dict(sorted(named.items(), key=lambda item: (-item[1], item[0])))

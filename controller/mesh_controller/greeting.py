@@ -1,0 +1,55 @@
+"""What this cluster says of itself on a stream: its hello, and which clusters it is linked with."""
+
+from mesh_controller.caches import Caches
+from mesh_core.names import PROPERTY_NETWORK, TRUST_BUNDLE
+from mesh_core.peer_wire import (
+    FEATURE_SHARDS,
+    FEATURE_SIGNATURES,
+    MOST_PEERS,
+    PROTOCOL_VERSION,
+    Hello,
+    Mesh,
+)
+from mesh_runtime.latest import Latest
+
+
+class Greeting:
+    """The greeting of `cluster`; make it before the caches run, use it when they are complete."""
+
+    def __init__(self, caches: Caches, *, cluster: str) -> None:
+        self.cluster = cluster
+        self.mesh: Latest[Mesh] = Latest()
+        self._caches = caches
+        self._look()
+        caches.peers.on_change(self._look)
+
+    @property
+    def network(self) -> str:
+        """The network that this cluster shares with others, "" for one of its own."""
+        found = self._caches.properties.get(PROPERTY_NETWORK)
+        return found.spec.value if found is not None else ""
+
+    @property
+    def peers(self) -> frozenset[str]:
+        """The clusters that there is a MeshPeer for."""
+        return frozenset(
+            peer.metadata.name
+            for peer in self._caches.peers.values()
+            if peer.metadata.deletion_timestamp is None and peer.metadata.name != self.cluster
+        )
+
+    def hello(self) -> Hello:
+        """The hello of this moment."""
+        system = self._caches.namespaces.get("kube-system")
+        bundle = self._caches.trust.get(TRUST_BUNDLE)
+        return Hello(
+            version=PROTOCOL_VERSION,
+            cluster=self.cluster,
+            kube_system_uid=system.metadata.uid if system is not None else "",
+            trust_generation=bundle.spec.generation if bundle is not None else 0,
+            network=self.network,
+            features=(FEATURE_SHARDS, FEATURE_SIGNATURES),
+        )
+
+    def _look(self) -> None:
+        self.mesh.publish(Mesh(peers=tuple(sorted(self.peers)[:MOST_PEERS])))

@@ -1,0 +1,108 @@
+"""How an import's endpoints are laid out: who is reached how, who is set aside, how many lanes there are.
+
+1. A cluster whose export does not allow us is left out (ruling 26).
+2. A neighbour is reached directly, everybody else through the gateways.
+3. With `local-first` remote clusters are set aside while a local endpoint is ready; with an internal traffic
+   policy `Local` always: then only local pods are listed for kube-proxy (rulings 21 and 22).
+"""
+
+from collections import Counter
+
+from mesh_core.chunks import chunk_of, ready_by_port
+from mesh_core.import_view import ImportView
+from mesh_core.lanes import Division, Lanes, is_off, wanted_lanes
+from mesh_core.merge import MergedImport
+from mesh_core.ports import PortTarget, claims_of
+from mesh_core.record import Traffic
+from mesh_core.slices import Layout, carried
+from mesh_core.stand_ins import stand_in_targets
+from mesh_core.topology import wants_hints
+
+
+def layout_of(view: ImportView, *, merged: MergedImport) -> Layout:
+    """The layout of the import."""
+    remote = tuple(c for c in merged.serving if c != view.cluster and c in view.usable)
+    neighbours = tuple(c for c in remote if c in view.neighbours)
+    through = tuple(c for c in remote if c not in view.neighbours)
+    gateway_clusters = tuple(c for c in through if carried(merged.serving[c]))
+    if merged.spec.type == "Headless":
+        # Through the gateways there is no such thing as any endpoint: each has a stand-in.
+        return Layout(
+            merged=merged,
+            gateway_clusters=(),
+            neighbours=neighbours,
+            lanes=Lanes(1, 1),
+            aside=frozenset(),
+            with_hints=False,
+        )
+    division = division_of(view, merged=merged, clusters=gateway_clusters)
+    only_local = merged.spec.internal_traffic_policy == "Local" or (
+        merged.traffic is Traffic.LOCAL_FIRST and any(chunk.has_ready for chunk in view.chunks)
+    )
+    aside = frozenset(remote) if only_local else frozenset[str]()
+    lanes = Lanes(1, max(1, division.gateways))
+    if not aside and gateway_clusters:
+        lanes = wanted_lanes(present_lanes(view), division=division, settled=view.settled)
+    return Layout(
+        merged=merged,
+        gateway_clusters=gateway_clusters,
+        neighbours=neighbours,
+        lanes=lanes,
+        aside=aside,
+        with_hints=wants_hints(merged.spec.traffic_distribution, own=view.chunks),
+    )
+
+
+def lanes_are_off(view: ImportView, *, merged: MergedImport) -> bool:
+    """Whether the lanes that are there should be others, if that lasts."""
+    present = present_lanes(view) if view.chunks or view.neighbours else None
+    if present is None:
+        return False
+    layout = layout_of(view, merged=merged)
+    if layout.aside or not layout.gateway_clusters:
+        return False
+    division = division_of(view, merged=merged, clusters=layout.gateway_clusters)
+    return bool(division.local) and is_off(present, division=division)
+
+
+def division_of(view: ImportView, *, merged: MergedImport, clusters: tuple[str, ...]) -> Division:
+    """Ready endpoints here and behind the gateways, by the port that has most of them."""
+    served = {port.name for port in merged.serving.get(view.cluster, ())}
+    here = ready_by_port(view.chunks)
+    # Pods of neighbours are endpoints of kube-proxy like our own.
+    near = ready_by_port(
+        chunk_of(shard) for shard in view.shards if shard.cluster in view.neighbours & view.usable
+    )
+    there: Counter[str] = Counter()
+    for cluster in clusters:
+        there.update({port.name: port.ready for port in carried(merged.serving[cluster])})
+    own = max((count for name, count in here.items() if name in served), default=0)
+    return Division(
+        local=own + max(near.values(), default=0),
+        remote=max(there.values(), default=0),
+        gateways=len(view.gateways.ipv4),
+    )
+
+
+def present_lanes(view: ImportView) -> Lanes | None:
+    """The lanes that the slices show; None when there is no slice through the gateways."""
+    claims = [(piece, claims_of(piece, cluster=view.cluster)) for piece in view.slices]
+    used = [(piece, some[0].target) for piece, some in claims if some and not some[0].target.is_stand_in]
+    if not used:
+        return None
+    return Lanes(
+        lanes=max(target.lane for _piece, target in used) + 1,
+        gateways=max(len(piece.endpoints or ()) for piece, _target in used),
+    )
+
+
+def wanted_targets(view: ImportView, *, merged: MergedImport) -> tuple[PortTarget, ...]:
+    """What the import needs egress ports for."""
+    layout = layout_of(view, merged=merged)
+    names = sorted({port.name for c in layout.gateway_clusters for port in carried(merged.serving[c])})
+    lanes = [
+        PortTarget(view.namespace, view.name, name, lane=lane)
+        for lane in range(layout.lanes.lanes)
+        for name in names
+    ]
+    return (*lanes, *stand_in_targets(view, merged=merged))

@@ -1,0 +1,1 @@
+"""Runs the official conformance suite of the MCS API on local clusters: docs/conformance.md."""

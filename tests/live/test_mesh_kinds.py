@@ -1,0 +1,201 @@
+"""Our kinds on a real API server: what we write is taken as it is, and what nobody may write is not."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from mesh_controller.act import Writer
+from mesh_core.admission import admit
+from mesh_core.objects import MeshPeer
+from mesh_core.peer_identity import plan_clash, plan_end_of_clash
+from mesh_core.peer_status import Link, LinkState, Ours, plan_peer_status
+from mesh_core.peer_view import Absence, Wanted
+from mesh_core.peer_wire import record_bytes
+from mesh_core.record import ExportRecord, RecordPort, Shard, ShardEndpoint, ShardPort
+from mesh_core.record_plan import Imported, plan_imported
+from mesh_core.record_signature import Signature
+from mesh_fakes.bed import Bed, started
+from mesh_fakes.exports import NOW
+from mesh_runtime.kube import (
+    IMPORTED_RECORDS,
+    IMPORTED_SHARDS,
+    MESH_PEERS,
+    NAMESPACES,
+    ApiError,
+    KubeClient,
+)
+
+pytestmark = pytest.mark.asyncio
+
+SYSTEM = "meshctl-system"
+KINDS = Path(__file__).parents[2] / "manifests" / "crds" / "mesh"
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """One cluster that is etcd and an API server, with our kinds."""
+    with started(tmp_path_factory.mktemp("kinds"), "--clusters", "alone", "--light") as bed:
+        bed.kubectl("alone", "apply", "-k", str(KINDS))
+        bed.kubectl("alone", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        bed.kubectl("alone", "create", "namespace", SYSTEM)
+        yield bed
+
+
+# The longest of everything that the door lets in.
+LABEL = "a" * 63
+RECORD = ExportRecord(
+    cluster=LABEL,
+    namespace=LABEL,
+    name=LABEL,
+    created="2026-01-01T00:00:00Z",
+    type="Headless",
+    ports=tuple(
+        RecordPort(port=n, name=f"p{n}", protocol="SCTP", app_protocol="x.io/y", ready=10_000)
+        for n in range(1, 65)
+    ),
+    session_affinity="ClientIP",
+    session_affinity_timeout=86_400,
+    internal_traffic_policy="Local",
+    traffic_distribution="PreferClose",
+    exported_labels={f"x.io/{n}": "v" for n in range(64)},
+    exported_annotations={"note": "ü" * 16_000},
+    ip_families=("IPv6", "IPv4"),
+    traffic="local-first",
+    allow=tuple(f"c{n}" for n in range(256)),
+    zone_scope="provider/region-1",
+)
+SHARD = Shard(
+    cluster=LABEL,
+    namespace=LABEL,
+    name=LABEL,
+    shard="0123456789",
+    address_type="IPv6",
+    ports=tuple(ShardPort(port=n, name=f"p{n}", protocol="UDP", app_protocol="y") for n in range(1, 65)),
+    endpoints=tuple(
+        ShardEndpoint(
+            address=f"fd00:1234:5678:9abc:def0:1234:5678:{n:x}",
+            hostname=LABEL,
+            ready=False,
+            serving=False,
+            terminating=True,
+            zone="Z" * 63,
+        )
+        for n in range(1, 101)
+    ),
+)
+
+
+async def stored(kube: KubeClient, entry: ExportRecord | Shard) -> Sequence[Imported]:
+    """All objects of the kind that holds `entry`."""
+    if isinstance(entry, ExportRecord):
+        return (await kube.list(IMPORTED_RECORDS, namespace=SYSTEM)).items
+    return (await kube.list(IMPORTED_SHARDS, namespace=SYSTEM)).items
+
+
+@pytest.mark.parametrize("entry", [RECORD, SHARD], ids=["record", "shard"])
+async def test_what_the_door_lets_in_is_stored_changed_and_removed(
+    light: Bed, entry: ExportRecord | Shard
+) -> None:
+    assert admit(bytes(record_bytes(entry)), cluster=LABEL) == entry
+    signature = Signature("c2lnbmF0dXJl", "0" * 64)
+    async with light.client("alone") as kube:
+        writer = Writer(kube)
+        await writer.write(plan_imported(None, standing=Wanted(entry, signature)))
+        (seen,) = await stored(kube, entry)
+        assert seen.spec == entry
+        assert seen.metadata.annotations["meshctl.dev/signature"] == signature.text
+        assert plan_imported(seen, standing=Wanted(entry)) == ()
+        plain = msgspec.structs.replace(entry, ports=entry.ports[:1])
+        await writer.write(plan_imported(seen, standing=Wanted(plain)))
+        (seen,) = await stored(kube, entry)
+        assert seen.spec == plain
+        assert not seen.metadata.annotations
+        await writer.write(plan_imported(seen, standing=Absence.GONE))
+        assert not await stored(kube, entry)
+
+
+WRONG: dict[str, dict[str, Any]] = {
+    "another name": {"metadata": {"name": "a.b.c.0123456780"}},
+    "another shard": {"spec": {"shard": "012"}},
+    "101 endpoints": {"spec": {"endpoints": [{"address": "10.0.0.1"}] * 101}},
+    "a name for an address": {"spec": {"endpoints": [{"address": "example.com"}]}},
+}
+
+
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
+async def test_a_shard_that_none_can_be_is_refused_by_the_api_server(
+    light: Bed, change: dict[str, Any]
+) -> None:
+    spec = {"cluster": "a", "namespace": "b", "name": "c", "shard": "0123456789", **change.get("spec", {})}
+    meta = {"name": "a.b.c.0123456789", "namespace": SYSTEM, **change.get("metadata", {})}
+    async with light.client("alone") as kube:
+        with pytest.raises(ApiError, match="422"):
+            await kube.create(IMPORTED_SHARDS, {"metadata": meta, "spec": spec})
+
+
+async def peer(kube: KubeClient) -> MeshPeer:
+    return await kube.get(MESH_PEERS, "west")
+
+
+async def test_a_mesh_peer_carries_the_conditions_of_two_managers(light: Bed) -> None:
+    imports: dict[str, Any] = {
+        "namespaces": ["demo"],
+        "podCIDRs": ["10.0.0.0/8", "fd00::/64", "2001:DB8::/32"],
+        "requireAllow": True,
+        "limits": {"services": 1, "standIns": 2, "endpoints": 3, "weightShare": 4},
+    }
+    gateways = [{"host": "gw.example", "port": 15443}]
+    spec = {"gateways": gateways, "network": "blue", "import": imports}
+    state = LinkState(
+        Link.SYNCED, exports=1, last_sync=NOW, refusals=("no",), network="", peers=(), uid="uid"
+    )
+    ours = Ours("east", frozenset({"west"}))
+    async with light.client("alone") as kube:
+        await kube.get(NAMESPACES, SYSTEM)
+        writer = Writer(kube)
+        await kube.create(MESH_PEERS, {"metadata": {"name": "west"}, "spec": spec})
+        seen = await peer(kube)
+        assert msgspec.to_builtins(seen.spec.imports)["podCIDRs"] == tuple(imports["podCIDRs"])
+        assert seen.spec.imports.limits.weight_share == 4
+        await writer.write(plan_clash(seen, message="two", now=NOW))
+        await writer.write(plan_peer_status(await peer(kube), state=state, ours=ours, now=NOW))
+        seen = await peer(kube)
+        kinds = {one.type: one.status for one in seen.status.conditions}
+        assert kinds == {
+            "Connected": "True",
+            "RecordsAccepted": "False",
+            "PartialMesh": "True",
+            "NetworkAgreed": "False",
+            "IdentityUsedTwice": "True",
+        }
+        assert seen.status.kube_system_uid == "uid"
+        assert plan_peer_status(seen, state=state, ours=ours, now=NOW) == ()
+        await writer.write(plan_end_of_clash(seen, now=NOW.replace(year=2027)))
+        kinds = {one.type: one.status for one in (await peer(kube)).status.conditions}
+        assert kinds["IdentityUsedTwice"] == "False"
+        assert len(kinds) == 5
+        await kube.delete(MESH_PEERS, "west")
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"network": "Blue"},
+        {"network": "a.b"},
+        {"import": {"podCIDRs": ["10.0.0.0"]}},
+        {"import": {"podCIDRs": ["pods/8"]}},
+        {"import": {"limits": {"weightShare": 0}}},
+        {"import": {"limits": {"services": 10_001}}},
+        {"import": {"namespaces": ["A"]}},
+    ],
+)
+async def test_a_mesh_peer_that_cannot_be_is_refused_by_the_api_server(
+    light: Bed, spec: dict[str, Any]
+) -> None:
+    gateways = [{"host": "gw.example", "port": 15443}]
+    async with light.client("alone") as kube:
+        with pytest.raises(ApiError, match="422"):
+            await kube.create(MESH_PEERS, {"metadata": {"name": "w"}, "spec": {"gateways": gateways, **spec}})
