@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from mesh_controller.caches import Caches, ServiceKey
 from mesh_controller.endpoints import OwnEndpoints
-from mesh_core.chunks import Chunk, shard_of
+from mesh_core.chunks import Chunk
 from mesh_core.export import ExportDecision, decide, is_exported
 from mesh_core.export_record import Exporter
 from mesh_core.import_view import Gateways, ImportView, obstacle
@@ -29,7 +29,7 @@ class Look:
 
     def __init__(self, caches: Caches, *, cluster: str) -> None:
         self._caches = caches
-        self._endpoints = OwnEndpoints(caches)
+        self._endpoints = OwnEndpoints(caches, cluster=cluster)
         self._decided: dict[ServiceKey, ExportDecision | None] = {}
         self.cluster = cluster
         caches.feed_conditions(_Forgetting(self._decided))
@@ -51,11 +51,7 @@ class Look:
         record = decision.record if decision is not None else None
         if record is None or (record.type == "ClusterSetIP" and not self.network):
             return ()
-        namespace, name = key
-        return tuple(
-            shard_of(chunk, cluster=self.cluster, namespace=namespace, name=name)
-            for chunk in self._endpoints.of(key)
-        )
+        return self._endpoints.shards(key)
 
     @property
     def network(self) -> str:

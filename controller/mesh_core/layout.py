@@ -9,7 +9,7 @@
 from collections import Counter
 
 from mesh_core.chunks import chunk_of, ready_by_port
-from mesh_core.import_view import ImportView
+from mesh_core.import_view import ImportView, obstacle
 from mesh_core.lanes import Division, Lanes, is_off, wanted_lanes
 from mesh_core.merge import MergedImport
 from mesh_core.ports import PortTarget, claims_of
@@ -97,7 +97,11 @@ def present_lanes(view: ImportView) -> Lanes | None:
 
 
 def wanted_targets(view: ImportView, *, merged: MergedImport) -> tuple[PortTarget, ...]:
-    """What the import needs egress ports for."""
+    """What the import needs egress ports for; nothing while somebody's own object is in its place."""
+    # A port that no slice will claim would be noted anew at every look.
+    shadow = view.shadow if merged.spec.type == "ClusterSetIP" else None
+    if obstacle(service_import=view.service_import, shadow=shadow):
+        return ()
     layout = layout_of(view, merged=merged)
     names = sorted({port.name for c in layout.gateway_clusters for port in carried(merged.serving[c])})
     lanes = [

@@ -8,6 +8,7 @@ The condition `IdentityUsedTwice` has a field manager of its own: every replica 
 the one that sees it. It turns False when nobody was seen for `OVER`.
 """
 
+import re
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Final
@@ -22,6 +23,7 @@ IDENTITY_USED_TWICE: Final = "IdentityUsedTwice"
 IDENTITY_MANAGER: Final = f"identity.{MANAGER}"
 OVER: Final = timedelta(minutes=10)
 """For so long the second one must not have been seen."""
+_PLAIN: Final = re.compile(r"[-A-Za-z0-9.]{1,64}")
 REPEAT: Final = timedelta(minutes=1)
 """So far apart are the times that are noted while it is seen again and again."""
 
@@ -43,9 +45,14 @@ def check_identity(cluster: str, *, pinned: str, uid: str, ours: str) -> None:
         return
     raise IdentityUsedTwice(
         f"two clusters use the id {cluster}: {ours} knows the one with kube-system UID {pinned[:64]}, this "
-        f"is {uid[:64]}; join one of them under another id, or if it was rebuilt delete MeshPeer {cluster} "
+        f"is {told(uid)}; join one of them under another id, or if it was rebuilt delete MeshPeer {cluster} "
         f"in {ours} and link again"
     )
+
+
+def told(text: str) -> str:
+    """What a peer said, for a sentence: as it is when it is a plain name, else quoted and cut."""
+    return text if _PLAIN.fullmatch(text) else repr(text[:63])
 
 
 def plan_clash(peer: MeshPeer, *, message: str, now: datetime) -> Plan:

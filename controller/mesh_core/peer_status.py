@@ -22,6 +22,7 @@ from mesh_core.conditions import as_json as condition_json
 from mesh_core.conditions import rfc3339, settled, truth
 from mesh_core.names import MANAGER, PROPERTY_NETWORK
 from mesh_core.objects import Condition, MeshPeer
+from mesh_core.peer_identity import told
 from mesh_core.plan import Apply, Json, Kind, Plan
 
 CONNECTED = "Connected"
@@ -186,12 +187,12 @@ def _mesh(peer: MeshPeer, *, state: LinkState, ours: Ours) -> _Verdict | None:
 def _network(peer: MeshPeer, *, state: LinkState) -> _Verdict | None:
     if state.network is None:
         return None
-    stated, told, name = peer.spec.network, state.network, peer.metadata.name
-    if stated == told:
-        message = f"both sides say that the peer is on {_network_name(told)}"
+    stated, name = peer.spec.network, peer.metadata.name
+    if stated == state.network:
+        message = f"both sides say that the peer is on {_network_name(stated)}"
         return _Verdict(NETWORK_AGREED, True, Reason.AGREED.value, message)
     message = (
-        f"{name} says that it is on {_network_name(told)}, spec.network of this MeshPeer says "
+        f"{name} says that it is on {_network_name(state.network)}, spec.network of this MeshPeer says "
         f"{_network_name(stated)}; run meshctl link again, or correct spec.network here or the "
         f"ClusterProperty {PROPERTY_NETWORK} there"
     )
@@ -199,10 +200,10 @@ def _network(peer: MeshPeer, *, state: LinkState) -> _Verdict | None:
 
 
 def _network_name(network: str) -> str:
-    return f"network {network}" if network else "a network of its own"
+    return f"network {told(network)}" if network else "a network of its own"
 
 
 def _names(clusters: Iterable[str]) -> str:
-    names = sorted(clusters)
+    names = [told(cluster) for cluster in sorted(clusters)]
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return ", ".join(names[:_MOST_NAMES]) + more

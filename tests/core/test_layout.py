@@ -209,14 +209,14 @@ def test_further_lanes_are_kube_proxys_alone_and_have_ports_of_their_own() -> No
 
 
 def test_pods_of_neighbours_count_as_near_and_those_of_others_do_not() -> None:
-    scene = scene_of(exported("east"), exported("west", ready=4), exported("north", ready=3), pods=1)
+    scene = scene_of(exported("west", ready=4), exported("north", ready=3), pods=0)
     three = [ShardEndpoint(address=f"10.3.0.{n}") for n in (1, 2, 3)]
     scene.shards = [shard("west", *three, ports=HTTP), shard("north", *three, ports=HTTP)]
     scene.settle()
-    assert to_the_mesh(scene) == 7
+    assert to_the_mesh(scene) == len(scene.gateways), "nothing is near, so nothing is divided"
     scene.neighbours = frozenset({"north"})
     scene.settle()
-    assert len(ways(scene)) == 1 + 3 + 4
+    assert (len(ways(scene)), to_the_mesh(scene)) == (3 + 4, 4)
 
 
 def test_lanes_grow_and_shrink_and_shrinking_rests_their_ports() -> None:

@@ -137,6 +137,18 @@ def test_both_sides_must_say_the_same_of_the_network(stated: str, told: str, agr
     assert agreed or "ClusterProperty network.meshctl.dev" in found.message
 
 
+def test_what_a_peer_says_is_quoted_where_it_is_no_plain_name() -> None:
+    state = LinkState(
+        Link.SYNCED, exports=0, last_sync=NOW, network="a\nb", peers=("east", "north", "x" * 200, "\x1b[2J")
+    )
+    peer = after(state)
+    for kind in ("PartialMesh", "NetworkAgreed"):
+        found = condition(peer, kind)
+        assert found is not None
+        assert found.message.isprintable()
+        assert len(found.message) < 500
+
+
 def test_a_clash_is_shown_noted_once_a_minute_and_over_when_nobody_was_seen_for_long() -> None:
     peer = west()
     assert until_over(peer, now=NOW) is None

@@ -8,6 +8,9 @@ import kmock as kmock_library
 import pytest
 
 from mesh_core.objects import ConfigMap, Meta
+from mesh_fakes.exports import NOW
+from mesh_fakes.http_member import Fault, HttpMember, http_client
+from mesh_fakes.member_api import MemberApi
 from mesh_fakes.scripted_api import (
     Answer,
     Script,
@@ -19,7 +22,7 @@ from mesh_fakes.scripted_api import (
     watch,
 )
 from mesh_fakes.waiting import until
-from mesh_runtime.kube import CONFIG_MAPS, BadAnswer, Index, Informer
+from mesh_runtime.kube import CONFIG_MAPS, SERVICES, BadAnswer, Index, Informer
 
 pytestmark = pytest.mark.asyncio
 
@@ -178,6 +181,20 @@ async def test_a_cache_that_lost_its_server_does_not_call_itself_current(
     async with running(kmock, answers) as (informer, _script, _reported):
         await informer.synced.wait()
         await until(lambda: not informer.is_current(within=60))
+
+
+async def test_a_watch_that_was_refused_once_and_then_stands_is_current_before_any_event() -> None:
+    """A fresh API server refuses watches for a moment (429); its next bookmark is a minute away."""
+    member = HttpMember(MemberApi(clock=lambda: NOW), faults=[Fault("WATCH", "services", status=429)])
+    async with http_client(member) as client:
+        informer = Informer(client, SERVICES)
+        watching = asyncio.create_task(informer.run())
+        try:
+            await until(lambda: not member.faults and not informer.is_current(within=60))
+            await until(lambda: informer.is_current(within=60))
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 async def test_an_unreadable_object_can_go(kmock: kmock_library.RawHandler) -> None:

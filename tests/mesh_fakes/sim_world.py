@@ -13,6 +13,8 @@ from mesh_fakes.sim_member import CLUSTERS, SimMember, WallClock, new_sim_member
 
 QUIET = 50.0
 """Seconds without a write after which nothing more will come: longer than any back-off and bookmark."""
+QUIET_AT_FIRST = 20.0
+"""The same where all controllers have just begun, so that nobody has backed off for long."""
 _LONGEST = 900.0
 
 
@@ -50,11 +52,11 @@ class World:
         for watcher in self.watchers:
             watcher()
 
-    async def settle(self) -> None:
-        """Until nothing has been written for a while."""
+    async def settle(self, *, quiet: float = QUIET) -> None:
+        """Until nothing has been written for `quiet` seconds."""
         now = asyncio.get_running_loop().time
         end, still, seen = now() + _LONGEST, now(), self._writes()
-        while now() - still < QUIET:
+        while now() - still < quiet:
             await self.sleep(2.0)
             if seen != (seen := self._writes()):
                 still = now()
@@ -97,7 +99,7 @@ class World:
         if self.is_expiring:
             self.clock.ahead += timedelta(minutes=11)
             await self.restart()
-            await self.settle()
+            await self.settle(quiet=QUIET_AT_FIRST)
 
 
 def new_world(loop: SimLoop, *, seed: int) -> World:

@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 # The API server sends a bookmark about once a minute; silence for longer than this is a dead connection.
 _SILENCE_LIMIT = 150.0
+_CATCHING_UP = 1.0
 _FIRST_BACKOFF = 0.2
 _LONGEST_BACKOFF = 30.0
 _LONGEST_LINE = 4 << 20  # bytes; an object is at most 1.5 MiB in etcd
@@ -198,7 +199,7 @@ class Informer(Generic[T]):
         for key, item in found.items():
             self._change(key, item)
         self._version = page.resource_version
-        self._heard = asyncio.get_running_loop().time()
+        self._hear()
         self.synced.set()
 
     async def _watch(self) -> None:
@@ -213,15 +214,23 @@ class Informer(Generic[T]):
         path = self.resource.collection(namespace=self._namespace)
         decoder = msgspec.json.Decoder(_Event)
         async with self._client.stream(path, params=params, silence_limit=_SILENCE_LIMIT) as content:
-            rest = b""
-            async for chunk in content.iter_any():
-                self._heard = asyncio.get_running_loop().time()
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    if line.strip():
-                        self._take(decoder.decode(line))
-                if len(rest) > _LONGEST_LINE:
-                    raise msgspec.DecodeError(f"a watch event of more than {_LONGEST_LINE} bytes")
+            # A watch that stands has soon brought what it owed; the next event may be long in coming.
+            caught_up = asyncio.get_running_loop().call_later(_CATCHING_UP, self._hear)
+            try:
+                rest = b""
+                async for chunk in content.iter_any():
+                    self._hear()
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        if line.strip():
+                            self._take(decoder.decode(line))
+                    if len(rest) > _LONGEST_LINE:
+                        raise msgspec.DecodeError(f"a watch event of more than {_LONGEST_LINE} bytes")
+            finally:
+                caught_up.cancel()
+
+    def _hear(self) -> None:
+        self._heard = asyncio.get_running_loop().time()
 
     def _take(self, event: _Event) -> None:
         match event.type:
