@@ -16,6 +16,7 @@ help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
 	@echo "make demo-down  remove what the demo started"
 	@echo "make test       all checks and all tests"
+	@echo "make test-long  ten thousand simulated histories instead of a hundred: most of an hour"
 	@echo "make conformance MCS_API=DIR  the official suite of the MCS API (docs/conformance.md)"
 	@echo "make bench-propagation [BENCH='--quick']  what takes how long between clusters (bench/README.md)"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
@@ -57,6 +58,9 @@ conformance:
 bench-propagation: $(INSTALLED)
 	@$(BIN)/meshctl local prepare --light
 	@$(BIN)/python bench/propagation.py $(BENCH)
+
+test-long: setup
+	@HISTORIES=10000 $(BIN)/pytest tests/sim
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

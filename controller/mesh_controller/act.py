@@ -1,8 +1,9 @@
 """Acting: applies a plan to the API server, step by step, in its order.
 
 A step that fails ends the plan: whoever asked for it looks again, and the next plan goes on from what
-is there then. So a plan may be cut off anywhere. One failure does not: an object that the API server calls
-invalid will be invalid next time too, and must not keep the slices behind it from following their pods.
+is there then. So a plan may be cut off anywhere. Some failures do not: an object that the API server calls
+invalid, or cannot make, will be no better next time, and must not keep the slices behind it from following
+their pods. Where something could not be made, nothing of its kind is deleted in the same plan.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -53,19 +54,23 @@ class Writer:
     async def write(self, plan: Plan) -> tuple[Trace, ...]:
         """All steps, and what they left; raises ApiError or Unreachable for the first that fails."""
         traces: list[Trace] = []
-        invalid: ApiError | None = None
+        passed_over: ApiError | None = None
+        unmade: set[Kind] = set()
         for step in plan:
+            # What was to take its place could not be made.
+            if isinstance(step, Delete) and step.kind in unmade:
+                continue
             try:
                 trace = await self._step(step)
             except ApiError as error:
-                # A note that cannot be written must come before what it is for.
-                if error.status != 422 or isinstance(step, Rest):
+                if not _is_passed_over(step, error=error):
                     raise
-                invalid = invalid or error
+                passed_over = passed_over or error
+                unmade |= {step.kind} if isinstance(step, Create) else set()
             else:
                 traces += [trace] if trace is not None else []
-        if invalid is not None:
-            raise invalid
+        if passed_over is not None:
+            raise passed_over
         return tuple(traces)
 
     async def _step(self, step: Step) -> Trace | None:
@@ -95,6 +100,17 @@ class Writer:
                 return None
             case _:
                 assert_never(step)
+
+
+def _is_passed_over(step: Step, *, error: ApiError) -> bool:
+    """Whether the rest of the plan is written although this step failed.
+
+    A note that cannot be written must come before what it is for. An object that cannot be made (the name is
+    somebody else's, a quota, a webhook, no cluster IP left) will not be made by trying again at once.
+    """
+    if isinstance(step, Rest):
+        return False
+    return error.status == 422 or (isinstance(step, Create) and error.status in (403, 409, 500))
 
 
 def _tell(event: str, *, kind: Kind, namespace: str, name: str) -> None:

@@ -212,7 +212,7 @@ class Caches:
 
     def _imports_through_gateway(self, piece: EndpointSlice) -> Iterable[ServiceKey]:
         """A gateway that comes or goes changes the slices of every import from elsewhere."""
-        if (SYSTEM_NAMESPACE, GATEWAY) in _service_of(piece):
+        if lists_gateways(piece):
             yield from {seen.spec.key for seen in self.records.values()}
 
     def _names_in(self, namespace: Namespace) -> Iterable[ServiceKey]:
@@ -222,12 +222,28 @@ class Caches:
         yield from {key for service in self._stand_ins_in.get(name) for key in _stands_in_for(service)}
 
     def _peer_changed(self, queue: KeyQueue, *, old: MeshPeer | None, new: MeshPeer | None) -> None:
-        """What may be imported from a peer, and which way it is reached, is said in its MeshPeer's spec."""
-        if old is not None and new is not None and old.spec == new.spec:
+        """What may be imported from a peer, and which way it is reached, is said in its MeshPeer.
+
+        Whether a neighbour is withdrawn goes by what is said of all neighbours (`mesh_core.reach`).
+        """
+        if old is not None and new is not None and _is_reached_alike(old, new):
             return
-        for peer in (old, new):
-            for seen in self.records_from.get(peer.metadata.name) if peer is not None else ():
+        networks = {peer.spec.network for peer in (old, new) if peer is not None} - {""}
+        names = {peer.metadata.name for peer in (old, new) if peer is not None}
+        names |= {peer.metadata.name for peer in self.peers.values() if peer.spec.network in networks}
+        for name in sorted(names):
+            for seen in self.records_from.get(name):
                 queue.add(seen.spec.key)
+
+
+def _is_reached_alike(old: MeshPeer, new: MeshPeer) -> bool:
+    """Whether only what the controller says in the status differs."""
+    return (old.spec, old.status.gateways) == (new.spec, new.status.gateways)
+
+
+def lists_gateways(piece: EndpointSlice) -> bool:
+    """Whether these are our own gateways."""
+    return (SYSTEM_NAMESPACE, GATEWAY) in _service_of(piece)
 
 
 def _says_the_same(old: ServiceExport | None, new: ServiceExport | None) -> bool:

@@ -26,6 +26,7 @@ from mesh_controller.own_records import OwnRecords
 from mesh_controller.peer_server import PeerServer
 from mesh_controller.peers_loop import PeersLoop
 from mesh_controller.port_book import PortBook
+from mesh_controller.reach_loop import ReachLoop
 from mesh_core.errors import EnvironmentFault
 from mesh_core.identity import ClusterId
 from mesh_core.membership import Membership
@@ -91,6 +92,7 @@ class Controller:
             identities=self._identities,
             clock=clock,
         )
+        self._reach = ReachLoop(caches=caches, look=look, writer=writer, clock=clock)
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=CONTROLLER, identity=name)
 
     @property
@@ -121,6 +123,7 @@ class Controller:
             group.create_task(self._exports.loop.run())
             group.create_task(self._imports.loop.run())
             group.create_task(self._peers.run())
+            group.create_task(self._reach.loop.run())
             intermediate = IntermediateLoop(
                 self._kube, source=source, membership=membership, clock=self._clock
             )

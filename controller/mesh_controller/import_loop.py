@@ -9,6 +9,7 @@
 """
 
 import asyncio
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -24,6 +25,8 @@ from mesh_core.import_view import ImportView, absorbed, is_open
 from mesh_core.lanes import PATIENCE as LANES_PATIENCE
 from mesh_core.layout import lanes_are_off, wanted_targets
 from mesh_core.plan import Create, Kind, Patch, Plan, Step
+from mesh_core.ports import PortTarget
+from mesh_core.stand_in_plan import new_stand_ins
 from mesh_core.stand_ins import next_expiry
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import ApiError
@@ -34,7 +37,7 @@ _log = logger(__name__)
 LIMIT = 30.0
 PATIENCE = timedelta(seconds=3)
 """For so long a refused clusterset IP is asked for again before another is taken."""
-_WORKERS = 32
+_WORKERS = 64
 _MOST_PLANS = 4
 
 
@@ -94,7 +97,8 @@ class ImportLoop:
                 self._in_no_hurry.add(key)
                 self.loop.add(key)
                 break
-            left = await self._write(key, plan=plan)
+            with self._look.promising(new_stand_ins(plan)):
+                left = await self._write(key, plan=plan)
             traces += left
             self._echoes.wrote(key, traces)
             view = absorbed(view, left=tuple((t.kind, t.namespace, t.name, t.left) for t in left))
@@ -121,12 +125,24 @@ class ImportLoop:
         if not targets:
             return view, None
         try:
-            return replace(view, ports=await self._book.hold(targets)), None
+            ports = await self._book.hold(target for target in targets if not target.lane)
+            return replace(view, ports={**ports, **await self._lanes(targets)}), None
         except MeshError as error:
             # Ports that cannot be had must not keep the others, and our own pods, from being followed.
             held = {target: self._book.claims.port_of(target) for target in targets}
             kept = {target: port for target, port in held.items() if port is not None}
             return replace(view, ports=kept), error
+
+    async def _lanes(self, targets: Iterable[PortTarget]) -> Mapping[PortTarget, int]:
+        """Ports of further lanes: those held, and more only while there are plenty; they are a nicety."""
+        further = [target for target in targets if target.lane]
+        if further and self._book.is_roomy:
+            try:
+                return await self._book.hold(further)
+            except MeshError as error:
+                _log.warning("no ports for further lanes", why=error.what)
+        held = {target: self._book.claims.port_of(target) for target in further}
+        return {target: port for target, port in held.items() if port is not None}
 
     async def _write(self, key: ServiceKey, *, plan: Plan) -> tuple[Trace, ...]:
         try:
@@ -143,9 +159,13 @@ class ImportLoop:
 
     def _next_look(self, key: ServiceKey, *, view: ImportView) -> float | None:
         """Seconds until something is due that no event will tell of."""
-        waits = [next_expiry(view.stand_ins, now=self._clock())]
+        mortal = view.stand_ins + ((view.shadow,) if view.shadow is not None else ())
+        waits = [next_expiry(mortal, now=self._clock())]
         merged = view.merged
         if merged is not None and lanes_are_off(view, merged=merged):
+            if self._settled(key):
+                # They cannot be as they should be, for want of ports: wait another time.
+                self._lanes_off.pop(key)
             since = self._lanes_off.setdefault(key, self._clock())
             waits.append(max(LANES_PATIENCE - (self._clock() - since).total_seconds(), 0.1))
         else:

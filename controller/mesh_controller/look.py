@@ -4,13 +4,16 @@ What our own export comes to is kept until something that it was computed from c
 the log for peers, by the conditions and by the import, at each change of anything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 
 from mesh_controller.caches import Caches, ServiceKey
 from mesh_controller.endpoints import OwnEndpoints
 from mesh_core.chunks import Chunk
+from mesh_core.errors import MeshError
 from mesh_core.export import ExportDecision, decide, is_exported
 from mesh_core.export_record import Exporter
+from mesh_core.import_policy import ImportPolicy, policy_for
 from mesh_core.import_view import Gateways, ImportView, obstacle
 from mesh_core.names import (
     GATEWAY,
@@ -21,6 +24,7 @@ from mesh_core.names import (
 )
 from mesh_core.objects import Service
 from mesh_core.ports import ClaimTable, PortTarget
+from mesh_core.reach import Reach, reach_of
 from mesh_core.record import ExportRecord, Shard
 
 
@@ -30,10 +34,15 @@ class Look:
     def __init__(self, caches: Caches, *, cluster: str) -> None:
         self._caches = caches
         self._endpoints = OwnEndpoints(caches, cluster=cluster)
+        self._policies: dict[str, tuple[tuple[str, str], ImportPolicy]] = {}
+        self._promised: dict[str, str] = {}
         self._decided: dict[ServiceKey, ExportDecision | None] = {}
+        self._reach: Reach | None = None
         self.cluster = cluster
         caches.feed_conditions(_Forgetting(self._decided))
         caches.properties.on_change(self._decided.clear)
+        for cache in (caches.properties, caches.peers, caches.slices):
+            cache.on_change(self._forget_reach)
 
     def own_export(self, key: ServiceKey) -> ExportDecision | None:
         """What our own ServiceExport of this name comes to; None when there is none."""
@@ -110,7 +119,7 @@ class Look:
             home=self._caches.namespaces.get(namespace),
             records=records,
             chunks=self._own_chunks(key),
-            shards=tuple(seen.spec for seen in self._caches.shards_of.get(key) if seen.spec.cluster in peers),
+            shards=self._shards(key, peers=peers),
             service_import=self._caches.imports.get(name, namespace=namespace),
             shadow=self._shadow(key),
             own_service=self._own_service(key),
@@ -118,6 +127,7 @@ class Look:
             stand_ins=tuple(self._caches.stand_ins_of.get(key)),
             room={peer: self._room(peer) for peer in peers},
             neighbours=frozenset(peer for peer in peers if self.is_neighbour(peer)),
+            withdrawn=self.reach.withdrawn.intersection(peers),
             gateways=self.gateways(),
             ports=ports,
             contested=frozenset(
@@ -136,6 +146,17 @@ class Look:
         peer = self._caches.peers.get(cluster)
         return peer is not None and bool(self.network) and peer.spec.network == self.network
 
+    @property
+    def reach(self) -> Reach:
+        """How the peers are reached, by what the local gateways say."""
+        if self._reach is None:
+            peers = self._caches.peers.values()
+            self._reach = reach_of(peers, gateways=self.gateways(), network=self.network)
+        return self._reach
+
+    def _forget_reach(self) -> None:
+        self._reach = None
+
     def gateways(self) -> Gateways:
         """Addresses of the ready local gateways."""
         found: dict[str, set[str]] = {"IPv4": set(), "IPv6": set()}
@@ -146,6 +167,11 @@ class Look:
                 if endpoint.is_ready and endpoint.addresses
             )
         return Gateways(ipv4=tuple(sorted(found["IPv4"])), ipv6=tuple(sorted(found["IPv6"])))
+
+    def gateway_pods(self) -> frozenset[str]:
+        """Addresses of all local gateways, ready or not."""
+        pieces = self._caches.slices_of_service.get((SYSTEM_NAMESPACE, GATEWAY))
+        return frozenset(a for piece in pieces for one in piece.endpoints or () for a in one.addresses)
 
     def _own_chunks(self, key: ServiceKey) -> tuple[Chunk, ...]:
         decision = self.own_export(key)
@@ -158,10 +184,62 @@ class Look:
         namespace, name = key
         return self._caches.services.get(name, namespace=namespace)
 
-    def _room(self, cluster: str) -> int:
+    def _shards(self, key: ServiceKey, *, peers: Collection[str]) -> tuple[Shard, ...]:
+        """What is known of the endpoints in other clusters, as far as it may be used.
+
+        A neighbour's addresses must be its own, also those that were stored when they were mere names. Of
+        others no more endpoints count than may have stand-ins, however many a peer tells of.
+        """
+        left = {peer: self._most_stand_ins(peer) for peer in peers}
+        found: list[Shard] = []
+        for seen in self._caches.shards_of.get(key):
+            shard = seen.spec
+            if shard.cluster not in left:
+                continue
+            if self.is_neighbour(shard.cluster):
+                if not self._policy(shard.cluster).refusal(shard):
+                    found.append(shard)
+            elif left[shard.cluster] > 0:
+                left[shard.cluster] -= len(shard.endpoints)
+                found.append(shard)
+        return tuple(found)
+
+    def _policy(self, cluster: str) -> ImportPolicy:
+        """What is taken of a peer, kept as long as its MeshPeer and our network stay."""
         peer = self._caches.peers.get(cluster)
-        most = peer.spec.imports.limits.stand_ins if peer is not None else 0
-        return most - self._caches.stand_ins_from.count(cluster)
+        stated = (peer.metadata.resource_version if peer is not None else "", self.network)
+        known = self._policies.get(cluster)
+        if known is None or known[0] != stated:
+            policy = (
+                policy_for(peer, cluster=self.cluster, network=self.network)
+                if peer is not None
+                else ImportPolicy(peer=cluster)
+            )
+            known = self._policies[cluster] = stated, policy
+        return known[1]
+
+    def _most_stand_ins(self, cluster: str) -> int:
+        peer = self._caches.peers.get(cluster)
+        return peer.spec.imports.limits.stand_ins if peer is not None else 0
+
+    @contextmanager
+    def promising(self, stand_ins: Mapping[str, str]) -> Iterator[None]:
+        """These stand-ins, by name with their clusters, are being made and take room unseen."""
+        self._promised.update(stand_ins)
+        try:
+            yield
+        except MeshError:
+            # Nobody knows which of them were made; those will be seen.
+            for name in stand_ins:
+                self._promised.pop(name, None)
+            raise
+
+    def _room(self, cluster: str) -> int:
+        for name in [n for n in self._promised if self._caches.services.get(n, namespace=SYSTEM_NAMESPACE)]:
+            del self._promised[name]
+        promised = sum(1 for peer in self._promised.values() if peer == cluster)
+        taken = self._caches.stand_ins_from.count(cluster) + promised
+        return self._most_stand_ins(cluster) - taken
 
     def _share(self, cluster: str) -> int:
         peer = self._caches.peers.get(cluster)

@@ -18,6 +18,7 @@ from typing import Never, Protocol
 from mesh_controller.peer_server import StandingReader
 from mesh_controller.peer_stream import PeerStream, StreamEnded
 from mesh_core.admission import EntryKey
+from mesh_core.allowance import LEAST, Allowance
 from mesh_core.identity import Component, Expected, Identity, cluster_id
 from mesh_core.names import ALPN_PEER
 from mesh_core.objects import PeerGateway
@@ -39,6 +40,7 @@ _LIST_LIMIT = 60.0
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
 _STAYED = 30.0
+_LONGEST_WAIT = 5.0
 
 
 class Listener(Protocol):
@@ -88,6 +90,7 @@ class PeerLink:
         self.gateways = tuple(gateways)
         self.heard: datetime | None = None
         self._at = surroundings
+        self._allowance = Allowance()
         self._link = Link.CONNECTING
         self._detail = ""
         self._last_sync: datetime | None = None
@@ -170,6 +173,11 @@ class PeerLink:
         except (OSError, UnicodeError) as error:
             # UnicodeError: a host name that cannot be asked for, such as one with a label of 64.
             return _Failure(Link.UNREACHABLE, str(error))
+        except Exception as error:
+            # Nothing that a peer sends may end the process of everybody else's links.
+            farewell = "a defect of ours"
+            _log.error("a peer's stream is dropped by a defect", error=error, peer=self.view.cluster)
+            return _Failure(Link.REFUSED, "a defect of ours met what the peer sent; see the log")
         finally:
             if stream is not None:
                 await stream.close(reason=farewell)
@@ -205,9 +213,13 @@ class PeerLink:
             while session.phase is not Phase.SYNCED:
                 await self._take(session, stream)
         while True:
-            await self._take(session, stream)
+            size = await self._take(session, stream)
+            # The budget outlives streams: coming again brings no new one.
+            wait = self._allowance.spend(size, now=asyncio.get_running_loop().time())
+            await asyncio.sleep(min(wait, _LONGEST_WAIT))
 
-    async def _take(self, session: PeerSession, stream: PeerStream) -> None:
+    async def _take(self, session: PeerSession, stream: PeerStream) -> int:
+        """Take what comes next; for how many bytes it counts."""
         messages = await stream.receive()
         self.heard = self._at.clock()
         replies: list[Message] = []
@@ -219,6 +231,7 @@ class PeerLink:
                 replies.pop()
             replies += [effect.reply] if effect.reply is not None else []
         await stream.send(replies)
+        return max(stream.taken, LEAST * len(messages))
 
     def _heed(self, effect: Effect, *, session: PeerSession) -> None:
         """Tell the listener what a message has changed."""

@@ -10,6 +10,7 @@
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from typing import Protocol
 
 from mesh_controller.greeting import Greeting
@@ -42,6 +43,8 @@ from mesh_runtime.tls import PeerRefused, UnusableCredentials, server_context, v
 _log = logger(__name__)
 
 MOST_STREAMS = 256
+MOST_OF_ONE = 16
+"""Streams of one cluster: one at a time is the rule, and a dead one is noticed after three heartbeats."""
 _HANDSHAKE_LIMIT = 5.0
 _SHUTDOWN_LIMIT = 1.0
 # Signatures made without a pause: ten milliseconds or so.
@@ -70,6 +73,7 @@ class PeerServer:
         self._greeting = greeting
         self._identities = identities
         self._streams = 0
+        self._by_peer: Counter[str] = Counter()
 
     async def run(self, trust: StandingReader) -> None:
         """Listen with the certificate of the moment, for ever."""
@@ -129,8 +133,11 @@ class PeerServer:
         reason, peer = "", "unknown"
         try:
             peer = _who(stream, identity=identity)
+            self._by_peer[peer] += 1
             if self._streams > MOST_STREAMS:
                 raise PeerProtocolError(f"more than {MOST_STREAMS} streams are open")
+            if self._by_peer[peer] > MOST_OF_ONE:
+                raise PeerProtocolError(f"more than {MOST_OF_ONE} streams of {peer} are open")
             await self._speak(stream, peer=peer)
         except* StreamEnded as group:
             _log.info("a peer's stream ended", peer=peer, why=_first(group))
@@ -144,6 +151,9 @@ class PeerServer:
             _log.warning("a peer's stream broke", peer=peer, why=_first(group))
         finally:
             self._streams -= 1
+            self._by_peer[peer] -= 1
+            if self._by_peer[peer] <= 0:
+                del self._by_peer[peer]
             await stream.close(reason=reason)
 
     async def _speak(self, stream: PeerStream, *, peer: str) -> None:

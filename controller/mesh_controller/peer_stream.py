@@ -38,6 +38,8 @@ class PeerStream:
         self._reader = reader
         self._writer = writer
         self._frames = FrameReader()
+        self.taken = 0
+        """Bytes that the last `receive` read."""
 
     @property
     def tls(self) -> ssl.SSLObject:
@@ -63,6 +65,7 @@ class PeerStream:
             raise StreamEnded(f"the connection broke ({error})") from error
         if not data:
             raise StreamEnded("the connection was closed")
+        self.taken = len(data)
         return self._frames.feed(data)
 
     async def send(self, messages: Iterable[Message]) -> None:

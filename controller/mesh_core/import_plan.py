@@ -21,7 +21,7 @@ from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import EndpointSlice
 from mesh_core.plan import Kind, Plan, deletion
 from mesh_core.service_import import plan_service_import, plan_status, spec_with_ips
-from mesh_core.shadow_service import plan_shadow
+from mesh_core.shadow_service import plan_leftover_shadow, plan_shadow
 from mesh_core.slice_plan import plan_slices, rest_before
 from mesh_core.stand_in_plan import plan_stand_ins
 
@@ -61,11 +61,10 @@ def _plan_headless(view: ImportView, *, merged: MergedImport, now: datetime) -> 
     plan = plan_service_import(view, merged=merged, spec=spec)
     if view.service_import is not None:
         plan += plan_status(view, seen=view.service_import, merged=merged, spec=spec, now=now)
-    plan += plan_stand_ins(view, merged=merged, now=now)
     plan += plan_slices(view, merged=merged, now=now)
-    if view.shadow is not None and is_ours(view.shadow):
-        plan += (deletion(Kind.SERVICE, view.shadow),)
-    return plan
+    plan += plan_leftover_shadow(view, now=now)
+    # Last, because it is they that fail when cluster IPs have run out.
+    return plan + plan_stand_ins(view, merged=merged, now=now)
 
 
 def _withdrawal(view: ImportView) -> Plan:

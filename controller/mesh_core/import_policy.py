@@ -17,8 +17,8 @@ from typing import Final
 from mesh_core.objects import ImportLimits, MeshPeer
 from mesh_core.record import ExportRecord, Shard
 
-SHARDS_PER_SERVICE: Final = 4
-"""Shards that are taken for each Service that may be taken, on the average."""
+ENDPOINTS_PER_SHARD: Final = 25
+"""One shard is taken for each Service that may be taken, and one more for so many endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ImportPolicy:
     @property
     def most_shards(self) -> int:
         """How many shards the peer may have here."""
-        return SHARDS_PER_SERVICE * self.limits.services
+        return self.limits.services + self.limits.endpoints // ENDPOINTS_PER_SHARD
 
     def is_of_use(self, record: ExportRecord) -> bool:
         """Whether the endpoints of this Service are needed here one by one (law 1)."""

@@ -4,12 +4,16 @@
 2. A ServiceImport or Service without our label is somebody's own, whatever its name.
 3. A remote cluster is a neighbour when it is on our network: its pods are reached directly. Every other one
    is reached through the local gateways.
+4. A withdrawn cluster cannot be reached by the way that its traffic goes (`mesh_core.reach`): everything of
+   it stays as it is, but none of its endpoints is ready or serving.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+
+from msgspec import structs
 
 from mesh_core.chunks import Chunk
 from mesh_core.merge import MergedImport, merge
@@ -33,6 +37,11 @@ class Gateways:
     ipv4: tuple[str, ...] = ()
     ipv6: tuple[str, ...] = ()
 
+    @property
+    def family(self) -> str:
+        """The family by which stand-ins reach them: IPv6 only where there is no other."""
+        return "IPv4" if self.ipv4 or not self.ipv6 else "IPv6"
+
     def of(self, address_type: str) -> tuple[str, ...]:
         """Those of one family."""
         return self.ipv6 if address_type == "IPv6" else self.ipv4
@@ -46,11 +55,11 @@ class ImportView:
     `cluster` is our own id; `records` those of all clusters, our own among them; `chunks` the endpoints of
     our Service of the same name, if we export it; `shards` those that peers told of. `slices` are ours for
     this import, those of stand-ins and lanes among them; `stand_ins` our stand-in Services of this import;
-    `room` is how many more a peer may have. `neighbours` are the clusters on our network. `ports` are the
-    egress ports held; `contested` those of them that another import claims too. `reuse_ips` is False when
-    the ClusterIP stated in the ServiceImport can no longer be had. `settled` says that the lanes have been
-    wrong for long enough to be changed (`mesh_core.lanes`). `shares` bounds the percentage of the mesh
-    that a peer may take, where it is bounded.
+    `room` is how many more a peer may have. `neighbours` are the clusters on our network, `withdrawn` those
+    that cannot be reached. `ports` are the egress ports held; `contested` those of them that another import
+    claims too. `reuse_ips` is False when the ClusterIP stated in the ServiceImport can no longer be had.
+    `settled` says that the lanes have been wrong for long enough to be changed (`mesh_core.lanes`). `shares`
+    bounds the percentage of the mesh that a peer may take, where it is bounded.
     """
 
     cluster: str
@@ -67,6 +76,7 @@ class ImportView:
     stand_ins: tuple[Service, ...] = ()
     room: Mapping[str, int] = field(default_factory=dict)
     neighbours: frozenset[str] = frozenset()
+    withdrawn: frozenset[str] = frozenset()
     gateways: Gateways
     ports: Mapping[PortTarget, int]
     contested: frozenset[int]
@@ -77,7 +87,14 @@ class ImportView:
     @cached_property
     def merged(self) -> MergedImport | None:
         """The import that the records make; None when nobody exports it."""
-        return merge(self.records)
+        return merge(_reached(record, withdrawn=self.withdrawn) for record in self.records)
+
+    @cached_property
+    def reached(self) -> tuple[Shard, ...]:
+        """The shards; of withdrawn clusters with no endpoint that is ready or serving."""
+        if not self.withdrawn:
+            return self.shards
+        return tuple(_shut(s) if s.cluster in self.withdrawn else s for s in self.shards)
 
     @property
     def usable(self) -> frozenset[str]:
@@ -87,6 +104,18 @@ class ImportView:
     def slices_from(self, cluster: str) -> tuple[EndpointSlice, ...]:
         """Our slices with endpoints of that cluster."""
         return tuple(s for s in self.slices if s.metadata.labels.get(LABEL_SOURCE_CLUSTER) == cluster)
+
+
+def _reached(record: ExportRecord, *, withdrawn: frozenset[str]) -> ExportRecord:
+    """The record, with nothing ready behind its ports when its cluster is withdrawn."""
+    if record.cluster not in withdrawn:
+        return record
+    return structs.replace(record, ports=tuple(structs.replace(port, ready=0) for port in record.ports))
+
+
+def _shut(shard: Shard) -> Shard:
+    shut = (structs.replace(endpoint, ready=False, serving=False) for endpoint in shard.endpoints)
+    return structs.replace(shard, endpoints=tuple(shut))
 
 
 def is_open(home: Namespace | None) -> bool:

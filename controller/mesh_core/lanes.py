@@ -5,8 +5,9 @@ stands any number, and what kube-proxy sees of them is (gateways listed) x (lane
 lane 0 is in the slices of the remote clusters, further ones have slices of their own.
 
 1. Without local pods there is nothing to divide: one lane, all gateways.
-2. Otherwise lanes and gateways are chosen so that the mesh's share comes as near as it can to that of its
-   ready endpoints: at most `MOST_LANES`, and no more gateways than there are endpoints behind them.
+2. Otherwise as many gateways are listed as give the mesh its share within `TOLERANCE` (one that dies then
+   takes least with it), no more than there are endpoints behind them; and with these as many lanes as bring
+   the share nearest to that of its ready endpoints, at most `MOST_LANES`.
 3. What is there stays as long as the share is off by at most `TOLERANCE` of what it should be, so that a
    rollout does not rewrite slices with every pod. Whoever asks says whether it has been off for long enough.
 """
@@ -52,15 +53,21 @@ def best(division: Division) -> Lanes:
     """Laws 1 and 2."""
     if not division.local or not division.remote or not division.gateways:
         return Lanes(1, max(division.gateways, 1))
-    candidates = [
-        Lanes(lanes, gateways)
+    nearest = [
+        min(
+            (Lanes(lanes, gateways) for lanes in range(1, MOST_LANES + 1)),
+            key=lambda it: round(_off(it, division=division), 9),
+        )
         for gateways in range(min(division.gateways, division.remote), 0, -1)
-        for lanes in range(1, MOST_LANES + 1)
     ]
-    # Of equals the one with most gateways: one that dies then takes least with it.
-    return min(
-        candidates, key=lambda it: (round(abs(division.share_with(it) - division.share), 9), -it.gateways)
-    )
+    for candidate in nearest:
+        if _off(candidate, division=division) <= TOLERANCE * division.share:
+            return candidate
+    return min(nearest, key=lambda it: round(_off(it, division=division), 9))
+
+
+def _off(present: Lanes, *, division: Division) -> float:
+    return abs(division.share_with(present) - division.share)
 
 
 def is_off(present: Lanes, *, division: Division) -> bool:
@@ -69,12 +76,13 @@ def is_off(present: Lanes, *, division: Division) -> bool:
     Fewer gateways than could carry it are off too: one that was away for a moment must come back.
     """
     wanted = best(division)
-    if wanted == present:
+    # With nothing ready behind the mesh no connection goes there, and the ports wait for its return.
+    if wanted == present or not division.remote:
         return False
     if present.gateways < wanted.gateways:
         return True
-    off = abs(division.share_with(present) - division.share)
-    return off > TOLERANCE * division.share and off > abs(division.share_with(wanted) - division.share)
+    off = _off(present, division=division)
+    return off > TOLERANCE * division.share and off > _off(wanted, division=division)
 
 
 def wanted_lanes(present: Lanes | None, *, division: Division, settled: bool) -> Lanes:

@@ -88,7 +88,8 @@ def shadow_service_name(*, namespace: str, name: str) -> str:
 
 def stand_in_name(*, cluster: str, namespace: str, service: str, endpoint: str) -> str:
     """Name of the stand-in Service in `SYSTEM_NAMESPACE` for one endpoint of a headless import."""
-    return f"stand-in-{_digest(f'{cluster}/{namespace}/{service}/{endpoint}')}"
+    # As long as it is, because a peer chooses hostnames: nobody must find one that has another's name.
+    return f"stand-in-{_digest(f'{cluster}/{namespace}/{service}/{endpoint}', length=26)}"
 
 
 def shard_name(*, slice_name: str, part: int) -> str:
@@ -108,10 +109,10 @@ def endpoint_label(*, hostname: str | None, address: str) -> str:
 
 
 @lru_cache(maxsize=1 << 16)
-def _digest(text: str) -> str:
-    """Ten lower-case characters of base32hex of the text's SHA-256."""
+def _digest(text: str, *, length: int = 10) -> str:
+    """The first lower-case characters of base32hex of the text's SHA-256."""
     digest = hashlib.sha256(text.encode()).digest()
-    return base64.b32hexencode(digest).decode()[:10].lower()
+    return base64.b32hexencode(digest).decode()[:length].lower()
 
 
 def peer_lease_name(*, cluster: str) -> str:

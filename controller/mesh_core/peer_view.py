@@ -29,6 +29,7 @@ from mesh_core.record_signature import Signature
 MOST_BYTES: Final = 32 << 20
 MOST_LISTED: Final = 50_000
 """Messages of one list, and refusals that are remembered."""
+_FEW_PORTS: Final = 4
 _MOST_REASONS: Final = 50
 
 
@@ -87,7 +88,7 @@ class PeerView:
         self._unreadable = ""
         self._dropped: set[EntryKey] = set()
         self._told_all = False
-        self._size = self._endpoints = self._services = 0
+        self._size = self._endpoints = self._services = self._ports = 0
 
     def standing(self, key: EntryKey, *, stored: Stored | None = None) -> Wanted | Absence:
         """What the peer says of the key; `stored` is what an earlier life accepted, judged anew."""
@@ -230,7 +231,8 @@ class PeerView:
             return
         full = self._full(found, known=self._held.get(key))
         if full:
-            self._say(self._refused, key, why=f"{key[0]}/{key[1]}: {full}")
+            # A bound is ours like the rest of the policy: what is beyond it goes, also when it was lowered.
+            self._say(self._excluded, key, why=f"{key[0]}/{key[1]}: {full}")
             return
         self._forget(key)
         self._held[key] = found
@@ -245,6 +247,9 @@ class PeerView:
             return f"the peer exports more than {limits.services} Services"
         if known is None and is_shard and len(self._held) - self._services >= self.policy.most_shards:
             return f"the peer has more than {self.policy.most_shards} slices of endpoints"
+        wider = _tcp_ports(found) - (_tcp_ports(known) if known is not None else 0)
+        if wider > 0 and self._ports + wider > limits.ports:
+            return f"the peer's Services have more than {limits.ports} TCP ports"
         more = _endpoints(found) - (_endpoints(known) if known is not None else 0)
         if more > 0 and self._endpoints + more > limits.endpoints:
             return f"the peer has more than {limits.endpoints} endpoints"
@@ -258,6 +263,7 @@ class PeerView:
     def _count(self, one: _Admitted, *, step: int) -> None:
         self._size += step * one.size
         self._endpoints += step * _endpoints(one)
+        self._ports += step * _tcp_ports(one)
         if isinstance(one.entry, ExportRecord):
             self._services += step
             return
@@ -268,7 +274,7 @@ class PeerView:
 
     def _clear(self) -> None:
         self._held, self._shards = {}, {}
-        self._size = self._endpoints = self._services = 0
+        self._size = self._endpoints = self._services = self._ports = 0
 
     def _say(self, said: dict[EntryKey, str], key: EntryKey, *, why: str) -> None:
         """Say of `key` in one of the two lists of refusals why it is refused, or with "" that it is not."""
@@ -288,7 +294,15 @@ def _key_of(entry: ExportRecord | Shard) -> EntryKey:
 
 
 def _endpoints(one: _Admitted) -> int:
-    return len(one.entry.endpoints) if isinstance(one.entry, Shard) else 0
+    """Endpoints of a shard, and its ports beyond a few: in memory they weigh as much."""
+    entry = one.entry
+    return len(entry.endpoints) + max(len(entry.ports) - _FEW_PORTS, 0) if isinstance(entry, Shard) else 0
+
+
+def _tcp_ports(one: _Admitted) -> int:
+    """The ports that take an egress port each."""
+    entry = one.entry
+    return sum(port.protocol == "TCP" for port in entry.ports) if isinstance(entry, ExportRecord) else 0
 
 
 def _rank(

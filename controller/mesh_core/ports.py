@@ -18,9 +18,11 @@ Writing notes and slices is the controller's; times are seconds since the epoch 
 import hashlib
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeVar
 
 from mesh_core.errors import MeshError
+from mesh_core.lanes import MOST_LANES
 from mesh_core.names import (
     ANNOTATION_READY_ENDPOINTS,
     EGRESS_PORTS,
@@ -69,6 +71,11 @@ class PortTarget:
     lane: int = 0
 
     @property
+    def token(self) -> str:
+        """Sixteen characters that tell this target from others: notes are many, and only compared."""
+        return _token(str(self))
+
+    @property
     def is_stand_in(self) -> bool:
         """Whether one endpoint is meant, not the service."""
         return bool(self.endpoint)
@@ -96,9 +103,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A port changed hands `at`, in favour of or away from `target`."""
+    """A port changed hands `at`, in favour of or away from the target whose token is `holder`."""
 
-    target: PortTarget
+    holder: str
     at: float
 
 
@@ -149,13 +156,15 @@ def _target_of(piece: EndpointSlice, *, cluster: str) -> PortTarget | None:
         return PortTarget(where, service, "", cluster=source, endpoint=endpoint)
     if lane:
         service = labels.get(LABEL_SERVICE, "")
-        return PortTarget(namespace, service, "", lane=int(lane)) if service and lane.isdecimal() else None
+        known = service and lane in _FURTHER_LANES
+        return PortTarget(namespace, service, "", lane=int(lane)) if known else None
     service, source = labels.get(LABEL_SERVICE_NAME, ""), labels.get(LABEL_SOURCE_CLUSTER, "")
     if not service or source in ("", cluster) or ANNOTATION_READY_ENDPOINTS not in piece.metadata.annotations:
         return None
     return PortTarget(namespace, service, "")
 
 
+_FURTHER_LANES = frozenset(str(number) for number in range(1, MOST_LANES))
 _STAND_IN_LABELS = (LABEL_NAMESPACE, LABEL_SERVICE, LABEL_CLUSTER)
 
 
@@ -217,15 +226,15 @@ def grant(targets: Iterable[PortTarget], *, table: ClaimTable, notes: Notes, now
     ones may be among them. Raises PortsExhausted.
     """
     kept = {port: note for port, note in notes.items() if note.at + REST > now}
-    noted = {note.target: port for port, note in sorted(kept.items(), reverse=True)}
+    noted = {note.holder: port for port, note in sorted(kept.items(), reverse=True)}
     ports: dict[PortTarget, int] = {}
     for target in sorted(set(targets)):
         port = table.port_of(target)
         if port is None:
-            port = noted.get(target)
+            port = noted.get(target.token)
             if port is None or table.claimants(port) - {target}:
                 port = _free_port(target, claimed=table.ports(), noted=kept.keys())
-            kept[port] = Note(target, now)
+            kept[port] = Note(target.token, now)
         ports[target] = port
     return Grant(ports=ports, notes=kept)
 
@@ -233,7 +242,12 @@ def grant(targets: Iterable[PortTarget], *, table: ClaimTable, notes: Notes, now
 def rest(freed: Mapping[int, PortTarget], *, notes: Notes, now: float) -> Notes:
     """The notes when the `freed` ports go to rest at `now`; expired ones are left out."""
     kept = {port: note for port, note in notes.items() if note.at + REST > now}
-    return kept | {port: Note(target, now) for port, target in freed.items()}
+    return kept | {port: Note(target.token, now) for port, target in freed.items()}
+
+
+@lru_cache(maxsize=1 << 15)
+def _token(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _free_port(target: PortTarget, *, claimed: Set[int], noted: Set[int]) -> int:

@@ -6,14 +6,26 @@
 2. A lost one is made again with the ClusterIP that the ServiceImport states.
 3. It states no trafficDistribution: kube-proxy acts on that through hints, which `mesh_core.topology` writes
    into our slices.
-4. Its families are those of the Service that we export ourselves; else those of the cluster, two when the
+4. When an import turns headless its shadow Service stays for `KEPT`, without endpoints: a redeployment that
+   was headless for a moment, by mistake or by malice, must not change the IP that clients know.
+5. Its families are those of the Service that we export ourselves; else those of the cluster, two when the
    export has two. Gateways bridge families: an import needs one that this cluster has, not the exporter's.
 """
 
-from mesh_core.import_view import ImportView, stated_ips
-from mesh_core.names import LABEL_MANAGED_BY, LABEL_SERVICE_NAME, MANAGER, shadow_service_name
+from datetime import datetime
+
+from mesh_core.conditions import rfc3339
+from mesh_core.import_view import ImportView, is_ours, stated_ips
+from mesh_core.names import (
+    ANNOTATION_GONE_SINCE,
+    LABEL_MANAGED_BY,
+    LABEL_SERVICE_NAME,
+    MANAGER,
+    shadow_service_name,
+)
 from mesh_core.objects import ImportSpec, ServiceSpec
-from mesh_core.plan import Create, Json, Kind, Plan, as_json, difference, patch
+from mesh_core.plan import Create, Json, Kind, Plan, as_json, deletion, difference, patch
+from mesh_core.stand_ins import KEPT, gone_since
 
 
 def plan_shadow(view: ImportView, *, spec: ImportSpec) -> Plan:
@@ -28,9 +40,29 @@ def plan_shadow(view: ImportView, *, spec: ImportSpec) -> Plan:
         }
         return (Create(kind=Kind.SERVICE, body=body),)
     seen = view.shadow
-    before = {"metadata": {"labels": seen.metadata.labels}, "spec": _shadow_fields(seen.spec)}
-    after = {"metadata": {"labels": {**seen.metadata.labels, **labels}}, "spec": fields}
+    notes = seen.metadata.annotations
+    kept = {key: text for key, text in notes.items() if key != ANNOTATION_GONE_SINCE}
+    before = {
+        "metadata": {"labels": seen.metadata.labels, "annotations": notes},
+        "spec": _shadow_fields(seen.spec),
+    }
+    after = {
+        "metadata": {"labels": {**seen.metadata.labels, **labels}, "annotations": kept},
+        "spec": fields,
+    }
     return patch(Kind.SERVICE, seen, body=difference(before=before, after=after))
+
+
+def plan_leftover_shadow(view: ImportView, *, now: datetime) -> Plan:
+    """What to do with the shadow Service of an import that is headless now (law 4)."""
+    seen = view.shadow
+    if seen is None or not is_ours(seen):
+        return ()
+    since = gone_since(seen)
+    if since is None:
+        note = {"metadata": {"annotations": {ANNOTATION_GONE_SINCE: rfc3339(now)}}}
+        return patch(Kind.SERVICE, seen, body=note)
+    return (deletion(Kind.SERVICE, seen),) if now - since >= KEPT else ()
 
 
 def _shadow_fields(spec: ImportSpec | ServiceSpec) -> Json:

@@ -37,16 +37,22 @@ def plan_slices(view: ImportView, *, merged: MergedImport, now: datetime) -> Pla
     # One that cannot become what it should be goes, and the next look makes it anew.
     unfit = [w for w in wanted if (s := seen.get((w.namespace, w.name))) and not _can_become(s, wanted=w)]
     gone += [seen[piece.namespace, piece.name] for piece in unfit]
-    plan = rest_before(view, wanted=[piece for piece in wanted if piece not in unfit])
+    rest = rest_before(view, wanted=[piece for piece in wanted if piece not in unfit])
+    freed = {port for step in rest if isinstance(step, Rest) for port in step.ports}
+    plan: Plan = ()
+    # What frees a port comes last, behind its note: a note that cannot be written holds up nothing else.
+    late: Plan = ()
     for piece in wanted:
         known = seen.get((piece.namespace, piece.name))
         if piece in unfit:
             continue
         if known is None:
             plan += (_new_slice(piece),)
+        elif any(claim.port in freed for claim in claims_of(known, cluster=view.cluster)):
+            late += _changed_slice(known, wanted=piece)
         else:
             plan += _changed_slice(known, wanted=piece)
-    return plan + tuple(deletion(Kind.ENDPOINT_SLICE, piece) for piece in gone)
+    return plan + rest + late + tuple(deletion(Kind.ENDPOINT_SLICE, piece) for piece in gone)
 
 
 def _can_become(seen: EndpointSlice, *, wanted: WantedSlice) -> bool:

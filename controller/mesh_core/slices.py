@@ -69,6 +69,8 @@ class Layout:
     """How the endpoints of one import are laid out: decided once, then written down slice by slice.
 
     `aside` are the clusters whose slices kube-proxy is not to use; `with_hints` whether endpoints get hints.
+    `offered` are the ports that slices with gateways list: those that anybody behind them has ready, or all
+    when nobody has any.
     """
 
     merged: MergedImport
@@ -77,6 +79,7 @@ class Layout:
     lanes: Lanes
     aside: frozenset[str]
     with_hints: bool
+    offered: frozenset[str] = frozenset()
 
 
 def is_ours(piece: EndpointSlice) -> bool:
@@ -112,7 +115,7 @@ def neighbour_slices(view: ImportView, *, layout: Layout) -> list[WantedSlice]:
             view,
             layout=layout,
             cluster=cluster,
-            chunks=[chunk_of(shard) for shard in view.shards if shard.cluster == cluster],
+            chunks=[chunk_of(shard) for shard in view.reached if shard.cluster == cluster],
         )
     ]
 
@@ -171,11 +174,23 @@ def gateway_slices(view: ImportView, *, layout: Layout) -> list[WantedSlice]:
             _remote_slice(view, layout=layout, cluster=cluster, family=family, endpoints=endpoints)
             for cluster in layout.gateway_clusters
         ]
-        wanted += [
+        further = (
             _lane_slice(view, layout=layout, lane=lane, family=family, endpoints=endpoints)
             for lane in range(1, layout.lanes.lanes)
-        ]
+        )
+        # A lane that got no ports, because few are left, is none.
+        wanted += [piece for piece in further if piece.ports]
     return wanted
+
+
+def offered(merged: MergedImport, *, clusters: Iterable[str]) -> frozenset[str]:
+    """The ports that these clusters have ready, or all that they serve when none has any.
+
+    A port that nobody behind the gateways has must not take connections from pods here that have it.
+    """
+    ports = [port for cluster in clusters for port in carried(merged.serving[cluster])]
+    ready = frozenset(port.name for port in ports if port.ready)
+    return ready or frozenset(port.name for port in ports)
 
 
 def weights(view: ImportView, *, layout: Layout) -> dict[str, dict[str, int]]:
@@ -202,7 +217,7 @@ def _remote_slice(
     view: ImportView, *, layout: Layout, cluster: str, family: str, endpoints: tuple[Endpoint, ...]
 ) -> WantedSlice:
     aside = cluster in layout.aside
-    served = carried(layout.merged.serving[cluster])
+    served = [port for port in carried(layout.merged.serving[cluster]) if port.name in layout.offered]
     ready = weights(view, layout=layout)[cluster]
     return WantedSlice(
         namespace=view.namespace,
@@ -220,12 +235,15 @@ def _lane_slice(
 ) -> WantedSlice:
     """A slice that is kube-proxy's alone: it has no label of the MCS API."""
     names = {port.name: port for c in layout.gateway_clusters for port in carried(layout.merged.serving[c])}
-    suffix = "" if family == "IPv4" else f".{family.lower()}"
+    # No name of a remote slice: those end in a family, ten characters, or a word of more.
+    suffix = "lane" if family == "IPv4" else "lane6"
     return WantedSlice(
         namespace=view.namespace,
-        name=f"{view.name}.lane-{lane}{suffix}",
+        name=f"{view.name}.{lane}.{suffix}",
         address_type=family,
-        ports=_egress_ports(view, served=names.values(), lane=lane),
+        ports=_egress_ports(
+            view, served=[port for port in names.values() if port.name in layout.offered], lane=lane
+        ),
         endpoints=endpoints,
         labels={
             LABEL_SLICE_MANAGED_BY: MANAGER,

@@ -55,6 +55,17 @@ def plan_stand_ins(view: ImportView, *, merged: MergedImport, now: datetime) -> 
     return plan
 
 
+def new_stand_ins(plan: Plan) -> dict[str, str]:
+    """The stand-ins that a plan makes, by name, each with the cluster of its endpoint."""
+    return {
+        step.body["metadata"]["name"]: step.body["metadata"]["labels"][LABEL_CLUSTER]
+        for step in plan
+        if isinstance(step, Create)
+        and step.kind is Kind.SERVICE
+        and LABEL_ENDPOINT in step.body["metadata"]["labels"]
+    }
+
+
 def _new(view: ImportView, one: StandIn) -> Plan:
     address = stated_address(view, cluster=one.cluster, endpoint=one.endpoint)
     body = {
@@ -65,8 +76,9 @@ def _new(view: ImportView, one: StandIn) -> Plan:
         },
         "spec": {
             "type": "ClusterIP",
+            "ipFamilies": [view.gateways.family],
             **({"clusterIP": address} if address else {}),
-            "ports": _service_ports(one.ports),
+            "ports": _service_ports(one.numbers),
         },
     }
     return (Create(kind=Kind.SERVICE, body=body),)
@@ -85,7 +97,7 @@ def _changed(view: ImportView, seen: Service, *, wanted: StandIn) -> Plan:
     }
     after: Json = {
         "metadata": {"labels": {**seen.metadata.labels, **labels}, "annotations": kept},
-        "spec": {"ports": _service_ports(wanted.ports)},
+        "spec": {"ports": _service_ports(wanted.numbers)},
     }
     return patch(Kind.SERVICE, seen, body=difference(before=before, after=after))
 
@@ -109,22 +121,24 @@ def stand_in_slices(view: ImportView, *, merged: MergedImport, now: datetime) ->
 def _behind(view: ImportView, *, name: str, one: StandIn) -> WantedSlice:
     ready = one.source.is_ready
     conditions = EndpointConditions(ready=ready, serving=ready, terminating=False)
-    ports = [(port, view.ports.get(_target(view, one, port=port))) for port in one.ports]
+    ports = [(port, view.ports.get(_target(view, one, port=port))) for port in one.numbers]
     return WantedSlice(
         namespace=SYSTEM_NAMESPACE,
-        name=f"{name}.ipv4",
+        name=f"{name}.{view.gateways.family.lower()}",
+        address_type=view.gateways.family,
         ports=tuple(
             EndpointPort(name=port.name, protocol=port.protocol, port=held)
             for port, held in ports
             if held is not None
         ),
         endpoints=tuple(
-            Endpoint(addresses=(address,), conditions=conditions) for address in view.gateways.ipv4
+            Endpoint(addresses=(address,), conditions=conditions)
+            for address in view.gateways.of(view.gateways.family)
         ),
         labels=_slice_labels(view, name=name, cluster=one.cluster, endpoint=one.endpoint),
         annotations={
             ANNOTATION_TARGET_PORTS: json.dumps(
-                {port.name or "": port.port for port in one.ports}, sort_keys=True
+                {port.name or "": port.port for port in one.numbers}, sort_keys=True
             )
         },
     )
@@ -142,9 +156,11 @@ def _at_rest(view: ImportView, service: Service) -> list[WantedSlice]:
         WantedSlice(
             namespace=SYSTEM_NAMESPACE,
             name=seen.metadata.name,
+            address_type=seen.address_type,
             ports=seen.ports or (),
             endpoints=tuple(
-                Endpoint(addresses=(address,), conditions=closed) for address in view.gateways.ipv4
+                Endpoint(addresses=(address,), conditions=closed)
+                for address in view.gateways.of(seen.address_type)
             ),
             labels=_slice_labels(
                 view, name=name, cluster=labels[LABEL_CLUSTER], endpoint=labels[LABEL_ENDPOINT]

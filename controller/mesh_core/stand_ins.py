@@ -8,7 +8,7 @@ A pod's address means nothing outside its network, so each endpoint gets a Servi
    there is none. So `db-0` has one address through all its restarts.
 3. It is kept for `KEPT` after its endpoint went, and is made again with the address that the import's slice
    states when somebody deletes it.
-4. Who has both families is counted once, with IPv4.
+4. A hostname of both families is counted once, with IPv4.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,19 +35,30 @@ from mesh_core.ports import PortTarget
 from mesh_core.slices import carried, ports_served
 
 KEPT = timedelta(minutes=10)
+MOST_PORTS = 16
+"""Ports of one stand-in."""
 STAND_INS = ".stand-ins"
 """How the names of slices end that list stand-ins: those of neighbours list the pods' own addresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """One endpoint that needs a stand-in; `ports` are its own, TCP only, at least one."""
+    """One endpoint that needs a stand-in; `ports` are its own, TCP only, at least one.
+
+    `numbers` are the same with each number once, since a Service cannot have one twice as a pod can, and at
+    most `MOST_PORTS` of them, since each takes an egress port.
+    """
 
     cluster: str
     endpoint: str
     shard: str
     source: Endpoint
     ports: tuple[EndpointPort, ...]
+
+    @property
+    def numbers(self) -> tuple[EndpointPort, ...]:
+        """The ports with each number once, under the first of its names."""
+        return tuple({port.port: port for port in reversed(self.ports)}.values())[::-1][:MOST_PORTS]
 
     def name(self, view: ImportView) -> str:
         """Name of its Service."""
@@ -85,7 +96,7 @@ def without_room(view: ImportView, *, merged: MergedImport) -> int:
 
 def _candidates(view: ImportView, *, merged: MergedImport) -> dict[tuple[str, str], StandIn]:
     found: dict[tuple[str, str], StandIn] = {}
-    for shard in sorted(view.shards, key=lambda it: (it.address_type, it.cluster, it.shard)):
+    for shard in sorted(view.reached, key=lambda it: (it.address_type, it.cluster, it.shard)):
         cluster = shard.cluster
         if cluster in view.neighbours or cluster == view.cluster or cluster not in view.usable:
             continue
@@ -105,7 +116,7 @@ def stand_in_targets(view: ImportView, *, merged: MergedImport) -> tuple[PortTar
     return tuple(
         PortTarget(view.namespace, view.name, port.name or "", cluster=one.cluster, endpoint=one.endpoint)
         for one in stand_ins(view, merged=merged)
-        for port in one.ports
+        for port in one.numbers
     )
 
 

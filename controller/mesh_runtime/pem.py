@@ -48,7 +48,7 @@ def certificates_from_pem(pem: bytes, *, what: str) -> tuple[x509.Certificate, .
     """One certificate or more, in the order of the text; raises UnreadablePem naming `what`."""
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise UnreadablePem(what=what, why="no PEM certificates") from error
 
 

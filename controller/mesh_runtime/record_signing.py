@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Final, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -30,6 +30,15 @@ from mesh_runtime.tls import Credentials
 E = TypeVar("E", bound=x509.ExtensionType)
 
 _ALGORITHM: Final = ec.ECDSA(hashes.SHA256())
+# What certificates of somebody's own making raise in the library, some of it when a field is first looked at.
+_UNREADABLE: Final = (
+    UnreadablePem,
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +76,9 @@ class ChainVerifier:
             certificates = certificates_from_pem("".join(chain).encode(), what="the signer's chain")
             roots = certificates_from_pem("\n".join(self._roots).encode(), what="our roots")
             fault = self._fault(certificates, roots=roots)
-        except (UnreadablePem, ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+            key = certificates[0].public_key()
+        except _UNREADABLE as error:
             return f"its chain does not read ({str(error)[:200]})"
-        key = certificates[0].public_key()
         if fault or not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             return fault or "it has no P-256 key"
         self._key, self.leaf = key, certificates[0].fingerprint(hashes.SHA256()).hex()
@@ -124,7 +133,7 @@ class ChainVerifier:
 def _is_issued(one: x509.Certificate, *, by: x509.Certificate) -> bool:
     try:
         one.verify_directly_issued_by(by)
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
 

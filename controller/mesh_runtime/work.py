@@ -5,7 +5,7 @@ Laws:
 1. A key waits at most once; added while it is worked, it is worked once more afterwards. So the queue is
    bounded by the number of distinct keys.
 2. A key is never worked by two workers at a time.
-3. Urgent keys go first; of the others at most `PATIENT` are worked at a time, so that in a flood what
+3. Urgent keys go first; while any is worked, at most `PATIENT` of the others are, so that in a flood what
    others wait for is not kept waiting by what nobody waits for.
 4. Retrying has three visible ends: done, again (with growing back-off), given up (`Terminal`).
 """
@@ -94,7 +94,8 @@ class WorkQueue(Generic[K]):
         """Where the next key is to be taken from; None when there is none."""
         if self._waiting:
             return self._waiting
-        return self._patient if self._patient and len(self._patiently) < PATIENT else None
+        is_crowded = len(self._working) > len(self._patiently) and len(self._patiently) >= PATIENT
+        return self._patient if self._patient and not is_crowded else None
 
     def done(self, key: K) -> None:
         """The work succeeded, or was given up."""
@@ -116,10 +117,10 @@ class WorkQueue(Generic[K]):
         await self._idle.wait()
 
     def _leave(self, key: K) -> None:
-        """The key is in nobody's hands; a patient one makes room for the next."""
+        """The key is in nobody's hands, which may make room for a patient one."""
         self._working.discard(key)
-        if key in self._patiently:
-            self._patiently.discard(key)
+        self._patiently.discard(key)
+        if self._patient:
             self._wake.set()
 
     def _finish(self, key: K) -> None:

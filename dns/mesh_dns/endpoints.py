@@ -11,6 +11,7 @@
 5. The order depends on the endpoints only, not on how slices divide them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice, zip_longest
@@ -88,6 +89,7 @@ def headless_entry(slices: Iterable[EndpointSlice], *, namespace: str, service: 
 
 def _found(slices: Iterable[EndpointSlice]) -> dict[Host, _Found]:
     found: dict[Host, _Found] = {}
+    of_cluster: Counter[str] = Counter()
     for piece in slices:
         cluster = piece.metadata.labels.get(LABEL_SOURCE_CLUSTER, "")
         if not is_label(cluster):
@@ -101,6 +103,10 @@ def _found(slices: Iterable[EndpointSlice]) -> dict[Host, _Found]:
                 host = Host(endpoint_label(hostname=hostname, address=str(address)), cluster)
                 kind = _Kind(cluster, 0 if hostname else address.version)
                 if host not in found:
+                    # Beyond this none of a cluster has a name, however the turns go; looking costs.
+                    if of_cluster[cluster] >= MOST_HOSTS:
+                        continue
+                    of_cluster[cluster] += 1
                     found[host] = _Found(kind)
                 found[host].add(address, kind=kind, ports=ports)
     return found

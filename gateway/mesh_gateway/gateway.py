@@ -12,6 +12,7 @@ from mesh_gateway.keeper import RouteKeeper
 from mesh_gateway.limits import Limits
 from mesh_gateway.listeners import Listeners
 from mesh_gateway.opener import DirectOpener
+from mesh_gateway.prober import Prober, WitnessingOpener
 from mesh_gateway.route import Address, RouteTable
 from mesh_gateway.route_table import Objects
 from mesh_gateway.tcp_stream import listen
@@ -29,7 +30,8 @@ class _Stopped(Exception):
 class Gateway:
     """Listens on one address only: there on `door.port` for peers, and on what the routes name.
 
-    `leaf` gives what we show, `look` the objects that routes are made of, None while there are none.
+    `leaf` gives what we show, `look` the objects that routes are made of, None while there are none; `prober`
+    is told what comes of streams to peers.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Gateway:
         leaf: StandingReader,
         look: Callable[[], Objects | None],
         limits: Limits,
+        prober: Prober,
     ) -> None:
         self._door = door
         self._limits = limits
@@ -48,7 +51,9 @@ class Gateway:
         self._traffic = Traffic(limits)
         self._egress = EgressHalf(
             table=self._table,
-            opener=DirectOpener(lambda: self._contexts.current, limits=limits),
+            opener=WitnessingOpener(
+                DirectOpener(lambda: self._contexts.current, limits=limits), prober=prober
+            ),
             traffic=self._traffic,
             limits=limits,
             group=self._group,

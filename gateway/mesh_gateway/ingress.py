@@ -90,7 +90,9 @@ class IngressHalf:
         async with asyncio.timeout(self._limits.hello):
             hello = await door.hello()
         if isinstance(hello, Refused):
-            self._refusals.note(hello.reason)
+            # Who says nothing at all only asks whether we are there: a peer's prober, or a balancer.
+            if door.received:
+                self._refusals.note(hello.reason)
             return False
         table = self._table()
         if table is None:

@@ -17,8 +17,13 @@ from mesh_core.identity import Component
 from mesh_core.names import GATEWAY_PORT, HEALTH_PORT
 from mesh_gateway.gateway import Gateway
 from mesh_gateway.limits import Limits
+from mesh_gateway.probe_knock import knock
+from mesh_gateway.probe_report import Reporter
+from mesh_gateway.prober import Prober
+from mesh_gateway.probing import probe
 from mesh_gateway.route import Address
 from mesh_gateway.watch import Watches
+from mesh_runtime.clock import utc_now
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import connect
 from mesh_runtime.leaf import LeafSource
@@ -57,11 +62,19 @@ async def run(door: Address, *, health_port: int, limits: Limits) -> None:
         membership = MembershipSource(kube)
         leaf = LeafSource(RequestedLeaf(kube), component=Component.GATEWAY, membership=membership)
         watches = Watches(kube, membership=membership)
-        gateway = Gateway(door, leaf=leaf, look=watches.objects, limits=limits)
+        reporter = Reporter(kube, address=door.host, peers=watches.peers, clock=utc_now)
+        prober = Prober(door.host, surroundings=watches, knock=knock, found=reporter.found)
+        gateway = Gateway(door, leaf=leaf, look=watches.objects, limits=limits, prober=prober)
+
+        def changed() -> None:
+            gateway.changed()
+            prober.changed()
+
         background = [
             group.create_task(membership.run()),
             group.create_task(leaf.run()),
-            group.create_task(watches.run(changed=gateway.changed)),
+            group.create_task(watches.run(changed=changed)),
+            group.create_task(probe(prober, reporter=reporter, stop=stop)),
         ]
         async with health_server(health_port, ready=lambda: gateway.is_ready):
             await gateway.run(stop=stop)

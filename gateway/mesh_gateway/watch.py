@@ -1,7 +1,7 @@
 """The objects that routes are made of, watched."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from mesh_core.membership import Membership
 from mesh_core.names import (
@@ -9,10 +9,13 @@ from mesh_core.names import (
     LABEL_KUBERNETES_SERVICE,
     LABEL_SLICE_MANAGED_BY,
     MANAGER,
+    PROPERTY_NETWORK,
     SYSTEM_NAMESPACE,
 )
+from mesh_core.objects import EndpointSlice, MeshPeer
 from mesh_gateway.route_table import Objects
 from mesh_runtime.kube import (
+    CLUSTER_PROPERTIES,
     ENDPOINT_SLICES,
     MESH_PEERS,
     SERVICE_EXPORTS,
@@ -38,6 +41,8 @@ class Watches:
             namespace=SYSTEM_NAMESPACE,
             labels=f"{LABEL_KUBERNETES_SERVICE}={CONTROLLER}",
         )
+        # Routes do not ask for it, and do not wait for it.
+        self._network = Informer(kube, CLUSTER_PROPERTIES, fields=f"metadata.name={PROPERTY_NETWORK}")
         self._informers = (
             self._slices,
             self._imports,
@@ -61,11 +66,26 @@ class Watches:
             controllers=tuple(self._controllers.values()),
         )
 
+    @property
+    def network(self) -> str:
+        """The network that this cluster shares with others, "" for none."""
+        found = self._network.get(PROPERTY_NETWORK)
+        return found.spec.value if found is not None else ""
+
+    def peers(self) -> Iterable[MeshPeer]:
+        """All peers."""
+        return self._peers.values()
+
+    def slices(self) -> Iterable[EndpointSlice]:
+        """Those that our controller manages."""
+        return self._slices.values()
+
     async def run(self, *, changed: Callable[[], None]) -> None:
         """Watch, for ever; `changed` is called whenever `objects` may say something new."""
         for informer in self._informers:
             informer.on_change(changed)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._network.run())
             for informer in self._informers:
                 group.create_task(informer.run())
             for informer in self._informers:

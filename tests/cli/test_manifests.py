@@ -59,10 +59,14 @@ def test_nobody_in_the_cluster_may_sign_an_intermediate() -> None:
 
 
 @pytest.mark.parametrize("program", [names.GATEWAY, names.DNS])
-def test_only_the_controller_writes_more_than_certificate_requests(program: str) -> None:
+def test_only_the_controller_writes_more_than_certificate_requests_and_how_peers_are_reached(
+    program: str,
+) -> None:
+    writes = {"meshpeers/status": {"patch"}} if program == names.GATEWAY else {}
     for rule in rules(program):
         if rule["resources"] != ["certificatesigningrequests"]:
-            assert set(rule["verbs"]) <= READING
+            (resource, *_) = rule["resources"]
+            assert set(rule["verbs"]) <= READING | writes.get(resource, set())
 
 
 def test_the_gateway_asks_for_certificates_and_cannot_delete_the_requests_of_others() -> None:

@@ -69,7 +69,7 @@ def test_a_target_keeps_the_port_that_it_holds_and_nothing_is_noted() -> None:
 
 def test_a_grant_is_noted() -> None:
     found = grant([A], table=ClaimTable(), notes={}, now=7)
-    assert found.notes == {found.ports[A]: Note(A, 7)}
+    assert found.notes == {found.ports[A]: Note(A.token, 7)}
 
 
 def test_a_noted_port_is_nobody_elses_until_it_has_rested() -> None:
@@ -77,12 +77,12 @@ def test_a_noted_port_is_nobody_elses_until_it_has_rested() -> None:
     taken = table_of(*(claim(port, B) for port in EGRESS_PORTS if port != first))
     other = PortTarget("demo", "c", "http")
     with pytest.raises(PortsExhausted):
-        grant([other], table=taken, notes={first: Note(A, 0)}, now=REST - 1)
-    assert granted(other, table=taken, notes={first: Note(A, 0)}, now=REST + 1) == first
+        grant([other], table=taken, notes={first: Note(A.token, 0)}, now=REST - 1)
+    assert granted(other, table=taken, notes={first: Note(A.token, 0)}, now=REST + 1) == first
 
 
 def test_a_resting_port_goes_back_to_whom_it_was_for() -> None:
-    assert granted(A, table=ClaimTable(), notes={20000: Note(A, 0)}, now=10) == 20000
+    assert granted(A, table=ClaimTable(), notes={20000: Note(A.token, 0)}, now=10) == 20000
 
 
 def test_several_targets_of_one_look_get_different_ports() -> None:
@@ -92,7 +92,7 @@ def test_several_targets_of_one_look_get_different_ports() -> None:
 
 
 def test_rest_forgets_what_has_rested() -> None:
-    assert rest({20001: B}, notes={20000: Note(A, 0)}, now=REST + 1) == {20001: Note(B, REST + 1)}
+    assert rest({20001: B}, notes={20000: Note(A.token, 0)}, now=REST + 1) == {20001: Note(B.token, REST + 1)}
 
 
 def test_the_older_claim_is_the_rightful_one_then_the_lower_uid() -> None:
@@ -113,7 +113,7 @@ def test_who_lost_a_port_gets_another() -> None:
 
 def test_a_note_does_not_give_a_port_that_somebody_else_claims() -> None:
     table = table_of(claim(20000, B))
-    assert granted(A, table=table, notes={20000: Note(A, 0)}, now=0) != 20000
+    assert granted(A, table=table, notes={20000: Note(A.token, 0)}, now=0) != 20000
 
 
 def test_of_two_ports_that_are_its_own_a_target_keeps_the_older() -> None:

@@ -44,7 +44,7 @@ def test_three_pods_here_and_one_there_share_three_to_one_whatever_the_number_of
 
 
 @given(division=divisions)
-def test_nothing_else_comes_nearer_to_the_right_share(division: Division) -> None:
+def test_with_as_many_gateways_nothing_comes_nearer_to_the_right_share(division: Division) -> None:
     found = best(division)
     assert 1 <= found.lanes <= MOST_LANES
     assert 1 <= found.gateways <= max(division.gateways, 1)
@@ -52,20 +52,22 @@ def test_nothing_else_comes_nearer_to_the_right_share(division: Division) -> Non
         assert found.lanes == 1
         return
     assert found.gateways <= division.remote, "no more ways than endpoints behind them"
-    simplest = Lanes(1, division.gateways)
-    assert off(division, found) <= off(division, simplest) + 1e-9 or division.gateways > division.remote
-    for gateways in range(1, min(division.gateways, division.remote) + 1):
-        for number in range(1, MOST_LANES + 1):
-            assert off(division, found) <= off(division, Lanes(number, gateways)) + 1e-9
+    for number in range(1, MOST_LANES + 1):
+        assert off(division, found) <= off(division, Lanes(number, found.gateways)) + 1e-9
 
 
 @given(division=divisions)
-def test_of_equals_the_one_with_most_gateways_is_taken(division: Division) -> None:
-    """One that dies then takes least with it."""
+def test_as_many_gateways_are_listed_as_give_the_share_within_the_tolerance(division: Division) -> None:
+    """One that dies then takes least with it; only where none is near enough does nearness decide alone."""
     found = best(division)
-    for gateways in range(found.gateways + 1, min(division.gateways, division.remote) + 1):
+    near = TOLERANCE * division.share
+    for gateways in range(1, min(division.gateways, division.remote) + 1):
         for number in range(1, MOST_LANES + 1):
-            assert off(division, Lanes(number, gateways)) > off(division, found)
+            other = off(division, Lanes(number, gateways))
+            if gateways > found.gateways:
+                assert other > near
+            if off(division, found) > near:
+                assert other >= off(division, found) - 1e-9
 
 
 @given(division=divisions, present=lanes)

@@ -202,7 +202,7 @@ def test_three_pods_here_and_one_there_share_three_to_one_with_two_gateways_ruli
 def test_further_lanes_are_kube_proxys_alone_and_have_ports_of_their_own() -> None:
     scene = scene_of(exported("east"), exported("west", ready=4), exported("north", ready=2), pods=1)
     lanes = [piece for piece in scene.slices if LABEL_LANE in piece.metadata.labels]
-    assert [piece.metadata.name for piece in lanes] == ["hello.lane-1", "hello.lane-2"]
+    assert [piece.metadata.name for piece in lanes] == ["hello.1.lane", "hello.2.lane"]
     assert all(LABEL_SERVICE_NAME not in piece.metadata.labels for piece in lanes)
     assert len(ways(scene)) == 1 + 3 * 2
     assert len({port for _address, port in ways(scene)}) == 4

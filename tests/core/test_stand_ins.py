@@ -98,8 +98,9 @@ def test_the_slice_behind_a_stand_in_is_there_before_its_address_is_listed() -> 
         scene.write(plan)
     assert made == [
         ("ServiceImport", "demo"),
-        ("Service", SYSTEM_NAMESPACE),
         ("EndpointSlice", SYSTEM_NAMESPACE),
+        # After all slices: it is what fails when cluster IPs have run out.
+        ("Service", SYSTEM_NAMESPACE),
         ("EndpointSlice", "demo"),
     ]
 
@@ -254,8 +255,43 @@ def test_turning_from_headless_to_cluster_ip_and_back_leaves_nothing_behind() ->
     assert scene.shadow is not None
     scene.records["west"] = headless("west")
     scene.settle()
+    scene.now += KEPT
+    scene.settle()
     assert scene.shadow is None
     assert {(s.metadata.namespace, s.metadata.name): s.metadata.labels for s in scene.slices} == first
+
+
+def test_an_import_that_was_headless_for_a_moment_keeps_its_ip() -> None:
+    scene = ImportScene(records={"west": record("west", DB)})
+    scene.settle()
+    assert scene.service_import is not None
+    ips = scene.service_import.spec.ips
+    scene.records["west"] = headless("west")
+    scene.settle()
+    assert scene.service_import.spec.ips == ()
+    scene.records["west"] = record("west", DB)
+    scene.now += KEPT / 2
+    scene.settle()
+    assert scene.service_import.spec.ips == ips
+    assert scene.shadow is not None
+    assert ANNOTATION_GONE_SINCE not in scene.shadow.metadata.annotations
+    scene.now += 2 * KEPT
+    assert scene.plan() == (), "it is not mortal any more"
+
+
+def test_two_names_for_one_number_make_a_stand_in_with_that_number_once() -> None:
+    """The API server refuses a Service with one number twice; a pod may have it under two names."""
+    ports = (ShardPort(port=8080, name="http"), ShardPort(port=8080, name="metrics"))
+    served = (RecordPort(port=80, name="http", ready=1), RecordPort(port=81, name="metrics", ready=1))
+    scene = ImportScene(
+        records={"west": structs.replace(record("west", *served), type="Headless")},
+        shards=[structs.replace(shard("west", DB_0), ports=ports)],
+    )
+    scene.settle()
+    (service,) = scene.stand_ins
+    assert [(port.name, port.port) for port in service.spec.ports] == [("http", 8080)]
+    (piece,) = listing(scene)
+    assert {port.name for port in piece.ports or ()} == {"http", "metrics"}, "both have names in DNS"
 
 
 def test_a_stand_in_is_known_by_its_labels() -> None:

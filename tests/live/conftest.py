@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh_fakes.bed import Bed, started
+from mesh_fakes.bed import Bed, joined
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,22 +24,5 @@ def as_root() -> None:
 @pytest.fixture(scope="session")
 def clusterset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """east and west, joined and linked; equal pod and Service addresses in both."""
-    with started(tmp_path_factory.mktemp("clusterset"), "--clusters", "east,west") as bed:
-        program = _load(bed, "program")
-        _load(bed, "client")
-        bed.done("trust", "init", "--dir", str(bed.trust))
-        for cluster in ("east", "west"):
-            bed.done(
-                *("--kubeconfig", str(bed.kubeconfig), "join", "--context", cluster),
-                *("--cluster-id", cluster, "--trust", str(bed.trust)),
-                *("--image", program, "--service-type", "nodeport"),
-            )
-        bed.done("--kubeconfig", str(bed.kubeconfig), "link", "east", "west")
+    with joined(tmp_path_factory.mktemp("clusterset")) as bed:
         yield bed
-
-
-def _load(bed: Bed, kind: str) -> str:
-    """Build the image, load it into every node, and give its name."""
-    name, tar = bed.done("local", "image", kind).split()
-    bed.done("local", "load", tar, "--dir", str(bed.folder))
-    return name

@@ -72,8 +72,13 @@ async def test_a_member_gets_an_answer_by_name(clusterset: Bed) -> None:
     async with exported(clusterset, "door-member") as hello:
         own = credentials(trust.root, domain=trust.domain, component=Component.GATEWAY)
         tls = client_context(own, roots=[trust.root_pem], alpn=["meshctl/1"])
-        answer = await say(hello, tls, sni="80.hello.door-member.svc.clusterset.local")
-        assert b"hello from east" in answer
+
+        async def answered() -> bool:
+            answer = await say(hello, tls, sni="80.hello.door-member.svc.clusterset.local")
+            return b"hello from east" in answer
+
+        # The peer may have imported it a moment before the exporter's gateway has seen the same slice.
+        await until(answered)
 
 
 async def test_a_stranger_gets_nothing_but_a_closed_connection(clusterset: Bed) -> None:

@@ -191,7 +191,7 @@ async def test_slow_writes_of_two_looks_do_not_overlap() -> None:
 async def test_a_note_about_ports_that_somebody_else_wrote_meanwhile_is_not_lost() -> None:
     async with scene() as found:
         name, namespace = RESTING_PORTS_CONFIG_MAP, SYSTEM_NAMESPACE
-        other = '{"namespace":"a","service":"b","port":"c","at":4000000000}'
+        other = "4000000000.000 0123456789abcdef"
         body = {"metadata": {"namespace": namespace, "name": name}, "data": {"16999": other}}
         found.east.api.put(CONFIG_MAPS, body)
         found.forgets()

@@ -6,7 +6,7 @@ import kmock as kmock_library
 import pytest
 
 from mesh_controller.act import Writer
-from mesh_core.plan import Create, Kind
+from mesh_core.plan import Create, Delete, Kind
 from mesh_fakes.scripted_api import Answer, client_of, refusal
 from mesh_runtime.kube import ApiError
 
@@ -45,5 +45,28 @@ async def test_slices_follow_though_the_shadow_service_is_invalid(kmock: kmock_l
     assert await written(kmock, status=422) == ["service", "slice"]
 
 
-async def test_any_other_refusal_ends_the_plan(kmock: kmock_library.RawHandler) -> None:
-    assert await written(kmock, status=409) == ["service"]
+@pytest.mark.parametrize("status", [403, 409, 500])
+async def test_what_cannot_be_made_holds_up_no_slice(kmock: kmock_library.RawHandler, status: int) -> None:
+    """A quota, somebody else's object of that name, no cluster IP left: no better at once."""
+    assert await written(kmock, status=status) == ["service", "slice"]
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+async def test_any_other_refusal_ends_the_plan(kmock: kmock_library.RawHandler, status: int) -> None:
+    assert await written(kmock, status=status) == ["service"]
+
+
+async def test_where_a_slice_could_not_be_made_none_is_deleted(kmock: kmock_library.RawHandler) -> None:
+    asked: list[str] = []
+
+    def refuse(request: kmock_library.Request) -> Any:  # kmock's payloads are whatever renders
+        asked.append(request.method.value)
+        return refusal(409, "AlreadyExists").respond()
+
+    kmock[f"post {SLICES}"] << refuse
+    kmock[f"delete {SLICES}/old"] << refuse
+    old = Delete(kind=Kind.ENDPOINT_SLICE, namespace="demo", name="old", uid="u")
+    async with client_of(kmock) as kube:
+        with pytest.raises(ApiError):
+            await Writer(kube).write((step(Kind.ENDPOINT_SLICE), old))
+    assert asked == ["POST"]

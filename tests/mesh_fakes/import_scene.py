@@ -34,13 +34,14 @@ SHADOW = shadow_service_name(namespace="demo", name="hello")
 @dataclass(slots=True)
 class ImportScene:
     """demo/hello in east. `records` are what peers and east itself export, by cluster; `shards` what peers
-    tell of their endpoints. `neighbours` are the clusters on east's network, `most_stand_ins` what a peer may
-    have of them."""
+    tell of their endpoints. `neighbours` are the clusters on east's network, `withdrawn` those that
+    cannot be reached, `most_stand_ins` what a peer may have of stand-ins."""
 
     api: MemberApi = field(default_factory=lambda: MemberApi(clock=lambda: NOW))
     records: dict[str, ExportRecord] = field(default_factory=dict)
     shards: list[Shard] = field(default_factory=list)
     neighbours: frozenset[str] = frozenset()
+    withdrawn: frozenset[str] = frozenset()
     gateways: tuple[str, ...] = ("10.1.0.8", "10.1.0.9")
     gateways_ipv6: tuple[str, ...] = ()
     own_service: Service | None = None
@@ -104,6 +105,7 @@ class ImportScene:
             stand_ins=tuple(self.stand_ins),
             room={cluster: self.room(cluster) for cluster in self.records},
             neighbours=self.neighbours,
+            withdrawn=self.withdrawn,
             gateways=Gateways(ipv4=self.gateways, ipv6=self.gateways_ipv6),
             ports={},
             contested=frozenset(port for port in table.contested()),

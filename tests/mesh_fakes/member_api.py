@@ -198,11 +198,11 @@ class MemberApi(FakeApiServer):
         if self._manager:
             key = ((*target.key, target.subresource), self._manager)
             before = self._applied.get(key, {})
-            given_up = _leavings(before, change)
             self._applied[key] = _copy(change)
-            change = _merged(given_up, _with_conditions_of_others(old, before=before, change=change))
+            change = _with_entries_of_others(old, before=before, change=change)
+            change = _merged(_leavings(before, change), change)
         if target.subresource:
-            change = {"status": change["status"]}
+            change = {"status": change.get("status", {})}
         else:
             change.pop("status", None)
         return self._write(target, _merged(old, change))
@@ -271,16 +271,18 @@ def _copy(body: Body) -> Item:
     return cast(Item, json.loads(json.dumps(body)))
 
 
-def _with_conditions_of_others(old: Item, *, before: Item, change: Item) -> Item:
-    """Conditions are a list by type: those of other managers stay beside the ones applied."""
-    applied = change.get("status", {}).get("conditions")
-    if applied is None:
-        return change
-    given_up = {one["type"] for one in before.get("status", {}).get("conditions", ())}
-    found = {one["type"]: one for one in old.get("status", {}).get("conditions", ())}
-    kept = {kind: one for kind, one in found.items() if kind not in given_up}
-    conditions = list({**kept, **{one["type"]: one for one in applied}}.values())
-    return {**change, "status": {**change["status"], "conditions": conditions}}
+def _with_entries_of_others(old: Item, *, before: Item, change: Item) -> Item:
+    """Lists by key in a status: the entries of other managers stay beside the ones applied."""
+    for name, key in (("conditions", "type"), ("gateways", "address")):
+        applied, said = (item.get("status", {}).get(name) for item in (change, before))
+        if applied is None and said is None:
+            continue
+        given_up = {one[key] for one in said or ()}
+        found = {one[key]: one for one in old.get("status", {}).get(name, ())}
+        kept = {value: one for value, one in found.items() if value not in given_up}
+        entries = list({**kept, **{one[key]: one for one in applied or ()}}.values())
+        change = {**change, "status": {**change.get("status", {}), name: entries}}
+    return change
 
 
 def _leavings(before: Item, after: Item) -> Item:

@@ -86,7 +86,7 @@ def lane(
     """A slice that only gives kube-proxy one more way to our gateways."""
     return EndpointSlice(
         metadata=Meta(
-            name=f"{service}.lane-{number}",
+            name=f"{service}.{number}.lane",
             namespace="demo",
             uid=f"uid-{service}-lane-{number}",
             creation_timestamp=created,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import aiohttp
+import msgspec
 
 from mesh_fakes.api_server import Item, _selected, _Target, _target
 from mesh_fakes.member_api import MemberApi
@@ -130,7 +131,6 @@ class SimApi(MemberApi):
         return True
 
     def _record(self, kind: str, target: _Target, item: Item) -> Item:
-        before = self._objects.get(target.key) if kind != "DELETED" else item
         self._version += 1
         stamped = {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
         at = asyncio.get_running_loop().time()
@@ -139,9 +139,20 @@ class SimApi(MemberApi):
         news = self._news.pop(target.collection, None)
         if news is not None:
             news.set()
-        for heard in self.heard:
-            heard(self._who, target, before, None if kind == "DELETED" else stamped)
+        if kind == "DELETED":
+            self._tell(target, before=item, after=None)
         return stamped
+
+    def _store(self, target: _Target, item: Item, *, kind: str) -> Item:
+        before = self._objects.get(target.key)
+        stored = super(SimApi, self)._store(target, item, kind=kind)
+        # Only now: who hears of it looks at what is there.
+        self._tell(target, before=before, after=stored)
+        return stored
+
+    def _tell(self, target: _Target, *, before: Item | None, after: Item | None) -> None:
+        for heard in self.heard:
+            heard(self._who, target, before, after)
 
 
 class SimClient(KubeClient):
@@ -175,7 +186,7 @@ class SimClient(KubeClient):
             if not is_lost:
                 raise _refusal(dice)
         answer = self._api.answer(CONTROLLER, method, _target(path), params=params or {}, body=body)
-        raw = json.dumps(answer).encode()
+        raw = msgspec.json.encode(answer)
         await self._travel()
         if is_lost:
             raise Unreachable(server="sim", why="no answer in time")
@@ -206,7 +217,7 @@ class _Lines:
 
 
 def _line(kind: str, item: Item) -> bytes:
-    return json.dumps({"type": kind, "object": item}).encode() + b"\n"
+    return msgspec.json.encode({"type": kind, "object": item}) + b"\n"
 
 
 def _refusal(dice: random.Random) -> ApiError | Unreachable:

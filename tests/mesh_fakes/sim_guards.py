@@ -44,9 +44,15 @@ class Guard:
     _absent: dict[tuple[str, str], float] = field(default_factory=dict)
     _exported: set[tuple[str, str]] = field(default_factory=set)
     _born: dict[str, float] = field(default_factory=dict)
-    _no_gateway: float = 0.0
+    _no_gateway: float = _NEVER
     _has_gateway: bool = False
     _changed_mind: float = _NEVER
+
+    def __post_init__(self) -> None:
+        """What is exported now is taken to have always been."""
+        keys = (export.key for export in self.member.api.all(SERVICE_EXPORTS))
+        self._exported = {key for key in keys if self._exports(key)}
+        self._has_gateway = True
 
     def hear(self, who: str, target: _Target, before: Item | None, after: Item | None) -> None:
         """One change."""

@@ -9,16 +9,18 @@ A history has four parts, each of which ends in quiet:
 4. It heals. What is there is what three fresh clusters compute from what users wrote.
 """
 
+import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mesh_core.names import PROPERTY_CLUSTER_ID, PROPERTY_NETWORK
-from mesh_fakes.sim_deeds import CUT_OFF_DEEDS, Deed, deeds, has_gateways_at, knows, neighbour, populate
+from mesh_fakes.sim_deeds import CUT_OFF_DEEDS, Deed, deeds
 from mesh_fakes.sim_guards import guard
 from mesh_fakes.sim_loop import SimLoop, sim_loop
 from mesh_fakes.sim_member import CLUSTERS
 from mesh_fakes.sim_picture import of_users, picture
+from mesh_fakes.sim_users import has_gateways_at, knows, neighbour, populate
 from mesh_fakes.sim_world import QUIET_AT_FIRST, World, adopt, new_world
 from mesh_runtime.kube import CLUSTER_PROPERTIES
 
@@ -175,6 +177,39 @@ async def _compare(world: World, loop: SimLoop, seed: int) -> None:
             raise Wrong(f"{name} is not what a fresh start makes (fresh -> history):\n" + "\n".join(changed))
 
 
+def weather_storm(seed: int) -> dict[str, list[str]]:
+    """By cluster, what is written while no user does anything, but API servers drop watches, answer 410, 409,
+    429, 5xx or nothing, or slowly, and controllers restart.
+    """
+    with sim_loop(seed=seed) as loop:
+        return loop.run_until_complete(_storm(loop, seed))
+
+
+async def _storm(loop: SimLoop, seed: int) -> dict[str, list[str]]:
+    world, dice = _begin(loop, seed), random.Random(f"storm {seed}")
+    try:
+        await world.settle()
+        await world.outlast_stand_ins()
+        before = {name: len(member.api.requests) for name, member in world.members.items()}
+        kinds = ("changes_weather", "drops_watches", "forgets_versions", "restarts", "stops_api")
+        for _ in range(30):
+            deed = Deed(dice.random(), dice.choice(kinds), dice.choice(CLUSTERS), dice.randrange(1 << 30))
+            await world.sleep(deed.after)
+            await deed.do(world)
+        world.heal()
+        await world.settle()
+        return {
+            name: [
+                f"{method} {path}"
+                for _, method, path in member.api.requests[before[name] :]
+                if "/leases/" not in path and "/meshpeers/" not in path
+            ]
+            for name, member in world.members.items()
+        }
+    finally:
+        await world.end()
+
+
 def shortest(story: History, *, fails: Callable[[History], bool], most: int = 60) -> History:
     """The history without what it fails without as well; `most` runs are made to find out."""
     best, tries = story, 0
@@ -200,3 +235,20 @@ def complaint(story: History) -> str:
     except (AssertionError, ExceptionGroup) as error:
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def failures(seeds: Iterable[int]) -> list[int]:
+    """Those of the seeds whose histories fail."""
+    logging.disable(logging.CRITICAL)
+    return [seed for seed in seeds if complaint(history(seed))]
+
+
+def explained(seed: int) -> str:
+    """The shortest history that fails as that of `seed` does, and what is wrong with it."""
+    kind = _kind(complaint(history(seed)))
+    story = shortest(history(seed), fails=lambda shorter: _kind(complaint(shorter)) == kind)
+    return f"{story}\n{complaint(story)}"
+
+
+def _kind(said: str) -> str:
+    return said.partition(":")[0]

@@ -1,8 +1,8 @@
 """What a cluster looks like, without what a fresh start may choose anew.
 
-Left out are uids, versions, times, signatures and the notes about resting ports. A Service of ours stands for its
-address, what an egress port is for stands for the port. Lanes, and how many gateways a slice lists, follow what
-was there before within a tolerance (`mesh_core.lanes`), so lanes are left out and gateways shown as one.
+Left out are uids, versions, times, signatures and the notes about resting ports. A Service of ours stands for
+its address, and what an egress port is for stands for the port. Lanes, and how many gateways a slice lists,
+follow what was there before within a tolerance (`mesh_core.lanes`): lanes are left out, gateways are one.
 """
 
 import json

@@ -1,37 +1,21 @@
-"""Random histories of three clusters whose controllers are real (`mesh_fakes.sim_history` says what is asked).
+"""Random histories of three clusters whose controllers are real; `mesh_fakes.sim_history` says what is asked.
 
 A failure prints its seed and the shortest history that still fails. The variable HISTORIES says how many are
 lived through, SEED where they begin: `HISTORIES=1 SEED=4711 pytest tests/sim` repeats one, and
 `make test-long` lives through ten thousand.
 """
 
-import logging
 import os
-from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
-from mesh_fakes.sim_history import History, complaint, history, shortest
+import pytest
 
-_NUMBER = int(os.environ.get("HISTORIES", "60"))
+from mesh_fakes.sim_history import explained, failures, weather_storm
+
+_NUMBER = int(os.environ.get("HISTORIES", "100"))
 _FIRST = int(os.environ.get("SEED", "1"))
 _BATCH = 5
-
-
-def failures(seeds: Iterable[int]) -> list[int]:
-    """Those of the seeds whose histories fail."""
-    logging.disable(logging.CRITICAL)
-    return [seed for seed in seeds if complaint(history(seed))]
-
-
-def explained(seed: int) -> str:
-    """The shortest history that fails as that of `seed` does, and what is wrong with it."""
-
-    def fails(story: History) -> bool:
-        return bool(complaint(story))
-
-    story = shortest(history(seed), fails=fails)
-    return f"{story}\n{complaint(story)}"
 
 
 def test_every_history_ends_in_what_a_fresh_start_computes_and_nothing_is_lost_on_the_way() -> None:
@@ -47,3 +31,8 @@ def test_every_history_ends_in_what_a_fresh_start_computes_and_nothing_is_lost_o
                 pool.shutdown(cancel_futures=True)
                 break
     assert not failed, f"seeds that fail: {failed}\n{explained(failed[0])}"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_api_servers_that_misbehave_lead_to_no_write_at_all(seed: int) -> None:
+    assert not any(weather_storm(seed).values())

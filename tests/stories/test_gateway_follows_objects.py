@@ -42,6 +42,8 @@ from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
 from mesh_gateway.gateway import Gateway
 from mesh_gateway.limits import Limits
+from mesh_gateway.probe_knock import knock
+from mesh_gateway.prober import Prober
 from mesh_gateway.route import Address, ServicePort
 from mesh_gateway.watch import Watches
 from mesh_runtime.kube import ENDPOINT_SLICES, MESH_PEERS, SERVICE_IMPORTS, KubeClient
@@ -123,7 +125,8 @@ async def scene(*, limits: Limits = PATIENT, joined: bool = True) -> AsyncIterat
     watches = Watches(kube, membership=membership)
     door = Address(LOOPBACK, free_port())
     leaf = leaf_of(clusterset, "west")
-    gateway = Gateway(door, leaf=leaf, look=watches.objects, limits=limits)
+    prober = Prober(door.host, surroundings=watches, knock=knock, found=lambda _cluster, _finding: None)
+    gateway = Gateway(door, leaf=leaf, look=watches.objects, limits=limits, prober=prober)
     async with AsyncExitStack() as stack:
         there = await stack.enter_async_context(backend(saying(b"east")))
         far = await stack.enter_async_context(ingress(clusterset, "east", endpoints=(there,)))

@@ -130,3 +130,30 @@ def test_the_key_shows_nowhere_and_equal_chains_are_one_signer() -> None:
     assert signer() != theirs
     assert theirs.chain[1:] == signer().chain[1:]
     assert DOMAIN in WEST.uri
+
+
+_P256 = bytes.fromhex("06082a8648ce3d030107")
+_EC = bytes.fromhex("06072a8648ce3d0201")
+_V3 = bytes.fromhex("a003020102")
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["leaf", "issuer"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (_P256, bytes.fromhex("06082a8648ce3d03010f")),
+        (_EC, bytes.fromhex("06072a8648ce3d020f")),
+        (_V3, bytes.fromhex("a003020109")),
+    ],
+    ids=["unknown curve", "unknown kind of key", "version 9"],
+)
+def test_a_certificate_that_the_library_cannot_take_is_a_bad_chain_and_no_crash(
+    which: int, old: bytes, new: bytes
+) -> None:
+    """Each of these ended the leading controller of every member once."""
+    chain = list(signer().chain)
+    der = base64.b64decode("".join(chain[which].splitlines()[1:-1]))
+    assert old in der
+    text = base64.encodebytes(der.replace(old, new, 1)).decode()
+    chain[which] = f"-----BEGIN CERTIFICATE-----\n{text}-----END CERTIFICATE-----\n"
+    assert verifier().adopt(tuple(chain)) != ""

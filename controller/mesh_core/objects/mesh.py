@@ -1,5 +1,7 @@
 """Our own kinds, meshctl.dev/v1alpha1, and about.k8s.io ClusterProperty."""
 
+from typing import Literal
+
 from msgspec import Struct, field
 
 from mesh_core.objects.meta import Condition, KubernetesObject
@@ -14,9 +16,11 @@ class PeerGateway(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class ImportLimits(Struct, frozen=True, rename="camel", kw_only=True):
-    """How much one peer may take: Services, stand-ins, endpoints, and percent of the mesh half of traffic."""
+    """How much one peer may take: Services, their TCP ports, stand-ins, endpoints, and percent of the mesh
+    half of traffic."""
 
     services: int = 5_000
+    ports: int = 8_000
     stand_ins: int = 512
     endpoints: int = 100_000
     weight_share: int = 100
@@ -46,17 +50,31 @@ class MeshPeerSpec(Struct, frozen=True, rename="camel", kw_only=True):
     imports: PeerImport = field(default=PeerImport(), name="import")
 
 
+class PathReport(Struct, frozen=True, rename="camel", kw_only=True):
+    """What the local gateway at `address` finds when it dials the peer's gateways, and the peer's pods.
+
+    `since` is when it began to say so (RFC 3339).
+    """
+
+    address: str
+    reachable: bool = False
+    pods: Literal["Reachable", "Unreachable", "Unknown"] = "Unknown"
+    since: str = ""
+
+
 class MeshPeerStatus(Struct, frozen=True, rename="camel", kw_only=True):
     """What the leading controller knows of the peer; the time of last contact is in the peer's Lease.
 
     `kube_system_uid` is the UID of kube-system of the cluster that this peer is; "" before the first list.
-    `last_clash` is when another cluster was last seen under the peer's id.
+    `last_clash` is when another cluster was last seen under the peer's id. `gateways` is what each local
+    gateway says of the way to it.
     """
 
     exports: int = 0
     last_sync: str = ""
     kube_system_uid: str = ""
     last_clash: str = ""
+    gateways: tuple[PathReport, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
 

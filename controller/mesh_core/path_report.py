@@ -1,0 +1,97 @@
+"""What a local gateway says of the way to a peer: its entry in `MeshPeer.status.gateways` (ruling 8).
+
+1. Each gateway writes its own entry, under a field manager of its own, and nobody else's.
+2. It writes when what it says differs from what is there, so that also an entry that somebody removed
+   comes back; while nothing changes it writes nothing.
+3. The leading controller takes away what no gateway is there for any more: a pod that was killed leaves
+   its entry behind, and its address may become another one's.
+"""
+
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Final
+
+from mesh_core.conditions import rfc3339
+from mesh_core.objects import MeshPeer, PathReport
+from mesh_core.plan import Apply, Kind, Plan
+
+ORPHANED: Final = timedelta(seconds=60)
+"""An entry is so old before it is taken away: that of a new gateway may come before the gateway's slice."""
+
+
+class Pods(Enum):
+    """What dialling the pods of a neighbour comes to."""
+
+    REACHABLE = "Reachable"
+    UNREACHABLE = "Unreachable"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one gateway finds: whether a gateway of the peer answers it, and its pods."""
+
+    reachable: bool
+    pods: Pods = Pods.UNKNOWN
+
+
+def report_of(peer: MeshPeer, *, address: str) -> PathReport | None:
+    """What the gateway at `address` says there; None when it says nothing."""
+    return next((one for one in peer.status.gateways if one.address == address), None)
+
+
+def plan_report(peer: MeshPeer, *, address: str, finding: Finding, now: datetime) -> Plan:
+    """The write that makes the entry of `address` say `finding`, if one is due."""
+    seen = report_of(peer, address=address)
+    if seen is not None and (seen.reachable, seen.pods) == (finding.reachable, finding.pods.value):
+        return ()
+    entry = {
+        "address": address,
+        "reachable": finding.reachable,
+        "pods": finding.pods.value,
+        "since": rfc3339(now),
+    }
+    body = {"metadata": {"name": peer.metadata.name}, "status": {"gateways": [entry]}}
+    return (_apply(body, address=address),)
+
+
+def plan_silence(peer: MeshPeer, *, address: str) -> Plan:
+    """The write that takes the entry of `address` away, if there is one."""
+    if report_of(peer, address=address) is None:
+        return ()
+    # Without `status`: an empty list would stay with the manager, one for every gateway that ever was.
+    return (_apply({"metadata": {"name": peer.metadata.name}}, address=address),)
+
+
+def plan_orphans(peer: MeshPeer, *, gateways: Set[str], now: datetime) -> Plan:
+    """The writes that take away old entries of addresses that are no gateway's, ready or not."""
+    steps: Plan = ()
+    for one in peer.status.gateways:
+        if one.address not in gateways and _age(one, now=now) >= ORPHANED:
+            steps += plan_silence(peer, address=one.address)
+    return steps
+
+
+def until_orphaned(peer: MeshPeer, *, gateways: Set[str], now: datetime) -> float | None:
+    """Seconds until `plan_orphans` has something to do; None when it will not have.
+
+    What is overdue has just been taken away; if it stands all the same, somebody else wrote it.
+    """
+    left = [ORPHANED - _age(one, now=now) for one in peer.status.gateways if one.address not in gateways]
+    waits = [wait if wait > timedelta(0) else ORPHANED for wait in left]
+    return min(waits).total_seconds() if waits else None
+
+
+def _apply(body: dict[str, object], *, address: str) -> Apply:
+    manager = f"gateway-{address}.meshctl.dev"
+    return Apply(kind=Kind.MESH_PEER, body=body, manager=manager, subresource="status")
+
+
+def _age(one: PathReport, *, now: datetime) -> timedelta:
+    """How long ago the entry was written; text that is no time is long ago."""
+    try:
+        return now - datetime.strptime(one.since, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return ORPHANED

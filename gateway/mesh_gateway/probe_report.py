@@ -1,0 +1,86 @@
+"""Says in MeshPeers what the prober finds: our own entry of `status.gateways`, written when it changes.
+
+1. At most one write a peer and `_PAUSE`; one that fails is tried again, with what is found by then.
+2. At an orderly end our entries go: whoever is not there has nothing to say.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from mesh_core.errors import MeshError
+from mesh_core.objects import MeshPeer
+from mesh_core.path_report import Finding, plan_report, plan_silence
+from mesh_core.plan import Apply, Plan
+from mesh_runtime.clock import Clock
+from mesh_runtime.kube import MESH_PEERS, KubeClient
+from mesh_runtime.log import logger
+from mesh_runtime.work import WorkQueue, work
+
+_log = logger(__name__)
+
+_PAUSE = 1.0
+_FAREWELL = 2.0
+"""Seconds for taking all our entries away; below the time between the end of readiness and the end."""
+
+
+class Reporter:
+    """Writes the entries of the gateway at `address`; `peers` gives the MeshPeers as the cache holds them."""
+
+    def __init__(
+        self, kube: KubeClient, *, address: str, peers: Callable[[], Iterable[MeshPeer]], clock: Clock
+    ) -> None:
+        self._kube = kube
+        self._address = address
+        self._peers = peers
+        self._clock = clock
+        self._findings: dict[str, Finding] = {}
+        self._written: dict[str, float] = {}
+        self._queue: WorkQueue[str] = WorkQueue()
+
+    def found(self, cluster: str, finding: Finding) -> None:
+        """The prober found this."""
+        before = self._findings.get(cluster)
+        self._findings[cluster] = finding
+        if before != finding:
+            tell = _log.info if finding.reachable else _log.warning
+            tell("the way to a peer", peer=cluster, reachable=finding.reachable, pods=finding.pods.value)
+        if before != finding or self._plan(cluster):
+            self._queue.add_later(cluster, seconds=0.0)
+
+    async def run(self) -> None:
+        """Write, for ever."""
+        await work(self._queue, self._write, name="path report")
+
+    async def withdraw(self) -> None:
+        """Take our entries away, as far as there is time; the controller sweeps what is left."""
+        try:
+            async with asyncio.timeout(_FAREWELL):
+                for peer in tuple(self._peers()):
+                    await self._apply(plan_silence(peer, address=self._address))
+        except (MeshError, TimeoutError) as error:
+            _log.warning("entries of this gateway stay in MeshPeers for a while", why=str(error))
+
+    def _plan(self, cluster: str) -> Plan:
+        peer = next((peer for peer in self._peers() if peer.metadata.name == cluster), None)
+        finding = self._findings.get(cluster)
+        if peer is None or finding is None:
+            return ()
+        return plan_report(peer, address=self._address, finding=finding, now=self._clock())
+
+    async def _write(self, cluster: str) -> float | None:
+        now = asyncio.get_running_loop().time()
+        wait = self._written.get(cluster, now - _PAUSE) + _PAUSE - now
+        if wait > 0:
+            return max(wait, _PAUSE / 10)
+        plan = self._plan(cluster)
+        if plan:
+            self._written[cluster] = now
+            await self._apply(plan)
+        return None
+
+    async def _apply(self, plan: Plan) -> None:
+        for step in plan:
+            assert isinstance(step, Apply), "an entry is written by server-side apply"
+            await self._kube.apply(
+                MESH_PEERS, step.body, field_manager=step.manager, subresource=step.subresource
+            )

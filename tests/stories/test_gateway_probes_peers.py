@@ -1,0 +1,331 @@
+"""A gateway knocks at its peers and says in MeshPeers what it finds; and what knocks come to on loopback."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mesh_core.identity import cluster_id
+from mesh_core.names import PROPERTY_NETWORK
+from mesh_core.path_report import Finding, Pods, plan_report, plan_silence
+from mesh_core.slices import mcs_labels
+from mesh_fakes.backends import backend
+from mesh_fakes.clusterset import FakeClusterset
+from mesh_fakes.gateways import HELLO, LOOPBACK, free_port, ingress, on_both_loops
+from mesh_fakes.jumping_clock import JumpingClock
+from mesh_fakes.member_api import MemberApi
+from mesh_fakes.membership import FakeMembership
+from mesh_fakes.under_way import under_way
+from mesh_fakes.waiting import until
+from mesh_gateway.errors import ClusterSilent, StreamRefused
+from mesh_gateway.opener import Target
+from mesh_gateway.probe_knock import LIMIT, Answer, knock
+from mesh_gateway.probe_report import Reporter
+from mesh_gateway.prober import Prober, WitnessingOpener
+from mesh_gateway.probing import probe
+from mesh_gateway.route import Address
+from mesh_gateway.stream import Stream
+from mesh_gateway.watch import Watches
+from mesh_runtime.kube import CLUSTER_PROPERTIES, ENDPOINT_SLICES, MESH_PEERS, ApiError
+
+OWN = "10.1.0.8"
+EAST = Address("192.0.2.1", 15443)
+OTHER = Address("192.0.2.2", 15443)
+POD = Address("10.9.0.1", 8080)
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Scene:
+    """The gateway at `OWN` in west, whose one peer is east. `answers` are what knocks come to, else OPEN."""
+
+    api: MemberApi
+    answers: dict[Address, Answer] = field(default_factory=dict)
+    knocked: list[Address] = field(default_factory=list)
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def knock(self, address: Address) -> Answer:
+        self.knocked.append(address)
+        answer = self.answers.get(address, Answer.OPEN)
+        await asyncio.sleep(LIMIT if answer is Answer.SILENT else 0.01)
+        return answer
+
+    def knows(self, *gateways: Address, network: str = "") -> None:
+        ways = [{"host": way.host, "port": way.port} for way in gateways]
+        spec = {"gateways": ways, **({"network": network} if network else {})}
+        self.api.put(MESH_PEERS, {"metadata": {"name": "east"}, "spec": spec})
+
+    def is_on(self, network: str) -> None:
+        body = {"metadata": {"name": PROPERTY_NETWORK}, "spec": {"value": network}}
+        self.api.put(CLUSTER_PROPERTIES, body)
+
+    def lists(self, *pods: Address, ready: bool = True) -> None:
+        labels = mcs_labels(service="hello", cluster="east")
+        body = {
+            "metadata": {"namespace": "demo", "name": "hello.east.a", "labels": labels},
+            "addressType": "IPv4",
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+            "endpoints": [{"addresses": [pod.host], "conditions": {"ready": ready}} for pod in pods],
+        }
+        self.api.put(ENDPOINT_SLICES, body)
+
+    def says(self, address: str, finding: Finding) -> None:
+        """Another gateway has written its entry."""
+        peer = self.api.find(MESH_PEERS, "east")
+        assert peer is not None
+        self.api.write(plan_report(peer, address=address, finding=finding, now=NOW))
+
+    @property
+    def addresses(self) -> set[str]:
+        """Who says something."""
+        peer = self.api.find(MESH_PEERS, "east")
+        return {one.address for one in peer.status.gateways} if peer is not None else set()
+
+    @property
+    def entry(self) -> tuple[bool, str] | None:
+        """What our entry says."""
+        peer = self.api.find(MESH_PEERS, "east")
+        found = [one for one in peer.status.gateways if one.address == OWN] if peer is not None else []
+        return (found[0].reachable, found[0].pods) if found else None
+
+    @property
+    def writes(self) -> int:
+        return sum("meshpeers" in path and method == "PATCH" for _user, method, path in self.api.requests)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@asynccontextmanager
+async def scene(*, network: str = "", pods: Iterable[Address] = ()) -> AsyncIterator[Scene]:
+    """The scene while the gateway's prober runs; with a network east is a neighbour that has these pods."""
+    clock = JumpingClock(ago=timedelta(0))
+    found = Scene(MemberApi(clock=clock))
+    found.api.namespace("demo")
+    found.knows(EAST, OTHER, network=network)
+    if network:
+        found.is_on(network)
+        found.lists(*pods)
+    kube = found.api.client("gateway")
+    watches = Watches(kube, membership=FakeMembership(FakeClusterset().membership("west")))
+    reporter = Reporter(kube, address=OWN, peers=watches.peers, clock=clock)
+    prober = Prober(OWN, surroundings=watches, knock=found.knock, found=reporter.found)
+    async with under_way(
+        watches.run(changed=prober.changed), probe(prober, reporter=reporter, stop=found.stop)
+    ):
+        yield found
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_what_is_found_first_is_said_and_after_that_only_changes_are() -> None:
+    async with scene() as west:
+        await until(lambda: west.entry == (True, "Unknown"))
+        assert now() < 3
+        await asyncio.sleep(600)
+        assert west.writes == 1
+        assert len(west.knocked) > 400, "and knocks went on"
+        assert set(west.knocked[2:]) <= {west.knocked[-1]}, "at the one address that answers"
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_a_peer_that_falls_silent_is_down_in_six_seconds_and_up_with_its_first_answer() -> None:
+    async with scene() as west:
+        await until(lambda: west.entry == (True, "Unknown"))
+        cut = now()
+        west.answers = {EAST: Answer.SILENT, OTHER: Answer.SILENT}
+        await until(lambda: west.entry == (False, "Unknown"), limit=10)
+        assert 3 <= now() - cut <= 6.5
+        mended = now()
+        west.answers = {EAST: Answer.SILENT}
+        await until(lambda: west.entry == (True, "Unknown"), limit=10)
+        assert now() - mended < 4
+        assert west.writes == 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+@pytest.mark.parametrize("answer", [Answer.REFUSED, Answer.NO_WAY, Answer.SHUT])
+async def test_a_gateway_that_refuses_or_closes_at_once_is_no_way_in(answer: Answer) -> None:
+    async with scene() as west:
+        west.answers = {EAST: answer, OTHER: answer}
+        await until(lambda: west.entry == (False, "Unknown"), limit=10)
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_one_of_several_addresses_that_answers_is_enough_for_ever() -> None:
+    async with scene() as west:
+        west.answers = {EAST: Answer.SILENT}
+        await until(lambda: west.entry == (True, "Unknown"))
+        await asyncio.sleep(60)
+        assert west.writes == 1
+        west.answers = {OTHER: Answer.SILENT}
+        await asyncio.sleep(60)
+        assert west.writes == 1, "the other one was asked in time"
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+@pytest.mark.parametrize(
+    ("answer", "pods"),
+    [(Answer.OPEN, "Reachable"), (Answer.SHUT, "Reachable"), (Answer.REFUSED, "Reachable")],
+)
+async def test_a_neighbours_pod_that_says_anything_lives(answer: Answer, pods: str) -> None:
+    async with scene(network="blue", pods=[POD]) as west:
+        west.answers = {POD: answer, EAST: Answer.SILENT, OTHER: Answer.SILENT}
+        await until(lambda: west.entry == (False, pods), limit=10)
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_a_neighbours_pods_that_fall_silent_are_unreachable_also_when_they_are_withdrawn() -> None:
+    async with scene(network="blue", pods=[POD]) as west:
+        await until(lambda: west.entry == (True, "Reachable"), limit=10)
+        west.answers = {POD: Answer.SILENT}
+        await until(lambda: west.entry == (True, "Unreachable"), limit=10)
+        west.lists(POD, ready=False)
+        await asyncio.sleep(60)
+        assert west.entry == (True, "Unreachable")
+        west.answers = {}
+        await until(lambda: west.entry == (True, "Reachable"), limit=10)
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_pods_that_never_answered_may_be_shut_by_a_policy_and_are_unknown() -> None:
+    async with scene(network="blue", pods=[POD]) as west:
+        west.answers = {POD: Answer.SILENT}
+        await until(lambda: west.entry is not None, limit=10)
+        await asyncio.sleep(60)
+        assert west.entry == (True, "Unknown")
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_a_gateway_that_starts_in_the_middle_of_an_outage_learns_that_the_pods_used_to_answer() -> None:
+    async with scene(network="blue") as west:
+        west.answers = {POD: Answer.SILENT}
+        west.says("10.1.0.9", Finding(True, Pods.UNREACHABLE))
+        await until(lambda: west.entry == (True, "Unknown"), limit=10)
+        west.lists(POD)
+        await until(lambda: west.entry == (True, "Unreachable"), limit=15)
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_an_entry_that_somebody_took_away_comes_back_and_those_of_others_are_left_alone() -> None:
+    async with scene() as west:
+        west.says("10.1.0.9", Finding(False))
+        await until(lambda: west.entry == (True, "Unknown"))
+        peer = west.api.find(MESH_PEERS, "east")
+        assert peer is not None
+        west.api.write(plan_silence(peer, address=OWN))
+        assert west.entry is None
+        await until(lambda: west.entry == (True, "Unknown"))
+        assert west.addresses == {OWN, "10.1.0.9"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_what_could_not_be_written_is_written_when_the_api_server_answers_again() -> None:
+    async with scene() as west:
+
+        def away(method: str, path: str) -> ApiError | None:
+            if method != "PATCH":
+                return None
+            return ApiError(status=503, reason="ServiceUnavailable", message=f"away: {path}")
+
+        west.api.faults.append(away)
+        await asyncio.sleep(60)
+        assert west.entry is None
+        west.answers = {EAST: Answer.SILENT, OTHER: Answer.SILENT}
+        west.api.faults.clear()
+        await until(lambda: west.entry == (False, "Unknown"), limit=60)
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_a_gateway_that_stops_takes_back_what_it_said() -> None:
+    async with scene() as west:
+        west.says("10.1.0.9", Finding(True))
+        await until(lambda: west.entry is not None)
+        west.stop.set()
+        await until(lambda: west.entry is None)
+        await asyncio.sleep(60)
+        assert west.addresses == {"10.1.0.9"}
+
+
+class _Opener:
+    """Opens nothing; `error` is why."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    async def open(self, target: Target) -> Stream:
+        await asyncio.sleep(3.0)
+        raise self.error
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_streams_that_found_nobody_count_like_knocks_and_refused_ones_do_not() -> None:
+    heard: list[Finding] = []
+    quiet = Scene(MemberApi(clock=lambda: NOW))
+    quiet.knows(EAST)
+    quiet.answers = {EAST: Answer.SILENT}
+    kube = quiet.api.client("gateway")
+    watches = Watches(kube, membership=FakeMembership())
+    prober = Prober(
+        OWN, surroundings=watches, knock=quiet.knock, found=lambda _name, found: heard.append(found)
+    )
+    target = Target(cluster=cluster_id("east"), service=HELLO, gateways=(EAST,))
+    async with under_way(watches.run(changed=prober.changed), prober.run()):
+        await until(lambda: bool(quiet.knocked))
+        silent = WitnessingOpener(_Opener(ClusterSilent(cluster="east", why="test")), prober=prober)
+        refused = WitnessingOpener(_Opener(StreamRefused(cluster="east", why="test")), prober=prober)
+        streams = [opener.open(target) for opener in (silent, silent, silent, refused)]
+        ends = await asyncio.gather(*streams, return_exceptions=True)
+        assert [type(end) for end in ends] == [ClusterSilent] * 3 + [StreamRefused]
+        await until(lambda: bool(heard), limit=2)
+        assert heard == [Finding(False)], "before three knocks had failed"
+        assert len(quiet.knocked) < 4
+
+
+@on_both_loops
+async def test_knocks_tell_an_open_door_from_a_closed_one_and_from_none() -> None:
+    async def patient(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def hasty(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        return
+
+    async with backend(patient) as there, backend(hasty) as shut:
+        assert await knock(there) is Answer.OPEN
+        assert await knock(shut) is Answer.SHUT
+    assert await knock(Address(LOOPBACK, free_port())) is Answer.REFUSED
+    assert await knock(Address("no-such-name.invalid", 80)) is Answer.NO_WAY
+    assert await knock(Address(f"{'x' * 70}.invalid", 80)) is Answer.NO_WAY
+
+
+@on_both_loops
+async def test_a_door_that_takes_nobody_in_is_silent() -> None:
+    with socket.socket() as full:
+        full.bind((LOOPBACK, 0))
+        full.listen(0)
+        address = Address(LOOPBACK, full.getsockname()[1])
+        with socket.create_connection((address.host, address.port)):
+            assert await knock(address) is Answer.SILENT
+
+
+@on_both_loops
+async def test_our_own_door_is_open_to_a_knock_and_does_not_call_it_a_refusal() -> None:
+    async with ingress(FakeClusterset(), "east") as east:
+        assert await knock(east.address) is Answer.OPEN
+        await until(lambda: not east.traffic.admitted)
