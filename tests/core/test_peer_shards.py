@@ -223,6 +223,23 @@ def test_of_too_many_endpoints_those_of_the_oldest_exports_are_kept() -> None:
     assert "more than 3 endpoints" in why
 
 
+def test_of_too_many_tcp_ports_those_of_the_oldest_exports_are_kept() -> None:
+    """Each takes an egress port, of which there are 16,384 for everybody."""
+    old, young = record("old", day=1), record("young", day=2)
+    view = view_by(west(limits={"ports": len(old.ports)}), young, old)
+    assert isinstance(view.standing(("demo", "old", "")), Wanted)
+    assert view.standing(("demo", "young", "")) is Absence.GONE
+    (why,) = view.refusals
+    assert "TCP ports" in why
+
+
+def test_a_limit_that_is_lowered_takes_back_what_was_stored_beyond_it() -> None:
+    old, young = record("old", day=1), record("young", day=2)
+    view = list_of(PeerView(cluster="west", policy=ImportPolicy(limits=ImportLimits(services=1))), old, young)
+    stored = Stored(entry=young, record=young)
+    assert view.standing(("demo", "young", ""), stored=stored) is Absence.GONE
+
+
 def test_a_shard_that_shrinks_makes_room() -> None:
     view = view_by(west(limits={"endpoints": 2}), record(), shard("hello", "10.2.0.1", "10.2.0.2"))
     view.change(put(shard(letter="b"), revision=10))
