@@ -65,6 +65,8 @@ DEFAULT_DOMAIN = "clusterset.internal"
 
 GATEWAY_PORT = 15443
 GATEWAY_PORT_NAME = "mesh"
+INNER_PORT = 15444
+"""Of the gateway, for the other programs of its own cluster (ruling 18)."""
 PEER_STREAM_PORT = 15445
 PEER_STREAM_PORT_NAME = "peer"
 HEALTH_PORT = 15480
@@ -74,6 +76,7 @@ EGRESS_PORTS = range(16384, 32768)
 port that any outgoing connection holds cannot be bound."""
 
 ALPN_STREAM = "meshctl/1"
+ALPN_TUNNEL = "meshctl-tunnel/1"
 ALPN_PEER = "meshctl-peer/1"
 
 

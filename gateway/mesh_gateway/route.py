@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mesh_core.identity import ClusterId, Domain
 from mesh_core.ports import PortTarget
 from mesh_gateway.balance import Weighted
+from mesh_gateway.opening import Carried
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,26 +35,37 @@ class ServicePort:
     service: str
     port: int
     endpoint: str = ""
+    protocol: Carried = "TCP"
 
     def __str__(self) -> str:
         where = f"{self.endpoint}." if self.endpoint else ""
-        return f"{where}{self.namespace}/{self.service}:{self.port}"
+        kind = "" if self.protocol == "TCP" else f"/{self.protocol}"
+        return f"{where}{self.namespace}/{self.service}:{self.port}{kind}"
 
 
 @dataclass(frozen=True, slots=True)
 class Egress:
-    """What a local port stands for; `targets` are sorted by cluster and may be none."""
+    """What a local port stands for; `targets` are sorted by cluster and may be none.
+
+    `affinity` is how many seconds a client stays with one cluster (ClientIP), None: not at all.
+    """
 
     target: ServicePort
     targets: tuple[Weighted, ...]
+    affinity: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """What a name leads to: at least one ready endpoint, for the clusters in `allow`, None for all."""
+    """What a name leads to: at least one ready endpoint, for the clusters in `allow`, None for all.
+
+    `affinity`: one client keeps one endpoint (ClientIP). `proxy_protocol`: the endpoint is told who calls.
+    """
 
     endpoints: tuple[Address, ...]
     allow: frozenset[str] | None = None
+    affinity: bool = False
+    proxy_protocol: bool = False
 
 
 @dataclass(frozen=True, slots=True)
