@@ -10,15 +10,16 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live conformance bench-propagation check format lock clean
+.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway check format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
 	@echo "make demo-down  remove what the demo started"
 	@echo "make test       all checks and all tests"
-	@echo "make test-long  ten thousand simulated histories instead of a hundred: most of an hour"
+	@echo "make test-long  ten thousand simulated histories instead of a hundred, a million fuzzed inputs: over an hour"
 	@echo "make conformance MCS_API=DIR  the official suite of the MCS API (docs/conformance.md)"
 	@echo "make bench-propagation [BENCH='--quick']  what takes how long between clusters (bench/README.md)"
+	@echo "make bench-gateway [BENCH='--quick']  our gateway beside Envoy, HAProxy and nginx (bench/README.md)"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
 	@echo "make format     put the code into the form that make check wants"
 	@echo "make lock       write requirements/dev.lock anew from pyproject.toml"
@@ -59,8 +60,11 @@ bench-propagation: $(INSTALLED)
 	@$(BIN)/meshctl local prepare --light
 	@$(BIN)/python bench/propagation.py $(BENCH)
 
+bench-gateway: $(INSTALLED)
+	@$(BIN)/python bench/gateway.py $(BENCH)
+
 test-long: setup
-	@HISTORIES=10000 $(BIN)/pytest tests/sim
+	@HISTORIES=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

@@ -19,12 +19,15 @@ Params = Mapping[str, int | str]
 class Figure:
     """One figure over several runs; `samples` are single measurements in seconds, for percentiles.
 
+    Where there are too many to carry about, `p50_us` and `p99_us` are the medians of each run's own.
     Without runs there is no figure: everything failed.
     """
 
     runs: tuple[float, ...]
     samples: tuple[float, ...] = ()
     cpu_us_per_op: float | None = None
+    p50_us: float | None = None
+    p99_us: float | None = None
 
     @property
     def median(self) -> float | None:
@@ -44,6 +47,9 @@ class Figure:
             made["p50_us"] = round(percentile(self.samples, share=0.5) * 1e6)
             made["p99_us"] = round(percentile(self.samples, share=0.99) * 1e6)
             made["samples"] = len(self.samples)
+        else:
+            made |= {"p50_us": _round(self.p50_us)} if self.p50_us is not None else {}
+            made |= {"p99_us": _round(self.p99_us)} if self.p99_us is not None else {}
         return made
 
 
@@ -90,9 +96,15 @@ class Row:
         """The row for a reader's eyes, errors first."""
         wrong = {name: count for name, count in self.errors.items() if count}
         parts = [f"ERRORS {wrong}" if wrong else "", f"{self.work}({_params(self.params)})", self.metric]
-        parts += [_text(self.ours), *(f"[{name} {_text(figure)}]" for name, figure in self.peers.items())]
+        parts += [_text(self.ours), *(self._peer_text(name) for name in self.peers)]
         parts += [f"[recorded, {name}: {text}]" for name, text in self.recorded.items()]
         return " ".join(part for part in [*parts, f"load {self.load:.1f}"] if part)
+
+    def _peer_text(self, name: str) -> str:
+        theirs = self.peers[name]
+        ours, median_of_theirs = self.ours.median, theirs.median
+        ratio = f", ratio {ours / median_of_theirs:.2f}" if ours is not None and median_of_theirs else ""
+        return f"[{name} {_text(theirs)}{ratio}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +160,8 @@ def _text(figure: Figure) -> str:
     if figure.samples:
         p50, p99 = (percentile(figure.samples, share=share) * 1e3 for share in (0.5, 0.99))
         text += f" p50 {p50:.1f} ms p99 {p99:.1f} ms of {len(figure.samples)}"
+    elif figure.p50_us is not None and figure.p99_us is not None:
+        text += f" p50 {figure.p50_us / 1e3:.3g} ms p99 {figure.p99_us / 1e3:.3g} ms"
     if figure.cpu_us_per_op is not None:
         text += f" cpu {figure.cpu_us_per_op:.0f} us each"
     return text

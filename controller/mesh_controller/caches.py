@@ -5,12 +5,14 @@ can tell peers what this cluster exports.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol
 
 from mesh_core.import_view import is_ours
 from mesh_core.names import (
     GATEWAY,
+    GATEWAY_INNER,
     LABEL_CLUSTER,
     LABEL_KUBERNETES_SERVICE,
     LABEL_NAMESPACE,
@@ -26,12 +28,14 @@ from mesh_core.objects import (
     KubernetesObject,
     MeshPeer,
     Namespace,
+    PeerGateway,
     Service,
     ServiceExport,
     ServiceImport,
 )
 from mesh_core.plan import Kind
 from mesh_core.record_plan import is_ours as is_our_record
+from mesh_core.replicas import SELECTOR as GATEWAY_LEASES
 from mesh_core.slices import is_ours as is_our_slice
 from mesh_core.stand_ins import stand_in_of
 from mesh_runtime.kube import (
@@ -40,6 +44,7 @@ from mesh_runtime.kube import (
     ENDPOINT_SLICES,
     IMPORTED_RECORDS,
     IMPORTED_SHARDS,
+    LEASES,
     MESH_PEERS,
     NAMESPACES,
     SERVICE_EXPORTS,
@@ -82,6 +87,7 @@ class Caches:
             namespace=SYSTEM_NAMESPACE,
             fields=f"metadata.name={RESTING_PORTS_CONFIG_MAP}",
         )
+        self.replicas = Informer(kube, LEASES, namespace=SYSTEM_NAMESPACE, labels=GATEWAY_LEASES)
         self.trust = Informer(kube, TRUST_BUNDLES, fields=f"metadata.name={TRUST_BUNDLE}")
         self.properties = Informer(kube, CLUSTER_PROPERTIES)
         self.slices_of_service = self.slices.index(_service_of)
@@ -112,6 +118,7 @@ class Caches:
             self.records,
             self.shards,
             self.port_notes,
+            self.replicas,
             self.trust,
             self.properties,
         )
@@ -137,6 +144,13 @@ class Caches:
         """Whether what this cluster exports is known as it is, not as it was before a watch broke."""
         watched = (self.exports, self.services, self.slices)
         return all(cache.is_current(within=CURRENT_WITHIN) for cache in watched)
+
+    def inner_door(self) -> PeerGateway | None:
+        """Where our own gateways answer this controller; None while there is no such Service."""
+        service = self.services.get(GATEWAY_INNER, namespace=SYSTEM_NAMESPACE)
+        if service is None or service.spec.cluster_ip in ("", "None") or not service.spec.ports:
+            return None
+        return PeerGateway(host=service.spec.cluster_ip, port=service.spec.ports[0].port)
 
     def find(self, kind: Kind, namespace: str, name: str) -> KubernetesObject | None:
         """The object of `kind` with that name."""
@@ -211,9 +225,20 @@ class Caches:
             yield seen.key
 
     def _imports_through_gateway(self, piece: EndpointSlice) -> Iterable[ServiceKey]:
-        """A gateway that comes or goes changes the slices of every import from elsewhere."""
-        if lists_gateways(piece):
-            yield from {seen.spec.key for seen in self.records.values()}
+        """A gateway that comes or goes changes the slices of every import from elsewhere.
+
+        A stand-in at rest outlives the record of its endpoint where the import lives on by our own export.
+        """
+        return self.behind_gateways() if lists_gateways(piece) else ()
+
+    def behind_gateways(self) -> list[ServiceKey]:
+        """All imports whose slices may list our gateways, most ready endpoints first (ruling 6)."""
+        ready: Counter[ServiceKey] = Counter()
+        for seen in self.records.values():
+            ready[seen.spec.key] += sum(port.ready for port in seen.spec.ports)
+        for service in self.services.values():
+            ready.update(dict.fromkeys(_stands_in_for(service), 0))
+        return sorted(ready, key=lambda key: (-ready[key], key))
 
     def _names_in(self, namespace: Namespace) -> Iterable[ServiceKey]:
         name = namespace.metadata.name

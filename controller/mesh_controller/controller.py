@@ -66,7 +66,7 @@ class Controller:
         self._trust = trust
         self._clock = clock
         self._caches = caches = Caches(kube)
-        look = Look(caches, cluster=membership.cluster)
+        self._look = look = Look(caches, cluster=membership.cluster)
         self._book = PortBook(
             kube,
             caches=caches,
@@ -118,8 +118,10 @@ class Controller:
             group.create_task(self._election.run(self._lead))
 
     async def _lead(self) -> None:
-        source, membership = self._trust.source, self._trust.membership
+        source, membership, look = self._trust.source, self._trust.membership, self._look
+        await look.replicas.until_settled()
         async with asyncio.TaskGroup() as group:
+            group.create_task(look.replicas.sweep(self._kube, pods=look.gateway_pods))
             group.create_task(self._exports.loop.run())
             group.create_task(self._imports.loop.run())
             group.create_task(self._peers.run())

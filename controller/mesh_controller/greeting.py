@@ -38,8 +38,13 @@ class Greeting:
             if peer.metadata.deletion_timestamp is None and peer.metadata.name != self.cluster
         )
 
-    def hello(self) -> Hello:
-        """The hello of this moment."""
+    def dial(self, peer: str) -> str:
+        """Who dials whom, by our MeshPeer for `peer`; "" while there is none."""
+        found = self._caches.peers.get(peer)
+        return found.spec.dial if found is not None else ""
+
+    def hello(self, peer: str) -> Hello:
+        """The hello of this moment to `peer`."""
         system = self._caches.namespaces.get("kube-system")
         bundle = self._caches.trust.get(TRUST_BUNDLE)
         return Hello(
@@ -48,6 +53,7 @@ class Greeting:
             kube_system_uid=system.metadata.uid if system is not None else "",
             trust_generation=bundle.spec.generation if bundle is not None else 0,
             network=self.network,
+            dial=self.dial(peer),
             features=(FEATURE_SHARDS, FEATURE_SIGNATURES),
         )
 

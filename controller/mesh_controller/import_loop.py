@@ -68,6 +68,7 @@ class ImportLoop:
         self._in_no_hurry: set[ServiceKey] = set()
         self._echoes: Echoes[ServiceKey] = Echoes(caches.find)
         caches.feed_everything(self.loop)
+        look.replicas.on_change(self._gateways_changed)
 
     async def reconcile(self, key: ServiceKey) -> float | None:
         """Bring one import nearer to what it should be; seconds until it wants another look by itself."""
@@ -105,6 +106,11 @@ class ImportLoop:
         if failure is not None:
             raise failure
         return self._next_look(key, view=view)
+
+    def _gateways_changed(self) -> None:
+        """A gateway fell silent, or is heard again."""
+        for key in self._caches.behind_gateways():
+            self.loop.add(key)
 
     def _is_urgent(self, key: ServiceKey) -> bool:
         return key not in self._in_no_hurry and bool(self._caches.records_of.count(key))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from mesh_controller.caches import Caches, ServiceKey
 from mesh_controller.endpoints import OwnEndpoints
+from mesh_controller.replicas import Replicas
 from mesh_core.chunks import Chunk
 from mesh_core.errors import MeshError
 from mesh_core.export import ExportDecision, decide, is_exported
@@ -34,6 +35,7 @@ class Look:
     def __init__(self, caches: Caches, *, cluster: str) -> None:
         self._caches = caches
         self._endpoints = OwnEndpoints(caches, cluster=cluster)
+        self.replicas = Replicas(caches)
         self._policies: dict[str, tuple[tuple[str, str], ImportPolicy]] = {}
         self._promised: dict[str, str] = {}
         self._decided: dict[ServiceKey, ExportDecision | None] = {}
@@ -43,6 +45,7 @@ class Look:
         caches.properties.on_change(self._decided.clear)
         for cache in (caches.properties, caches.peers, caches.slices):
             cache.on_change(self._forget_reach)
+        self.replicas.on_change(self._forget_reach)
 
     def own_export(self, key: ServiceKey) -> ExportDecision | None:
         """What our own ServiceExport of this name comes to; None when there is none."""
@@ -158,7 +161,7 @@ class Look:
         self._reach = None
 
     def gateways(self) -> Gateways:
-        """Addresses of the ready local gateways."""
+        """Addresses of the ready local gateways, without those that are silent."""
         found: dict[str, set[str]] = {"IPv4": set(), "IPv6": set()}
         for piece in self._caches.slices_of_service.get((SYSTEM_NAMESPACE, GATEWAY)):
             found.get(piece.address_type, set()).update(
@@ -166,7 +169,8 @@ class Look:
                 for endpoint in piece.endpoints or ()
                 if endpoint.is_ready and endpoint.addresses
             )
-        return Gateways(ipv4=tuple(sorted(found["IPv4"])), ipv6=tuple(sorted(found["IPv6"])))
+        ready = Gateways(ipv4=tuple(sorted(found["IPv4"])), ipv6=tuple(sorted(found["IPv6"])))
+        return self.replicas.heard(ready)
 
     def gateway_pods(self) -> frozenset[str]:
         """Addresses of all local gateways, ready or not."""

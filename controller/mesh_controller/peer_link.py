@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Never, Protocol
 
+from mesh_controller.peer_dial import dial_gateway, dial_through_tunnel
 from mesh_controller.peer_server import StandingReader
 from mesh_controller.peer_stream import PeerStream, StreamEnded
 from mesh_core.admission import EntryKey
 from mesh_core.allowance import LEAST, Allowance
 from mesh_core.identity import Component, Expected, Identity, cluster_id
-from mesh_core.names import ALPN_PEER
+from mesh_core.names import ALPN_PEER, GATEWAY_INNER
 from mesh_core.objects import PeerGateway
 from mesh_core.peer_identity import IdentityUsedTwice
 from mesh_core.peer_session import Effect, PeerLeft, PeerSession, Phase
@@ -31,11 +32,10 @@ from mesh_runtime.clock import Clock
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
 from mesh_runtime.record_signing import ChainVerifier
-from mesh_runtime.tls import PeerRefused, UnusableCredentials, client_context, verify_peer
+from mesh_runtime.tls import PeerRefused, UnusableCredentials, verify_peer
 
 _log = logger(__name__)
 
-_DIAL_LIMIT = 5.0
 _LIST_LIMIT = 60.0
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 30.0
@@ -69,19 +69,24 @@ class _Failure:
 class Surroundings:
     """What every link of a controller shares; `pending` says why there is no certificate.
 
-    `pinned` gives the UID of the cluster that a peer was so far, "" for nobody yet.
+    `pinned` gives the UID of the cluster that a peer was so far, "" for nobody yet. `door` gives the
+    inner door of our own gateways, None while there is none.
     """
 
     trust: StandingReader
     pending: Callable[[], str]
-    hello: Callable[[], Hello]
+    hello: Callable[[str], Hello]
     pinned: Callable[[str], str]
+    door: Callable[[], PeerGateway | None]
     clock: Clock
     listener: Listener
 
 
 class PeerLink:
-    """The link to the peer of `view`; run it in a task group."""
+    """The link to the peer of `view`; run it in a task group.
+
+    Without `gateways` it goes through a tunnel that the peer dialled.
+    """
 
     def __init__(
         self, view: PeerView, *, gateways: Sequence[PeerGateway], surroundings: Surroundings
@@ -108,6 +113,7 @@ class PeerLink:
             last_sync=self._last_sync,
             refusals=self.view.refusals,
             network=self._told.network if self._told is not None else None,
+            dial=self._told.dial if self._told is not None else None,
             peers=self._mesh.peers if self._mesh is not None else None,
             uid=self._told.kube_system_uid if self._told is not None and known else "",
         )
@@ -134,7 +140,10 @@ class PeerLink:
     async def _round(self, standing: Standing) -> bool:
         """Try each gateway once, until one leads to a stream that is synced; whether one did."""
         failures: list[_Failure] = []
-        for gateway in self.gateways:
+        door = self._at.door()
+        if not self.gateways and door is None:
+            failures.append(_Failure(Link.UNREACHABLE, f"there is no Service {GATEWAY_INNER} here"))
+        for gateway in self.gateways or ((door,) if door is not None else ()):
             before = self._last_sync
             failure = await self._attempt(gateway, standing)
             place = f"{gateway.host}:{gateway.port}"
@@ -183,17 +192,8 @@ class PeerLink:
                 await stream.close(reason=farewell)
 
     async def _dial(self, gateway: PeerGateway, standing: Standing) -> PeerStream:
-        context = client_context(standing.credentials, roots=standing.roots, alpn=(ALPN_PEER,))
-        async with asyncio.timeout(_DIAL_LIMIT):
-            reader, writer = await asyncio.open_connection(
-                gateway.host,
-                gateway.port,
-                ssl=context,
-                server_hostname=f"peer.{self.view.cluster}.{standing.identity.domain}",
-                ssl_handshake_timeout=_DIAL_LIMIT,
-                ssl_shutdown_timeout=1.0,
-            )
-        return PeerStream(reader, writer)
+        dial = dial_gateway if self.gateways else dial_through_tunnel
+        return await dial(gateway, cluster=self.view.cluster, standing=standing)
 
     async def _listen(self, stream: PeerStream, standing: Standing) -> Never:
         """Take the stream's messages until it ends by an error."""
@@ -207,7 +207,9 @@ class PeerLink:
         verify_peer(stream.tls, expected=Expected.exactly(theirs))
         pinned = self._at.pinned(self.view.cluster)
         verifier = ChainVerifier(expected=theirs, roots=standing.roots, clock=self._at.clock)
-        session = PeerSession(self.view, hello=self._at.hello(), pinned=pinned, verifier=verifier)
+        session = PeerSession(
+            self.view, hello=self._at.hello(self.view.cluster), pinned=pinned, verifier=verifier
+        )
         await stream.send((session.hello,))
         async with asyncio.timeout(_LIST_LIMIT):
             while session.phase is not Phase.SYNCED:
@@ -255,6 +257,9 @@ class PeerLink:
         worst = next((f.link for f in failures if f.link is not Link.UNREACHABLE), Link.UNREACHABLE)
         reasons = "; ".join(failure.why for failure in failures)
         match worst:
+            case Link.UNREACHABLE if not self.gateways:
+                cluster = self.view.cluster
+                advice = f"it is {cluster} that dials, check its gateway and its MeshPeer for this cluster"
             case Link.UNREACHABLE:
                 advice = "check spec.gateways, and that the peer's gateway and controller run"
             case _:

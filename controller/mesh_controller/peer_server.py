@@ -157,7 +157,7 @@ class PeerServer:
             await stream.close(reason=reason)
 
     async def _speak(self, stream: PeerStream, *, peer: str) -> None:
-        ours = self._greeting.hello()
+        ours = self._greeting.hello(peer)
         await stream.send((ours,))
         theirs, watch, rest = await _greeted(stream)
         check_hello(theirs, cluster=peer, ours=ours, pinned=self._identities.pinned(peer))
@@ -170,18 +170,19 @@ class PeerServer:
             is_left = self._records.log.prepare(_SIGNED_AT_ONCE)
             await asyncio.sleep(0)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._tell(stream, watch, theirs=theirs))
+            group.create_task(self._tell(stream, watch, ours=ours, theirs=theirs))
             group.create_task(_hear(stream, rest))
 
-    async def _tell(self, stream: PeerStream, watch: Watch, *, theirs: Hello) -> None:
+    async def _tell(self, stream: PeerStream, watch: Watch, *, ours: Hello, theirs: Hello) -> None:
         """Everything since the peer's position, then every change, and heartbeats in between."""
         log, shards = self._records.log, FEATURE_SHARDS in theirs.features
-        mesh, network = self._greeting.mesh.value, self._greeting.network
+        mesh = self._greeting.mesh.value
         replay = log.opening(watch, shards=shards)
         await stream.send((*_of(mesh), *replay.messages))
         while True:
-            if network != self._greeting.network:
-                raise StreamEnded("this cluster is on another network now")
+            now = self._greeting.hello(theirs.cluster)
+            if (ours.network, ours.dial) != (now.network, now.dial):
+                raise StreamEnded("this cluster is on another network now, or another side dials")
             if mesh != (mesh := self._greeting.mesh.value):
                 await stream.send(_of(mesh))
             revision = replay.revision

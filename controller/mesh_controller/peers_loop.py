@@ -44,11 +44,12 @@ _log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Stated:
-    """What a link was started for: the very MeshPeer, its gateways, and the network in our hello."""
+    """What a link was started for: the very MeshPeer, where it dials, and what our hello says."""
 
     uid: str
     gateways: tuple[PeerGateway, ...]
     network: str
+    dial: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class PeersLoop:
             pending=pending,
             hello=greeting.hello,
             pinned=identities.pinned,
+            door=caches.inner_door,
             clock=clock,
             listener=self,
         )
@@ -218,7 +220,7 @@ class PeersLoop:
     def _started(self, peer: MeshPeer) -> PeerLink:
         """The running link to `peer`, over the gateways and by the policy that it states now."""
         name, network = peer.metadata.name, self._greeting.network
-        stated = _Stated(peer.metadata.uid, peer.spec.gateways, network)
+        stated = _Stated(peer.metadata.uid, peer.spec.dialled, network, peer.spec.dial)
         policy = policy_for(peer, cluster=self._cluster, network=network)
         running = self._running.get(name)
         if running is not None and running.stated == stated and running.link.view.policy == policy:

@@ -29,6 +29,7 @@ class ReachLoop:
         # What is said of one neighbour can decide about another.
         caches.peers.on_change(self._all_changed)
         caches.properties.on_change(self._all_changed)
+        look.replicas.on_change(self._all_changed)
         caches.slices.follow(lambda _key, old, new: self._slice_changed(old, new))
 
     async def reconcile(self, name: str) -> float | None:

@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from mesh_core.allow import MOST_ENTRIES as MOST_ALLOWED
 from mesh_core.errors import Fault, MeshError
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.record import ExportRecord, RecordPort, Shard, ShardPort
@@ -30,7 +31,6 @@ LONGEST_RECORD: Final = 64 * 1024
 MOST_READY: Final = 10_000
 """Ready endpoints that a peer may claim behind one port; kube-proxy suffers long before."""
 MOST_PORTS: Final = 64
-MOST_ALLOWED: Final = 256
 REFUSED_NAMESPACES: Final = frozenset({"default", SYSTEM_NAMESPACE})
 REFUSED_PREFIX: Final = "kube-"
 
@@ -49,6 +49,8 @@ _TIME: Final = re.compile(
 )
 _DISTRIBUTION: Final = re.compile(r"[A-Za-z0-9]{0,63}")
 _SCOPE: Final = re.compile(r"[-a-z0-9/]{0,128}")
+# Wider than what this version reads: an entry of a later one allows nobody, and hides no record.
+_AUDIENCE: Final = re.compile(r"[-A-Za-z0-9./*@_:=~+]{1,400}")
 _LONGEST_MAP: Final = 16 * 1024
 _MOST_ENTRIES: Final = 64
 _LONGEST_AFFINITY: Final = 86_400
@@ -207,8 +209,8 @@ def _audience_fault(allow: tuple[str, ...] | None) -> str:
     if allow is None:
         return ""
     if len(allow) > MOST_ALLOWED:
-        return f"allow: more than {MOST_ALLOWED} clusters"
-    return "" if all(map(_NAME.fullmatch, allow)) else "allow: one is no cluster id"
+        return f"allow: more than {MOST_ALLOWED} entries"
+    return "" if all(map(_AUDIENCE.fullmatch, allow)) else "allow: one is no entry"
 
 
 def _map_fault(field: str, entries: Mapping[str, str], *, values: re.Pattern[str] | None) -> str:
@@ -228,7 +230,7 @@ def _size_fault(record: ExportRecord) -> str:
     characters = _length(record.exported_labels) + _length(record.exported_annotations)
     protocols = sum(len(port.app_protocol or "") for port in record.ports)
     bound = _BYTES_OF_REST + _BYTES_OF_CHARACTER * characters + _BYTES_OF_PORT * len(record.ports) + protocols
-    bound += 66 * len(record.allow or ())
+    bound += sum(len(entry) + 3 for entry in record.allow or ())
     if bound <= LONGEST_RECORD:
         return ""
     size = len(msgspec.json.encode(record))

@@ -22,12 +22,13 @@ from mesh_core.export_record import Exporter, fits_server_name, is_headless, lon
 from mesh_core.merge import Conflict
 from mesh_core.objects import Condition, Service, ServiceExport
 from mesh_core.policy import InvalidPolicy, Policy, policy_of
+from mesh_core.ports import CARRIED_PROTOCOLS
 from mesh_core.record import ExportRecord
 
 VALID, READY, CONFLICT = "Valid", "Ready", "Conflict"
-CARRIED_PROTOCOL: Final = "TCP"
-"""What gateways carry; between clusters on one network UDP goes from pod to pod as well."""
 REFUSED_PROTOCOL: Final = "SCTP"
+_MOST_SHOWN: Final = 20
+"""Entries of `meshctl.dev/allow` in a message, which has its bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def decide(
     except RecordRefused as refused:
         return ExportDecision(valid, Verdict(False, "Failed", _withheld(refused)), None)
     parts = [_audience(policy), *_reservations(record, service=service, chunks=chunks)]
+    parts += [_publicity(policy)] if policy.public else []
     parts += [f"this cluster cannot import it: {obstacle}"] if obstacle else []
     return ExportDecision(valid, Verdict(True, "Exported", "; ".join(parts)), record)
 
@@ -139,21 +141,28 @@ def _withheld(refused: RecordRefused) -> str:
 def _audience(policy: Policy) -> str:
     if policy.allow is None:
         return "exported to every member of the clusterset"
-    return f"exported to {', '.join(sorted(policy.allow))} only"
+    entries = sorted(policy.allow.entries)
+    more = f" and {len(entries) - _MOST_SHOWN} more" if len(entries) > _MOST_SHOWN else ""
+    return f"exported to {', '.join(entries[:_MOST_SHOWN])}{more} only"
+
+
+def _publicity(policy: Policy) -> str:
+    names = ", ".join(public.name for public in policy.public[:_MOST_SHOWN])
+    more = f" and {len(policy.public) - _MOST_SHOWN} more" if len(policy.public) > _MOST_SHOWN else ""
+    return f"open to everybody who reaches the gateway as {names}{more}"
 
 
 def _reservations(record: ExportRecord, *, service: Service, chunks: Sequence[Chunk]) -> list[str]:
     """Clauses about what not everybody can use."""
     found: list[str] = []
-    for protocol, where in (("UDP", "only within one network"), (REFUSED_PROTOCOL, "not")):
-        names = [port.name or str(port.port) for port in service.spec.ports if port.protocol == protocol]
-        if names:
-            found.append(f"{protocol} is {where} carried between clusters: {', '.join(names)}")
+    names = [port.name or str(port.port) for port in service.spec.ports if port.protocol == REFUSED_PROTOCOL]
+    if names:
+        found.append(f"{REFUSED_PROTOCOL} is not carried between clusters: {', '.join(names)}")
     if not is_headless(service):
         return found
-    if not any(port.protocol == CARRIED_PROTOCOL for port in record.ports):
+    if not any(port.protocol in CARRIED_PROTOCOLS for port in record.ports):
         found.append(
-            "NoPortsAcrossNetworks: without a TCP port its endpoints are reached within one network only"
+            "NoPortsAcrossNetworks: without a port its endpoints are reached within one network only"
         )
     longest = longest_endpoint(chunks)
     if not fits_server_name(

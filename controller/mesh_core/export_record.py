@@ -48,7 +48,7 @@ def record_of(
         exported_annotations=export.spec.exported_annotations,
         ip_families=service.spec.ip_families,
         traffic=policy.traffic.value,
-        allow=None if policy.allow is None else tuple(sorted(policy.allow)),
+        allow=None if policy.allow is None else tuple(sorted(policy.allow.entries)),
         zone_scope=exporter.zone_scope,
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
+from mesh_core.allow import allow_of
 from mesh_core.objects import ImportLimits, MeshPeer
 from mesh_core.record import ExportRecord, Shard
 
@@ -60,7 +61,7 @@ class ImportPolicy:
             )
         if isinstance(entry, Shard):
             return self._shard_refusal(entry) if self.is_neighbour else ""
-        if self.require_allow and (entry.allow is None or self.cluster not in entry.allow):
+        if self.require_allow and (entry.allow is None or not allow_of(entry.allow).names(self.cluster)):
             return (
                 f"{entry.namespace}/{entry.name}: spec.import.requireAllow of MeshPeer {self.peer} wants "
                 f"an export whose annotation meshctl.dev/allow names {self.cluster}"

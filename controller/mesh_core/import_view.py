@@ -101,6 +101,15 @@ class ImportView:
         """The clusters whose export we may use; our own always."""
         return frozenset(record.cluster for record in self.records if record.allows(self.cluster))
 
+    @cached_property
+    def direct(self) -> frozenset[str]:
+        """The neighbours whose pods ours reach themselves: they export to all of this cluster.
+
+        Where an export is for a part of it, somebody must see who calls, and that is the exporter's gateway.
+        """
+        whole = {record.cluster for record in self.records if record.allows_whole(self.cluster)}
+        return self.neighbours & whole
+
     def slices_from(self, cluster: str) -> tuple[EndpointSlice, ...]:
         """Our slices with endpoints of that cluster."""
         return tuple(s for s in self.slices if s.metadata.labels.get(LABEL_SOURCE_CLUSTER) == cluster)

@@ -1,8 +1,9 @@
 """How an import's endpoints are laid out: who is reached how, who is set aside, how many lanes there are.
 
 1. A cluster whose export does not allow us is left out (ruling 26).
-2. A neighbour is reached directly, everybody else through the gateways; so is a neighbour whose endpoints are
-   not known here one by one, because they have not come yet or were refused.
+2. A neighbour is reached directly, everybody else through the gateways; so is a neighbour whose export is
+   not for all of this cluster, since pods do not ask who calls, and one whose endpoints are not known here
+   one by one, because they have not come yet or were refused.
 3. With `local-first` remote clusters are set aside while each port that they serve has a ready endpoint
    here; with an internal traffic policy `Local` always: then only local pods are listed for kube-proxy
    (rulings 21 and 22).
@@ -24,7 +25,7 @@ from mesh_core.topology import wants_hints
 def layout_of(view: ImportView, *, merged: MergedImport) -> Layout:
     """The layout of the import."""
     remote = tuple(c for c in merged.serving if c != view.cluster and c in view.usable)
-    neighbours = tuple(c for c in remote if c in view.neighbours and _is_known(view, c, merged=merged))
+    neighbours = tuple(c for c in remote if c in view.direct and _is_known(view, c, merged=merged))
     through = tuple(c for c in remote if c not in neighbours)
     gateway_clusters = tuple(c for c in through if carried(merged.serving[c]))
     if merged.spec.type == "Headless":

@@ -13,6 +13,8 @@ SYSTEM_NAMESPACE = "meshctl-system"
 # Deployment, ServiceAccount and Service of a component share one name.
 CONTROLLER = "meshctl-controller"
 GATEWAY = "meshctl-gateway"
+GATEWAY_INNER = "meshctl-gateway-inner"
+"""Service of the gateways' inner door."""
 DNS = "meshctl-dns"
 
 MANAGER = "controller.meshctl.dev"
@@ -44,6 +46,8 @@ ANNOTATION_SIGNATURE = "meshctl.dev/signature"
 ANNOTATION_SIGNED_BY = "meshctl.dev/signed-by"
 """Beside it: SHA-256 of the certificate whose key made it, hexadecimal."""
 ANNOTATION_ALLOW = "meshctl.dev/allow"
+ANNOTATION_PROXY_PROTOCOL = "meshctl.dev/proxy-protocol"
+ANNOTATION_PUBLIC = "meshctl.dev/public"
 ANNOTATION_TRAFFIC = "meshctl.dev/traffic"
 ANNOTATION_TARGET_PORTS = "meshctl.dev/target-ports"
 """On a stand-in's slice: JSON object, port name to the port number of the endpoint in its own cluster."""
@@ -56,6 +60,8 @@ LABEL_ENDPOINT = "meshctl.dev/endpoint"
 """On a stand-in Service and its slice: hostname of the endpoint, or its address with dashes."""
 LABEL_LANE = "meshctl.dev/lane"
 """On a slice that only gives kube-proxy more ways to the gateways: its number, from 1."""
+LABEL_REPLICA = "meshctl.dev/replica"
+"""On the Lease of a gateway: `GATEWAY` (`mesh_core.replicas`)."""
 TRUST_BUNDLE = "clusterset"
 INTERMEDIATE_SECRET = "meshctl-intermediate"
 RESTING_PORTS_CONFIG_MAP = "meshctl-resting-ports"
@@ -70,6 +76,8 @@ INNER_PORT = 15444
 PEER_STREAM_PORT = 15445
 PEER_STREAM_PORT_NAME = "peer"
 HEALTH_PORT = 15480
+DEBUG_PORT = 15481
+"""Of the gateway, on the loopback of its pod only."""
 DNS_PORT = 5353
 EGRESS_PORTS = range(16384, 32768)
 """Ports that imports get on the egress gateway: below Linux's ephemeral range (32768 to 60999), because a
@@ -78,6 +86,7 @@ port that any outgoing connection holds cannot be bound."""
 ALPN_STREAM = "meshctl/1"
 ALPN_TUNNEL = "meshctl-tunnel/1"
 ALPN_PEER = "meshctl-peer/1"
+ALPN_INNER = "meshctl-inner/1"
 
 
 def shadow_service_name(*, namespace: str, name: str) -> str:

@@ -15,8 +15,9 @@ from typing import Final
 
 from mesh_core.conditions import rfc3339
 from mesh_core.objects import MeshPeer, PathReport
-from mesh_core.plan import Apply, Kind, Plan
+from mesh_core.plan import Apply, Json, Kind, Plan
 
+LONGEST_PROBLEM: Final = 512
 ORPHANED: Final = timedelta(seconds=60)
 """An entry is so old before it is taken away: that of a new gateway may come before the gateway's slice."""
 
@@ -29,12 +30,25 @@ class Pods(Enum):
     UNKNOWN = "Unknown"
 
 
+class Tunnel(Enum):
+    """Whether the gateway holds a tunnel to the peer; `NONE` where it keeps none."""
+
+    NONE = ""
+    UP = "Up"
+    DOWN = "Down"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one gateway finds: whether a gateway of the peer answers it, and its pods."""
+    """What one gateway finds: whether it reaches the peer, by a tunnel or by dialling, and the peer's pods.
+
+    `problem` is a sentence about why a tunnel is refused, "" when none is.
+    """
 
     reachable: bool
     pods: Pods = Pods.UNKNOWN
+    tunnel: Tunnel = Tunnel.NONE
+    problem: str = ""
 
 
 def report_of(peer: MeshPeer, *, address: str) -> PathReport | None:
@@ -45,14 +59,13 @@ def report_of(peer: MeshPeer, *, address: str) -> PathReport | None:
 def plan_report(peer: MeshPeer, *, address: str, finding: Finding, now: datetime) -> Plan:
     """The write that makes the entry of `address` say `finding`, if one is due."""
     seen = report_of(peer, address=address)
-    if seen is not None and (seen.reachable, seen.pods) == (finding.reachable, finding.pods.value):
+    said = finding.reachable, finding.pods.value, finding.tunnel.value, finding.problem[:LONGEST_PROBLEM]
+    if seen is not None and (seen.reachable, seen.pods, seen.tunnel, seen.problem) == said:
         return ()
-    entry = {
-        "address": address,
-        "reachable": finding.reachable,
-        "pods": finding.pods.value,
-        "since": rfc3339(now),
-    }
+    reachable, pods, tunnel, problem = said
+    entry: Json = {"address": address, "reachable": reachable, "pods": pods, "since": rfc3339(now)}
+    entry |= {"tunnel": tunnel} if tunnel else {}
+    entry |= {"problem": problem} if problem else {}
     body = {"metadata": {"name": peer.metadata.name}, "status": {"gateways": [entry]}}
     return (_apply(body, address=address),)
 

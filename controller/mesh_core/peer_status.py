@@ -9,6 +9,7 @@ time and wakes nobody. What is not known at the moment stays as it was last know
 | RecordsAccepted | all that the peer exports is taken | some is refused |
 | PartialMesh | a pair among this cluster's and the peer's peers has no link (ruling 13) | full mesh |
 | NetworkAgreed | both sides say the same of the peer's network | they do not |
+| DialAgreed | what both sides say of who dials goes together | it does not: nobody dials, or each alone |
 
 `IdentityUsedTwice` is in `mesh_core.peer_identity`: replicas that do not lead say it too.
 """
@@ -29,6 +30,7 @@ CONNECTED = "Connected"
 RECORDS_ACCEPTED = "RecordsAccepted"
 PARTIAL_MESH = "PartialMesh"
 NETWORK_AGREED = "NetworkAgreed"
+DIAL_AGREED = "DialAgreed"
 STATUS_MANAGER = f"peers.{MANAGER}"
 _MOST_REFUSALS = 3
 _MOST_NAMES = 5
@@ -53,15 +55,17 @@ class Reason(Enum):
     LINK_MISSING = "LinkMissing"
     AGREED = "Agreed"
     DIFFERS = "Differs"
+    NOBODY_DIALS = "NobodyDials"
+    BOTH_OUTBOUND = "BothOutbound"
 
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
     """The stream to one peer. `detail` is a sentence about why it is not synced.
 
-    `exports` and `last_sync` are None as long as this process has no complete list of the peer, `network`
-    and `peers` (cluster ids) as long as it has not said them. `uid` is that of its kube-system, "" before
-    the first list.
+    `exports` and `last_sync` are None as long as this process has no complete list of the peer, `network`,
+    `dial` and `peers` (cluster ids) as long as it has not said them. `uid` is that of its kube-system, ""
+    before the first list.
     """
 
     link: Link
@@ -70,6 +74,7 @@ class LinkState:
     last_sync: datetime | None = None
     refusals: tuple[str, ...] = ()
     network: str | None = None
+    dial: str | None = None
     peers: tuple[str, ...] | None = None
     uid: str = ""
 
@@ -98,10 +103,11 @@ def plan_peer_status(peer: MeshPeer, *, state: LinkState, ours: Ours, now: datet
         _accepted(state),
         _mesh(peer, state=state, ours=ours),
         _network(peer, state=state),
+        _dial(peer, state=state, ours=ours),
     )
     known = {verdict.kind: verdict for verdict in verdicts if verdict is not None}
     conditions: list[Condition] = []
-    for kind in (CONNECTED, RECORDS_ACCEPTED, PARTIAL_MESH, NETWORK_AGREED):
+    for kind in (CONNECTED, RECORDS_ACCEPTED, PARTIAL_MESH, NETWORK_AGREED, DIAL_AGREED):
         verdict = known.get(kind)
         if verdict is not None:
             conditions.append(settled(_condition(verdict, peer=peer), before=before.conditions, now=now))
@@ -197,6 +203,33 @@ def _network(peer: MeshPeer, *, state: LinkState) -> _Verdict | None:
         f"ClusterProperty {PROPERTY_NETWORK} there"
     )
     return _Verdict(NETWORK_AGREED, False, Reason.DIFFERS.value, message)
+
+
+def _dial(peer: MeshPeer, *, state: LinkState, ours: Ours) -> _Verdict | None:
+    """Whether there is a side that dials, and not two that say that the other one cannot."""
+    if state.dial is None:
+        return None
+    name, pair = peer.metadata.name, (peer.spec.dial, state.dial)
+    advice = f"run meshctl link --dial, or correct spec.dial here or in MeshPeer {ours.cluster} of {name}"
+    match pair:
+        case ("inbound", "inbound"):
+            message = f"both sides wait to be dialled, so nobody dials; {advice}"
+            return _Verdict(DIAL_AGREED, False, Reason.NOBODY_DIALS.value, message)
+        case ("outbound", "outbound"):
+            message = f"each side says that it alone can dial; {advice}"
+            return _Verdict(DIAL_AGREED, False, Reason.BOTH_OUTBOUND.value, message)
+        case ("inbound", ""):
+            message = f"this cluster waits for {name}, which has no MeshPeer {ours.cluster}; run meshctl link"
+            return _Verdict(DIAL_AGREED, False, Reason.NOBODY_DIALS.value, message)
+        case (_, ""):
+            message = f"spec.dial here is {pair[0]}, {name} has no MeshPeer {ours.cluster} and does not dial"
+        case ("both", "outbound"):
+            message = (
+                f"{name} says that it cannot be dialled: with spec.dial inbound here nobody tries in vain"
+            )
+        case _:
+            message = f"spec.dial here is {pair[0]}, that of {name} is {told(pair[1])}"
+    return _Verdict(DIAL_AGREED, True, Reason.AGREED.value, message)
 
 
 def _network_name(network: str) -> str:

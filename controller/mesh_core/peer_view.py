@@ -23,6 +23,7 @@ from mesh_core.peer_wire import (
     Synced,
     record_bytes,
 )
+from mesh_core.ports import CARRIED_PROTOCOLS
 from mesh_core.record import ExportRecord, Shard
 from mesh_core.record_signature import Signature
 
@@ -247,9 +248,9 @@ class PeerView:
             return f"the peer exports more than {limits.services} Services"
         if known is None and is_shard and len(self._held) - self._services >= self.policy.most_shards:
             return f"the peer has more than {self.policy.most_shards} slices of endpoints"
-        wider = _tcp_ports(found) - (_tcp_ports(known) if known is not None else 0)
+        wider = _carried_ports(found) - (_carried_ports(known) if known is not None else 0)
         if wider > 0 and self._ports + wider > limits.ports:
-            return f"the peer's Services have more than {limits.ports} TCP ports"
+            return f"the peer's Services have more than {limits.ports} ports"
         more = _endpoints(found) - (_endpoints(known) if known is not None else 0)
         if more > 0 and self._endpoints + more > limits.endpoints:
             return f"the peer has more than {limits.endpoints} endpoints"
@@ -263,7 +264,7 @@ class PeerView:
     def _count(self, one: _Admitted, *, step: int) -> None:
         self._size += step * one.size
         self._endpoints += step * _endpoints(one)
-        self._ports += step * _tcp_ports(one)
+        self._ports += step * _carried_ports(one)
         if isinstance(one.entry, ExportRecord):
             self._services += step
             return
@@ -299,10 +300,12 @@ def _endpoints(one: _Admitted) -> int:
     return len(entry.endpoints) + max(len(entry.ports) - _FEW_PORTS, 0) if isinstance(entry, Shard) else 0
 
 
-def _tcp_ports(one: _Admitted) -> int:
+def _carried_ports(one: _Admitted) -> int:
     """The ports that take an egress port each."""
     entry = one.entry
-    return sum(port.protocol == "TCP" for port in entry.ports) if isinstance(entry, ExportRecord) else 0
+    if not isinstance(entry, ExportRecord):
+        return 0
+    return sum(port.protocol in CARRIED_PROTOCOLS for port in entry.ports)
 
 
 def _rank(

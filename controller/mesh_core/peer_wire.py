@@ -53,7 +53,8 @@ class Hello(_Message, frozen=True, tag="hello"):
 
     `kube_system_uid` is the UID of the namespace kube-system, which tells a copied cluster from the
     first one; `trust_generation` is that of the TrustBundle in force; `network` is the network that the
-    cluster shares with others, "" for one of its own, and None from who does not say it.
+    cluster shares with others, "" for one of its own, and None from who does not say it. `dial` is
+    `spec.dial` of the speaker's MeshPeer for the listener, "" while it has none, None from who does not say.
     """
 
     version: Count
@@ -61,6 +62,7 @@ class Hello(_Message, frozen=True, tag="hello"):
     kube_system_uid: ShortText = ""
     trust_generation: Count = 0
     network: ShortText | None = None
+    dial: ShortText | None = None
     features: Annotated[tuple[ShortText, ...], Meta(max_length=64)] = ()
 
 

@@ -1,7 +1,9 @@
 """What the annotations of a ServiceExport ask for (docs/names.md, "Annotations").
 
-    meshctl.dev/allow     cluster ids, separated by commas: nobody else may use the export
-    meshctl.dev/traffic   balanced (default) or local-first
+    meshctl.dev/allow            who alone may use it: entries separated by commas (`mesh_core.allow`)
+    meshctl.dev/proxy-protocol   v2: the endpoints are told who calls (ruling 23)
+    meshctl.dev/public           names of its own TLS, passed through to everybody (`mesh_core.public_names`)
+    meshctl.dev/traffic          balanced (default) or local-first
 
 It fails closed (ruling 26): any other key below `meshctl.dev/`, and any value that does not read, withholds
 the export, because it may have been meant to restrict it.
@@ -10,24 +12,30 @@ the export, because it may have been meant to restrict it.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mesh_core.identity import InvalidName, cluster_id
-from mesh_core.names import ANNOTATION_ALLOW, ANNOTATION_PREFIX, ANNOTATION_TRAFFIC
+from mesh_core.allow import MOST_ENTRIES, Allow, allow_of, reads
+from mesh_core.names import (
+    ANNOTATION_ALLOW,
+    ANNOTATION_PREFIX,
+    ANNOTATION_PROXY_PROTOCOL,
+    ANNOTATION_PUBLIC,
+    ANNOTATION_TRAFFIC,
+)
+from mesh_core.public_names import PublicName, Unreadable, public_names
 from mesh_core.record import Traffic
 
-MOST_ALLOWED = 256
-"""Cluster ids in one `meshctl.dev/allow`."""
+PROXY_PROTOCOL = "v2"
+_KNOWN = {ANNOTATION_ALLOW, ANNOTATION_PROXY_PROTOCOL, ANNOTATION_PUBLIC, ANNOTATION_TRAFFIC}
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`allow` are the only clusters that may use the export, None for all; an empty one allows nobody."""
+    """`allow`: who alone may use the export, None for all. `proxy_protocol`: endpoints are told who calls.
+    `public`: under which names everybody may, whom nobody can tell apart."""
 
-    allow: frozenset[str] | None = None
+    allow: Allow | None = None
     traffic: Traffic = Traffic.BALANCED
-
-    def allows(self, cluster: str) -> bool:
-        """Whether `cluster` may use the export."""
-        return self.allow is None or cluster in self.allow
+    proxy_protocol: bool = False
+    public: tuple[PublicName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +48,61 @@ class InvalidPolicy:
 def policy_of(annotations: Mapping[str, str]) -> Policy | InvalidPolicy:
     """What the annotations of a ServiceExport say."""
     ours = {key: text for key, text in annotations.items() if key.startswith(ANNOTATION_PREFIX)}
-    for key in sorted(ours.keys() - {ANNOTATION_ALLOW, ANNOTATION_TRAFFIC}):
+    for key in sorted(ours.keys() - _KNOWN):
         return InvalidPolicy(f"the annotation {key} is not known to this version; remove it")
     traffic = ours.get(ANNOTATION_TRAFFIC, Traffic.BALANCED.value)
     if traffic not in {known.value for known in Traffic}:
         return InvalidPolicy(
             f"the annotation {ANNOTATION_TRAFFIC} is {_shown(traffic)}; use balanced or local-first"
         )
-    allow = ours.get(ANNOTATION_ALLOW)
-    if allow is None:
-        return Policy(traffic=Traffic(traffic))
-    clusters = [part.strip() for part in allow.split(",")]
-    for cluster in clusters:
-        try:
-            cluster_id(cluster)
-        except InvalidName:
+    proxy_protocol = ours.get(ANNOTATION_PROXY_PROTOCOL)
+    if proxy_protocol not in (None, PROXY_PROTOCOL):
+        return InvalidPolicy(
+            f"the annotation {ANNOTATION_PROXY_PROTOCOL} is {_shown(proxy_protocol)}; "
+            f"use {PROXY_PROTOCOL}, or remove it"
+        )
+    allow = _allow(ours.get(ANNOTATION_ALLOW))
+    if isinstance(allow, InvalidPolicy):
+        return allow
+    public = _public(ours)
+    if isinstance(public, InvalidPolicy):
+        return public
+    return Policy(
+        allow=allow, traffic=Traffic(traffic), proxy_protocol=proxy_protocol is not None, public=public
+    )
+
+
+def _public(ours: Mapping[str, str]) -> tuple[PublicName, ...] | InvalidPolicy:
+    text = ours.get(ANNOTATION_PUBLIC)
+    if text is None:
+        return ()
+    # Who calls is known to the application alone: the gateway could neither hold to it nor tell (ruling 3).
+    for other in (ANNOTATION_ALLOW, ANNOTATION_PROXY_PROTOCOL):
+        if other in ours:
             return InvalidPolicy(
-                f"the annotation {ANNOTATION_ALLOW} names {_shown(cluster)}, which is no cluster id; "
-                "use cluster ids separated by commas"
+                f"the annotation {ANNOTATION_PUBLIC} lets everybody in without saying who they are, and "
+                f"{other} contradicts that; remove one of the two"
             )
-    if len(clusters) > MOST_ALLOWED:
-        return InvalidPolicy(f"the annotation {ANNOTATION_ALLOW} names more than {MOST_ALLOWED} clusters")
-    return Policy(allow=frozenset(clusters), traffic=Traffic(traffic))
+    found = public_names(text)
+    if isinstance(found, Unreadable):
+        return InvalidPolicy(f"the annotation {ANNOTATION_PUBLIC} {found.why}")
+    return found
+
+
+def _allow(text: str | None) -> Allow | InvalidPolicy | None:
+    if text is None:
+        return None
+    entries = [part.strip() for part in text.split(",")]
+    for entry in entries:
+        if not reads(entry):
+            return InvalidPolicy(
+                f"the annotation {ANNOTATION_ALLOW} names {_shown(entry)}; use <cluster>, "
+                "<cluster>/<namespace>, <cluster>/<namespace>/<service account> or <cluster>/@node, "
+                "separated by commas"
+            )
+    if len(entries) > MOST_ENTRIES:
+        return InvalidPolicy(f"the annotation {ANNOTATION_ALLOW} has more than {MOST_ENTRIES} entries")
+    return allow_of(entries)
 
 
 def _shown(text: str) -> str:

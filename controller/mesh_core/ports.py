@@ -9,8 +9,10 @@ Laws:
    that is written with its resourceVersion) and the note lasts `REST` seconds. Nobody else gets the
    port meanwhile. So two leaders cannot grant one port, and a kube-proxy or gateway that lags by less
    than `REST` never brings a caller to a service that it did not ask for.
-3. A target gets its old port back where it can: its note is honoured for itself, and the search for a
-   free port begins at a place computed from the target's name.
+3. A target gets its old port back where it can: its note is honoured for itself. A new port is one of the
+   lowest `WINDOW` that are free, by the target's name: so gateways can listen to it in advance (ruling 6).
+4. One number is one target, whatever the protocol: TCP and UDP never share one, so that a number by itself
+   says what is meant.
 
 Writing notes and slices is the controller's; times are seconds since the epoch and are passed in.
 """
@@ -19,6 +21,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import islice
 from typing import TypeVar
 
 from mesh_core.errors import MeshError
@@ -41,6 +44,11 @@ from mesh_core.objects import EndpointSlice
 
 K = TypeVar("K")
 
+CARRIED_PROTOCOLS = frozenset({"TCP", "UDP"})
+"""What gateways carry: each such port of an import takes an egress port."""
+
+WINDOW = 256
+"""A new port is one of so many free ones; gateways listen to twice as many in advance."""
 REST = 900.0
 """Seconds for which a port that changed hands is kept from everybody else."""
 
@@ -139,7 +147,7 @@ def claims_of(piece: EndpointSlice, *, cluster: str) -> tuple[Claim, ...]:
             uid=meta.uid,
         )
         for port in piece.ports or ()
-        if port.protocol == "TCP" and port.port is not None and port.port in EGRESS_PORTS
+        if port.protocol in CARRIED_PROTOCOLS and port.port is not None and port.port in EGRESS_PORTS
     )
 
 
@@ -227,13 +235,14 @@ def grant(targets: Iterable[PortTarget], *, table: ClaimTable, notes: Notes, now
     """
     kept = {port: note for port, note in notes.items() if note.at + REST > now}
     noted = {note.holder: port for port, note in sorted(kept.items(), reverse=True)}
+    free = _Free(port for port in EGRESS_PORTS if port not in table.ports() and port not in kept)
     ports: dict[PortTarget, int] = {}
     for target in sorted(set(targets)):
         port = table.port_of(target)
         if port is None:
             port = noted.get(target.token)
             if port is None or table.claimants(port) - {target}:
-                port = _free_port(target, claimed=table.ports(), noted=kept.keys())
+                port = free.take(target)
             kept[port] = Note(target.token, now)
         ports[target] = port
     return Grant(ports=ports, notes=kept)
@@ -250,14 +259,22 @@ def _token(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _free_port(target: PortTarget, *, claimed: Set[int], noted: Set[int]) -> int:
-    digest = hashlib.sha256(str(target).encode()).digest()
-    first = int.from_bytes(digest[:4], "big") % len(EGRESS_PORTS)
-    for step in range(len(EGRESS_PORTS)):
-        port = EGRESS_PORTS[(first + step) % len(EGRESS_PORTS)]
-        if port not in claimed and port not in noted:
-            return port
-    raise PortsExhausted
+class _Free:
+    """The free ports, given in ascending order and read as far as they are needed."""
+
+    def __init__(self, ports: Iterable[int]) -> None:
+        self._ports = iter(ports)
+        self._lowest: list[int] = []
+
+    def take(self, target: PortTarget) -> int:
+        """One of the lowest `WINDOW`, which is then free no more. Raises PortsExhausted."""
+        self._lowest += islice(self._ports, WINDOW - len(self._lowest))
+        if not self._lowest:
+            raise PortsExhausted
+        # Not simply the lowest: leaders that do not see each other's grants mostly choose apart, and one
+        # service seldom gets what another has just given up.
+        digest = hashlib.sha256(str(target).encode()).digest()
+        return self._lowest.pop(int.from_bytes(digest[:4], "big") % len(self._lowest))
 
 
 def _drop(members: dict[K, list[Claim]], key: K, claim: Claim) -> None:

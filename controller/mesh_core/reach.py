@@ -11,9 +11,11 @@ controllers' stream stands is no argument here and never withdraws anything.
    alone withdraws nothing: its own node may be what is cut off.
 4. When there are at least two neighbours of which something is known, and none of them answers, it is this
    cluster that is cut off: no neighbour is withdrawn.
+5. A peer that is never dialled (`spec.dial` is `inbound`) is reached as long as a tunnel of its own stands:
+   the gateways say so like everything else.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -23,10 +25,11 @@ from mesh_core.conditions import as_json, settled, truth
 from mesh_core.import_view import Gateways
 from mesh_core.names import MANAGER
 from mesh_core.objects import Condition, MeshPeer, PathReport
-from mesh_core.path_report import Pods
+from mesh_core.path_report import Pods, Tunnel
 from mesh_core.plan import Apply, Kind, Plan
 
 REACHABLE: Final = "Reachable"
+TUNNEL_ACCEPTED: Final = "TunnelAccepted"
 REACH_MANAGER: Final = f"reach.{MANAGER}"
 _WITNESSES: Final = 2
 
@@ -47,16 +50,25 @@ class ReachReason(Enum):
     ALL_GATEWAYS = "AllGateways"
     SOME_GATEWAYS = "SomeGateways"
     NO_GATEWAY = "NoGateway"
+    NO_TUNNEL = "NoTunnel"
     PODS_UNREACHABLE = "PodsUnreachable"
     CUT_OFF = "CutOff"
     TOO_FEW_SAY_SO = "TooFewSaySo"
 
 
+class TunnelReason(Enum):
+    """The reasons of the condition `TunnelAccepted`."""
+
+    ACCEPTED = "Accepted"
+    REFUSED = "Refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How all peers are reached, by cluster id, and whose endpoints are withdrawn."""
+    """How all peers are reached, by cluster id, what live gateways say of them, and who is withdrawn."""
 
     ways: Mapping[str, Way]
+    words: Mapping[str, tuple[PathReport, ...]]
     neighbours: frozenset[str]
     withdrawn: frozenset[str]
 
@@ -66,15 +78,16 @@ def reach_of(peers: Iterable[MeshPeer], *, gateways: Gateways, network: str) -> 
     known = {peer.metadata.name: peer for peer in peers}
     neighbours = frozenset(name for name, peer in known.items() if network and peer.spec.network == network)
     ways: dict[str, Way] = {}
+    said: dict[str, tuple[PathReport, ...]] = {}
     for name, peer in known.items():
         live = _live(peer, gateways=gateways)
-        words = [one for one in peer.status.gateways if one.address in live]
+        words = said[name] = tuple(one for one in peer.status.gateways if one.address in live)
         is_near = name in neighbours
         ways[name] = _way_to_pods(words) if is_near else _way_to_gateways(words, live=len(live))
     closed = frozenset(name for name, way in ways.items() if way is Way.CLOSED)
     measured = [ways[name] for name in neighbours if ways[name] is not Way.UNKNOWN]
     cut_off = len(measured) > 1 and all(way in (Way.CLOSED, Way.DOUBTFUL) for way in measured)
-    return Reach(ways, neighbours, closed - neighbours if cut_off else closed)
+    return Reach(ways, said, neighbours, closed - neighbours if cut_off else closed)
 
 
 def _live(peer: MeshPeer, *, gateways: Gateways) -> frozenset[str]:
@@ -84,7 +97,7 @@ def _live(peer: MeshPeer, *, gateways: Gateways) -> frozenset[str]:
     return next((family for family in families if family & signed), families[0] or families[1])
 
 
-def _way_to_gateways(words: list[PathReport], *, live: int) -> Way:
+def _way_to_gateways(words: Sequence[PathReport], *, live: int) -> Way:
     up = sum(one.reachable for one in words)
     if not words:
         return Way.UNKNOWN
@@ -93,7 +106,7 @@ def _way_to_gateways(words: list[PathReport], *, live: int) -> Way:
     return Way.CLOSED if len(words) == live else Way.DOUBTFUL
 
 
-def _way_to_pods(words: list[PathReport]) -> Way:
+def _way_to_pods(words: Sequence[PathReport]) -> Way:
     up = sum(one.pods == Pods.REACHABLE.value for one in words)
     down = sum(one.pods == Pods.UNREACHABLE.value for one in words)
     if up:
@@ -104,24 +117,31 @@ def _way_to_pods(words: list[PathReport]) -> Way:
 
 
 def plan_reachable(peer: MeshPeer, *, reach: Reach, now: datetime) -> Plan:
-    """The write that makes the condition `Reachable` of the peer show it, if one is due.
+    """The write that makes `Reachable` and `TunnelAccepted` of the peer show it, if one is due.
 
-    While nobody says anything the condition stays what it was.
+    While nobody says anything a condition stays what it was.
     """
-    wanted = _condition(peer, reach=reach)
-    if wanted is None:
+    before, conditions = peer.status.conditions, list[Condition]()
+    wanted = {REACHABLE: _condition(peer, reach=reach), TUNNEL_ACCEPTED: _tunnel(peer, reach=reach)}
+    for kind, one in wanted.items():
+        if one is not None:
+            conditions.append(settled(one, before=before, now=now))
+        else:
+            # What is not said again under our field manager would go.
+            conditions += [old for old in before if old.type == kind]
+    if all(condition in before for condition in conditions):
         return ()
-    condition = settled(wanted, before=peer.status.conditions, now=now)
-    if condition in peer.status.conditions:
-        return ()
-    body = {"metadata": {"name": peer.metadata.name}, "status": {"conditions": [as_json(condition)]}}
+    status = {"conditions": [as_json(condition) for condition in conditions]}
+    body = {"metadata": {"name": peer.metadata.name}, "status": status}
     return (Apply(kind=Kind.MESH_PEER, body=body, manager=REACH_MANAGER, subresource="status"),)
 
 
 def _condition(peer: MeshPeer, *, reach: Reach) -> Condition | None:
     name = peer.metadata.name
     way, is_near = reach.ways.get(name, Way.UNKNOWN), name in reach.neighbours
-    what = "the peer's pods" if is_near else "a gateway of the peer"
+    is_awaited = peer.spec.dial == "inbound" and not is_near
+    what = "the peer's pods" if is_near else "the peer" if is_awaited else "a gateway of the peer"
+    advice = _advice(name, near=is_near, awaited=is_awaited)
     match way:
         case Way.UNKNOWN:
             return None
@@ -130,12 +150,12 @@ def _condition(peer: MeshPeer, *, reach: Reach) -> Condition | None:
             message = f"{what} can be reached from every local gateway that tried"
         case Way.PARTLY_OPEN:
             status, reason = truth(True), ReachReason.SOME_GATEWAYS
-            message = f"{what} can be reached from some local gateways only; {_advice(name, near=is_near)}"
+            message = f"{what} can be reached from some local gateways only; {advice}"
         case Way.DOUBTFUL:
             status, reason = "Unknown", ReachReason.TOO_FEW_SAY_SO
             message = (
                 f"{what} cannot be reached from a local gateway, too few say so to withdraw anything; "
-                f"run at least two ready gateways here, and {_advice(name, near=is_near)}"
+                f"run at least two ready gateways here, and {advice}"
             )
         case Way.CLOSED if name not in reach.withdrawn:
             status, reason = truth(False), ReachReason.CUT_OFF
@@ -145,10 +165,10 @@ def _condition(peer: MeshPeer, *, reach: Reach) -> Condition | None:
             )
         case Way.CLOSED:
             status = truth(False)
-            reason = ReachReason.PODS_UNREACHABLE if is_near else ReachReason.NO_GATEWAY
+            reason = ReachReason.NO_TUNNEL if is_awaited else ReachReason.NO_GATEWAY
+            reason = ReachReason.PODS_UNREACHABLE if is_near else reason
             message = (
-                f"no local gateway reaches {what}, its endpoints are not ready here until one does; "
-                f"{_advice(name, near=is_near)}"
+                f"no local gateway reaches {what}, its endpoints are not ready here until one does; {advice}"
             )
         case _:
             assert_never(way)
@@ -158,7 +178,31 @@ def _condition(peer: MeshPeer, *, reach: Reach) -> Condition | None:
     )
 
 
-def _advice(name: str, *, near: bool) -> str:
+def _tunnel(peer: MeshPeer, *, reach: Reach) -> Condition | None:
+    words = reach.words.get(peer.metadata.name, ())
+    problems = sorted({one.problem for one in words if one.problem})
+    if problems:
+        reason = TunnelReason.REFUSED
+        message = (
+            f"{'; '.join(problems)}; compare the versions of clusterset-mesh in both clusters, streams go by "
+            "connections of their own where the peer can be dialled"
+        )
+    elif any(one.tunnel == Tunnel.UP.value for one in words):
+        reason, message = TunnelReason.ACCEPTED, "a tunnel to the peer stands, and none is refused"
+    else:
+        return None
+    return Condition(
+        type=TUNNEL_ACCEPTED,
+        status=truth(reason is TunnelReason.ACCEPTED),
+        reason=reason.value,
+        message=message,
+        observed_generation=peer.metadata.generation,
+    )
+
+
+def _advice(name: str, *, near: bool, awaited: bool) -> str:
     if near:
         return f"check the routes between the pods of both clusters, and policies that shut {name}'s pods"
+    if awaited:
+        return f"it is {name} that dials: check {name}'s gateway, and its MeshPeer for this cluster"
     return f"check spec.gateways of MeshPeer {name}, the network between the clusters, and {name}'s gateway"

@@ -15,6 +15,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
+from mesh_core.allow import allow_of
+
 MOST_IN_SHARD = 100
 """Endpoints of one shard."""
 
@@ -40,9 +42,9 @@ class ExportRecord(Struct, frozen=True, rename="camel", kw_only=True, omit_defau
     """One Service as one cluster exports it (KEP-1645, "Constraints and Conflict Resolution").
 
     `created` is the creationTimestamp of the ServiceExport (RFC 3339, UTC): the oldest export wins a
-    conflict. `session_affinity_timeout` is in seconds. `allow` are the only clusters that may use the
-    export, None for all. `zone_scope` is "<provider>/<region>" of the exporter, "" when it states none:
-    zone names mean the same only where that is equal.
+    conflict. `session_affinity_timeout` is in seconds. `allow` are the entries for those who alone may
+    use the export (`mesh_core.allow`), None for every member. `zone_scope` is "<provider>/<region>" of
+    the exporter, "" when it states none: zone names mean the same only where that is equal.
     """
 
     cluster: str
@@ -68,8 +70,12 @@ class ExportRecord(Struct, frozen=True, rename="camel", kw_only=True, omit_defau
         return self.namespace, self.name
 
     def allows(self, cluster: str) -> bool:
-        """Whether `cluster` may use the export."""
-        return self.allow is None or cluster in self.allow or cluster == self.cluster
+        """Whether anything in `cluster` may use the export; which of its pods is for the exporter to see."""
+        return self.allow is None or cluster == self.cluster or allow_of(self.allow).names(cluster)
+
+    def allows_whole(self, cluster: str) -> bool:
+        """Whether everything in `cluster` may use the export, whatever it is."""
+        return self.allow is None or cluster == self.cluster or allow_of(self.allow).allows(cluster)
 
 
 class ShardPort(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):

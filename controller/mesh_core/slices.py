@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from msgspec import structs
 
 from mesh_core.chunks import Chunk, chunk_of, normal_ports
-from mesh_core.export import CARRIED_PROTOCOL, REFUSED_PROTOCOL
+from mesh_core.export import REFUSED_PROTOCOL
 from mesh_core.import_view import ImportView
 from mesh_core.lanes import Lanes, chosen
 from mesh_core.merge import MergedImport
@@ -38,7 +38,7 @@ from mesh_core.names import (
     shadow_service_name,
 )
 from mesh_core.objects import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
-from mesh_core.ports import PortTarget
+from mesh_core.ports import CARRIED_PROTOCOLS, PortTarget
 from mesh_core.record import MOST_IN_SHARD, RecordPort
 from mesh_core.topology import hinted
 
@@ -98,7 +98,7 @@ def mcs_labels(*, service: str, cluster: str) -> dict[str, str]:
 
 def carried(served: Iterable[RecordPort]) -> tuple[RecordPort, ...]:
     """Those ports that a gateway carries."""
-    return tuple(port for port in served if port.protocol == CARRIED_PROTOCOL)
+    return tuple(port for port in served if port.protocol in CARRIED_PROTOCOLS)
 
 
 def own_slices(view: ImportView, *, layout: Layout) -> list[WantedSlice]:

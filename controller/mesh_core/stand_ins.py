@@ -43,10 +43,10 @@ STAND_INS = ".stand-ins"
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """One endpoint that needs a stand-in; `ports` are its own, TCP only, at least one.
+    """One endpoint that needs a stand-in; `ports` are its own that gateways carry, at least one.
 
-    `numbers` are the same with each number once, since a Service cannot have one twice as a pod can, and at
-    most `MOST_PORTS` of them, since each takes an egress port.
+    `numbers` are the same with each number once a protocol, since a Service cannot have one twice as a pod
+    can, and at most `MOST_PORTS` of them, since each takes an egress port.
     """
 
     cluster: str
@@ -57,8 +57,9 @@ class StandIn:
 
     @property
     def numbers(self) -> tuple[EndpointPort, ...]:
-        """The ports with each number once, under the first of its names."""
-        return tuple({port.port: port for port in reversed(self.ports)}.values())[::-1][:MOST_PORTS]
+        """The ports with each number once a protocol, under the first of its names."""
+        found = {(port.protocol, port.port): port for port in reversed(self.ports)}
+        return tuple(found.values())[::-1][:MOST_PORTS]
 
     def name(self, view: ImportView) -> str:
         """Name of its Service."""
@@ -98,7 +99,7 @@ def _candidates(view: ImportView, *, merged: MergedImport) -> dict[tuple[str, st
     found: dict[tuple[str, str], StandIn] = {}
     for shard in sorted(view.reached, key=lambda it: (it.address_type, it.cluster, it.shard)):
         cluster = shard.cluster
-        if cluster in view.neighbours or cluster == view.cluster or cluster not in view.usable:
+        if cluster in view.direct or cluster == view.cluster or cluster not in view.usable:
             continue
         chunk = chunk_of(shard)
         ports = ports_served(chunk, served=carried(merged.serving.get(cluster, ())))

@@ -3,11 +3,13 @@
 A program calls `configure()` once, in its `main`; every module makes its log with
 `logger(__name__)` and writes `log.info("a sentence", peer="west", exports=3)`.
 
-1. A line never contains a line break: what a peer or a file brought in is quoted as JSON.
+1. A line never contains a line break, or what a terminal obeys: what a peer or a file brought in is quoted
+   as JSON, with everything that cannot be printed escaped (JSON itself lets U+0085, U+009B and U+2028 pass).
 2. The layer that handles an error logs it, once; nothing here decides what is worth a line.
 3. No secret is looked for or removed here: a field that must not be read is not passed.
 """
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -109,4 +111,5 @@ def _value(value: Field) -> str:
 
 
 def _quoted(text: str, *, longest: int = _LONGEST) -> str:
-    return msgspec.json.encode(text[:longest]).decode()
+    cut = text[:longest]
+    return msgspec.json.encode(cut).decode() if cut.isprintable() else json.dumps(cut)

@@ -1,5 +1,5 @@
 """Starts the gateway."""
 
-from mesh_gateway.main import main
+from mesh_gateway.start import start
 
-main()
+start()

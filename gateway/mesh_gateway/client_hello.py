@@ -7,11 +7,13 @@ connection wants, and only then chooses a TLS context, or passes the bytes throu
    however the sender cuts its records and segments.
 2. What is not a ClientHello is refused at the first byte that shows it.
 3. Nothing is decrypted, verified or answered here; unknown cipher suites, extensions and GREASE values
-   (RFC 8701) are passed over.
+   (RFC 8701) are passed over. So is an encrypted ClientHello (extension 0xfe0d): the name that counts is the
+   outer one, which is all that is to be seen.
 
 RFC 8446 sections 4.1.2, 4.2 and 5.1; RFC 6066 section 3 (server name); RFC 7301 (ALPN).
 """
 
+import re
 from dataclasses import dataclass
 
 MAX_HELLO_BYTES = 16 * 1024
@@ -30,6 +32,8 @@ _LARGEST_RECORD = 1 << 14
 _SERVER_NAME = 0
 _ALPN = 16
 _SUPPORTED_VERSIONS = 43
+_HOST = re.compile(rb"[!-~]+")
+"""Printable ASCII: what a name means is the table's affair, but no other byte gets as far as that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,8 @@ def _server_name(extension: bytes | None) -> str | None:
     kind = names.number(1)
     name = names.vector(2).rest()
     names.end()  # RFC 6066: one name of a type, and there is only one type
-    if kind != 0 or not name or not name.isascii():
+    # A NUL or a line feed inside has made others see one name and believe another (CVE-2025-66220).
+    if kind != 0 or not _HOST.fullmatch(name):
         raise _Malformed("a server name that is no host name")
     return name.decode("ascii")
 

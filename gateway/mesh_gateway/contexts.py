@@ -1,4 +1,4 @@
-"""The two TLS contexts of a gateway, made anew whenever its standing changes.
+"""The TLS contexts of a gateway, one for each use (ruling 3), made anew whenever its standing changes.
 
 A change is for new connections only; established ones keep what they were made with.
 """
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from mesh_core.errors import MeshError
 from mesh_core.identity import Domain
-from mesh_core.names import ALPN_STREAM
+from mesh_core.names import ALPN_INNER, ALPN_STREAM, ALPN_TUNNEL
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
 from mesh_runtime.tls import client_context, server_context
@@ -19,11 +19,15 @@ _log = logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Contexts:
-    """`server` for peers that come to us, `client` for those we go to; both show our leaf."""
+    """`server` for peers that come to us, `client` for those we go to; the same for tunnels.
+    `inner` is for programs of our own cluster."""
 
     domain: Domain
     server: ssl.SSLContext
     client: ssl.SSLContext
+    tunnel_server: ssl.SSLContext
+    tunnel_client: ssl.SSLContext
+    inner: ssl.SSLContext
 
 
 class StandingReader(Protocol):
@@ -60,6 +64,9 @@ def _contexts(standing: Standing | None) -> Contexts | None:
             domain=standing.identity.domain,
             server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
             client=client_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
+            tunnel_server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_TUNNEL]),
+            tunnel_client=client_context(standing.credentials, roots=standing.roots, alpn=[ALPN_TUNNEL]),
+            inner=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_INNER]),
         )
     except MeshError as error:
         _log.error("no TLS with this certificate", why=str(error))

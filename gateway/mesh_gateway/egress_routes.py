@@ -8,6 +8,8 @@
    ready endpoint, or has no MeshPeer with an address, gets nothing.
 3. A stand-in's port leads to one endpoint in its own cluster and never to another cluster (ruling 10).
 4. A port that leads nowhere at the moment is still listened to.
+5. The target says whether TCP or UDP is spoken on the port: what the import says of a service's port, and the
+   slice of a stand-in's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,13 +29,16 @@ from mesh_core.names import (
 )
 from mesh_core.objects import EndpointSlice, ServiceImport
 from mesh_core.ports import Claim, PortTarget, claims_of, rightful_claims
+from mesh_gateway.affinity import affinity_of
 from mesh_gateway.balance import Weighted
-from mesh_gateway.route import Egress, ServicePort
+from mesh_gateway.opening import Carried
+from mesh_gateway.route import Egress, ServicePort, carried
 
 _PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 _ready_counts = msgspec.json.Decoder(dict[str, int])
 _target_ports = msgspec.json.Decoder(dict[str, _PortNumber])
 
+_Number = tuple[int, Carried]
 _Counts = Mapping[tuple[str, str], Sequence[tuple[ClusterId, Mapping[str, int]]]]
 """By (namespace, service): for each slice its cluster, and the ready endpoints there by port name."""
 
@@ -70,7 +75,9 @@ def egress_routes(
     """Routes by local port; `reachable` are the other clusters whose gateways we know."""
     known = {str(cluster): cluster for cluster in reachable}
     stand_ins = _stand_ins(claims, known=known)
+    imports = tuple(imports)
     numbers = _port_numbers(imports)
+    affinities = {item.key: affinity_of(item) for item in imports}
     counts = _counts(slices, known=known)
     services: dict[PortTarget, Egress | None] = {}
     found: dict[int, Egress] = {}
@@ -80,21 +87,23 @@ def egress_routes(
         else:
             target = replace(owner, lane=0) if owner.lane else owner
             if target not in services:
-                services[target] = _service(target, numbers=numbers, counts=counts)
+                served = _service(target, numbers=numbers, counts=counts)
+                kept = affinities.get((target.namespace, target.service))
+                services[target] = served and replace(served, affinity=kept)
             route = services[target]
         if route is not None:
             found[port] = route
     return found
 
 
-def _port_numbers(imports: Iterable[ServiceImport]) -> dict[PortTarget, int]:
-    """The TCP ports that a service as a whole has; a headless one has none."""
+def _port_numbers(imports: Iterable[ServiceImport]) -> dict[PortTarget, _Number]:
+    """The ports that a service as a whole has and gateways carry; a headless one has none."""
     return {
-        PortTarget(item.metadata.namespace, item.metadata.name, port.name): port.port
+        PortTarget(item.metadata.namespace, item.metadata.name, port.name): (port.port, protocol)
         for item in imports
         if item.spec.type != "Headless"
         for port in item.spec.ports
-        if port.protocol == "TCP"
+        if (protocol := carried(port.protocol)) is not None
     }
 
 
@@ -125,11 +134,11 @@ def _numbers_in(text: str) -> Mapping[str, int]:
         return {}
 
 
-def _service(target: PortTarget, *, numbers: Mapping[PortTarget, int], counts: _Counts) -> Egress | None:
+def _service(target: PortTarget, *, numbers: Mapping[PortTarget, _Number], counts: _Counts) -> Egress | None:
     """The one route of all lanes of `target`; None when there is no number to ask for."""
-    number = numbers.get(target)
-    if number is None:
+    if target not in numbers:
         return None
+    number, protocol = numbers[target]
     shares: dict[ClusterId, int] = {}
     for cluster, ready in counts.get((target.namespace, target.service), ()):
         count = ready.get(target.port_name, 0)
@@ -137,7 +146,7 @@ def _service(target: PortTarget, *, numbers: Mapping[PortTarget, int], counts: _
             # One slice a cluster is the rule; while one replaces another the larger one counts.
             shares[cluster] = max(shares.get(cluster, 0), count)
     return Egress(
-        target=ServicePort(target.namespace, target.service, number),
+        target=ServicePort(target.namespace, target.service, number, protocol=protocol),
         targets=tuple(Weighted(cluster, shares[cluster]) for cluster in sorted(shares)),
     )
 
@@ -149,12 +158,15 @@ def _stand_ins(claims: EgressClaims, *, known: Mapping[str, ClusterId]) -> dict[
         target = claim.target
         if not target.is_stand_in or claims.owners[claim.port] != target:
             continue
-        number = _own_number(piece, claim=claim)
-        if number is None:
+        own = _own_number(piece, claim=claim)
+        if own is None:
             continue
+        number, protocol = own
         cluster = known.get(target.cluster)
         route = Egress(
-            target=ServicePort(target.namespace, target.service, number, endpoint=target.endpoint),
+            target=ServicePort(
+                target.namespace, target.service, number, endpoint=target.endpoint, protocol=protocol
+            ),
             targets=() if cluster is None or _is_withdrawn(piece) else (Weighted(cluster, 1),),
         )
         rank = not route.targets, claim.age
@@ -163,11 +175,14 @@ def _stand_ins(claims: EgressClaims, *, known: Mapping[str, ClusterId]) -> dict[
     return {port: route for port, (_, route) in found.items()}
 
 
-def _own_number(piece: EndpointSlice, *, claim: Claim) -> int | None:
-    """The endpoint's own number of a claimed TCP port; None when the slice does not say one."""
-    is_tcp = any(port.port == claim.port and port.protocol == "TCP" for port in piece.ports or ())
+def _own_number(piece: EndpointSlice, *, claim: Claim) -> _Number | None:
+    """The endpoint's own number of a claimed port, and its protocol; None when the slice does not say."""
+    name = claim.target.port_name
+    spoken = (p.protocol for p in piece.ports or () if p.port == claim.port and (p.name or "") == name)
+    protocol = carried(next(spoken, ""))
     try:
         numbers = _target_ports.decode(piece.metadata.annotations.get(ANNOTATION_TARGET_PORTS, "{}"))
     except msgspec.MsgspecError:
         return None
-    return numbers.get(claim.target.port_name) if is_tcp else None
+    number = numbers.get(name)
+    return None if number is None or protocol is None else (number, protocol)

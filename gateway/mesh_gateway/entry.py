@@ -5,16 +5,23 @@
 | `<port>.[<own id>.]<service>.<namespace>.svc.clusterset.local` | any | TLS ends here; one endpoint |
 | `<port>.<endpoint>.<own id>.<service>.<namespace>.svc.clusterset.local` | any | the same; that endpoint |
 | `peer.<own id>.<domain>` | has `meshctl-peer/1` | passed through untouched to the controller |
+| `gateway.<own id>.<domain>` | has `meshctl-tunnel/1` | TLS ends here; a tunnel |
+| a public name of an exported service | none of ours | passed through untouched to one endpoint |
 | anything else | any | closed |
+
+Nobody is authorized for a public name: no certificate is seen here, and who may come is decided where that
+TLS ends (ruling 3). What version of TLS it speaks is the application's affair as well.
 """
 
 from dataclasses import dataclass
 
 from mesh_core.identity import ClusterId
-from mesh_core.names import ALPN_PEER
+from mesh_core.names import ALPN_PEER, ALPN_TUNNEL
 from mesh_gateway.client_hello import Hello
 from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
-from mesh_gateway.sni import NoTarget, PeerTarget, ServiceTarget, read_server_name
+from mesh_gateway.sni import GatewayTarget, NoTarget, PeerTarget, ServiceTarget, read_server_name
+
+_OURS = b"meshctl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +33,23 @@ class Serve:
 
     def admits(self, cluster: ClusterId) -> bool:
         """Whether a caller whose certificate is of `cluster` may be served."""
-        return self.route.allow is None or cluster in self.route.allow
+        return self.route.allow is None or self.route.allow.allows(cluster)
 
 
 @dataclass(frozen=True, slots=True)
 class PassThrough:
-    """The bytes go to one of `endpoints`, at least one, as they are; TLS ends there."""
+    """The bytes go to one of `endpoints`, at least one, as they are; TLS ends there.
+
+    `public`: to an application, for whoever comes; otherwise to our controller.
+    """
 
     endpoints: tuple[Address, ...]
+    public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """TLS ends here, with a certificate demanded of a gateway; then frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +59,25 @@ class Close:
     reason: str
 
 
-Entry = Serve | PassThrough | Close
+Entry = Serve | PassThrough | Tunnel | Close
 
 
 def entry_for(hello: Hello, *, table: RouteTable) -> Entry:
     """What to do with a connection that begins with `hello`."""
-    if not hello.offers_tls13:
-        return Close("no TLS 1.3 offered")
     if hello.server_name is None:
         return Close("no server name")
+    application = table.public.get(hello.server_name.lower())
+    if application is not None:
+        return _application(hello, route=application)
+    if not hello.offers_tls13:
+        return Close("no TLS 1.3 offered")
     match read_server_name(hello.server_name, domain=table.domain):
         case ServiceTarget() as asked:
             return _serve(asked, table=table)
         case PeerTarget(cluster=cluster):
             return _pass_through(hello, cluster=cluster, table=table)
+        case GatewayTarget(cluster=cluster):
+            return _tunnel(hello, cluster=cluster, table=table)
         case NoTarget(reason=reason):
             return Close(reason)
 
@@ -70,6 +91,21 @@ def _serve(asked: ServiceTarget, *, table: RouteTable) -> Serve | Close:
         what = "an endpoint that is not there or not ready" if asked.endpoint else "no ready endpoint"
         return Close(f"a service that is not exported, or {what}")
     return Serve(target=target, route=route)
+
+
+def _application(hello: Hello, *, route: Ingress) -> PassThrough | Close:
+    # Who speaks a protocol of ours has lost his way: an application would not understand him.
+    if any(protocol.startswith(_OURS) for protocol in hello.protocols):
+        return Close("a protocol of ours with a public name")
+    return PassThrough(endpoints=route.endpoints, public=True)
+
+
+def _tunnel(hello: Hello, *, cluster: str, table: RouteTable) -> Tunnel | Close:
+    if cluster != table.cluster:
+        return Close("the gateway of another cluster")
+    if ALPN_TUNNEL.encode() not in hello.protocols:
+        return Close("the gateway without its protocol")
+    return Tunnel()
 
 
 def _pass_through(hello: Hello, *, cluster: str, table: RouteTable) -> PassThrough | Close:

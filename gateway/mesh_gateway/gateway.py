@@ -1,81 +1,226 @@
-"""The whole gateway, put together: both halves, what they carry, and how it ends."""
+"""The whole gateway, put together: both halves, the tunnels between them and peers, and how it ends."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
-from mesh_gateway.contexts import ContextKeeper, StandingReader
+from mesh_core.identity import ClusterId
+from mesh_core.names import INNER_PORT
+from mesh_gateway.access_log import AccessLog
+from mesh_gateway.contexts import ContextKeeper, Contexts, StandingReader
+from mesh_gateway.dial import Dialler
 from mesh_gateway.doorway import Doorway
-from mesh_gateway.egress import EgressHalf
+from mesh_gateway.egress import EgressHalf, Sources
 from mesh_gateway.ingress import IngressHalf
+from mesh_gateway.inner_door import InnerDoor
 from mesh_gateway.keeper import RouteKeeper
+from mesh_gateway.leaving import unlisted
 from mesh_gateway.limits import Limits
 from mesh_gateway.listeners import Listeners
+from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.opener import DirectOpener
+from mesh_gateway.opening import TunnelHello
 from mesh_gateway.prober import Prober, WitnessingOpener
 from mesh_gateway.route import Address, RouteTable
 from mesh_gateway.route_table import Objects
 from mesh_gateway.tcp_stream import listen
 from mesh_gateway.traffic import Traffic
+from mesh_gateway.tunnel_hello import FEATURES, HelloTalk
+from mesh_gateway.tunnel_ingress import TunnelIngress
+from mesh_gateway.tunnel_keeper import TunnelKeeper
+from mesh_gateway.tunnels import TunnelPool
+from mesh_gateway.udp_endpoint import UdpEndpoints
+from mesh_gateway.udp_ports import UdpPorts
 from mesh_runtime.binding import binding
 from mesh_runtime.log import logger
 
 _log = logger(__name__)
 
 
+_MOST_SIBLINGS = 64
+"""In one hello, which has a bound."""
+
+
 class _Stopped(Exception):
     """The work is done; ends the task group and never leaves this file."""
 
 
-class Gateway:
-    """Listens on one address only: there on `door.port` for peers, and on what the routes name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a gateway has around it.
 
-    `leaf` gives what we show, `look` the objects that routes are made of, None while there are none; `prober`
-    is told what comes of streams to peers.
+    `leaf` gives what we show, `look` the objects that routes are made of, None while there are none, and
+    `sources` who has an address. `replica` is our name among the gateways of the cluster, and `siblings`
+    are those that are alive. `prober` and `problem` are told of the ways to peers. `listed` says whether
+    any slice sends connections to us; with `reuse_port` other workers listen on the same ports.
     """
 
-    def __init__(
-        self,
-        door: Address,
-        *,
-        leaf: StandingReader,
-        look: Callable[[], Objects | None],
-        limits: Limits,
-        prober: Prober,
-    ) -> None:
+    leaf: StandingReader
+    look: Callable[[], Objects | None]
+    sources: Sources
+    replica: str
+    siblings: Callable[[], tuple[str, ...]]
+    prober: Prober
+    problem: Callable[[str, str], None]
+    metrics: GatewayMetrics
+    access: AccessLog
+    listed: Callable[[], bool] = lambda: False
+    reuse_port: bool = False
+
+
+class _Witness:
+    """Tells of the ways to peers."""
+
+    def __init__(self, place: Surroundings) -> None:
+        self._place = place
+
+    def tunnel(self, cluster: str, *, up: bool) -> None:
+        self._place.prober.tunnel(cluster, up=up)
+
+    def problem(self, cluster: str, text: str) -> None:
+        self._place.problem(cluster, text)
+
+
+class Gateway:
+    """Listens on one address only: there on `door.port` for peers, and on what the routes name."""
+
+    def __init__(self, door: Address, *, place: Surroundings, limits: Limits) -> None:
         self._door = door
+        self._place = place
         self._limits = limits
         self._stopping = False
+        self._table_since: float | None = None
         self._group = asyncio.TaskGroup()
-        self._contexts = ContextKeeper(leaf)
-        self._traffic = Traffic(limits)
-        self._egress = EgressHalf(
-            table=self._table,
-            opener=WitnessingOpener(
-                DirectOpener(lambda: self._contexts.current, limits=limits), prober=prober
-            ),
-            traffic=self._traffic,
+        self._contexts = ContextKeeper(place.leaf)
+        self._traffic = Traffic(limits, metrics=place.metrics)
+        self._dialler = Dialler(traffic=self._traffic, limits=limits, metrics=place.metrics)
+        self._datagrams = UdpEndpoints(limits, metrics=place.metrics)
+        self._inward = self._make_inward()
+        self._talk = HelloTalk(self._hello)
+        self._tunnels, self._tunnel_keeper = self._make_tunnels()
+        self._egress = self._make_egress()
+        self._ingress, self._inner = self._make_ingress(), self._make_inner()
+        self._listeners = Listeners(
+            door.host, backlog=limits.backlog, accepted=self._egress.accept, reuse_port=place.reuse_port
+        )
+        self._udp_ports = UdpPorts(
+            door.host,
+            opened=self._egress.open_udp,
+            ended=self._egress.udp_ended,
             limits=limits,
+            metrics=place.metrics,
+            reuse_port=place.reuse_port,
+        )
+        self._keeper = RouteKeeper(
+            place.look, listeners=self._listeners, udp_ports=self._udp_ports, replaced=self._follow
+        )
+
+    def _make_inward(self) -> TunnelIngress:
+        return TunnelIngress(
+            table=self._table,
+            dialler=self._dialler,
+            datagrams=self._datagrams,
+            traffic=self._traffic,
+            limits=self._limits,
+            metrics=self._place.metrics,
+            access=self._place.access,
             group=self._group,
         )
-        self._ingress = IngressHalf(
-            table=self._table,
-            contexts=lambda: self._contexts.current,
-            traffic=self._traffic,
-            limits=limits,
+
+    def _make_tunnels(self) -> tuple[TunnelPool, TunnelKeeper]:
+        metrics, witness = self._place.metrics, _Witness(self._place)
+        pool = TunnelPool(
+            talk=self._talk, asked=self._inward.asked, limits=self._limits, metrics=metrics, witness=witness
+        )
+        keeper = TunnelKeeper(
+            pool=pool,
+            contexts=self._current_contexts,
+            limits=self._limits,
+            metrics=metrics,
+            witness=witness,
             group=self._group,
         )
-        self._listeners = Listeners(door.host, backlog=limits.backlog, accepted=self._egress.accept)
-        self._keeper = RouteKeeper(look, listeners=self._listeners)
+        return pool, keeper
+
+    def _make_egress(self) -> EgressHalf:
+        direct = DirectOpener(self._current_contexts, limits=self._limits, metrics=self._place.metrics)
+        return EgressHalf(
+            table=self._table,
+            route_soon=lambda port: self._keeper.route_soon(port, limit=self._limits.hold),
+            sources=self._place.sources,
+            tunnels=self._tunnels,
+            opener=WitnessingOpener(direct, prober=self._place.prober),
+            traffic=self._traffic,
+            limits=self._limits,
+            metrics=self._place.metrics,
+            access=self._place.access,
+            group=self._group,
+        )
+
+    def _make_ingress(self) -> IngressHalf:
+        return IngressHalf(
+            table=self._table,
+            contexts=self._current_contexts,
+            tunnels=self._tunnels,
+            dialler=self._dialler,
+            traffic=self._traffic,
+            limits=self._limits,
+            metrics=self._place.metrics,
+            group=self._group,
+        )
+
+    def _make_inner(self) -> InnerDoor:
+        return InnerDoor(
+            Address(self._door.host, INNER_PORT),
+            table=self._table,
+            contexts=self._current_contexts,
+            open_reserved=self._egress.open_reserved,
+            traffic=self._traffic,
+            limits=self._limits,
+            group=self._group,
+            metrics=self._place.metrics,
+        )
 
     @property
     def is_ready(self) -> bool:
         """Whether connections may be sent to us: a certificate to show, all routes listened to."""
         return not self._stopping and self._contexts.current is not None and self._keeper.is_ready
 
+    @property
+    def table(self) -> RouteTable | None:
+        """The routes of the moment."""
+        return self._keeper.table
+
+    @property
+    def tunnels(self) -> TunnelPool:
+        """The tunnels of the moment."""
+        return self._tunnels
+
+    @property
+    def traffic(self) -> Traffic:
+        """What is being carried."""
+        return self._traffic
+
+    @property
+    def ejected(self) -> int:
+        """Local endpoints that are left alone because they failed lately."""
+        return self._dialler.ejected
+
+    @property
+    def table_age(self) -> float | None:
+        """Seconds since the routes were computed; None before."""
+        since = self._table_since
+        return None if since is None else asyncio.get_running_loop().time() - since
+
     def changed(self) -> None:
         """Says that what `look` gives may have changed."""
         self._keeper.changed()
+
+    def siblings_changed(self) -> None:
+        """Says that `siblings` gives others than before."""
+        for tunnel in self._tunnels.all():
+            self._talk.say_again(tunnel)
 
     async def run(self, *, stop: asyncio.Event) -> None:
         """Serves until `stop` is set, then lets connections finish for a while, and resets the rest.
@@ -85,31 +230,41 @@ class Gateway:
         try:
             async with self._group as group:
                 keeping = group.create_task(self._keeper.run())
-                door = await self._open_door()
+                group.create_task(self._tunnels.run())
+                door = await self._open_door(self._door.port, accepted=self._ingress.accept)
+                inner = await self._open_door(INNER_PORT, accepted=self._inner.accept)
                 try:
                     await stop.wait()
                     self._stopping = True
                     _log.info("stopping", connections=self._traffic.admitted)
-                    await asyncio.sleep(self._limits.farewell)
+                    await unlisted(self._place.listed, limits=self._limits)
                     keeping.cancel()
+                    self._tunnel_keeper.stop()
+                    self._inward.is_stopping = True
+                    self._tunnels.leave()
                 finally:
                     # Also when something else has failed: uvloop never ends with a server open.
                     door.close()
+                    inner.close()
                     self._listeners.close()
+                    self._udp_ports.close()
+                    self._datagrams.close()
                 await self._drain()
                 raise _Stopped
         except* _Stopped:
             _log.info("stopped")
         finally:
             self._traffic.abort()
+            self._tunnels.abort()
 
-    async def _open_door(self) -> asyncio.Server:
-        with binding(self._door.port):
+    async def _open_door(self, port: int, *, accepted: Callable[[Doorway], None]) -> asyncio.Server:
+        with binding(port):
             return await listen(
-                lambda: Doorway(accepted=self._ingress.accept),
+                lambda: Doorway(accepted=accepted),
                 self._door.host,
-                port=self._door.port,
+                port=port,
                 backlog=self._limits.backlog,
+                reuse_port=self._place.reuse_port,
             )
 
     async def _drain(self) -> None:
@@ -119,5 +274,25 @@ class Gateway:
         if self._traffic.admitted:
             _log.warning("connections are reset at the end", connections=self._traffic.admitted)
 
+    def _current_contexts(self) -> Contexts | None:
+        return self._contexts.current
+
     def _table(self) -> RouteTable | None:
         return self._keeper.table
+
+    def _follow(self, table: RouteTable) -> None:
+        self._table_since = asyncio.get_running_loop().time()
+        self._tunnel_keeper.follow(table)
+        routes = (route for target, route in table.ingress.items() if target.protocol == "UDP")
+        self._datagrams.keep({endpoint for route in routes for endpoint in route.endpoints})
+
+    def _hello(self, _cluster: ClusterId) -> TunnelHello:
+        table = self._keeper.table
+        siblings = self._place.siblings()
+        replica = self._place.replica
+        return TunnelHello(
+            cluster=str(table.cluster) if table is not None else "",
+            replica=replica,
+            siblings=(replica, *(name for name in siblings if name != replica))[:_MOST_SIBLINGS],
+            features=FEATURES,
+        )

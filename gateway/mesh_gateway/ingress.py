@@ -5,23 +5,32 @@
    certificate must be that of a gateway or a client of our clusterset, and of a cluster that the export
    allows, or the connection is closed and nobody behind us hears of it.
 3. An endpoint that does not take the connection is replaced by another: nothing was delivered yet.
-4. Those who have not proved who they are share `Limits.handshakes` places; when these are full the one
+4. A connection that asks for a tunnel becomes one; what its streams ask for is `tunnel_ingress`'s.
+5. Those who have not proved who they are share `Limits.handshakes` places; when these are full the one
    that has waited longest is closed, so that slow strangers cannot keep members out.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
 
-from mesh_core.identity import Component, Expected
+from mesh_core.identity import ClusterId, Component, Expected
+from mesh_gateway.admission import Denied, admit
 from mesh_gateway.client_hello import Refused
 from mesh_gateway.contexts import Contexts
 from mesh_gateway.dial import Dialler
 from mesh_gateway.doorway import Doorway
-from mesh_gateway.entry import Close, PassThrough, Serve, entry_for
-from mesh_gateway.errors import HandshakeFailed, NoEndpoint, NotAllowed
+from mesh_gateway.entry import Close, PassThrough, Serve, Tunnel, entry_for
+from mesh_gateway.errors import HandshakeFailed, NoEndpoint
 from mesh_gateway.limits import Limits
-from mesh_gateway.refusals import Refusals
-from mesh_gateway.route import RouteTable
+from mesh_gateway.metrics import Direction, GatewayMetrics, Unsaid
+from mesh_gateway.opening import Reason
+from mesh_gateway.proxy_header import proxy_header
+from mesh_gateway.refusals import Refusals, reason_of
+from mesh_gateway.route import Address, RouteTable
+from mesh_gateway.route import Ingress as RouteTo
 from mesh_gateway.tcp_stream import TcpStream
 from mesh_gateway.tls_stream import TlsStream
 from mesh_gateway.traffic import Traffic
@@ -33,6 +42,21 @@ _log = logger(__name__)
 _MEMBERS = frozenset({Component.GATEWAY, Component.CLIENT})
 
 
+class Tunnels(Protocol):
+    """Who takes tunnels that peers dialled (`tunnels.TunnelPool`)."""
+
+    def adopt(self, stream: TlsStream, *, cluster: ClusterId) -> object | None:
+        """Takes charge of it; None, and closed, when the cluster has enough."""
+
+
+class _End(Enum):
+    """What becomes of a connection at the door, and of its place."""
+
+    CLOSED = "closed"
+    JOINED = "joined"  # it keeps its place until both halves are gone
+    KEPT = "kept"  # as a tunnel, which has places of its own kind
+
+
 class IngressHalf:
     """Answers the peers' port. `table` and `contexts` give those of the moment, None before the first."""
 
@@ -41,8 +65,11 @@ class IngressHalf:
         *,
         table: Callable[[], RouteTable | None],
         contexts: Callable[[], Contexts | None],
+        tunnels: Tunnels,
+        dialler: Dialler,
         traffic: Traffic,
         limits: Limits,
+        metrics: GatewayMetrics,
         group: asyncio.TaskGroup,
     ) -> None:
         self._table = table
@@ -50,18 +77,20 @@ class IngressHalf:
         self._traffic = traffic
         self._limits = limits
         self._group = group
-        self._dialler = Dialler(traffic=traffic, limits=limits)
+        self._tunnels = tunnels
+        self._dialler = dialler
+        self._metrics = metrics
         self._strangers: dict[Doorway, None] = {}  # in the order in which they came
-        self._refusals = Refusals("ingress")
+        self._refusals = Refusals("ingress", metrics=metrics)
 
     def accept(self, door: Doorway) -> None:
         """Takes a connection that came to the peers' port."""
         if not self._traffic.admit():
-            self._refusals.note("too many connections")
+            self._refusals.note("too many connections", reason=Reason.OVERLOAD)
             door.close()
             return
         if len(self._strangers) >= self._limits.handshakes:
-            self._refusals.note("crowded out by newer connections")
+            self._refusals.note("crowded out by newer connections", reason=Reason.OVERLOAD)
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
             oldest.close()
@@ -69,72 +98,113 @@ class IngressHalf:
         self._group.create_task(self._attend(door))
 
     async def _attend(self, door: Doorway) -> None:
-        joined = False
+        end = _End.CLOSED
         try:
-            joined = await self._receive(door)
-        except TimeoutError:
-            self._refusals.note("too slow with its hello or handshake")
-        except (HandshakeFailed, PeerRefused, NotAllowed, NoEndpoint) as error:
-            self._refusals.note(error.what)
+            end = await self._receive(door)
+        except TimeoutError as error:
+            self._refusals.note("too slow with its hello or handshake", reason=reason_of(error))
+        except (HandshakeFailed, PeerRefused, NoEndpoint) as error:
+            self._refusals.note(error.what, reason=reason_of(error))
         except Exception as error:
             # A defect met by one connection must not end the others, whose task group this is.
             _log.error("connection dropped by a defect", error=error)
         finally:
             self._strangers.pop(door, None)
-            if not joined:
+            if end is _End.CLOSED:
                 door.close()
+            if end is not _End.JOINED:
                 self._traffic.release()
 
-    async def _receive(self, door: Doorway) -> bool:
-        """Whether the connection was joined to an endpoint; what it raises is for the log."""
+    async def _receive(self, door: Doorway) -> "_End":
+        """What became of the connection; what it raises is for the log."""
         async with asyncio.timeout(self._limits.hello):
             hello = await door.hello()
         if isinstance(hello, Refused):
             # Who says nothing at all only asks whether we are there: a peer's prober, or a balancer.
             if door.received:
-                self._refusals.note(hello.reason)
-            return False
-        table = self._table()
+                self._refusals.note(hello.reason, reason=Unsaid.BAD_HELLO)
+            return _End.CLOSED
+        table, contexts = self._table(), self._contexts()
         if table is None:
-            self._refusals.note("no routes yet")
-            return False
+            self._refusals.note("no routes yet", reason=Unsaid.NO_ROUTES)
+            return _End.CLOSED
         match entry_for(hello, table=table):
-            case Serve() as entry:
-                return await self._serve(door, entry)
             case PassThrough() as entry:
                 return await self._pass_through(door, entry)
             case Close(reason=reason):
-                self._refusals.note(reason)
-                return False
+                self._refusals.note(reason, reason=Reason.NOT_EXPORTED)
+            case _ if contexts is None:
+                self._refusals.note("we have no certificate to show", reason=Unsaid.NO_CERTIFICATE)
+            case Serve() as entry:
+                return await self._serve(door, entry, table=table, contexts=contexts)
+            case Tunnel():
+                return await self._become_tunnel(door, contexts=contexts)
+        return _End.CLOSED
 
-    async def _serve(self, door: Doorway, entry: Serve) -> bool:
-        contexts = self._contexts()
-        if contexts is None:
-            self._refusals.note("we have no certificate to show")
-            return False
-        stream = TlsStream(contexts.server, server_name=None)
+    async def _serve(self, door: Doorway, entry: Serve, *, table: RouteTable, contexts: Contexts) -> "_End":
+        stream = await self._shake_hands(door, contexts.server)
+        caller = verify_peer(
+            stream.tls_object, expected=Expected(domain=contexts.domain, components=_MEMBERS)
+        )
+        # The policy that holds is that of the hello: the route was chosen then.
+        route = admit(entry.target, caller=caller.cluster, source=None, table=table, passed=False)
+        if isinstance(route, Denied):
+            self._refusals.note(route.why, reason=route.reason)
+            return _End.CLOSED
+        self._strangers.pop(door, None)
+        dialled = await self._dialler.dial(route, client=caller.cluster)
+        if route.proxy_protocol:
+            header = proxy_header(
+                None,
+                cluster=caller.cluster,
+                gateway=Address(*dialled.stream.own),
+                endpoint=dialled.endpoint,
+                neighbour=None,
+            )
+            dialled.stream.write(header)
+        peer = caller.cluster
+        self._metrics.stream_opened(peer, direction=Direction.FROM_PEER)
+
+        def over(cleanly: bool) -> None:
+            self._metrics.stream_ended(
+                peer, direction=Direction.FROM_PEER, sent=stream.sent, received=stream.came, cleanly=cleanly
+            )
+
+        self._traffic.join(stream, dialled.stream, endpoint=dialled.endpoint, peer=peer, over=over)
+        return _End.JOINED
+
+    async def _become_tunnel(self, door: Doorway, *, contexts: Contexts) -> "_End":
+        stream = await self._shake_hands(door, contexts.tunnel_server)
+        expected = Expected(domain=contexts.domain, components=frozenset({Component.GATEWAY}))
+        caller = verify_peer(stream.tls_object, expected=expected)
+        if self._tunnels.adopt(stream, cluster=caller.cluster) is None:
+            self._refusals.note(f"cluster {caller.cluster} has enough tunnels", reason=Reason.OVERLOAD)
+        return _End.KEPT
+
+    async def _shake_hands(self, door: Doorway, context: ssl.SSLContext) -> TlsStream:
+        stream = TlsStream(context, server_name=None)
         stream.take_over(door.transport, received=bytes(door.received))
         async with asyncio.timeout(self._limits.handshake):
             await stream.handshake()
-        expected = Expected(domain=contexts.domain, components=_MEMBERS)
-        caller = verify_peer(stream.tls_object, expected=expected)
-        if not entry.admits(caller.cluster):
-            # Without the port or endpoint: the log counts refusals by their reason, and keeps few of them.
-            service = f"{entry.target.namespace}/{entry.target.service}"
-            raise NotAllowed(cluster=caller.cluster, service=service)
-        self._strangers.pop(door, None)
-        dialled = await self._dialler.dial(entry.route.endpoints)
-        self._traffic.join(stream, dialled.stream, endpoint=dialled.endpoint)
-        return True
+        return stream
 
-    async def _pass_through(self, door: Doorway, entry: PassThrough) -> bool:
-        carried = sum(self._traffic.open_streams.get(endpoint, 0) for endpoint in entry.endpoints)
-        if carried >= self._limits.passed_through:
-            self._refusals.note("too many connections to the controller")
-            return False
-        dialled = await self._dialler.dial(entry.endpoints)
+    async def _pass_through(self, door: Doorway, entry: PassThrough) -> "_End":
+        if full := self._full(entry):
+            self._refusals.note(full, reason=Reason.OVERLOAD)
+            return _End.CLOSED
+        dialled = await self._dialler.dial(RouteTo(entry.endpoints), client="")
         stream = TcpStream()
         stream.adopt(door.transport)
-        dialled.stream.write(bytes(door.received))
-        self._traffic.join(stream, dialled.stream, endpoint=dialled.endpoint)
-        return True
+        self._traffic.pass_through(
+            stream, dialled.stream, first=bytes(door.received), endpoint=dialled.endpoint
+        )
+        return _End.JOINED
+
+    def _full(self, entry: PassThrough) -> str:
+        """Why no more connections may be passed through now; "" when they may."""
+        if entry.public:
+            enough = self._traffic.admitted > self._limits.public
+            return "too many connections for one more to a public name" if enough else ""
+        carried = sum(self._traffic.open_streams.get(endpoint, 0) for endpoint in entry.endpoints)
+        enough = carried >= self._limits.passed_through
+        return "too many connections to the controller" if enough else ""

@@ -2,16 +2,17 @@
 
 1. A name leads somewhere only while a ServiceExport stands for the service and its annotations can be
    followed: one that cannot be read may have been meant to restrict it, and withholds it (ruling 26).
-2. Only addresses that can be pods are dialled: never loopback, link-local, multicast or reserved (ruling 28).
+2. Only addresses that may be dialled get into the table (`ground`, ruling 28); what leads to none but
+   others is told apart.
 3. A number means a port of the ServiceImport, which is the same number in every cluster; the name of that
    port finds it in the slices.
-4. A headless service has no such names: there a name means one endpoint, and the number is the endpoint's own
+4. A name of a port that speaks UDP leads to endpoints that do, and the other way round.
+5. A headless service has no such names: there a name means one endpoint, and the number is the endpoint's own
    (ruling 10). No other service has names of endpoints.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
-from ipaddress import ip_address
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from mesh_core.identity import ClusterId
 from mesh_core.names import (
@@ -23,10 +24,29 @@ from mesh_core.names import (
 )
 from mesh_core.objects import EndpointSlice, ServiceExport, ServiceImport
 from mesh_core.policy import Policy, policy_of
-from mesh_gateway.route import Address, Ingress, ServicePort
+from mesh_gateway.affinity import affinity_of
+from mesh_gateway.ground import Ground, can_be_a_pod, may_be_dialled
+from mesh_gateway.opening import Carried
+from mesh_gateway.route import Address, Ingress, ServicePort, carried
 
 _FAMILIES = ("IPv4", "IPv6")
 """By preference. FQDN is deprecated, and no pod."""
+
+_Named = tuple[str, int, Carried]
+"""An endpoint's name, number and protocol."""
+
+_Dialled = Callable[[str], bool]
+"""Whether an address may be dialled."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngressRoutes:
+    """`routes` by what is asked for; the others are as in `RouteTable`."""
+
+    routes: dict[ServicePort, Ingress]
+    exported: frozenset[tuple[str, str]]
+    external: frozenset[ServicePort]
+    refused: frozenset[str]
 
 
 def ingress_routes(
@@ -35,24 +55,49 @@ def ingress_routes(
     cluster: ClusterId,
     imports: Iterable[ServiceImport],
     exports: Iterable[ServiceExport],
-) -> dict[ServicePort, Ingress]:
-    """Routes by what is asked for; `cluster` is our own."""
+    ground: Ground | None = None,
+) -> IngressRoutes:
+    """What is asked for, and where it leads; `cluster` is our own.
+
+    Without `ground` every address that can be a pod's counts as one.
+    """
     policies = _policies(exports)
     own = _own_slices(slices, cluster=cluster)
     found: dict[ServicePort, Ingress] = {}
+    exported: set[tuple[str, str]] = set()
+    external: set[ServicePort] = set()
+    door = _Door(ground)
     for item in sorted(imports, key=lambda item: item.key):
         policy = policies.get(item.key)
         pieces = own.get(item.key)
-        if policy is None or not pieces:
+        if policy is None:
             continue
-        for target, endpoints in _targets(item, pieces=pieces):
+        exported.add(item.key)
+        if not pieces:
+            continue
+        door.shut = False
+        for target, endpoints in _targets(item, pieces=pieces, dialled=door.lets):
             if endpoints:
-                found[target] = Ingress(endpoints=endpoints, allow=policy.allow)
-    return found
+                found[target] = Ingress(
+                    endpoints=endpoints,
+                    allow=policy.allow,
+                    affinity=affinity_of(item) is not None,
+                    proxy_protocol=policy.proxy_protocol and target.protocol == "TCP",
+                )
+        if door.shut:
+            wished = _targets(item, pieces=pieces, dialled=_any_address)
+            external.update(target for target, endpoints in wished if endpoints and target not in found)
+    return IngressRoutes(found, frozenset(exported), frozenset(external), frozenset(door.refused))
 
 
-def ready_addresses(pieces: Iterable[EndpointSlice], *, port_name: str) -> tuple[Address, ...]:
-    """The ready addresses behind a TCP port, sorted; IPv6 only when there is no IPv4.
+def ready_addresses(
+    pieces: Iterable[EndpointSlice],
+    *,
+    port_name: str,
+    protocol: Carried = "TCP",
+    dialled: _Dialled = can_be_a_pod,
+) -> tuple[Address, ...]:
+    """The ready addresses behind a port, sorted; IPv6 only when there is no IPv4.
 
     A pod with both families would count twice otherwise.
     """
@@ -61,29 +106,38 @@ def ready_addresses(pieces: Iterable[EndpointSlice], *, port_name: str) -> tuple
         addresses = found.get(piece.address_type)
         if addresses is None:
             continue
-        for number in _tcp_ports(piece, port_name=port_name):
+        for number, _ in _ports(piece, port_name=port_name, protocol=protocol):
             addresses.update(
                 Address(endpoint.addresses[0], number)
                 for endpoint in piece.endpoints or ()
-                if endpoint.is_ready and endpoint.addresses and can_be_a_pod(endpoint.addresses[0])
+                if endpoint.is_ready and endpoint.addresses and dialled(endpoint.addresses[0])
             )
     return _preferred(found)
 
 
-@lru_cache(maxsize=1 << 16)
-def can_be_a_pod(host: str) -> bool:
-    """Whether an address may be dialled for somebody else (ruling 28)."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    return not (
-        address.is_loopback
-        or address.is_link_local
-        or address.is_multicast
-        or address.is_unspecified
-        or address.is_reserved
-    )
+@dataclass(slots=True)
+class _Door:
+    """Lets through the addresses that may be dialled, and remembers the others; each is decided once."""
+
+    ground: Ground | None
+    shut: bool = False
+    refused: set[str] = field(default_factory=set)
+    _known: dict[str, bool] = field(default_factory=dict)
+
+    def lets(self, host: str) -> bool:
+        """Whether `host` may be dialled; `shut` says afterwards that one may not."""
+        may = self._known.get(host)
+        if may is None:
+            may = can_be_a_pod(host) if self.ground is None else may_be_dialled(host, ground=self.ground)
+            self._known[host] = may
+        if not may:
+            self.shut = True
+            self.refused.add(host)
+        return may
+
+
+def _any_address(_host: str) -> bool:
+    return True
 
 
 def _policies(exports: Iterable[ServiceExport]) -> dict[tuple[str, str], Policy]:
@@ -106,21 +160,29 @@ def _own_slices(
 
 
 def _targets(
-    item: ServiceImport, *, pieces: Sequence[EndpointSlice]
+    item: ServiceImport, *, pieces: Sequence[EndpointSlice], dialled: _Dialled
 ) -> Iterator[tuple[ServicePort, tuple[Address, ...]]]:
     """What can be asked for of one service, in a defined order."""
     namespace, service = item.key
     if item.spec.type == "Headless":
-        for (endpoint, number), addresses in sorted(_named_endpoints(pieces).items()):
-            yield ServicePort(namespace, service, number, endpoint=endpoint), addresses
+        for (endpoint, number, spoken), addresses in sorted(
+            _named_endpoints(pieces, dialled=dialled).items()
+        ):
+            yield ServicePort(namespace, service, number, endpoint=endpoint, protocol=spoken), addresses
         return
     for port in item.spec.ports:
-        if port.protocol == "TCP":
-            yield ServicePort(namespace, service, port.port), ready_addresses(pieces, port_name=port.name)
+        if (protocol := carried(port.protocol)) is not None:
+            target = ServicePort(namespace, service, port.port, protocol=protocol)
+            yield (
+                target,
+                ready_addresses(pieces, port_name=port.name, protocol=protocol, dialled=dialled),
+            )
 
 
-def _named_endpoints(pieces: Iterable[EndpointSlice]) -> dict[tuple[str, int], tuple[Address, ...]]:
-    """The ready addresses by name of the endpoint and number: one, unless several share a hostname."""
+def _named_endpoints(
+    pieces: Iterable[EndpointSlice], *, dialled: _Dialled
+) -> dict[_Named, tuple[Address, ...]]:
+    """The ready addresses by name of the endpoint and port: one, unless several share a hostname."""
     sightings = [
         (piece, endpoint)
         for piece in pieces
@@ -129,26 +191,32 @@ def _named_endpoints(pieces: Iterable[EndpointSlice]) -> dict[tuple[str, int], t
         if endpoint.addresses
     ]
     hostnames = {endpoint.hostname.lower() for _, endpoint in sightings if endpoint.hostname}
-    found: dict[tuple[str, int], dict[str, set[Address]]] = {}
+    found: dict[_Named, dict[str, set[Address]]] = {}
     for piece, endpoint in sightings:
         address = endpoint.addresses[0]
         # A server name is read in lower case.
         label = endpoint_label(hostname=endpoint.hostname, address=address).lower()
         if not endpoint.hostname and label in hostnames:
             continue  # the name is another endpoint's hostname, ready or not
-        if endpoint.is_ready and can_be_a_pod(address):
-            for number in _tcp_ports(piece):
-                families = found.setdefault((label, number), {family: set() for family in _FAMILIES})
+        if endpoint.is_ready and dialled(address):
+            for number, protocol in _ports(piece):
+                key = label, number, protocol
+                families = found.setdefault(key, {family: set() for family in _FAMILIES})
                 families[piece.address_type].add(Address(address, number))
     return {key: _preferred(families) for key, families in found.items()}
 
 
-def _tcp_ports(piece: EndpointSlice, *, port_name: str | None = None) -> tuple[int, ...]:
-    """The numbers of a slice's TCP ports, or of those with one name."""
+def _ports(
+    piece: EndpointSlice, *, port_name: str | None = None, protocol: Carried | None = None
+) -> tuple[tuple[int, Carried], ...]:
+    """The numbers of a slice's ports that are carried; only those with that name and protocol, if given."""
     return tuple(
-        port.port
+        (port.port, spoken)
         for port in piece.ports or ()
-        if port.protocol == "TCP" and port.port is not None and port_name in (None, port.name or "")
+        if port.port is not None
+        and port_name in (None, port.name or "")
+        and (spoken := carried(port.protocol)) is not None
+        and protocol in (None, spoken)
     )
 
 

@@ -6,6 +6,8 @@
 2. Ports are opened and closed to match before anything else is done; one that cannot be bound is tried
    again until it can. Established connections notice nothing of a new table.
 3. Objects that cannot be had change nothing: the last table stays.
+4. TCP ports that imports may get next are listened to in advance (`reserve`), and whoever comes to one can
+   wait for its route.
 """
 
 import asyncio
@@ -13,8 +15,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mesh_gateway.listeners import Listeners
-from mesh_gateway.route import RouteTable
+from mesh_gateway.reserve import Reserve
+from mesh_gateway.route import Egress, RouteTable
 from mesh_gateway.route_table import Objects, route_table
+from mesh_gateway.udp_ports import UdpPorts
 from mesh_runtime.log import logger
 
 _log = logger(__name__)
@@ -27,14 +31,28 @@ _LONGEST_REST = 1.0
 
 
 class RouteKeeper:
-    """`look` gives the objects of the moment, None while there are none; run it in a task group."""
+    """`look` gives the objects of the moment, None while there are none; run it in a task group.
 
-    def __init__(self, look: Callable[[], Objects | None], *, listeners: Listeners) -> None:
+    `listeners` are for TCP; without `udp_ports` no UDP is carried. `replaced` hears of each new table.
+    """
+
+    def __init__(
+        self,
+        look: Callable[[], Objects | None],
+        *,
+        listeners: Listeners,
+        udp_ports: UdpPorts | None = None,
+        replaced: Callable[[RouteTable], None] = lambda _table: None,
+    ) -> None:
         self._look = look
         self._listeners = listeners
+        self._udp_ports = udp_ports
+        self._replaced = replaced
         self._changed = asyncio.Event()
         self._table: RouteTable | None = None
         self._ready = False
+        self._reserve = Reserve()
+        self._waiting: dict[int, list[asyncio.Future[None]]] = {}
 
     @property
     def table(self) -> RouteTable | None:
@@ -53,17 +71,40 @@ class RouteKeeper:
         """Says that the objects may have changed."""
         self._changed.set()
 
+    async def route_soon(self, port: int, *, limit: float) -> Egress | None:
+        """The route of a local port, as soon as there is one; None after `limit` seconds without."""
+        if self._table is not None and (route := self._table.egress.get(port)) is not None:
+            return route
+        came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.setdefault(port, [])
+        waiting.append(came)
+        try:
+            async with asyncio.timeout(limit):
+                await came
+        except TimeoutError:
+            return None
+        finally:
+            waiting.remove(came)
+            if not waiting:
+                del self._waiting[port]
+        return self._table.egress.get(port) if self._table is not None else None
+
     async def run(self) -> None:
         """Follow the objects, for ever."""
         clock = asyncio.get_running_loop().time
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_RETRY if self._listeners.failing else None):
+                async with asyncio.timeout(_RETRY if self._some_fail else self._reserve.wait(clock())):
                     await self._changed.wait()
             self._changed.clear()
             started = clock()
             await self._rebuild()
             await asyncio.sleep(min(_REST * (clock() - started), _LONGEST_REST))
+
+    @property
+    def _some_fail(self) -> bool:
+        """Whether a port cannot be bound."""
+        return bool(self._listeners.failing or (self._udp_ports is not None and self._udp_ports.failing))
 
     async def _rebuild(self) -> None:
         objects = self._look()
@@ -71,14 +112,44 @@ class RouteKeeper:
             return
         table = await asyncio.to_thread(route_table, objects)
         self._tell_contested(table)
+        # From a snapshot nothing is known of addresses yet, and nothing is wrong with them.
+        if objects.ground is not None and objects.ground.pods:
+            self._tell_refused(table)
         self._table = table
-        await self._listeners.match(table.egress)
-        if not self._ready and not self._listeners.failing:
+        self._replaced(table)
+        self._wake(table)
+        spare = self._reserve.spare(table.egress.keys(), now=asyncio.get_running_loop().time())
+        await self._listeners.match(table.ports("TCP"), spare=spare)
+        if self._udp_ports is not None:
+            await self._udp_ports.match(table.ports("UDP"))
+        if not self._ready and not self._some_fail:
             _log.info("routes are served", ports=len(table.egress), names=len(table.ingress))
             self._ready = True
+
+    def _wake(self, table: RouteTable) -> None:
+        """Tell those who wait for a route that has come."""
+        for port in self._waiting.keys() & table.egress.keys():
+            for came in self._waiting[port]:
+                if not came.done():
+                    came.set_result(None)
+
+    def _tell_refused(self, table: RouteTable) -> None:
+        new = table.refused - (self._table.refused if self._table else frozenset())
+        if new:
+            _log.warning(
+                "endpoints of exports that are not pods of this cluster are not dialled; name their networks "
+                "with --allow-external if they should be",
+                endpoints=len(table.refused),
+                such_as=min(new),
+            )
 
     def _tell_contested(self, table: RouteTable) -> None:
         known = self._table.contested if self._table else ()
         for port, target in table.contested:
             if (port, target) not in known:
                 _log.warning("port claimed twice; the older claim is served", port=port, not_for=str(target))
+        told = self._table.names_refused if self._table else ()
+        for one in table.names_refused:
+            if one not in told:
+                export = f"{one.namespace}/{one.service}"
+                _log.warning("a public name is not given", name=one.name, export=export, why=one.why)

@@ -1,6 +1,13 @@
-"""How much a gateway takes on, and how long it waits. Idle connections have no limit in time."""
+"""How much a gateway takes on, and how long it waits. Idle connections have no limit in time.
+
+Each field is a setting of the program (`settings`), whose help is the text below it. With workers each of
+them has these limits for itself.
+"""
 
 from dataclasses import dataclass
+
+WINDOW = 256 * 1024
+"""Bytes that may be sent on a new stream of a tunnel before they are asked for; yamux fixes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,59 @@ class Limits:
     """Connections to our controller, whose callers only the controller can tell apart; a few for each
     peer are enough, and the rest of the gateway does not starve when it is they who are many."""
 
+    public: int = 4096
+    """Streams of all kinds from which on nobody is let in to a public name, so that the rest of `connections`
+    is for those who show who they are."""
+
+    inner: int = 256
+    """Connections on the inner port, where programs of our own cluster ask for reserved targets."""
+
+    tunnels_per_peer: int = 4
+    """Tunnels that we keep to each gateway of a peer."""
+
+    tunnels_from_peer: int = 64
+    """Tunnels that one peer may have to us: four for each of its gateways and workers."""
+
+    streams_per_tunnel: int = 8192
+    """Streams that the other end of a tunnel may have open in it; further ones are refused."""
+
+    streams_per_peer: int = 6144
+    """Streams of one peer in all its tunnels; below `connections`, so that one leaves room for others."""
+
+    largest_window: int = 4 * 1024 * 1024
+    """Bytes to which the window of a stream grows whose reader keeps up; at least 256 KiB."""
+
+    window_growth: int = 64 * 1024 * 1024
+    """Bytes by which all windows together may grow: what slow readers may leave unread beyond `stalled`."""
+
+    window_growth_per_peer: int = 32 * 1024 * 1024
+    """The same for all tunnels of one peer."""
+
+    tunnel_buffer: int = 1024 * 1024
+    """Bytes that wait for one tunnel to take them, before all who write into it are held."""
+
+    tunnel_life: float = 6 * 3600.0
+    """After so long a tunnel that we dialled is replaced, so that certificates are looked at again."""
+
+    early_data: int = 64 * 1024
+    """Bytes of a client that are sent before the answer, and kept until then."""
+
+    udp_flows: int = 2048
+    """UDP flows of each half, so that both together take half of `connections`; beyond it the one that has
+    been idle longest ends."""
+
+    udp_flows_each: int = 1024
+    """Those of one local port, or of one peer."""
+
+    udp_waiting: int = 16 * 1024 * 1024
+    """Bytes of datagrams that wait for their streams, of all flows of a half; one has 64 KiB at most."""
+
+    udp_idle: float = 60.0
+    """How long a UDP flow may be idle."""
+
+    udp_unanswered: float = 30.0
+    """The same as long as nothing was answered."""
+
     hello: float = 5.0
     """From the start of a connection to the end of its ClientHello."""
 
@@ -36,11 +96,41 @@ class Limits:
     endpoints: int = 3
     """Local endpoints that are tried for one stream, when they do not take the connection."""
 
-    farewell: float = 3.0
-    """Between the end of readiness and the end of listening: kube-proxy needs a moment to notice."""
+    ping_every: float = 1.0
+    """Between two pings in a tunnel."""
 
-    drain: float = 20.0
-    """How long connections may go on after SIGTERM; below the pod's grace period of 30 s."""
+    dead_after: float = 3.0
+    """Without a byte from the other end, while a ping is out, until a tunnel counts as dead; time in which
+    this process itself stood still is not counted."""
+
+    hold: float = 1.5
+    """How long a connection to a port without a route is held for one to come (ruling 6)."""
+
+    farewell: float = 3.0
+    """Between the end of readiness and the end of listening, at least: kube-proxy has to notice."""
+
+    unlisting: float = 10.0
+    """How long a gateway that ends waits at most until no slice lists it (ruling 6)."""
+
+    settle: float = 2.0
+    """How long it goes on after that: the nodes hear of it when we do, or a little later."""
+
+    drain: float = 25.0
+    """How long connections may go on after that; `unlisting`, `settle` and `drain` together are below the
+    pod's grace period of 45 s."""
 
     backlog: int = 4096
     """Connections that the kernel keeps until we accept them, for each port."""
+
+
+def contradiction(limits: Limits) -> str:
+    """Why these limits cannot hold together, as a sentence; "" when they can."""
+    if limits.largest_window < WINDOW:
+        return f"largest_window holds one window at least, {WINDOW} bytes"
+    if limits.window_growth_per_peer > limits.window_growth:
+        return "window_growth_per_peer is at most window_growth"
+    if limits.early_data > WINDOW:
+        return f"early_data is at most one window, {WINDOW} bytes"
+    if limits.dead_after <= limits.ping_every:
+        return "dead_after is longer than ping_every"
+    return ""

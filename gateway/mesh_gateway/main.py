@@ -1,99 +1,181 @@
-"""`python -m mesh_gateway`: the gateway in its pod.
-
-`POD_IP` (downward API, status.podIP) is the one address that is listened on. Everything else is read
-from objects of this cluster.
-"""
+"""One gateway put together with what it watches and writes, until it is told to stop."""
 
 import asyncio
 import os
-import resource
-import signal
-import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
 
-import uvloop
-
-from mesh_core.errors import MeshError, UserError, causes
 from mesh_core.identity import Component
-from mesh_core.names import GATEWAY_PORT, HEALTH_PORT
-from mesh_gateway.gateway import Gateway
-from mesh_gateway.limits import Limits
+from mesh_core.path_report import Finding
+from mesh_core.replicas import replica_id
+from mesh_gateway.access_log import AccessLog
+from mesh_gateway.debug import debug_server
+from mesh_gateway.gateway import Gateway, Surroundings
+from mesh_gateway.last_good import LastGood
+from mesh_gateway.leaving import is_listed
+from mesh_gateway.lifeline import Place, hold
+from mesh_gateway.metrics import GatewayMetrics
+from mesh_gateway.metrics_page import metrics_page
 from mesh_gateway.probe_knock import knock
 from mesh_gateway.probe_report import Reporter
 from mesh_gateway.prober import Prober
 from mesh_gateway.probing import probe
+from mesh_gateway.replica_lease import ReplicaLease
 from mesh_gateway.route import Address
-from mesh_gateway.watch import Watches
+from mesh_gateway.seen import readings_of, tunnels_of
+from mesh_gateway.settings import Settings
+from mesh_gateway.siblings import Siblings
+from mesh_gateway.start import stop_at_signal
+from mesh_gateway.watch import Bounds, Watches
 from mesh_runtime.clock import utc_now
 from mesh_runtime.health import health_server
-from mesh_runtime.kube import connect
+from mesh_runtime.kube import KubeClient, connect
 from mesh_runtime.leaf import LeafSource
 from mesh_runtime.leaf_request import RequestedLeaf
-from mesh_runtime.log import configure, logger
 from mesh_runtime.membership import MembershipSource
 
-_log = logger(__name__)
 
-# Two for each of `Limits.connections`, one for each egress port, and a reserve.
-_OPEN_FILES = 40_000
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What runs beside a gateway; `place` is that of one worker of several, None when it is alone."""
+
+    gateway: Gateway
+    place: Place | None
+    membership: MembershipSource
+    leaf: LeafSource
+    watches: Watches
+    objects: LastGood
+    siblings: Siblings
+    lease: ReplicaLease
+    prober: Prober
+    reporter: Reporter
+    metrics: GatewayMetrics
+
+    @property
+    def does_all(self) -> bool:
+        """Whether this process does what a gateway does once: it probes, reports, and keeps the snapshot."""
+        return self.place is None or self.place.number == 0
+
+    def is_ready(self) -> bool:
+        """Whether connections may come; routes of a snapshot may have been overtaken long ago."""
+        return self.gateway.is_ready and self.objects.alive.is_set()
+
+    def changed(self) -> None:
+        """The caches may hold something new."""
+        self.objects.changed()
+        self.gateway.changed()
+        self.prober.changed()
+
+    async def page(self) -> bytes:
+        """The metrics."""
+        readings = readings_of(self.gateway)
+        return await asyncio.to_thread(metrics_page, self.metrics.numbers, readings=readings)
 
 
-def main() -> None:
-    """Runs until SIGTERM; the exit code is 0 then, and 1 after an error that was logged."""
-    configure()
-    # Tables are computed in a thread; the loop must get its turn back within a millisecond.
-    sys.setswitchinterval(0.001)
-    _allow_many_files()
-    failed = False
-    try:
-        uvloop.run(run(Address(_own_address(), GATEWAY_PORT), health_port=HEALTH_PORT, limits=Limits()))
-    except* MeshError as group:
-        failed = True
-        for error in causes(group):
-            _log.error("the gateway cannot run", why=str(error))
-    sys.exit(1 if failed else 0)
-
-
-async def run(door: Address, *, health_port: int, limits: Limits) -> None:
-    """The gateway at `door`, until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def run(door: Address, *, settings: Settings, place: Place | None = None) -> None:
+    """The gateway at `door`, until SIGTERM or SIGINT; `place` is that of one worker of several."""
+    stop = stop_at_signal()
     async with connect() as kube, asyncio.TaskGroup() as group:
-        membership = MembershipSource(kube)
-        leaf = LeafSource(RequestedLeaf(kube), component=Component.GATEWAY, membership=membership)
-        watches = Watches(kube, membership=membership)
-        reporter = Reporter(kube, address=door.host, peers=watches.peers, clock=utc_now)
-        prober = Prober(door.host, surroundings=watches, knock=knock, found=reporter.found)
-        gateway = Gateway(door, leaf=leaf, look=watches.objects, limits=limits, prober=prober)
-
-        def changed() -> None:
-            gateway.changed()
-            prober.changed()
-
-        background = [
-            group.create_task(membership.run()),
-            group.create_task(leaf.run()),
-            group.create_task(watches.run(changed=changed)),
-            group.create_task(probe(prober, reporter=reporter, stop=stop)),
+        parts = _parts(kube, door=door, settings=settings, place=place)
+        work: list[Coroutine[None, None, None]] = [
+            parts.membership.run(),
+            parts.leaf.run(),
+            parts.watches.run(changed=parts.changed),
+            parts.siblings.run(),
         ]
-        async with health_server(health_port, ready=lambda: gateway.is_ready):
-            await gateway.run(stop=stop)
+        if parts.does_all:
+            work += [parts.objects.run(), probe(parts.prober, reporter=parts.reporter, stop=stop)]
+        background = [group.create_task(one) for one in work]
+        async with (
+            health_server(
+                settings.health_port if place is None else 0,
+                ready=parts.is_ready,
+                metrics=parts.page,
+                loopback=place is not None,
+            ) as health,
+            debug_server(
+                settings.debug_port + (place.number if place is not None and settings.debug_port else 0),
+                table=lambda: parts.gateway.table,
+                tunnels=lambda: tunnels_of(parts.gateway),
+            ),
+        ):
+            if place is None:
+                parts.gateway.changed()  # what the snapshot says is listened to at once
+                may_serve = True
+            else:
+                background.append(group.create_task(hold(place, ready=parts.is_ready, port=health.port)))
+                # Who listens gets its share of the connections, whether it can serve them or not.
+                may_serve = await _came(parts.leaf, objects=parts.objects, stop=stop)
+            if may_serve:
+                background.append(group.create_task(parts.lease.keep(stop)))
+                await parts.gateway.run(stop=stop)
         for task in background:
             task.cancel()
 
 
-def _own_address() -> str:
-    host = os.environ.get("POD_IP", "")
-    if not host:
-        raise UserError(
-            "POD_IP is not set", next_step="give the pod's address by the downward API (status.podIP)"
-        )
-    return host
+def _parts(kube: KubeClient, *, door: Address, settings: Settings, place: Place | None) -> _Parts:
+    number = place.number if place is not None else 0
+    membership = MembershipSource(kube)
+    leaf = LeafSource(RequestedLeaf(kube), component=Component.GATEWAY, membership=membership)
+    watches = Watches(kube, membership=membership, bounds=_bounds(settings))
+    objects = LastGood(watches.objects, folder=settings.snapshot)
+    reporter = Reporter(kube, address=door.host, peers=watches.peers, clock=utc_now)
+    found = reporter.found if number == 0 else _nobody_hears
+    prober = Prober(door.host, surroundings=watches, knock=knock, found=found)
+    replica = replica_id(door.host, worker=number)
+    siblings = Siblings(kube, own=replica)
+    metrics = GatewayMetrics()
+    around = Surroundings(
+        leaf=leaf,
+        look=objects.look,
+        sources=watches.sources,
+        replica=replica,
+        siblings=siblings.alive,
+        prober=prober,
+        problem=reporter.problem,
+        metrics=metrics,
+        access=AccessLog(settings.access_log),
+        listed=lambda: is_listed(watches.slices(), address=door.host),
+        reuse_port=place is not None,
+    )
+    gateway = Gateway(door, place=around, limits=settings.limits)
+    siblings.on_change(gateway.siblings_changed)
+    return _Parts(
+        gateway=gateway,
+        place=place,
+        membership=membership,
+        leaf=leaf,
+        watches=watches,
+        objects=objects,
+        siblings=siblings,
+        lease=ReplicaLease(kube, replica=replica, clock=utc_now),
+        prober=prober,
+        reporter=reporter,
+        metrics=metrics,
+    )
 
 
-def _allow_many_files() -> None:
-    """Raises the soft limit of open files as far as is useful and allowed: each stream needs two."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+async def _came(leaf: LeafSource, *, objects: LastGood, stop: asyncio.Event) -> bool:
+    """True as soon as there is a certificate and something to route; False when `stop` is set before."""
+
+    async def both() -> None:
+        await leaf.after(None)
+        await objects.alive.wait()
+
+    waits = [asyncio.create_task(both()), asyncio.create_task(stop.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return not stop.is_set()
+
+
+def _bounds(settings: Settings) -> Bounds:
+    """What kubelet says of the API server counts too: it may be another address than its Service's."""
+    host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
+    return Bounds(external=settings.external, reserved=(host,) if host else ())
+
+
+def _nobody_hears(_cluster: str, _finding: Finding) -> None:
+    """Another worker tells the controller."""

@@ -6,23 +6,22 @@ name says what is asked for, and the other side must be the gateway of the very 
 sent, so whoever asked may try another cluster (ruling 9).
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from mesh_core.identity import ClusterId, Component, Expected
+from mesh_core.identity import ClusterId
 from mesh_core.names import ALPN_STREAM
 from mesh_gateway.contexts import Contexts
 from mesh_gateway.errors import ClusterSilent, HandshakeFailed, StreamRefused
 from mesh_gateway.limits import Limits
-from mesh_gateway.refusals import Refusals
+from mesh_gateway.metrics import Unsaid
+from mesh_gateway.reach import reach
+from mesh_gateway.refusals import RefusalCounter, Refusals
 from mesh_gateway.route import Address, ServicePort
 from mesh_gateway.sni import NoTarget, endpoint_server_name, read_server_name, service_server_name
 from mesh_gateway.stream import Stream
-from mesh_gateway.tcp_stream import keep_alive
-from mesh_gateway.tls_stream import TlsStream
-from mesh_runtime.tls import PeerRefused, verify_peer
+from mesh_runtime.tls import PeerRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +46,16 @@ class StreamOpener(Protocol):
 class DirectOpener:
     """One TLS connection for each stream, to the first gateway address that answers well."""
 
-    def __init__(self, contexts: Callable[[], Contexts | None], *, limits: Limits) -> None:
+    def __init__(
+        self,
+        contexts: Callable[[], Contexts | None],
+        *,
+        limits: Limits,
+        metrics: RefusalCounter | None = None,
+    ) -> None:
         self._contexts = contexts
         self._limits = limits
-        self._refusals = Refusals("opener")
+        self._refusals = Refusals("opener", metrics=metrics)
 
     async def open(self, target: Target) -> Stream:
         contexts = self._contexts()
@@ -76,28 +81,21 @@ class DirectOpener:
         raise (StreamRefused if answered else ClusterSilent)(cluster=target.cluster, why=why)
 
     async def _open_at(self, gateway: Address, *, target: Target, name: str, contexts: Contexts) -> Stream:
-        stream = await self._connect(gateway, target=target, name=name, contexts=contexts)
-        try:
-            async with asyncio.timeout(self._limits.handshake):
-                await stream.handshake()
-            _verify(stream, cluster=target.cluster, contexts=contexts)
-        except BaseException:
-            stream.abort()
-            raise
-        return stream
-
-    async def _connect(self, gateway: Address, *, target: Target, name: str, contexts: Contexts) -> TlsStream:
         def broken(why: str) -> None:
-            self._refusals.note(f"cluster {target.cluster} broke off a stream ({why})")
-
-        async with asyncio.timeout(self._limits.connect):
-            transport, stream = await asyncio.get_running_loop().create_connection(
-                lambda: TlsStream(contexts.client, server_name=name, broken=broken),
-                gateway.host,
-                gateway.port,
+            self._refusals.note(
+                f"cluster {target.cluster} broke off a stream ({why})", reason=Unsaid.HANDSHAKE_FAILED
             )
-        keep_alive(transport)
-        return stream
+
+        return await reach(
+            gateway,
+            cluster=target.cluster,
+            domain=contexts.domain,
+            context=contexts.client,
+            server_name=name,
+            alpn=ALPN_STREAM,
+            limits=self._limits,
+            broken=broken,
+        )
 
 
 def _server_name(target: Target) -> str:
@@ -111,17 +109,3 @@ def _server_name(target: Target) -> str:
         cluster=target.cluster,
         endpoint=asked.endpoint,
     )
-
-
-def _verify(stream: TlsStream, *, cluster: ClusterId, contexts: Contexts) -> None:
-    """Raises PeerRefused unless the gateway of `cluster` is at the other end and speaks our protocol."""
-    verify_peer(
-        stream.tls_object,
-        expected=Expected(
-            domain=contexts.domain,
-            components=frozenset({Component.GATEWAY}),
-            clusters=frozenset({cluster}),
-        ),
-    )
-    if stream.tls_object.selected_alpn_protocol() != ALPN_STREAM:
-        raise PeerRefused(f"the other end does not speak {ALPN_STREAM}")

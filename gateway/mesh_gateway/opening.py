@@ -127,6 +127,25 @@ def message_length(head: bytes | bytearray | memoryview) -> int | None:
     return 2 + length
 
 
+class MessageReader:
+    """Takes a message out of bytes that come in pieces; `rest` is what came behind it."""
+
+    __slots__ = ("_head", "rest")
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes | None:
+        """The message without its length once it is whole, and then no more. Raises BadMessage."""
+        self._head += data
+        length = message_length(self._head)
+        if length is None or len(self._head) < length:
+            return None
+        self.rest = bytes(self._head[length:])
+        return bytes(self._head[2:length])
+
+
 def read_opening(body: bytes) -> Opening:
     """The opening in `body`, without its length. Raises BadMessage."""
     return _read(_openings, body)

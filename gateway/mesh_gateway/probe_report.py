@@ -6,6 +6,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from mesh_core.errors import MeshError
 from mesh_core.objects import MeshPeer
@@ -34,18 +35,37 @@ class Reporter:
         self._peers = peers
         self._clock = clock
         self._findings: dict[str, Finding] = {}
+        self._problems: dict[str, str] = {}
         self._written: dict[str, float] = {}
         self._queue: WorkQueue[str] = WorkQueue()
 
     def found(self, cluster: str, finding: Finding) -> None:
         """The prober found this."""
         before = self._findings.get(cluster)
+        finding = replace(finding, problem=self._problems.get(cluster, ""))
         self._findings[cluster] = finding
         if before != finding:
             tell = _log.info if finding.reachable else _log.warning
-            tell("the way to a peer", peer=cluster, reachable=finding.reachable, pods=finding.pods.value)
+            tell(
+                "the way to a peer",
+                peer=cluster,
+                reachable=finding.reachable,
+                pods=finding.pods.value,
+                tunnel=finding.tunnel.value,
+                problem=finding.problem,
+            )
         if before != finding or self._plan(cluster):
             self._queue.add_later(cluster, seconds=0.0)
+
+    def problem(self, cluster: str, text: str) -> None:
+        """A tunnel with the cluster is refused, by either side, because of `text`; "" ends that."""
+        if text:
+            self._problems[cluster] = text
+        else:
+            self._problems.pop(cluster, None)
+        finding = self._findings.get(cluster)
+        if finding is not None and finding.problem != text:
+            self.found(cluster, finding)
 
     async def run(self) -> None:
         """Write, for ever."""

@@ -22,8 +22,8 @@ AT_A_TIME = 3
 
 
 def gateways_of(peer: MeshPeer) -> tuple[Address, ...]:
-    """Where the peer's gateways answer, in order of preference."""
-    return tuple(Address(way.host, way.port) for way in peer.spec.gateways)
+    """Where the peer's gateways are dialled, in order of preference; nowhere when it is they that dial."""
+    return tuple(Address(way.host, way.port) for way in peer.spec.dialled)
 
 
 def is_neighbour(peer: MeshPeer, *, network: str) -> bool:

@@ -6,6 +6,8 @@
 3. A pod that refuses lives: a refusal comes from there. A gateway that refuses is no way in.
 4. Streams of the egress half are witnesses too: one that was opened is life, one for which no gateway
    answered is a failure.
+5. A tunnel is the best of witnesses: while one stands, nobody knocks at that peer's gateways. Of a peer that
+   we never dial it is the only one, and a round without it is a failure.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mesh_core.objects import EndpointSlice, MeshPeer
-from mesh_core.path_report import Finding, Pods
+from mesh_core.path_report import Finding, Pods, Tunnel
 from mesh_gateway.errors import ClusterSilent
 from mesh_gateway.opener import StreamOpener, Target
 from mesh_gateway.probe import Path, RunningTime, Verdict, is_fair
@@ -74,6 +76,7 @@ class Prober:
         self._knock = knock
         self._found = found
         self._known: dict[str, _Known] = {}
+        self._tunnels: dict[str, Tunnel] = {}
         self._knocks = asyncio.Semaphore(_AT_A_TIME)
         self._running: RunningTime | None = None
         self._pods: Mapping[str, tuple[Address, ...]] = {}
@@ -101,6 +104,16 @@ class Prober:
         if known is not None and is_fair(ran=self.ran - began, limit=LIMIT):
             known.gateways = known.gateways.after(success=False, now=self.ran)
 
+    def tunnel(self, cluster: str, *, up: bool) -> None:
+        """The first tunnel to the cluster stands, or its last one has ended; may be said again."""
+        was_up = self._tunnels.get(cluster) is Tunnel.UP
+        self._tunnels[cluster] = Tunnel.UP if up else Tunnel.DOWN
+        known = self._known.get(cluster)
+        if known is not None and (up or was_up):
+            # Until this moment it was a way there, too.
+            known.gateways = known.gateways.after(success=True, now=self.ran)
+            self._tell(cluster, known)
+
     async def run(self) -> None:
         """Knock, for ever."""
         self._running = RunningTime(asyncio.get_running_loop().time())
@@ -112,6 +125,7 @@ class Prober:
                 for name in tasks.keys() - names:
                     tasks.pop(name).cancel()
                     self._known.pop(name, None)
+                    self._tunnels.pop(name, None)
                 for name in sorted(names - tasks.keys()):
                     tasks[name] = group.create_task(self._attend(name))
                 await asyncio.sleep(_EVERY)
@@ -126,23 +140,30 @@ class Prober:
             began = self.ran
             peer = next((p for p in self._surroundings.peers() if p.metadata.name == name), None)
             if peer is not None:
-                finding = await self._round(peer)
-                if finding is not None:
-                    self._found(name, finding)
+                await self._round(peer)
             pause = _EVERY * random.uniform(0.8, 1.2) - (self.ran - began)
             await asyncio.sleep(max(pause, _EVERY / 10))
 
-    async def _round(self, peer: MeshPeer) -> Finding | None:
-        """One turn of knocks at a peer; None as long as nothing is known of its gateways."""
-        known = self._known.setdefault(peer.metadata.name, _Known(Path(since=self.ran)))
+    async def _round(self, peer: MeshPeer) -> None:
+        """One turn of knocks at a peer."""
+        name = peer.metadata.name
+        known = self._known.setdefault(name, _Known(Path(since=self.ran)))
+        is_tunnelled = self._tunnels.get(name) is Tunnel.UP
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._try_gateways(known, gateways_of(peer)))
             group.create_task(self._try_pods(known, peer))
+            if is_tunnelled or peer.spec.dial == "inbound":
+                known.gateways = known.gateways.after(success=is_tunnelled, now=self.ran)
+            else:
+                group.create_task(self._try_gateways(known, gateways_of(peer)))
+        self._tell(name, known)
+
+    def _tell(self, name: str, known: _Known) -> None:
+        """Say how the peer stands, as soon as anything is known of its gateways."""
         verdict = known.gateways.verdict
-        if verdict is Verdict.UNKNOWN:
-            return None
-        pods = _PODS[known.pods.verdict] if known.pods is not None else Pods.UNKNOWN
-        return Finding(verdict is Verdict.UP, pods)
+        if verdict is not Verdict.UNKNOWN:
+            pods = _PODS[known.pods.verdict] if known.pods is not None else Pods.UNKNOWN
+            tunnel = self._tunnels.get(name, Tunnel.NONE)
+            self._found(name, Finding(verdict is Verdict.UP, pods, tunnel))
 
     async def _try_gateways(self, known: _Known, gateways: Sequence[Address]) -> None:
         asked = (known.good,) if known.good in gateways and known.good is not None else tuple(gateways)

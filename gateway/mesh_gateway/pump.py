@@ -5,28 +5,43 @@
 3. When one side is reset, or breaks, the other is reset: a cut answer never looks like a whole one.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from mesh_gateway.stream import Stream
 
 
-class PumpWatcher(Protocol):
-    """Who wants to know how a pump fares."""
+class Joint(Protocol):
+    """Two streams that are joined, in whatever way: `Pump`, or `splice.Splice`."""
 
-    def stalled(self, pump: "Pump") -> None:
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait in this process, both ways."""
+
+    def start(self) -> None:
+        """Lets the bytes flow."""
+
+    def abort(self) -> None:
+        """Resets both."""
+
+
+class PumpWatcher(Protocol):
+    """Who wants to know how a joint fares."""
+
+    def stalled(self, pump: Joint) -> None:
         """One way, or another one, does not get rid of its bytes."""
 
-    def flowing(self, pump: "Pump") -> None:
+    def flowing(self, pump: Joint) -> None:
         """Both ways get rid of their bytes again."""
 
-    def finished(self, pump: "Pump") -> None:
-        """Both streams are gone; said once, last."""
+    def finished(self, pump: Joint, *, cleanly: bool) -> None:
+        """Both streams are gone, after both ways had ended or not; said once, last."""
 
 
 class Pump:
     """Two streams that were joined by `start`."""
 
-    __slots__ = ("_alive", "_left", "_right", "_stalls", "_watcher")
+    __slots__ = ("_alive", "_cleanly", "_left", "_right", "_stalls", "_watcher", "_way")
 
     def __init__(self, left: Stream, right: Stream, *, watcher: PumpWatcher) -> None:
         self._left = left
@@ -34,6 +49,8 @@ class Pump:
         self._watcher = watcher
         self._alive = 2
         self._stalls = 0
+        self._cleanly = True
+        self._way = _Way(right, pump=self)
 
     @property
     def unsent(self) -> int:
@@ -42,8 +59,21 @@ class Pump:
 
     def start(self) -> None:
         """Lets the bytes flow."""
-        self._left.start(_Way(self._right, pump=self))
+        self._left.start(self._way)
         self._right.start(_Way(self._left, pump=self))
+
+    def replace_right(self, right: Stream) -> None:
+        """Goes on with another right stream; the one before has brought nothing, and brings nothing more."""
+        self._right = right
+        self._way.turn_to(right)
+        right.start(_Way(self._left, pump=self))
+        if self._alive == 1:
+            right.abort()  # the left has gone meanwhile
+
+    def lose_right(self) -> None:
+        """There is no right stream any more, and none will take its place."""
+        self._left.abort()
+        self.one_gone(cleanly=False)
 
     def abort(self) -> None:
         """Resets both."""
@@ -61,37 +91,48 @@ class Pump:
         if self._stalls == 0:
             self._watcher.flowing(self)
 
-    def one_gone(self) -> None:
+    def one_gone(self, *, cleanly: bool) -> None:
         """One side is gone."""
         self._alive -= 1
+        self._cleanly &= cleanly
         if self._alive == 0:
-            self._watcher.finished(self)
+            self._watcher.finished(self, cleanly=self._cleanly)
 
 
 class _Way:
     """Reads one stream of a pump, and writes the other."""
 
-    __slots__ = ("_other", "_pump")
+    __slots__ = ("_other", "_pump", "_stalled", "bytes_came")
+
+    bytes_came: Callable[[bytes], None]
 
     def __init__(self, other: Stream, *, pump: Pump) -> None:
-        self._other = other
         self._pump = pump
+        self._stalled = False
+        self.turn_to(other)
 
-    def bytes_came(self, data: bytes) -> None:
-        self._other.write(data)
+    def turn_to(self, other: Stream) -> None:
+        """Writes that one from now on."""
+        self._other = other
+        # Bytes go straight to the other stream: this is the way of every one of them.
+        self.bytes_came = other.write
 
     def bytes_ended(self) -> None:
         self._other.end()
 
     def send_paused(self) -> None:
         self._other.pause()
-        self._pump.one_stalled()
+        if not self._stalled:
+            self._stalled = True
+            self._pump.one_stalled()
 
     def send_resumed(self) -> None:
         self._other.resume()
-        self._pump.one_flows()
+        if self._stalled:
+            self._stalled = False
+            self._pump.one_flows()
 
     def stream_gone(self, *, cleanly: bool) -> None:
         if not cleanly:
             self._other.abort()
-        self._pump.one_gone()
+        self._pump.one_gone(cleanly=cleanly)

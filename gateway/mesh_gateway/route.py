@@ -4,12 +4,14 @@ A table is replaced as a whole; nobody changes one.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from mesh_core.allow import Allow
 from mesh_core.identity import ClusterId, Domain
 from mesh_core.ports import PortTarget
 from mesh_gateway.balance import Weighted
 from mesh_gateway.opening import Carried
+from mesh_gateway.ranges import Ranges
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,6 +45,11 @@ class ServicePort:
         return f"{where}{self.namespace}/{self.service}:{self.port}{kind}"
 
 
+def carried(protocol: str) -> Carried | None:
+    """The protocol of a port if gateways carry it, None otherwise."""
+    return "TCP" if protocol == "TCP" else "UDP" if protocol == "UDP" else None
+
+
 @dataclass(frozen=True, slots=True)
 class Egress:
     """What a local port stands for; `targets` are sorted by cluster and may be none.
@@ -57,15 +64,25 @@ class Egress:
 
 @dataclass(frozen=True, slots=True)
 class Ingress:
-    """What a name leads to: at least one ready endpoint, for the clusters in `allow`, None for all.
+    """What a name leads to: at least one ready endpoint, for those whom `allow` names, None for all members.
 
     `affinity`: one client keeps one endpoint (ClientIP). `proxy_protocol`: the endpoint is told who calls.
     """
 
     endpoints: tuple[Address, ...]
-    allow: frozenset[str] | None = None
+    allow: Allow | None = None
     affinity: bool = False
     proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NameRefused:
+    """A public `name` that an export asks for and does not get, and why."""
+
+    name: str
+    namespace: str
+    service: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,11 @@ class RouteTable:
     `egress` by local port, `ingress` by what is asked for, `controllers` the ready addresses of our own
     controller's peer stream, `gateways` those of each peer in order of preference. `contested` are the
     ports that a younger claim does not get, with whom it would have served.
+
+    `exported` are the services, as (namespace, name), that the clusterset may ask for. `external` is what
+    would lead only to addresses that are not dialled (ruling 28), and `refused` are these addresses.
+    `neighbours` are the members of our network, with the ranges in which their pods lie. `public` are the
+    names whose own TLS is passed through, `names_refused` those that an export asked for in vain.
     """
 
     cluster: ClusterId
@@ -84,3 +106,13 @@ class RouteTable:
     controllers: tuple[Address, ...]
     gateways: Mapping[ClusterId, tuple[Address, ...]]
     contested: tuple[tuple[int, PortTarget], ...]
+    exported: frozenset[tuple[str, str]] = frozenset()
+    external: frozenset[ServicePort] = frozenset()
+    refused: frozenset[str] = frozenset()
+    neighbours: Mapping[ClusterId, Ranges] = field(default_factory=dict)
+    public: Mapping[str, Ingress] = field(default_factory=dict)
+    names_refused: tuple[NameRefused, ...] = ()
+
+    def ports(self, protocol: Carried) -> tuple[int, ...]:
+        """The local ports on which that protocol is spoken."""
+        return tuple(port for port, route in self.egress.items() if route.target.protocol == protocol)

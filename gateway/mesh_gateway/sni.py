@@ -4,6 +4,7 @@
     <port>.<cluster id>.<service>.<namespace>.svc.clusterset.local     in that cluster and no other
     <port>.<endpoint>.<cluster id>.<service>.<namespace>.svc.clusterset.local     that endpoint, there
     peer.<cluster id>.<clusterset domain>                              the controllers' stream
+    gateway.<cluster id>.<clusterset domain>                           a tunnel
 
 A name is read whole or not at all: letters in any case, no trailing dot (RFC 6066 section 3), at most
 253 characters, labels as RFC 1123 has them, `<port>` a decimal number from 1 to 65535 without leading
@@ -44,13 +45,23 @@ class PeerTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayTarget:
+    """The gateway of a cluster itself."""
+
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoTarget:
     """A name that means nothing here; `reason` is for the log."""
 
     reason: str
 
 
-def read_server_name(name: str, *, domain: str) -> ServiceTarget | PeerTarget | NoTarget:
+Target = ServiceTarget | PeerTarget | GatewayTarget | NoTarget
+
+
+def read_server_name(name: str, *, domain: str) -> Target:
     """What `name` asks for in the clusterset whose identities lie below `domain`."""
     if len(name) > _LONGEST:
         return NoTarget("a server name longer than 253 characters")
@@ -58,8 +69,8 @@ def read_server_name(name: str, *, domain: str) -> ServiceTarget | PeerTarget | 
     if lower.endswith(_SERVICES):
         return _service(lower.removesuffix(_SERVICES).split("."))
     suffix = f".{domain.lower()}"
-    if lower.startswith("peer.") and lower.endswith(suffix):
-        return _peer(lower.removesuffix(suffix).split("."))
+    if lower.startswith(("peer.", "gateway.")) and lower.endswith(suffix):
+        return _member(lower.removesuffix(suffix).split("."))
     return NoTarget("a server name outside the clusterset")
 
 
@@ -98,9 +109,11 @@ def _service(labels: list[str]) -> ServiceTarget | NoTarget:
     return ServiceTarget(namespace, service, int(port), cluster=cluster, endpoint=endpoint)
 
 
-def _peer(labels: list[str]) -> PeerTarget | NoTarget:
+def _member(labels: list[str]) -> PeerTarget | GatewayTarget | NoTarget:
     match labels:
         case ["peer", cluster] if _LABEL.fullmatch(cluster):
             return PeerTarget(cluster=cluster)
+        case ["gateway", cluster] if _LABEL.fullmatch(cluster):
+            return GatewayTarget(cluster=cluster)
         case _:
-            return NoTarget("a peer name without exactly one cluster id")
+            return NoTarget("a member's name without exactly one cluster id")

@@ -45,7 +45,13 @@ class StreamReader(Protocol):
 
 
 class Stream(Protocol):
-    """A two-way stream of bytes whose ways end one by one."""
+    """A two-way stream of bytes whose ways end one by one.
+
+    `sent` and `came` count the bytes written and handed over so far.
+    """
+
+    sent: int
+    came: int
 
     @property
     def unsent(self) -> int:

@@ -5,6 +5,7 @@ the other end learns that the answer is cut off and not complete.
 """
 
 import asyncio
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -24,16 +25,19 @@ _KEEP_ALIVE = (
 
 
 async def listen(
-    factory: Callable[[], asyncio.Protocol], host: str, *, port: int, backlog: int
+    factory: Callable[[], asyncio.Protocol], host: str, *, port: int, backlog: int, reuse_port: bool = False
 ) -> asyncio.Server:
     """Listens on one address and port (0: any); what it accepts inherits keep-alive (Linux).
 
     The backlog must hold a burst of callers: when it overflows, Linux answers with SYN cookies, and such
     a connection can lose its first byte without a trace (seen with one-byte segments).
+    With `reuse_port` several processes of one user may listen on the same port.
 
     Raises OSError when the address or port cannot be bound.
     """
-    server = await asyncio.get_running_loop().create_server(factory, host, port, backlog=backlog)
+    server = await asyncio.get_running_loop().create_server(
+        factory, host, port, backlog=backlog, reuse_port=reuse_port or None
+    )
     for listener in server.sockets:
         for level, option, value in _KEEP_ALIVE:
             listener.setsockopt(level, option, value)
@@ -50,9 +54,13 @@ def keep_alive(transport: asyncio.BaseTransport) -> None:
 def reset(transport: asyncio.Transport) -> None:
     """Closes a TCP transport with RST and drops what it has not sent."""
     if not transport.is_closing():
-        sock: socket.socket = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        no_linger(transport.get_extra_info("socket"))
     transport.abort()
+
+
+def no_linger(sock: socket.socket) -> None:
+    """Lets the closing of a TCP socket send RST and drop what it has not sent."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
 
 
 class TcpStream(asyncio.Protocol):
@@ -73,6 +81,8 @@ class TcpStream(asyncio.Protocol):
         "_reader",
         "_send_paused",
         "_transport",
+        "came",
+        "sent",
     )
 
     _transport: asyncio.Transport
@@ -87,6 +97,20 @@ class TcpStream(asyncio.Protocol):
         self._ended = False
         self._aborted = False
         self._gone = False
+        self.sent = 0
+        self.came = 0
+
+    @property
+    def peer(self) -> tuple[str, int]:
+        """Address and port of the other end; "" and 0 when it is gone already."""
+        found = None if self._gone else self._transport.get_extra_info("peername")
+        return (found[0], found[1]) if found else ("", 0)
+
+    @property
+    def own(self) -> tuple[str, int]:
+        """Address and port of this end; "" and 0 when it is gone already."""
+        found = None if self._gone else self._transport.get_extra_info("sockname")
+        return (found[0], found[1]) if found else ("", 0)
 
     def adopt(self, transport: asyncio.Transport) -> None:
         """Takes charge of an open connection that is paused; its bytes from now on are the stream's."""
@@ -95,16 +119,47 @@ class TcpStream(asyncio.Protocol):
         self._gone = transport.is_closing()
         self._attach(transport)
 
+    def duplicate(self) -> socket.socket | None:
+        """The same connection under another descriptor, for who will take it over; None when this cannot be,
+        because it is closing, something waits to be sent, or there are no descriptors left."""
+        if self._gone or self._aborted or self.unsent or self._transport.is_closing():
+            return None
+        sock: socket.socket = self._transport.get_extra_info("socket")
+        try:
+            descriptor = os.dup(sock.fileno())
+        except OSError:
+            return None
+        duplicate = socket.socket(sock.family, sock.type, sock.proto, fileno=descriptor)
+        for level, option, value in _KEEP_ALIVE:  # `dial` sets it late, on what still lives then
+            duplicate.setsockopt(level, option, value)
+        return duplicate
+
+    def leave(self) -> bytes:
+        """Lets go of a connection that lives on in its duplicate: neither FIN nor RST is sent. Gives back
+        what was read and not handed over."""
+        self._gone = True
+        early, self._early = self._early, []
+        self._transport.set_protocol(asyncio.Protocol())
+        self._transport.abort()
+        return b"".join(early)
+
     # Stream
 
     @property
     def unsent(self) -> int:
         return 0 if self._gone else self._transport.get_write_buffer_size()
 
+    def set_option(self, level: int, *, option: int, value: int) -> None:
+        """Sets an option of the connection's socket, unless it is gone."""
+        if not self._gone:
+            sock: socket.socket = self._transport.get_extra_info("socket")
+            sock.setsockopt(level, option, value)
+
     def start(self, reader: StreamReader) -> None:
         self._reader = reader
         early, self._early = self._early, []
         for data in early:
+            self.came += len(data)
             reader.bytes_came(data)
         if self._bytes_ended:
             reader.bytes_ended()
@@ -117,6 +172,7 @@ class TcpStream(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if not (self._ended or self._aborted or self._gone):
+            self.sent += len(data)
             self._transport.write(data)
 
     def end(self) -> None:
@@ -183,6 +239,7 @@ class TcpStream(asyncio.Protocol):
 
     def _hand_over(self, data: bytes) -> None:
         if self._reader is not None:
+            self.came += len(data)
             self._reader.bytes_came(data)
         else:
             # uvloop reads once even if `connection_made` paused it.

@@ -15,13 +15,14 @@ asyncio's and uvloop's TLS transports cannot end one way only, so the pump is ou
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mesh_gateway.errors import HandshakeFailed
 from mesh_gateway.stream import HIGH_MARK, LARGEST_READ
 from mesh_gateway.tcp_stream import TcpStream
 
 _RECORD = 16 * 1024
+_PORTION = 4 * _RECORD
 
 # What TLS answers of its own accord (key updates) is not under the writer's control: a peer that asks
 # for answers and never reads them is cut off here.
@@ -80,6 +81,9 @@ class TlsStream(TcpStream):
             self.abort()
             raise
 
+    def duplicate(self) -> None:
+        """None: what the connection brings is not what the stream does."""
+
     # Stream
 
     def write(self, data: bytes) -> None:
@@ -87,12 +91,33 @@ class TlsStream(TcpStream):
             return
         write = self.tls_object.write
         size = len(data)
+        self.sent += size
         at = write(data)  # one record at most
         if at < size:
             view = memoryview(data)
             while at < size:
                 at += write(view[at:])
         self._transport.write(self._outgoing.read())
+
+    def write_all(self, pieces: Sequence[bytes | memoryview]) -> None:
+        """As `write` of all pieces joined, without joining the long ones."""
+        if self._ended or self._aborted or self._gone:
+            return
+        write = self.tls_object.write
+        outgoing = self._outgoing
+        for piece in pieces:
+            size = len(piece)
+            if size <= _RECORD:
+                write(piece)
+            else:
+                view = memoryview(piece)
+                at = 0
+                while at < size:
+                    at += write(view[at:])
+                    if outgoing.pending >= _PORTION:
+                        # The buffer of ciphertext stays small, so that it stays in the cache.
+                        self._transport.write(outgoing.read())
+        self._transport.write(outgoing.read())
 
     def end(self) -> None:
         if self._ended or self._aborted or self._gone:
@@ -157,10 +182,9 @@ class TlsStream(TcpStream):
         self._decrypt()
 
     def _decrypt(self) -> None:
-        """Hands over all that can be read, joined, and takes note of close_notify."""
+        """Hands over all that can be read, record by record, and takes note of close_notify."""
         read = self.tls_object.read
         incoming = self._incoming
-        pieces: list[bytes] = []
         closed = False
         try:
             # An empty BIO holds no record: asking all the same would cost an exception a read.
@@ -169,7 +193,7 @@ class TlsStream(TcpStream):
                 if not piece:
                     closed = True
                     break
-                pieces.append(piece)
+                self._hand_over(piece)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
@@ -179,9 +203,7 @@ class TlsStream(TcpStream):
                 self._broken(_reason(error))
             self.abort()
             return
-        if pieces:
-            self._hand_over(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        if self._outgoing.pending:
+        if self._outgoing.pending and not self._gone:
             self._answer()
         if closed:
             self._peer_ended()

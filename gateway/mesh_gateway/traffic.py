@@ -2,31 +2,49 @@
 
 1. A connection is admitted first, joined to its other half later, and counted until both halves are gone.
 2. A stream whose reader does not keep up is stalled, and keeps at most 512 KiB each way (`stream`). No
-   more than `stalled` of them are kept: then the one that stalled first is reset. So the memory for
-   bytes under way is bounded by a number that does not grow with the number of connections.
+   more than `stalled` of them are kept: then, of the peer that has most of them, the one that stalled first
+   is reset. So the memory for bytes under way is bounded by a number that does not grow with the number
+   of connections, and a peer whose readers are slow pays for them itself.
 """
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from mesh_gateway.limits import Limits
-from mesh_gateway.pump import Pump
-from mesh_gateway.refusals import Refusals
+from mesh_gateway.metrics import Unsaid
+from mesh_gateway.pipes import Pipes
+from mesh_gateway.pump import Joint, Pump
+from mesh_gateway.refusals import RefusalCounter, Refusals
 from mesh_gateway.route import Address
+from mesh_gateway.splice import spliced
 from mesh_gateway.stream import Stream
+from mesh_gateway.tcp_stream import TcpStream
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What is known of a joint: its local endpoint, its peer, and who wants to know when it is over."""
+
+    endpoint: Address | None
+    peer: str
+    over: Callable[[bool], None] | None
 
 
 class Traffic:
     """All streams of this process. `admit` and either `release` or `join` belong together."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, metrics: RefusalCounter | None = None) -> None:
         self._limits = limits
         self._admitted = 0
-        self._pumps: dict[Pump, Address | None] = {}
-        self._stalled: dict[Pump, None] = {}  # in the order in which they stalled
+        self._pumps: dict[Joint, _Carried] = {}
+        self._stalled: dict[str, dict[Joint, None]] = {}  # by peer, in the order in which they stalled
+        self._stalls = 0
         self._open: dict[Address, int] = {}
+        self._pipes = Pipes()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._refusals = Refusals("traffic")
+        self._refusals = Refusals("traffic", metrics=metrics)
 
     @property
     def admitted(self) -> int:
@@ -57,13 +75,41 @@ class Traffic:
         if self._admitted == 0:
             self._idle.set()
 
-    def join(self, left: Stream, right: Stream, *, endpoint: Address | None = None) -> None:
-        """Carries bytes between the two until both are gone; the place is given back then."""
+    def join(
+        self,
+        left: Stream,
+        right: Stream,
+        *,
+        endpoint: Address | None = None,
+        peer: str = "",
+        over: Callable[[bool], None] | None = None,
+    ) -> Pump:
+        """Carries bytes between the two until both are gone; the place is given back then.
+
+        `over` hears whether both ways had ended by themselves.
+        """
         pump = Pump(left, right, watcher=self)
-        self._pumps[pump] = endpoint
+        self._carry(pump, carried=_Carried(endpoint, peer, over))
+        return pump
+
+    def pass_through(
+        self, left: TcpStream, right: TcpStream, *, first: bytes, endpoint: Address | None = None
+    ) -> None:
+        """The same for two plain connections whose bytes need not come up to us; `first` was read from the
+        left already."""
+        joint = spliced(left, right, first=first, pipes=self._pipes, watcher=self)
+        if joint is not None:
+            self._carry(joint, carried=_Carried(endpoint, "", None))
+        else:
+            right.write(first)
+            self.join(left, right, endpoint=endpoint)
+
+    def _carry(self, joint: Joint, *, carried: _Carried) -> None:
+        self._pumps[joint] = carried
+        endpoint = carried.endpoint
         if endpoint is not None:
             self._open[endpoint] = self._open.get(endpoint, 0) + 1
-        pump.start()
+        joint.start()
 
     async def drained(self) -> None:
         """Returns when nothing is carried any more."""
@@ -73,26 +119,44 @@ class Traffic:
         """Resets whatever is still carried."""
         for pump in tuple(self._pumps):
             pump.abort()
+        self._pipes.close()
 
     # PumpWatcher
 
-    def stalled(self, pump: Pump) -> None:
-        self._stalled.setdefault(pump)
-        if len(self._stalled) > self._limits.stalled:
-            oldest = next(iter(self._stalled))
-            del self._stalled[oldest]
-            self._refusals.note("reset, because too many streams have readers that do not keep up")
+    def stalled(self, pump: Joint) -> None:
+        carried = self._pumps.get(pump)
+        if carried is None:
+            return
+        mine = self._stalled.setdefault(carried.peer, {})
+        if pump not in mine:
+            mine[pump] = None
+            self._stalls += 1
+        if self._stalls > self._limits.stalled:
+            most = max(self._stalled.values(), key=len)
+            oldest = next(iter(most))
+            self._refusals.note(
+                "reset, because too many streams have readers that do not keep up", reason=Unsaid.STALLED
+            )
+            self.flowing(oldest)
             oldest.abort()
 
-    def flowing(self, pump: Pump) -> None:
-        self._stalled.pop(pump, None)
+    def flowing(self, pump: Joint) -> None:
+        carried = self._pumps.get(pump)
+        mine = self._stalled.get(carried.peer) if carried is not None else None
+        if carried is not None and mine is not None and pump in mine:
+            del mine[pump]
+            self._stalls -= 1
+            if not mine:
+                del self._stalled[carried.peer]
 
-    def finished(self, pump: Pump) -> None:
-        self._stalled.pop(pump, None)
-        endpoint = self._pumps.pop(pump)
-        if endpoint is not None:
-            self._leave(endpoint)
+    def finished(self, pump: Joint, *, cleanly: bool) -> None:
+        self.flowing(pump)
+        carried = self._pumps.pop(pump)
+        if carried.endpoint is not None:
+            self._leave(carried.endpoint)
         self.release()
+        if carried.over is not None:
+            carried.over(cleanly)
 
     def _leave(self, endpoint: Address) -> None:
         left = self._open[endpoint] - 1

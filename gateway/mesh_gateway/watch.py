@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from mesh_core.membership import Membership
 from mesh_core.names import (
@@ -13,7 +14,9 @@ from mesh_core.names import (
     SYSTEM_NAMESPACE,
 )
 from mesh_core.objects import EndpointSlice, MeshPeer
+from mesh_gateway.ranges import Ranges, ranges_of
 from mesh_gateway.route_table import Objects
+from mesh_gateway.source_watch import SourceBook
 from mesh_runtime.kube import (
     CLUSTER_PROPERTIES,
     ENDPOINT_SLICES,
@@ -25,12 +28,30 @@ from mesh_runtime.kube import (
 )
 from mesh_runtime.membership import MembershipReader
 
+_API_SERVER = "kubernetes"
+"""The Service, in the namespace `default`, in front of the API server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the ingress may dial beside pods (`external`), and what it never may (`reserved`, addresses)."""
+
+    external: Ranges = field(default_factory=Ranges)
+    reserved: tuple[str, ...] = ()
+
+
+_NOTHING_BESIDE_PODS = Bounds()
+
 
 class Watches:
     """Caches of all that a table of routes is computed from; run it in a task group."""
 
-    def __init__(self, kube: KubeClient, *, membership: MembershipReader) -> None:
+    def __init__(
+        self, kube: KubeClient, *, membership: MembershipReader, bounds: Bounds = _NOTHING_BESIDE_PODS
+    ) -> None:
+        self.sources = SourceBook(kube)
         self._membership = membership
+        self._bounds = bounds
         self._slices = Informer(kube, ENDPOINT_SLICES, labels=f"{LABEL_SLICE_MANAGED_BY}={MANAGER}")
         self._imports = Informer(kube, SERVICE_IMPORTS)
         self._exports = Informer(kube, SERVICE_EXPORTS)
@@ -41,8 +62,14 @@ class Watches:
             namespace=SYSTEM_NAMESPACE,
             labels=f"{LABEL_KUBERNETES_SERVICE}={CONTROLLER}",
         )
-        # Routes do not ask for it, and do not wait for it.
+        # Routes do not wait for these.
         self._network = Informer(kube, CLUSTER_PROPERTIES, fields=f"metadata.name={PROPERTY_NETWORK}")
+        self._api_server = Informer(
+            kube,
+            ENDPOINT_SLICES,
+            namespace="default",
+            labels=f"{LABEL_KUBERNETES_SERVICE}={_API_SERVER}",
+        )
         self._informers = (
             self._slices,
             self._imports,
@@ -54,7 +81,9 @@ class Watches:
     def objects(self) -> Objects | None:
         """What the caches hold; None until each was filled once and the cluster is a member."""
         membership = self._membership.current
-        if membership is None or not all(informer.synced.is_set() for informer in self._informers):
+        if membership is None or not self.sources.is_synced:
+            return None
+        if not all(informer.synced.is_set() for informer in self._informers):
             return None
         return Objects(
             cluster=membership.cluster,
@@ -64,6 +93,8 @@ class Watches:
             exports=tuple(self._exports.values()),
             peers=tuple(self._peers.values()),
             controllers=tuple(self._controllers.values()),
+            ground=self.sources.ground(external=self._bounds.external, reserved=self._reserved()),
+            network=self.network,
         )
 
     @property
@@ -84,8 +115,14 @@ class Watches:
         """Watch, for ever; `changed` is called whenever `objects` may say something new."""
         for informer in self._informers:
             informer.on_change(changed)
+        self._network.on_change(changed)
+        self._api_server.on_change(changed)
+        self._network.on_change(self._tell_neighbours)
+        self._peers.on_change(self._tell_neighbours)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._network.run())
+            group.create_task(self._api_server.run())
+            group.create_task(self.sources.run(changed=changed))
             for informer in self._informers:
                 group.create_task(informer.run())
             for informer in self._informers:
@@ -96,3 +133,21 @@ class Watches:
             while True:
                 membership = await self._membership.after(membership)
                 changed()
+
+    def _reserved(self) -> tuple[str, ...]:
+        """Where the API server answers."""
+        behind = (
+            address
+            for piece in self._api_server.values()
+            for endpoint in piece.endpoints or ()
+            for address in endpoint.addresses
+        )
+        return *self._bounds.reserved, *behind
+
+    def _tell_neighbours(self) -> None:
+        """Whose pods are certainly not ours."""
+        network = self.network
+        near = (peer for peer in self.peers() if network and peer.spec.network == network)
+        self.sources.neighbours_changed(
+            ranges_of(text for peer in near for text in peer.spec.imports.pod_cidrs)
+        )

@@ -5,28 +5,33 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from mesh_cli.addresses import format_address, gateway_addresses
 from mesh_cli.member import Facts, read_facts
 from mesh_cli.networks import pod_ranges
-from mesh_cli.peering import Place, check_pair, wait_until_connected, write_peer
+from mesh_cli.peering import Place, check_pair, dials, wait_until_connected, write_peer
 from mesh_cli.session import command_line, run
 from mesh_core.errors import MeshError
 from mesh_core.membership import Membership
 from mesh_core.names import GATEWAY, SYSTEM_NAMESPACE
-from mesh_core.objects import PeerGateway
-from mesh_runtime.kube import NODES, SERVICES, KubeClient, connect
+from mesh_core.objects import Dial, MeshPeer, PeerGateway
+from mesh_runtime.kube import MESH_PEERS, NODES, SERVICES, KubeClient, connect
 from mesh_runtime.progress import Progress, progress_for
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two: who it is, how it is asked, where its gateway answers and its pods lie."""
+    """One of the two: who it is, how it is asked, who dials, where its gateway answers and its pods lie.
+
+    `gateways` is empty when nobody dials it.
+    """
 
     client: KubeClient
     membership: Membership
+    dial: Dial
     gateways: tuple[PeerGateway, ...]
     network: str
     pod_ranges: tuple[str, ...]
@@ -43,16 +48,27 @@ class Side:
     metavar="SECONDS",
     help="How long to wait until both are connected.",
 )
+@click.option(
+    "--dial",
+    type=click.Choice(get_args(Dial)),
+    help="Who dials: both sides; outbound: only the first, which cannot be dialled; inbound: only the "
+    "second. By default what both said before, at first both.",
+)
 @click.pass_obj
-def command(kubeconfig: Path | None, east: str, west: str, timeout: float) -> None:
+def command(kubeconfig: Path | None, east: str, west: str, timeout: float, dial: Dial | None) -> None:
     """Make two members peers of each other and wait until both are connected.
 
     Each side's gateway addresses are read from its Service: the load balancer's, or for a NodePort the
-    nodes' InternalIPs. Where both are on one network, the nodes' podCIDRs say which addresses are believed.
+    nodes' InternalIPs; a side that is not dialled needs none. Where both are on one network, the nodes'
+    podCIDRs say which addresses are believed.
     """
-    sides = run(link((east, west), kubeconfig=kubeconfig, limit=timeout, progress=progress_for(sys.stderr)))
+    work = link(
+        (east, west), kubeconfig=kubeconfig, dial=dial, limit=timeout, progress=progress_for(sys.stderr)
+    )
+    sides = run(work)
     for side in sides:
-        click.echo(f"{side.membership.cluster} at {', '.join(map(format_address, side.gateways))}")
+        where = f"at {', '.join(map(format_address, side.gateways))}" if side.gateways else "is not dialled"
+        click.echo(f"{side.membership.cluster} {where}")
     for line in network_lines(sides):
         click.echo(line)
     click.echo(f"{sides[0].membership.cluster} and {sides[1].membership.cluster} are connected")
@@ -61,9 +77,16 @@ def command(kubeconfig: Path | None, east: str, west: str, timeout: float) -> No
 
 
 async def link(
-    contexts: tuple[str, str], *, kubeconfig: Path | None, limit: float, progress: Progress
+    contexts: tuple[str, str],
+    *,
+    kubeconfig: Path | None,
+    dial: Dial | None = None,
+    limit: float,
+    progress: Progress,
 ) -> tuple[Side, Side]:
     """Link the clusters of two contexts; `limit` in seconds is for the connection, both ways at once.
+
+    `dial` says who dials, as the first of them has it; None keeps what both say now.
 
     Raises peering.NoPeerOfIts, addresses.NoGatewayAddress, peering.NotConnected of the first side that
     is not connected.
@@ -79,10 +102,15 @@ async def link(
                 for client, context in zip(clients, contexts, strict=True)
             ]
             check_pair(facts[0].member(), facts[1].member())
-            east, west = [await _side(*both) for both in zip(clients, facts, strict=True)]
+            seen = await _seen(clients[0], facts[1]), await _seen(clients[1], facts[0])
+            first, second = dials(dial, seen=seen)
+            east = await _side(clients[0], facts[0], dial=first, dialled=second != "inbound")
+            west = await _side(clients[1], facts[1], dial=second, dialled=first != "inbound")
         for own, peer in ((east, west), (west, east)):
             with progress.step(f"{own.membership.cluster}: write peer {peer.membership.cluster}"):
-                place = Place(peer.gateways, network=peer.network, pod_ranges=_ranges(own, peer))
+                place = Place(
+                    peer.gateways, network=peer.network, pod_ranges=_ranges(own, peer), dial=own.dial
+                )
                 await write_peer(own.client, peer=peer.membership.cluster, place=place)
         async with asyncio.TaskGroup() as group:
             outcomes = [
@@ -112,14 +140,19 @@ def network_lines(sides: tuple[Side, Side]) -> list[str]:
     return lines
 
 
-async def _side(client: KubeClient, facts: Facts) -> Side:
+async def _seen(client: KubeClient, peer: Facts) -> MeshPeer | None:
+    return await client.find(MESH_PEERS, peer.member().cluster)
+
+
+async def _side(client: KubeClient, facts: Facts, *, dial: Dial, dialled: bool) -> Side:
     service = await client.get(SERVICES, GATEWAY, namespace=SYSTEM_NAMESPACE)
-    is_asked = facts.network or service.spec.type == "NodePort"
+    is_asked = facts.network or (dialled and service.spec.type == "NodePort")
     nodes = (await client.list(NODES)).items if is_asked else []
     return Side(
         client=client,
         membership=facts.member(),
-        gateways=gateway_addresses(service, nodes=nodes),
+        dial=dial,
+        gateways=gateway_addresses(service, nodes=nodes) if dialled else (),
         network=facts.network,
         pod_ranges=pod_ranges(nodes) if facts.network else (),
     )

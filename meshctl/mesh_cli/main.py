@@ -26,6 +26,9 @@ class Verb:
 
 VERBS = {
     "demo": Verb("mesh_cli.demo", "Two clusters on this machine and a first call across them."),
+    "gateways": Verb(
+        "mesh_cli.gateways", "What each gateway carries, how far its peers are, what it refused."
+    ),
     "join": Verb("mesh_cli.join", "Make a cluster a member of the clusterset."),
     "link": Verb("mesh_cli.link", "Make two members peers of each other."),
     "local": Verb("mesh_cli.local", "Real Kubernetes clusters on this machine."),

@@ -53,4 +53,5 @@ def _addresses(slices: Sequence[EndpointSlice]) -> str:
 
 
 def _gateways(peer: MeshPeer) -> str:
-    return " or ".join(f"{gateway.host}:{gateway.port}" for gateway in peer.spec.gateways)
+    ways = " or ".join(f"{gateway.host}:{gateway.port}" for gateway in peer.spec.dialled)
+    return ways or "a tunnel that the peer dialled"

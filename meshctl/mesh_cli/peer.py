@@ -1,6 +1,7 @@
 """`meshctl peer`: the peers of one member, where both clusters are not at hand together."""
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
@@ -11,11 +12,16 @@ from mesh_cli.peering import NoPeerOfIts, Place, write_peer
 from mesh_cli.session import command_line, run
 from mesh_core.errors import UserError
 from mesh_core.identity import ClusterId, cluster_id
+from mesh_core.objects import Dial
 from mesh_runtime.kube import connect, current_context
 
 
 class TooManyAddresses(UserError):
     """A peer has only so many addresses."""
+
+
+class NoAddress(UserError):
+    """A peer that is dialled has an address."""
 
 
 @click.group("peer")
@@ -29,10 +35,15 @@ def command() -> None:
 @click.option(
     "--address",
     "addresses",
-    required=True,
     multiple=True,
     metavar="HOST:PORT",
-    help="Where the peer's gateway answers; several in order of preference.",
+    help="Where the peer's gateway answers; several in order of preference. Not needed with --dial inbound.",
+)
+@click.option(
+    "--dial",
+    type=click.Choice(get_args(Dial)),
+    help="Who dials: both sides; outbound: only this member; inbound: only the peer. "
+    "The peer must be told the opposite.",
 )
 @click.option(
     "--network",
@@ -52,13 +63,19 @@ def add(
     context: str | None,
     peer: str,
     addresses: tuple[str, ...],
+    dial: Dial | None,
     network: str | None,
     pod_cidrs: tuple[str, ...],
 ) -> None:
     """Tell one member where a peer is. The peer must be told of this member too.
 
-    A second call replaces the addresses of the first, and the network and CIDRs where it names some.
+    A second call replaces the addresses of the first, and who dials, the network and CIDRs where it says so.
     """
+    if not addresses and dial != "inbound":
+        raise NoAddress(
+            f"no address of {peer} was given",
+            next_step="give --address HOST:PORT, or --dial inbound if only the peer can dial",
+        )
     if len(addresses) > MOST_ADDRESSES:
         raise TooManyAddresses(
             f"{len(addresses)} addresses were given", next_step=f"give at most {MOST_ADDRESSES}"
@@ -71,9 +88,11 @@ def add(
         gateways,
         network=parse_network(network) if network is not None else None,
         pod_ranges=parse_ranges(pod_cidrs) if pod_cidrs else None,
+        dial=dial,
     )
     own = run(_add(kubeconfig, context=context, peer=known, place=place))
-    click.echo(f"{own} knows {known} at {', '.join(map(format_address, gateways))}")
+    where = f"at {', '.join(map(format_address, gateways))}" if gateways else "and waits to be dialled by it"
+    click.echo(f"{own} knows {known} {where}")
     click.echo(f"next: {command_line(kubeconfig, 'status', '--context', context)}")
 
 

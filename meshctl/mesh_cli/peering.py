@@ -1,12 +1,14 @@
 """Makes one member know another as its peer, and waits until they talk."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from mesh_cli.session import FIELD_MANAGER
 from mesh_core.errors import Fault, MeshError, UserError
 from mesh_core.identity import ClusterId
 from mesh_core.membership import Membership
-from mesh_core.objects import Condition, MeshPeer, MeshPeerSpec, PeerGateway
+from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, PeerGateway
 from mesh_runtime.kube import MESH_PEERS, Informer, KubeClient
 from mesh_runtime.progress import Step
 from mesh_runtime.sighting import sighting
@@ -41,13 +43,37 @@ def check_pair(one: Membership, other: Membership) -> None:
         )
 
 
+MIRRORED: Final[Mapping[Dial, Dial]] = {"both": "both", "outbound": "inbound", "inbound": "outbound"}
+"""What the other side says of who dials, when one side says the first."""
+
+
+def dials(wanted: Dial | None, *, seen: tuple[MeshPeer | None, MeshPeer | None]) -> tuple[Dial, Dial]:
+    """What each of two sides shall say of who dials; `wanted` is the first one's, `seen` what they say now.
+
+    Where nothing is wanted both keep what they say, and who says nothing yet goes by the other.
+    """
+    if wanted is not None:
+        return wanted, MIRRORED[wanted]
+    match seen:
+        case (None, None):
+            return "both", "both"
+        case (MeshPeer() as first, None):
+            return first.spec.dial, MIRRORED[first.spec.dial]
+        case (None, MeshPeer() as second):
+            return MIRRORED[second.spec.dial], second.spec.dial
+        case (MeshPeer() as first, MeshPeer() as second):
+            return first.spec.dial, second.spec.dial
+    raise AssertionError("there are no other pairs")
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a peer is; `network` and `pod_ranges` None leave what its MeshPeer says of them as it is."""
+    """Where a peer is; what is None is left as its MeshPeer says it."""
 
     gateways: tuple[PeerGateway, ...]
     network: str | None = None
     pod_ranges: tuple[str, ...] | None = None
+    dial: Dial | None = None
 
 
 async def write_peer(client: KubeClient, *, peer: ClusterId, place: Place) -> MeshPeer:
@@ -59,7 +85,10 @@ async def write_peer(client: KubeClient, *, peer: ClusterId, place: Place) -> Me
     before = seen.spec if seen is not None else MeshPeerSpec()
     network = before.network if place.network is None else place.network
     ranges = before.imports.pod_cidrs if place.pod_ranges is None else place.pod_ranges
-    spec: dict[str, object] = {"gateways": [{"host": one.host, "port": one.port} for one in place.gateways]}
+    dial = before.dial if place.dial is None else place.dial
+    gateways = [{"host": one.host, "port": one.port} for one in place.gateways]
+    spec: dict[str, object] = {"gateways": gateways} if gateways else {}
+    spec |= {"dial": dial} if (dial, before.dial) != ("both", "both") else {}
     spec |= {"network": network} if network else {}
     spec |= {"import": {"podCIDRs": list(ranges)}} if ranges else {}
     body = {"metadata": {"name": peer}, "spec": spec}

@@ -73,7 +73,8 @@ def earlier_build(module: Module) -> Path:
 
 def source_key(module: Module) -> str:
     """The content key of all that decides the result, but for the Go version."""
-    sources = [(module.folder / name).read_bytes() for name in SOURCES]
+    others = sorted({path.name for path in module.folder.glob("*.go")} - set(SOURCES))
+    sources = [(module.folder / name).read_bytes() for name in (*SOURCES, *others)]
     return content_key([*sources, module.linker_flags.encode()])
 
 

@@ -103,3 +103,14 @@ def test_the_users_network_settings_stay_and_build_settings_do_not(tmp_path: Pat
     assert environment["GOWORK"] == "off"
     assert environment["CGO_ENABLED"] == "0"
     assert environment["GOTMPDIR"] == os.fspath(tmp_path)
+
+
+def test_every_go_file_of_a_module_decides_its_key(module: Module) -> None:
+    before = source_key(module)
+    (module.folder / "more.go").write_text("package main\n")
+    several = source_key(module)
+    (module.folder / "more.go").write_text("package main // changed\n")
+    changed = source_key(module)
+    (module.folder / "more.go").unlink()
+    assert len({before, several, changed}) == 3
+    assert source_key(module) == before

@@ -49,7 +49,8 @@ def test_extension_modules_and_versioned_libraries_are_libraries() -> None:
 
 def test_pods_get_what_we_require_but_not_what_only_people_use() -> None:
     names = {dist.name for dist in distributions.needed_in_pods()}
-    assert {"aiohttp", "multidict", "kubernetes", "uvloop", "msgspec", "cryptography"} <= names
+    wanted = {"aiohttp", "multidict", "kubernetes", "uvloop", "msgspec", "cryptography", "prometheus_client"}
+    assert wanted <= names
     assert names.isdisjoint({"click", "rich", "pyroute2", "pygments", "pytest", "clusterset-mesh"})
 
 

@@ -11,6 +11,8 @@ from mesh_cli.install import PROGRAM_IMAGE
 from mesh_cli.kustomize import Manifest, render
 from mesh_cli.shipped import Overlay, overlay_folder
 from mesh_core import names
+from mesh_gateway.limits import Limits
+from mesh_gateway.settings import settings_of
 from mesh_local.names import PROGRAM_IMAGE as LOCAL_PROGRAM_IMAGE
 from mesh_runtime import kube
 
@@ -59,10 +61,11 @@ def test_nobody_in_the_cluster_may_sign_an_intermediate() -> None:
 
 
 @pytest.mark.parametrize("program", [names.GATEWAY, names.DNS])
-def test_only_the_controller_writes_more_than_certificate_requests_and_how_peers_are_reached(
+def test_only_the_controller_writes_more_than_requests_for_leaves_how_peers_are_reached_and_leases(
     program: str,
 ) -> None:
-    writes = {"meshpeers/status": {"patch"}} if program == names.GATEWAY else {}
+    writes = {"meshpeers/status": {"patch"}, "leases": {"create", "patch", "delete"}}
+    writes = writes if program == names.GATEWAY else {}
     for rule in rules(program):
         if rule["resources"] != ["certificatesigningrequests"]:
             (resource, *_) = rule["resources"]
@@ -72,6 +75,13 @@ def test_only_the_controller_writes_more_than_certificate_requests_and_how_peers
 def test_the_gateway_asks_for_certificates_and_cannot_delete_the_requests_of_others() -> None:
     (rule,) = [one for one in rules(names.GATEWAY) if one["resources"] == ["certificatesigningrequests"]]
     assert set(rule["verbs"]) == READING | {"create"}
+
+
+def test_the_gateway_reads_who_calls_and_changes_nothing_of_that() -> None:
+    (rule,) = [one for one in rules(names.GATEWAY) if "pods" in one["resources"]]
+    assert rule["apiGroups"] == [""]
+    assert rule["resources"] == [kube.PODS.plural, kube.NODES.plural]
+    assert set(rule["verbs"]) == READING
 
 
 def test_dns_writes_nothing() -> None:
@@ -118,7 +128,8 @@ def test_a_program_runs_twice_without_any_privilege(program: str) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    assert not {"hostNetwork", "hostPID", "hostIPC", "volumes"} & spec.keys()
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & spec.keys()
+    assert all(volume.keys() == {"name", "emptyDir"} for volume in spec.get("volumes", []))
     assert not any("hostPort" in port for port in container["ports"])
 
 
@@ -134,6 +145,18 @@ def test_a_program_is_started_by_its_package_and_probed_on_its_health_port(progr
     assert {port["name"]: port["containerPort"] for port in container["ports"]}["health"] == names.HEALTH_PORT
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+
+
+def test_the_gateway_has_time_to_end_in_good_order_and_a_place_for_its_routes() -> None:
+    spec, limits = pod(names.GATEWAY), Limits()
+    (container,) = spec["containers"]
+    assert spec["terminationGracePeriodSeconds"] >= limits.unlisting + limits.settle + limits.drain + 5
+    told = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    settings = settings_of([], environment=told)
+    assert settings.limits == limits
+    (mount,) = container["volumeMounts"]
+    assert str(settings.snapshot) == mount["mountPath"]
+    assert [volume["name"] for volume in spec["volumes"]] == [mount["name"]]
 
 
 def test_the_image_carries_the_version_of_this_package() -> None:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mesh_cli.peering import NoPeerOfIts, check_pair, connection
+from mesh_cli.peering import NoPeerOfIts, check_pair, connection, dials
 from mesh_core.identity import cluster_id, domain
 from mesh_core.membership import Membership
-from mesh_core.objects import Condition, MeshPeer, MeshPeerStatus, Meta
+from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, MeshPeerStatus, Meta
 
 
 def member(name: str, *, of: str = "clusterset.internal", roots: tuple[str, ...] = ("root",)) -> Membership:
@@ -28,6 +28,28 @@ def test_two_members_under_one_root_may_be_peers_even_while_roots_change() -> No
 def test_others_may_not(other: Membership, complaint: str) -> None:
     with pytest.raises(NoPeerOfIts, match=complaint):
         check_pair(member("east"), other)
+
+
+def says(dial: Dial) -> MeshPeer:
+    return MeshPeer(metadata=Meta(name="p"), spec=MeshPeerSpec(dial=dial))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seen", "expected"),
+    [
+        (None, (None, None), ("both", "both")),
+        ("both", (says("outbound"), says("inbound")), ("both", "both")),
+        ("outbound", (None, says("both")), ("outbound", "inbound")),
+        ("inbound", (None, None), ("inbound", "outbound")),
+        (None, (says("outbound"), None), ("outbound", "inbound")),
+        (None, (None, says("outbound")), ("inbound", "outbound")),
+        (None, (says("inbound"), says("outbound")), ("inbound", "outbound")),
+    ],
+)
+def test_two_sides_say_of_who_dials_what_goes_together(
+    wanted: Dial | None, seen: tuple[MeshPeer | None, MeshPeer | None], expected: tuple[Dial, Dial]
+) -> None:
+    assert dials(wanted, seen=seen) == expected
 
 
 def test_a_condition_that_was_computed_from_older_addresses_says_nothing() -> None:

@@ -84,11 +84,9 @@ CASES = {
     "load balancer": Case(service(type="LoadBalancer"), (True, "Valid"), (True, "Exported"), "every"),
     "headless": Case(headless(HTTP), (True, "Valid"), (True, "Exported"), "every member"),
     "headless without ports": Case(headless(), (True, "Valid"), (True, "Exported"), "NoPortsAcrossNetworks"),
-    "headless, only UDP": Case(headless(UDP), (True, "Valid"), (True, "Exported"), "NoPortsAcrossNetworks"),
-    "only UDP": Case(
-        service(UDP), (True, "Valid"), (True, "Exported"), "UDP is only within one network carried"
-    ),
-    "UDP beside TCP": Case(service(HTTP, UDP), (True, "Valid"), (True, "Exported"), "clusters: dns"),
+    "headless, only UDP": Case(headless(UDP), (True, "Valid"), (True, "Exported"), "every member"),
+    "only UDP": Case(service(UDP), (True, "Valid"), (True, "Exported"), "every member"),
+    "UDP beside TCP": Case(service(HTTP, UDP), (True, "Valid"), (True, "Exported"), "every member"),
     "only SCTP": Case(service(SCTP), (True, "Valid"), (False, "Failed"), "add a TCP port"),
     "headless, only SCTP": Case(headless(SCTP), (True, "Valid"), (False, "Failed"), "add a TCP port"),
     "SCTP beside TCP": Case(
@@ -107,6 +105,11 @@ def test_an_export_is_judged_by_its_service(case: Case) -> None:
     assert (decision.ready.status, decision.ready.reason) == case.ready
     assert case.says in decision.ready.message
     assert (decision.record is not None) == decision.ready.status
+
+
+@pytest.mark.parametrize("found", [service(HTTP, UDP), service(UDP), headless(UDP)])
+def test_udp_is_carried_like_tcp_and_nothing_is_said_of_it(found: Service) -> None:
+    assert decided(found).ready.message == "exported to every member of the clusterset"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Plans over random histories: whatever happened before, one state of the world gives one import."""
 
+from datetime import timedelta
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -20,8 +22,8 @@ from mesh_core.names import (
 from mesh_core.objects import EndpointSlice
 from mesh_core.plan import Create, Delete, Patch, as_json
 from mesh_core.ports import ClaimTable, claims_of
-from mesh_core.record import ShardEndpoint
-from mesh_core.stand_ins import gone_since
+from mesh_core.record import ExportRecord, ShardEndpoint
+from mesh_core.stand_ins import KEPT, gone_since
 from mesh_fakes.exports import headless, record, shard
 from mesh_fakes.import_deeds import (
     Deed,
@@ -31,6 +33,7 @@ from mesh_fakes.import_deeds import (
     loses_shadow,
     namespace_comes_back,
     namespace_vanishes,
+    plan_is_cut_off,
 )
 from mesh_fakes.import_scene import SHADOW, ImportScene
 from mesh_runtime.kube import ENDPOINT_SLICES, NAMESPACES, SERVICE_IMPORTS, SERVICES
@@ -72,7 +75,7 @@ def check(scene: ImportScene) -> None:
     ips: tuple[str, ...] = ()
     families = merged.spec.ip_families
     if merged.spec.type == "Headless":
-        assert scene.shadow is None
+        check_leftover(scene)
     else:
         assert scene.shadow is not None
         assert scene.stand_ins == []
@@ -82,6 +85,16 @@ def check(scene: ImportScene) -> None:
     assert [entry.cluster for entry in seen.status.clusters] == sorted(scene.records)
     assert seen.status.endpoint_slice_objects == "Present"
     check_slices(scene)
+
+
+def check_leftover(scene: ImportScene) -> None:
+    """A headless import has no shadow Service, but for one of a time before, which has a while to go."""
+    if scene.shadow is None:
+        return
+    since = gone_since(scene.shadow)
+    assert since is not None, "it would stay for ever"
+    assert since <= scene.now < since + KEPT
+    assert all(piece.metadata.labels.get(LABEL_KUBERNETES_SERVICE) != SHADOW for piece in scene.slices)
 
 
 def check_slices(scene: ImportScene) -> None:
@@ -102,7 +115,7 @@ def check_slices(scene: ImportScene) -> None:
 
 def state_of(scene: ImportScene) -> State:
     """What stands in the cluster, but for what may differ from one life of an import to the next: IPs,
-    numbers of egress ports, lanes (they lag on purpose), and stand-ins that are kept for a while."""
+    numbers of egress ports, lanes (they lag on purpose), and what is kept for a while."""
     seen, shadow = scene.service_import, scene.shadow
     state: State = {}
     if seen is not None:
@@ -110,7 +123,7 @@ def state_of(scene: ImportScene) -> State:
         said = [(one.type, one.status, one.reason, one.message) for one in seen.status.conditions]
         meta = (seen.metadata.labels, seen.metadata.annotations)
         state["import"] = (meta, as_json(spec), as_json(seen.status.clusters), said)
-    if shadow is not None:
+    if shadow is not None and gone_since(shadow) is None:
         nowhere = structs.replace(shadow.spec, cluster_ip="", cluster_ips=())
         state["shadow"] = (shadow.metadata.labels, as_json(nowhere))
     there = [service for service in scene.stand_ins if gone_since(service) is None]
@@ -173,6 +186,10 @@ def test_after_any_history_the_import_is_what_the_records_say_and_the_next_plan_
     assert scene.plan() == ()
     assert scene.api.versions() == versions
     assert state_of(scene) == state_of(fresh(scene))
+    scene.now += KEPT
+    scene.settle()
+    check(scene)
+    assert scene.shadow is None or gone_since(scene.shadow) is None, "kept for longer than its time"
     scene.records.clear()
     scene.settle()
     check(scene)
@@ -243,3 +260,61 @@ def test_a_namespace_that_comes_back_gets_everything_again(kind: str) -> None:
     namespace_comes_back(scene)
     scene.settle()
     assert state_of(scene) == before
+
+
+def cut_off_before_its_import_names_the_shadow() -> ImportScene:
+    """The shadow Service was made, and the next write failed."""
+    scene = ImportScene(records={"west": record("west")})
+    plan_is_cut_off(1)(scene)
+    assert scene.shadow is not None
+    assert scene.service_import is None
+    return scene
+
+
+def test_a_shadow_service_that_no_import_names_yet_goes_in_its_time_when_the_import_turns_headless() -> None:
+    """It was thought to stay for ever: the law of the histories knew nothing of the while that it is kept."""
+    scene = cut_off_before_its_import_names_the_shadow()
+    scene.records["west"] = headless("west")
+    scene.settle()
+    check(scene)
+    scene.now += KEPT - timedelta(seconds=1)
+    assert scene.plan() == ()
+    scene.now += timedelta(seconds=1)
+    scene.settle()
+    assert scene.shadow is None
+    assert scene.service_import is not None
+
+
+def test_a_shadow_service_that_no_import_names_yet_is_the_one_of_the_import_that_has_ips_again() -> None:
+    scene = cut_off_before_its_import_names_the_shadow()
+    assert scene.shadow is not None
+    made = scene.shadow.spec.cluster_ips
+    for told in (headless("west"), record("west")):
+        scene.records["west"] = told
+        scene.settle()
+        check(scene)
+    assert scene.service_import is not None
+    assert scene.service_import.spec.ips == made
+
+
+def test_a_shadow_service_that_no_import_names_yet_goes_at_once_when_nobody_exports() -> None:
+    scene = cut_off_before_its_import_names_the_shadow()
+    scene.records.clear()
+    scene.settle()
+    check(scene)
+
+
+@pytest.mark.parametrize("told", [None, headless("west")])
+def test_somebody_elses_service_with_the_name_of_a_shadow_outlives_every_import(
+    told: ExportRecord | None,
+) -> None:
+    scene = cut_off_before_its_import_names_the_shadow()
+    loses_shadow(scene)
+    theirs = {"metadata": {"namespace": "demo", "name": SHADOW}, "spec": {"ports": [{"port": 80}]}}
+    scene.api.put(SERVICES, theirs)
+    before = scene.shadow
+    scene.records = {} if told is None else {"west": told}
+    for _ in range(2):
+        scene.settle()
+        scene.now += KEPT
+    assert scene.shadow == before

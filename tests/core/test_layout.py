@@ -160,6 +160,35 @@ def test_a_cluster_that_does_not_allow_us_is_left_out_of_the_slices_ruling_26() 
     assert [entry.cluster for entry in scene.service_import.status.clusters] == ["east", "north", "west"]
 
 
+@pytest.mark.parametrize(
+    ("allow", "is_ours"),
+    [
+        (("east/shop",), True),
+        (("east/@node", "north"), True),
+        (("*/shop/till",), True),
+        (("north/shop", "east/shop/till/and/more"), False),
+        ((), False),
+    ],
+)
+def test_a_cluster_that_allows_any_part_of_us_is_kept_and_its_gateway_tells_the_parts_apart(
+    allow: tuple[str, ...], is_ours: bool
+) -> None:
+    scene = scene_of(structs.replace(exported("west"), allow=allow), pods=0)
+    assert from_clusters(scene, used=True) == ({"west"} if is_ours else set())
+
+
+def test_a_neighbour_that_allows_only_a_part_of_us_is_reached_through_the_gateways() -> None:
+    scene = scene_of(structs.replace(exported("west"), allow=("east/shop",)), pods=0)
+    scene.shards = [shard("west", ShardEndpoint(address="10.3.0.1"), ports=HTTP)]
+    before = ways(scene)
+    scene.neighbours = frozenset({"west"})
+    scene.settle()
+    assert ways(scene) == before, "a pod would not ask who calls"
+    scene.records["west"] = structs.replace(exported("west"), allow=("east/shop", "*"))
+    scene.settle()
+    assert ways(scene) == [("10.3.0.1", 8080)]
+
+
 def test_who_stops_allowing_us_is_taken_out_and_the_last_one_rests_its_port() -> None:
     scene = scene_of(exported("west"), exported("north"), pods=0)
     scene.records["west"] = structs.replace(exported("west"), allow=("north",))
@@ -186,8 +215,19 @@ def test_a_neighbour_needs_no_gateway_and_a_cluster_that_becomes_one_gives_back_
     assert ways(scene) == [("10.3.0.1", 8080)]
 
 
-def test_udp_alone_needs_no_egress_port_and_has_no_slice_through_the_gateways() -> None:
-    told = record("west", RecordPort(port=53, name="dns", protocol="UDP", ready=1))
+def test_udp_goes_through_the_gateways_by_an_egress_port_of_its_own_like_tcp() -> None:
+    udp = RecordPort(port=53, name="dns", protocol="UDP", ready=1)
+    tcp = RecordPort(port=53, name="dns-tcp", ready=1)
+    scene = scene_of(record("west", udp, tcp), pods=0)
+    (piece,) = scene.slices
+    ports = {port.protocol: port.port for port in piece.ports or ()}
+    assert ports.keys() == {"TCP", "UDP"}
+    assert len(set(ports.values())) == 2, "one number is one target, whatever the protocol"
+    assert scene.notes.keys() == set(ports.values())
+
+
+def test_sctp_alone_needs_no_egress_port_and_has_no_slice_through_the_gateways() -> None:
+    told = record("west", RecordPort(port=9, name="signal", protocol="SCTP", ready=1))
     scene = scene_of(told, pods=0)
     assert scene.slices == []
     assert scene.notes == {}

@@ -204,7 +204,16 @@ def test_what_may_be_exported_into_is_ours_to_say(peer: MeshPeer, taken: bool) -
 
 
 @pytest.mark.parametrize(
-    ("allow", "taken"), [(["east"], True), (["north"], False), ([], False), (None, False)]
+    ("allow", "taken"),
+    [
+        (["east"], True),
+        (["east/shop"], True),
+        (["*"], True),
+        (["north"], False),
+        (["east/what/is/this"], False),
+        ([], False),
+        (None, False),
+    ],
 )
 def test_where_an_allow_is_wanted_it_must_name_us(allow: list[str] | None, taken: bool) -> None:
     view = view_by(west(requireAllow=True), record(allow=allow))
@@ -223,14 +232,24 @@ def test_of_too_many_endpoints_those_of_the_oldest_exports_are_kept() -> None:
     assert "more than 3 endpoints" in why
 
 
-def test_of_too_many_tcp_ports_those_of_the_oldest_exports_are_kept() -> None:
+def test_of_too_many_ports_those_of_the_oldest_exports_are_kept() -> None:
     """Each takes an egress port, of which there are 16,384 for everybody."""
     old, young = record("old", day=1), record("young", day=2)
     view = view_by(west(limits={"ports": len(old.ports)}), young, old)
     assert isinstance(view.standing(("demo", "old", "")), Wanted)
     assert view.standing(("demo", "young", "")) is Absence.GONE
     (why,) = view.refusals
-    assert "TCP ports" in why
+    assert f"more than {len(old.ports)} ports" in why
+
+
+def test_ports_that_take_no_egress_port_are_not_counted() -> None:
+    """SCTP is carried nowhere; UDP takes an egress port like TCP."""
+    http = RecordPort(port=80, name="http")
+    signal = RecordPort(port=9, name="signal", protocol="SCTP")
+    dns = RecordPort(port=53, name="dns", protocol="UDP")
+    assert not view_by(west(limits={"ports": 1}), record(ports=[http, signal])).refusals
+    (why,) = view_by(west(limits={"ports": 1}), record(ports=[http, dns])).refusals
+    assert "more than 1 ports" in why
 
 
 def test_a_limit_that_is_lowered_takes_back_what_was_stored_beyond_it() -> None:

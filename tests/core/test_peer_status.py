@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from mesh_core.objects import Condition, MeshPeer, MeshPeerSpec, MeshPeerStatus, Meta
+from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, MeshPeerStatus, Meta
 from mesh_core.peer_identity import IDENTITY_MANAGER, OVER, plan_clash, plan_end_of_clash, until_over
 from mesh_core.peer_status import Link, LinkState, Ours, plan_peer_status
 from mesh_core.plan import Apply, Plan
@@ -135,6 +135,31 @@ def test_both_sides_must_say_the_same_of_the_network(stated: str, told: str, agr
     assert found is not None
     assert (found.status == "True") is agreed
     assert agreed or "ClusterProperty network.meshctl.dev" in found.message
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "reason", "words"),
+    [
+        ("both", "both", "Agreed", "spec.dial here is both"),
+        ("outbound", "inbound", "Agreed", "that of west is inbound"),
+        ("inbound", "outbound", "Agreed", "that of west is outbound"),
+        ("both", "inbound", "Agreed", "that of west is inbound"),
+        ("both", "outbound", "Agreed", "nobody tries in vain"),
+        ("both", "sideways in June", "Agreed", "'sideways in June'"),
+        ("outbound", "", "Agreed", "west has no MeshPeer east"),
+        ("inbound", "", "NobodyDials", "this cluster waits for west, which has no MeshPeer east; run"),
+        ("outbound", "outbound", "BothOutbound", "in MeshPeer east of west"),
+        ("inbound", "inbound", "NobodyDials", "run meshctl link --dial"),
+    ],
+)
+def test_of_two_sides_one_dials_and_not_each_alone(here: Dial, there: str, reason: str, words: str) -> None:
+    """Ruling 7: outbound on both sides is refused with a condition."""
+    state = LinkState(Link.SYNCED, exports=0, last_sync=NOW, dial=there)
+    seen = msgspec.structs.replace(west(), spec=MeshPeerSpec(dial=here))
+    found = condition(after(state, peer=seen), "DialAgreed")
+    assert found is not None
+    assert (found.status == "True", found.reason) == (reason == "Agreed", reason)
+    assert words in found.message
 
 
 def test_what_a_peer_says_is_quoted_where_it_is_no_plain_name() -> None:

@@ -1,24 +1,26 @@
 """Who is withdrawn, by what the local gateways say; and what MeshPeers show of it (ruling 8)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import pytest
 
 from mesh_core.import_view import Gateways
-from mesh_core.objects import Condition, MeshPeer, MeshPeerSpec, MeshPeerStatus, Meta, PathReport
+from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, MeshPeerStatus, Meta, PathReport
 from mesh_core.path_report import (
     ORPHANED,
     Finding,
     Pods,
+    Tunnel,
     plan_orphans,
     plan_report,
     plan_silence,
     until_orphaned,
 )
-from mesh_core.plan import Apply
-from mesh_core.reach import REACHABLE, plan_reachable, reach_of
+from mesh_core.plan import Apply, Plan
+from mesh_core.reach import REACHABLE, TUNNEL_ACCEPTED, Reach, plan_reachable, reach_of
 from mesh_fakes.exports import NOW
 
 A, B, C, GONE = "10.1.0.8", "10.1.0.9", "10.1.0.10", "10.1.0.99"
@@ -27,17 +29,33 @@ SINCE = "2026-11-21T12:00:00Z"
 # What one gateway says: of the peer's gateways, of its pods.
 UP, DOWN = Finding(True), Finding(False)
 LIVE, DEAD = Finding(True, Pods.REACHABLE), Finding(True, Pods.UNREACHABLE)
+TUNNELLED = Finding(True, tunnel=Tunnel.UP)
+TOO_OLD = Finding(True, tunnel=Tunnel.DOWN, problem="west speaks version 9, we speak 1")
 Said = Mapping[str, Finding]
 
 
-def peer(name: str, said: Said, *, network: str = "", conditions: tuple[Condition, ...] = ()) -> MeshPeer:
+def peer(
+    name: str,
+    said: Said,
+    *,
+    network: str = "",
+    dial: Dial = "both",
+    conditions: tuple[Condition, ...] = (),
+) -> MeshPeer:
     entries = tuple(
-        PathReport(address=address, reachable=found.reachable, pods=found.pods.value, since=SINCE)
+        PathReport(
+            address=address,
+            reachable=found.reachable,
+            pods=found.pods.value,
+            tunnel=found.tunnel.value,
+            problem=found.problem,
+            since=SINCE,
+        )
         for address, found in said.items()
     )
     return MeshPeer(
         metadata=Meta(name=name, generation=2),
-        spec=MeshPeerSpec(network=network),
+        spec=MeshPeerSpec(network=network, dial=dial),
         status=MeshPeerStatus(gateways=entries, conditions=conditions),
     )
 
@@ -136,6 +154,23 @@ def test_without_a_network_of_ours_nobody_is_a_neighbour() -> None:
     assert withdrawn(peer("west", {A: DOWN, B: DOWN}, network="blue"), network="green") == {"west"}
 
 
+def reach(*peers: MeshPeer) -> Reach:
+    return reach_of(peers, gateways=TWO, network="blue")
+
+
+def conditions(seen: MeshPeer, plan: Plan) -> list[Condition]:
+    """What a plan says of the peer; a second one would say nothing."""
+    if not plan:
+        return []
+    (step,) = plan
+    assert isinstance(step, Apply) and step.subresource == "status"
+    found = [msgspec.convert(entry, Condition) for entry in step.body["status"]["conditions"]]
+    status = msgspec.structs.replace(seen.status, conditions=tuple(found))
+    again = msgspec.structs.replace(seen, status=status)
+    assert plan_reachable(again, reach=reach(again), now=NOW + timedelta(hours=1)) == ()
+    return found
+
+
 def shown(said: Said, *, network: str = "", gateways: Gateways = TWO) -> Condition | None:
     seen = peer("west", said, network=network)
     reach = reach_of([seen], gateways=gateways, network="blue")
@@ -174,6 +209,61 @@ def test_the_condition_says_how_it_stands_and_what_to_do(
     assert words in condition.message
 
 
+@pytest.mark.parametrize(
+    ("said", "status", "reason", "words"),
+    [
+        ({A: UP, B: UP}, "True", "AllGateways", "the peer can be reached"),
+        ({A: UP, B: DOWN}, "True", "SomeGateways", "it is west that dials"),
+        ({A: DOWN, B: DOWN}, "False", "NoTunnel", "its MeshPeer for this cluster"),
+    ],
+)
+def test_of_a_peer_that_we_never_dial_the_advice_speaks_of_its_own_dialling(
+    said: Said, status: str, reason: str, words: str
+) -> None:
+    seen = peer("west", said, dial="inbound")
+    (condition,) = conditions(seen, plan_reachable(seen, reach=reach(seen), now=NOW))
+    assert (condition.status, condition.reason) == (status, reason)
+    assert words in condition.message
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        ({A: TUNNELLED, B: UP}, "True", "a tunnel to the peer stands"),
+        ({A: TUNNELLED, B: TOO_OLD}, "False", "west speaks version 9, we speak 1"),
+        ({A: TOO_OLD, B: TOO_OLD}, "False", "compare the versions"),
+        ({A: UP, GONE: TOO_OLD}, None, ""),
+        ({A: replace(UP, tunnel=Tunnel.DOWN)}, None, ""),
+        ({A: UP}, None, ""),
+    ],
+    ids=[
+        "one has a tunnel",
+        "one is refused",
+        "all are refused, which is said once",
+        "who is gone does not count",
+        "a tunnel that is down is no refusal",
+        "nobody keeps tunnels",
+    ],
+)
+def test_a_tunnel_that_is_refused_is_a_condition_with_the_reason(
+    said: Said, status: str | None, words: str
+) -> None:
+    seen = peer("west", said)
+    found = conditions(seen, plan_reachable(seen, reach=reach(seen), now=NOW))
+    shown = [one for one in found if one.type == TUNNEL_ACCEPTED]
+    assert [one.status for one in shown] == ([] if status is None else [status])
+    assert all(words in one.message and one.message.count("version 9") < 2 for one in shown)
+
+
+def test_a_condition_of_which_nothing_is_known_any_more_is_said_again_with_the_other() -> None:
+    seen = peer("west", {A: TOO_OLD, B: UP})
+    before = conditions(seen, plan_reachable(seen, reach=reach(seen), now=NOW))
+    assert {one.type for one in before} == {REACHABLE, TUNNEL_ACCEPTED}
+    later = peer("west", {A: DOWN, B: DOWN}, conditions=tuple(before))
+    after = conditions(later, plan_reachable(later, reach=reach(later), now=NOW))
+    assert [one.status for one in after] == ["False", "False"], "what is left out would be taken away"
+
+
 def test_while_nobody_says_anything_the_condition_stays() -> None:
     assert shown({}) is None
     assert shown({A: UP}, network="blue") is None, "its gateway says nothing about its pods"
@@ -198,6 +288,20 @@ def test_a_gateway_writes_its_own_entry_when_it_says_something_else_or_it_is_not
     later = NOW + timedelta(hours=1)
     assert plan_report(peer("west", {A: DEAD}), address=A, finding=DEAD, now=later) == ()
     assert plan_report(peer("west", {A: UP}), address=A, finding=DEAD, now=later) != ()
+
+
+def test_what_is_said_of_tunnels_stands_in_the_entry_and_is_cut_where_it_is_too_long() -> None:
+    told = Finding(False, tunnel=Tunnel.DOWN, problem="x" * 999)
+    (step,) = plan_report(peer("west", {}), address=A, finding=told, now=NOW)
+    assert isinstance(step, Apply)
+    (entry,) = step.body["status"]["gateways"]
+    assert (entry["tunnel"], entry["problem"]) == ("Down", "x" * 512)
+    seen = msgspec.structs.replace(
+        peer("west", {}), status=msgspec.convert(step.body["status"], MeshPeerStatus)
+    )
+    assert plan_report(seen, address=A, finding=told, now=NOW) == ()
+    assert plan_report(seen, address=A, finding=replace(told, tunnel=Tunnel.UP), now=NOW) != ()
+    assert plan_report(seen, address=A, finding=replace(told, problem=""), now=NOW) != ()
 
 
 def test_a_gateway_takes_back_only_what_it_said() -> None:

@@ -1,7 +1,10 @@
 """What names lead to when one endpoint is meant, and whom an export allows."""
 
+from dataclasses import replace
+
 import pytest
 
+from mesh_core.allow import Allow, allow_of
 from mesh_core.names import ANNOTATION_ALLOW, ANNOTATION_TRAFFIC
 from mesh_core.objects import EndpointSlice, ServiceExport, ServiceImport
 from mesh_fakes.route_objects import (
@@ -68,7 +71,6 @@ def test_a_hostname_that_looks_like_another_endpoints_address_is_the_hostname() 
     "piece",
     [
         pytest.param(own(member("10.244.0.5", hostname="db-0", ready=False)), id="not ready"),
-        pytest.param(own(member("10.244.0.5", hostname="db-0"), protocol="UDP"), id="UDP"),
         pytest.param(own(member("10.244.0.5", hostname="db-0"), protocol="SCTP"), id="SCTP"),
         pytest.param(own(member("10.244.0.5", hostname="db-0"), source="east"), id="another cluster's"),
         pytest.param(own(member("169.254.169.254", hostname="db-0")), id="no pod's address, ruling 28"),
@@ -79,6 +81,20 @@ def test_a_hostname_that_looks_like_another_endpoints_address_is_the_hostname() 
 )
 def test_an_endpoint_that_cannot_be_reached_has_no_name(piece: EndpointSlice) -> None:
     assert of_db(piece) == {}
+
+
+def test_an_endpoint_is_named_by_number_and_protocol() -> None:
+    udp = own(member("10.244.0.5", hostname="db-0"), protocol="UDP")
+    target = ServicePort("demo", "db", 5432, endpoint="db-0", protocol="UDP")
+    pod = (Address("10.244.0.5", 5432),)
+    ingress = table_of(udp, imports=[headless()], exports=[exported("db")]).ingress
+    assert {found: route.endpoints for found, route in ingress.items()} == {target: pod}
+    tcp = own(member("10.244.0.5", hostname="db-0"))
+    ingress = table_of(udp, tcp, imports=[headless()], exports=[exported("db")]).ingress
+    assert {found: route.endpoints for found, route in ingress.items()} == {
+        replace(target, protocol="TCP"): pod,
+        target: pod,
+    }
 
 
 def test_an_endpoint_of_what_is_not_exported_or_not_headless_has_no_name() -> None:
@@ -95,13 +111,11 @@ def test_an_endpoint_of_what_is_not_exported_or_not_headless_has_no_name() -> No
         ({}, None),
         ({"example.com/team": "db"}, None),
         ({ANNOTATION_TRAFFIC: "local-first"}, None),
-        ({ANNOTATION_ALLOW: "east"}, frozenset({"east"})),
-        ({ANNOTATION_ALLOW: "east, north"}, frozenset({"east", "north"})),
+        ({ANNOTATION_ALLOW: "east"}, allow_of(["east"])),
+        ({ANNOTATION_ALLOW: "east, north/shop"}, allow_of(["north/shop", "east"])),
     ],
 )
-def test_a_route_carries_whom_its_export_allows(
-    annotations: dict[str, str], allow: frozenset[str] | None
-) -> None:
+def test_a_route_carries_whom_its_export_allows(annotations: dict[str, str], allow: Allow | None) -> None:
     table = table_of(local("10.244.0.5"), exports=[exported(annotations=annotations)])
     assert table.ingress == {HELLO: Ingress((POD,), allow)}
     of_one = table_of(

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from mesh_core.allow import Allow, allow_of
 from mesh_core.identity import cluster_id, domain
 from mesh_gateway.client_hello import Hello
-from mesh_gateway.entry import Close, Entry, PassThrough, Serve, entry_for
+from mesh_gateway.entry import Close, Entry, PassThrough, Serve, Tunnel, entry_for
 from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
 
 HELLO = ServicePort("demo", "hello", 80)
@@ -18,7 +19,7 @@ TABLE = RouteTable(
     cluster=cluster_id("east"),
     domain=domain("clusterset.internal"),
     egress={},
-    ingress={HELLO: Ingress((POD,)), DB_0: Ingress((DB_POD,), frozenset({"west"}))},
+    ingress={HELLO: Ingress((POD,)), DB_0: Ingress((DB_POD,), Allow(frozenset({"west"})))},
     controllers=(CONTROLLER,),
     gateways={},
     contested=(),
@@ -48,13 +49,18 @@ def test_one_endpoint_of_a_headless_service_is_served_by_its_name(protocols: tup
     ("allow", "admitted"),
     [
         (None, ["east", "north", "west"]),
-        (frozenset({"west"}), ["west"]),
-        (frozenset({"north", "west"}), ["north", "west"]),
-        (frozenset(), []),
+        (["west"], ["west"]),
+        (["north", "west"], ["north", "west"]),
+        (["*"], ["east", "north", "west"]),
+        (["west/demo", "west/demo/web", "*/demo", "west/@node"], []),
+        ([], []),
     ],
 )
-def test_only_allowed_clusters_are_admitted(allow: frozenset[str] | None, admitted: list[str]) -> None:
-    found = Serve(target=HELLO, route=Ingress((POD,), allow))
+def test_only_clusters_that_are_allowed_as_a_whole_are_admitted_when_nobody_vouches_for_the_source(
+    allow: list[str] | None, admitted: list[str]
+) -> None:
+    route = Ingress((POD,), None if allow is None else allow_of(allow))
+    found = Serve(target=HELLO, route=route)
     assert [name for name in ("east", "north", "west") if found.admits(cluster_id(name))] == admitted
 
 
@@ -101,3 +107,77 @@ def test_a_hello_without_tls_1_3_is_closed_before_a_byte_is_sent() -> None:
 def test_without_a_ready_controller_its_stream_is_closed() -> None:
     table = replace(TABLE, controllers=())
     assert isinstance(entry("peer.east.clusterset.internal", b"meshctl-peer/1", table=table), Close)
+
+
+@pytest.mark.parametrize("protocols", [(b"meshctl-tunnel/1",), (b"h2", b"meshctl-tunnel/1")])
+def test_a_tunnel_is_asked_for_by_the_gateways_own_name_and_protocol(protocols: tuple[bytes, ...]) -> None:
+    assert entry("gateway.east.clusterset.internal", *protocols) == Tunnel()
+    assert entry("GATEWAY.East.clusterset.internal", *protocols) == Tunnel()
+
+
+@pytest.mark.parametrize(
+    ("name", "protocols"),
+    [
+        ("gateway.west.clusterset.internal", (b"meshctl-tunnel/1",)),
+        ("gateway.east.clusterset.internal", ()),
+        ("gateway.east.clusterset.internal", (b"meshctl/1",)),
+        ("gateway.east.clusterset.internal", (b"MESHCTL-TUNNEL/1",)),
+        ("gateway.east.clusterset.internal", (b"meshctl-tunnel/1\0",)),
+        ("gateway.east.other.internal", (b"meshctl-tunnel/1",)),
+        ("peer.east.clusterset.internal", (b"meshctl-tunnel/1",)),
+        ("east.clusterset.internal", (b"meshctl-tunnel/1",)),
+        ("example.com", (b"meshctl-tunnel/1",)),
+        (None, (b"meshctl-tunnel/1",)),
+    ],
+)
+def test_no_other_hello_gets_a_tunnel(name: str | None, protocols: tuple[bytes, ...]) -> None:
+    assert isinstance(entry(name, *protocols), Close)
+
+
+def test_a_services_name_never_opens_a_tunnel_ruling_4() -> None:
+    assert isinstance(entry("80.hello.demo.svc.clusterset.local", b"meshctl-tunnel/1"), Serve)
+    assert isinstance(entry("80.other.demo.svc.clusterset.local", b"meshctl-tunnel/1"), Close)
+
+
+SHOP = Ingress((Address("10.244.0.7", 8443), Address("10.244.0.8", 8443)))
+PUBLIC = replace(TABLE, public={"shop.example.com": SHOP})
+
+
+@pytest.mark.parametrize("name", ["shop.example.com", "SHOP.Example.COM"])
+@pytest.mark.parametrize("protocols", [(), (b"h2", b"http/1.1"), (b"\x0a\x0a", b"h2"), (b"postgresql",)])
+@pytest.mark.parametrize("versions", [(0x0304,), (0x0303,), ()])
+def test_a_public_name_is_passed_through_whatever_its_own_tls_speaks(
+    name: str, protocols: tuple[bytes, ...], versions: tuple[int, ...]
+) -> None:
+    hello = Hello(server_name=name, protocols=protocols, versions=versions)
+    assert entry_for(hello, table=PUBLIC) == PassThrough(endpoints=SHOP.endpoints, public=True)
+
+
+@pytest.mark.parametrize(
+    "protocol", [b"meshctl/1", b"meshctl-tunnel/1", b"meshctl-peer/1", b"meshctl-inner/1", b"meshctl-join/1"]
+)
+def test_a_public_name_with_a_protocol_of_ours_is_closed(protocol: bytes) -> None:
+    assert isinstance(entry("shop.example.com", protocol, table=PUBLIC), Close)
+    assert isinstance(entry("shop.example.com", b"h2", protocol, table=PUBLIC), Close)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "example.com",
+        "www.shop.example.com",
+        "shop.example.com.",
+        ".shop.example.com",
+        "shop.example.com\0",
+        "shop.example.com\0.other",
+        "shop\0.example.com",
+        "shopXexample.com",
+        "*.example.com",
+        "shop.example.co",
+        "xn--shp-sna.example.com",
+        " shop.example.com",
+        "SHOP.EXAMPLE.COM:443",
+    ],
+)
+def test_only_the_exact_public_name_is_passed_through(name: str) -> None:
+    assert isinstance(entry(name, b"h2", table=PUBLIC), Close)

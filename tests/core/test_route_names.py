@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from mesh_core.names import endpoint_label
 from mesh_gateway.sni import (
+    GatewayTarget,
     NoTarget,
     PeerTarget,
     ServiceTarget,
+    Target,
     endpoint_server_name,
     read_server_name,
     service_server_name,
@@ -18,7 +20,7 @@ DOMAIN = "clusterset.internal"
 label = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True)
 
 
-def read(name: str) -> ServiceTarget | PeerTarget | NoTarget:
+def read(name: str) -> Target:
     return read_server_name(name, domain=DOMAIN)
 
 
@@ -37,9 +39,11 @@ def read(name: str) -> ServiceTarget | PeerTarget | NoTarget:
         ("443.80.9.svc.clusterset.local", ServiceTarget("9", "80", 443)),
         ("peer.east.clusterset.internal", PeerTarget("east")),
         ("PEER.East.clusterset.Internal", PeerTarget("east")),
+        ("gateway.east.clusterset.internal", GatewayTarget("east")),
+        ("Gateway.EAST.clusterset.internal", GatewayTarget("east")),
     ],
 )
-def test_a_name_says_what_is_asked_for(name: str, target: ServiceTarget | PeerTarget) -> None:
+def test_a_name_says_what_is_asked_for(name: str, target: Target) -> None:
     assert read(name) == target
 
 
@@ -77,7 +81,9 @@ def test_a_name_says_what_is_asked_for(name: str, target: ServiceTarget | PeerTa
         "peer.east.west.clusterset.internal",
         "peer.east.clusterset.internal.",
         "peer.east.other.internal",
-        "gateway.east.clusterset.internal",
+        "gateway.east.west.clusterset.internal",
+        "gateway.clusterset.internal",
+        "xgateway.east.clusterset.internal",
         "xpeer.east.clusterset.internal",
         "peer.-east.clusterset.internal",
         "east.clusterset.internal",
@@ -135,4 +141,19 @@ def test_the_number_of_labels_says_what_is_meant(labels: list[str], port: int) -
 
 @given(name=st.text(max_size=300))
 def test_any_text_is_answered(name: str) -> None:
-    assert isinstance(read(name), ServiceTarget | PeerTarget | NoTarget)
+    assert isinstance(read(name), ServiceTarget | PeerTarget | GatewayTarget | NoTarget)
+
+
+@given(
+    name=st.text(
+        st.characters(categories=(), include_characters="\x00\n .-_*[]:/\\aZ09\u00e4\u0130\u212a"),
+        max_size=12,
+    )
+)
+def test_no_odd_character_finds_its_way_into_a_target(name: str) -> None:
+    for text in (f"80.{name}.demo.svc.clusterset.local", f"gateway.{name}.clusterset.internal"):
+        match read(text):
+            case ServiceTarget(service=label) | GatewayTarget(cluster=label):
+                assert label.isascii()
+                assert label.replace("-", "").isalnum()
+                assert label in (name.lower(), name.lower().partition(".")[2])

@@ -161,12 +161,18 @@ def test_a_stand_in_is_not_withdrawn_because_no_local_gateway_is_ready_yet() -> 
         pytest.param(stand_in("db-0", own_ports='{"tcp": "5432"}'), id="a number as text"),
         pytest.param(stand_in("db-0", own_ports="tcp=5432"), id="no JSON"),
         pytest.param(stand_in("db-0", namespace="demo"), id="not in our own namespace"),
-        pytest.param(stand_in("db-0", protocol="UDP"), id="not TCP"),
+        pytest.param(stand_in("db-0", protocol="SCTP"), id="SCTP"),
         pytest.param(stand_in("db-0", port=5432), id="no egress port"),
     ],
 )
 def test_a_stand_in_without_a_number_to_ask_for_is_not_listened_to(piece: EndpointSlice) -> None:
     assert of_db(piece) == {}
+
+
+def test_a_stand_ins_port_speaks_what_its_slice_says() -> None:
+    routes = of_db(stand_in("db-0", port=21000), stand_in("db-1", port=21001, protocol="UDP"))
+    assert routes[21000].target.protocol == "TCP"
+    assert routes[21001].target == ServicePort("demo", "db", 5432, endpoint="db-1", protocol="UDP")
 
 
 def test_while_one_slice_of_a_stand_in_replaces_another_the_ready_one_counts() -> None:

@@ -8,12 +8,14 @@ from typing import TypeVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from mesh_core.names import ANNOTATION_ALLOW, CONTROLLER, SYSTEM_NAMESPACE
 from mesh_core.objects import (
     EndpointPort,
     EndpointSlice,
     ImportPort,
+    MeshPeerSpec,
     Meta,
     ServiceExport,
     ServiceImport,
@@ -83,6 +85,16 @@ def test_a_port_without_a_reachable_endpoint_is_kept_and_leads_nowhere(piece: En
     assert table_of(piece).egress == {20000: Egress(HELLO, ())}
 
 
+def test_a_cluster_that_is_never_dialled_has_routes_and_no_address() -> None:
+    """It is reached by tunnels that it dialled itself (ruling 7)."""
+    awaited = structs.replace(peer("east"), spec=structs.replace(peer("east").spec, dial="inbound"))
+    nowhere = structs.replace(awaited, spec=MeshPeerSpec(dial="inbound"))
+    for seen in (awaited, nowhere):
+        table = table_of(remote("east", ready={"http": 3}), peers=[seen])
+        assert table.egress[20000].targets == (Weighted(EAST, 3),)
+        assert table.gateways == {EAST: ()}
+
+
 def test_a_cluster_is_not_withdrawn_because_no_local_gateway_is_ready_yet() -> None:
     assert table_of(remote("east", listed=())).egress[20000].targets == (Weighted(EAST, 1),)
 
@@ -109,7 +121,7 @@ def test_what_is_no_egress_port_is_not_listened_to(piece: EndpointSlice) -> None
     assert table_of(piece).egress == {}
 
 
-def test_ports_of_other_protocols_are_passed_over() -> None:
+def test_tcp_and_udp_are_carried_and_sctp_is_passed_over() -> None:
     both = [
         ImportPort(port=80, name="http"),
         ImportPort(port=80, name="h3", protocol="UDP"),
@@ -123,8 +135,24 @@ def test_ports_of_other_protocols_are_passed_over() -> None:
         local("10.244.0.7", name="sig", protocol="SCTP"),
         imports=[imported("hello", *both)],
     )
-    assert table.egress == {20000: Egress(HELLO, (Weighted(EAST, 2), Weighted(NORTH, 1)))}
-    assert table.ingress == {HELLO: Ingress((Address("10.244.0.5", 8080),))}
+    udp = ServicePort("demo", "hello", 80, protocol="UDP")
+    assert table.egress == {
+        20000: Egress(HELLO, (Weighted(EAST, 2), Weighted(NORTH, 1))),
+        20001: Egress(udp, (Weighted(EAST, 2), Weighted(NORTH, 9))),
+    }
+    assert table.ingress == {
+        HELLO: Ingress((Address("10.244.0.5", 8080),)),
+        udp: Ingress((Address("10.244.0.6", 8080),)),
+    }
+
+
+def test_one_name_with_slices_of_two_protocols_leads_to_those_of_the_import() -> None:
+    """While an export changes from one to the other, both are there for a moment."""
+    pieces = local("10.244.0.5"), local("10.244.0.6", protocol="UDP")
+    assert table_of(*pieces).ingress == {HELLO: Ingress((Address("10.244.0.5", 8080),))}
+    after = table_of(*pieces, imports=[imported("hello", ImportPort(port=80, name="http", protocol="UDP"))])
+    udp = ServicePort("demo", "hello", 80, protocol="UDP")
+    assert after.ingress == {udp: Ingress((Address("10.244.0.6", 8080),))}
 
 
 def test_a_peer_whose_name_no_certificate_can_carry_is_left_out() -> None:

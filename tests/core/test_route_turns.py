@@ -60,13 +60,33 @@ def test_without_targets_there_is_nobody_to_try() -> None:
 
 
 def test_the_endpoint_with_the_fewest_open_streams_is_next() -> None:
-    chosen = least_open(["a", "b", "c"], open_streams={"a": 2, "b": 1, "c": 2}, turn=0, without=set())
+    chosen = least_open(
+        ["a", "b", "c"], open_streams={"a": 2, "b": 1, "c": 2}, pending={}, turn=0, without=set()
+    )
+    assert chosen == "b"
+
+
+def test_what_is_being_opened_counts_as_open() -> None:
+    chosen = least_open(["a", "b"], open_streams={"b": 1}, pending={"a": 2}, turn=0, without=set())
     assert chosen == "b"
 
 
 def test_equal_endpoints_take_turns() -> None:
-    chosen = [least_open(["a", "b", "c"], open_streams={}, turn=turn, without=set()) for turn in range(6)]
+    chosen = [
+        least_open(["a", "b", "c"], open_streams={}, pending={}, turn=turn, without=set())
+        for turn in range(6)
+    ]
     assert chosen == ["a", "b", "c", "a", "b", "c"]
+
+
+def test_of_many_busy_endpoints_a_part_is_compared_and_each_gets_its_turn() -> None:
+    endpoints = range(100)
+    streams = dict.fromkeys(endpoints, 1)
+    for turn in range(1000):
+        chosen = least_open(endpoints, open_streams=streams, pending={}, turn=turn, without=set())
+        assert chosen is not None
+        streams[chosen] += 1
+    assert max(streams.values()) - min(streams.values()) <= 3
 
 
 @given(
@@ -78,7 +98,7 @@ def test_equal_endpoints_take_turns() -> None:
 def test_an_endpoint_that_failed_is_not_chosen_again(
     endpoints: list[int], streams: dict[int, int], turn: int, without: set[int]
 ) -> None:
-    chosen = least_open(endpoints, open_streams=streams, turn=turn, without=without)
+    chosen = least_open(endpoints, open_streams=streams, pending={}, turn=turn, without=without)
     left = [endpoint for endpoint in endpoints if endpoint not in without]
     assert (chosen is None) == (not left)
     if chosen is not None:

@@ -77,7 +77,7 @@ def test_only_ports_that_the_import_has_from_us_are_listed() -> None:
     assert wanted(source_slice(endpoint("10.0.0.1"), ports=udp)) == []
 
 
-def test_udp_goes_from_pod_to_pod_and_sctp_nowhere() -> None:
+def test_udp_is_listed_like_tcp_and_sctp_is_not() -> None:
     told = (
         RecordPort(port=53, name="dns", protocol="UDP", ready=1),
         RecordPort(port=9, name="signal", protocol="SCTP", ready=1),

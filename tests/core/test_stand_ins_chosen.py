@@ -84,15 +84,43 @@ def test_all_ports_that_gateways_carry_and_the_import_has_stand_behind_it() -> N
     scene.shards = [shard("west", DB_0, ports=ports)]
     scene.settle()
     (service,) = scene.stand_ins
-    assert {port.name: port.port for port in service.spec.ports} == {"admin": 19000, "db": 15432}
-    held = [port.port for port in behind(scene, "db-0").ports or ()]
-    assert len(set(held)) == 2
+    assert {port.name: (port.protocol, port.port) for port in service.spec.ports} == {
+        "admin": ("TCP", 19000),
+        "db": ("TCP", 15432),
+        "dns": ("UDP", 53),
+    }
+    held = {port.name: (port.protocol, port.port) for port in behind(scene, "db-0").ports or ()}
+    assert {name: protocol for name, (protocol, _number) in held.items()} == {
+        "admin": "TCP",
+        "db": "TCP",
+        "dns": "UDP",
+    }
+    assert len({number for _protocol, number in held.values()}) == 3
+
+
+def test_one_number_of_both_protocols_stands_twice_and_one_of_one_protocol_once() -> None:
+    scene = ImportScene()
+    told = (
+        RecordPort(port=53, name="dns", protocol="UDP", ready=1),
+        RecordPort(port=53, name="dns-tcp", ready=1),
+        RecordPort(port=54, name="old", ready=1),
+    )
+    scene.records["west"] = headless("west", *told)
+    ports = (
+        ShardPort(port=5353, name="dns", protocol="UDP"),
+        ShardPort(port=5353, name="dns-tcp"),
+        ShardPort(port=5353, name="old"),
+    )
+    scene.shards = [shard("west", DB_0, ports=ports)]
+    scene.settle()
+    (service,) = scene.stand_ins
+    assert [(port.name, port.protocol) for port in service.spec.ports] == [("dns", "UDP"), ("dns-tcp", "TCP")]
 
 
 @pytest.mark.parametrize(
     "ports",
-    [(), (ShardPort(port=53, name="dns", protocol="UDP"),), (ShardPort(port=1, name="stray"),)],
-    ids=["none", "UDP", "not exported"],
+    [(), (ShardPort(port=15432, name="db", protocol="SCTP"),), (ShardPort(port=1, name="stray"),)],
+    ids=["none", "SCTP", "not exported"],
 )
 def test_without_a_port_that_is_carried_there_is_nothing_to_stand_in_for(
     ports: tuple[ShardPort, ...],
@@ -120,6 +148,17 @@ def test_nobody_stands_in_for_endpoints_that_we_reach_or_may_not_reach(
     scene.settle()
     assert scene.stand_ins == []
     assert addresses(scene) == listed
+
+
+def test_a_neighbour_that_allows_only_a_part_of_us_gets_stand_ins() -> None:
+    scene = ImportScene(records={"west": headless("west")}, neighbours=frozenset({"west"}))
+    scene.records["west"] = structs.replace(headless("west"), allow=("east/shop",))
+    scene.shards = [shard("west", DB_0)]
+    scene.settle()
+    assert addresses(scene) == {"db-0": scene.stand_ins[0].spec.cluster_ip}
+    scene.records["west"] = headless("west")
+    scene.settle()
+    assert addresses(scene) == {"db-0": "10.9.0.1"}
 
 
 def test_a_cluster_that_leaves_our_network_gets_stand_ins_with_addresses_of_ours() -> None:

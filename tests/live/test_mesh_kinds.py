@@ -10,6 +10,7 @@ import pytest
 from mesh_controller.act import Writer
 from mesh_core.admission import admit
 from mesh_core.objects import MeshPeer
+from mesh_core.path_report import Finding, Tunnel, plan_report
 from mesh_core.peer_identity import plan_clash, plan_end_of_clash
 from mesh_core.peer_status import Link, LinkState, Ours, plan_peer_status
 from mesh_core.peer_view import Absence, Wanted
@@ -190,6 +191,9 @@ async def test_a_mesh_peer_carries_the_conditions_of_two_managers(light: Bed) ->
         {"import": {"limits": {"weightShare": 0}}},
         {"import": {"limits": {"services": 10_001}}},
         {"import": {"namespaces": ["A"]}},
+        {"dial": "sideways"},
+        {"gateways": []},
+        {"gateways": [], "dial": "outbound"},
     ],
 )
 async def test_a_mesh_peer_that_cannot_be_is_refused_by_the_api_server(
@@ -199,3 +203,18 @@ async def test_a_mesh_peer_that_cannot_be_is_refused_by_the_api_server(
     async with light.client("alone") as kube:
         with pytest.raises(ApiError, match="422"):
             await kube.create(MESH_PEERS, {"metadata": {"name": "w"}, "spec": {"gateways": gateways, **spec}})
+
+
+async def test_a_peer_that_is_never_dialled_needs_no_gateway_and_a_gateway_tells_of_its_tunnels(
+    light: Bed,
+) -> None:
+    async with light.client("alone") as kube:
+        writer = Writer(kube)
+        for spec in ({"dial": "inbound"}, {"dial": "inbound", "gateways": []}):
+            seen = await kube.create(MESH_PEERS, {"metadata": {"name": "west"}, "spec": spec})
+            assert seen.spec.dialled == ()
+            told = Finding(True, tunnel=Tunnel.UP, problem="a second one is refused")
+            await writer.write(plan_report(seen, address="10.1.0.8", finding=told, now=NOW))
+            (entry,) = (await peer(kube)).status.gateways
+            assert (entry.tunnel, entry.problem) == ("Up", "a second one is refused")
+            await kube.delete(MESH_PEERS, "west")

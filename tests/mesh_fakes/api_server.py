@@ -230,7 +230,11 @@ def _target(path: str) -> _Target:
 def _selected(item: Item, target: _Target, params: Mapping[str, str]) -> bool:
     if target.namespace and item["metadata"].get("namespace") != target.namespace:
         return False
-    fields = all(_at(item, path) == value for path, value in _terms(params.get("fieldSelector", "")))
+    fields = all(
+        # `a!=b` is cut at its equals sign, and a field that is not there is different.
+        (_at(item, path.removesuffix("!")) == value) is not path.endswith("!")
+        for path, value in _terms(params.get("fieldSelector", ""))
+    )
     labels = item["metadata"].get("labels", {})
     return fields and all(
         labels.get(name) == value for name, value in _terms(params.get("labelSelector", ""))

@@ -93,7 +93,7 @@ def _ask_for_intermediate(server: ObjectServer, item: Object) -> None:
 
 
 def _connect(server: ObjectServer, item: Object) -> None:
-    if "gateways" in item.get("spec", {}) and "status" not in item:
+    if {"gateways", "dial"} & item.get("spec", {}).keys() and "status" not in item:
         condition = {
             "type": "Connected",
             "status": "True",

@@ -7,32 +7,48 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 
 import pytest
 import uvloop
+from msgspec import structs
 
+from mesh_core.allow import Allow
 from mesh_core.identity import ClusterId, Component, cluster_id
 from mesh_fakes.clusterset import DOMAIN, FakeClusterset, identity
+from mesh_fakes.waiting import until
+from mesh_gateway.access_log import AccessLog
 from mesh_gateway.balance import Weighted
 from mesh_gateway.contexts import ContextKeeper
+from mesh_gateway.dial import Dialler
 from mesh_gateway.doorway import Doorway
 from mesh_gateway.egress import EgressHalf
 from mesh_gateway.ingress import IngressHalf
 from mesh_gateway.limits import Limits
 from mesh_gateway.listeners import Listeners
+from mesh_gateway.metrics import GatewayMetrics
+from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opener import DirectOpener
+from mesh_gateway.opening import Answer, Opening, Reason, Source, TunnelHello
 from mesh_gateway.route import Address, Egress, RouteTable, ServicePort
 from mesh_gateway.route import Ingress as Way
+from mesh_gateway.sources import Found, Looked
 from mesh_gateway.tcp_stream import listen
 from mesh_gateway.traffic import Traffic
+from mesh_gateway.tunnel import Tunnel
+from mesh_gateway.tunnel_hello import HelloTalk
+from mesh_gateway.tunnel_ingress import TunnelIngress
+from mesh_gateway.tunnel_keeper import TunnelKeeper
+from mesh_gateway.tunnels import TunnelPool
+from mesh_gateway.udp_endpoint import UdpEndpoints
 from mesh_runtime.leaf import Standing
 
 LOOPBACK = "127.0.0.1"
 HELLO = ServicePort("demo", "hello", 80)
 HELLO_NAME = "80.hello.demo.svc.clusterset.local"
 # Long where a test waits for nothing of the kind: the machine may be busy with other things.
-PATIENT = Limits(hello=20.0, handshake=20.0, connect=20.0, farewell=0.0)
+PATIENT = Limits(hello=20.0, handshake=20.0, connect=20.0, farewell=0.0, unlisting=0.0, settle=0.0)
 
 
 def on_both_loops(story: Callable[[], Awaitable[None]]) -> Callable[..., None]:
@@ -41,6 +57,26 @@ def on_both_loops(story: Callable[[], Awaitable[None]]) -> Callable[..., None]:
     @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
     def test(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
         async def limited() -> None:
+            async with asyncio.timeout(30):
+                await story()
+
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(limited())
+
+    return test
+
+
+_IN_TUNNELS: ContextVar[bool] = ContextVar("in tunnels", default=False)
+
+
+def both_ways(story: Callable[[], Awaitable[None]]) -> Callable[..., None]:
+    """The same, once with a connection for each stream and once with tunnels, where `egress` is not told."""
+
+    @pytest.mark.parametrize("way", ["directly", "in_tunnels"])
+    @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+    def test(new_loop: Callable[[], asyncio.AbstractEventLoop], way: str) -> None:
+        async def limited() -> None:
+            _IN_TUNNELS.set(way == "in_tunnels")
             async with asyncio.timeout(30):
                 await story()
 
@@ -98,27 +134,73 @@ class Ingress:
     table: RouteTable
     traffic: Traffic
     leaf: Leaf
+    hello: TunnelHello
+    witness: "Seen" = field(default_factory=lambda: Seen())
+    tunnels: TunnelPool = field(init=False)
 
     def route(
         self, *endpoints: Address, service: ServicePort = HELLO, allow: frozenset[str] | None = None
     ) -> None:
-        """From now on `service` has these endpoints, for the clusters in `allow`."""
+        """From now on `service` has these endpoints, for those whom the entries in `allow` name."""
         routes = {**self.table.ingress}
         routes.pop(service, None)
         if endpoints:
-            routes[service] = Way(endpoints, allow)
+            routes[service] = Way(endpoints, None if allow is None else Allow(allow))
         self.table = replace(self.table, ingress=routes)
 
 
 @dataclass
+class Seen:
+    """What a gateway was told of the ways to peers."""
+
+    up: dict[str, bool] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def tunnel(self, cluster: str, *, up: bool) -> None:
+        """As `Witness`."""
+        self.up[cluster] = up
+
+    def problem(self, cluster: str, text: str) -> None:
+        """As `Witness`."""
+        self.problems[cluster] = text
+
+
+class Everybody:
+    """Every source is a pod of ours."""
+
+    def __init__(self) -> None:
+        self.source = Source(namespace="demo", account="default", pod="client-1")
+
+    def look(self, address: str) -> Looked:
+        """As `Sources`."""
+        return Found(structs.replace(self.source, address=address))
+
+    async def wait(self, address: str, *, limit: float) -> Looked:
+        """As `Sources`."""
+        return self.look(address)
+
+
+@dataclass
 class Outlet:
-    """A running egress half that listens on `port`, and on `lanes` for the same."""
+    """A running egress half, `served`, that listens on `port`, and on `lanes` for the same."""
 
     port: int
     lanes: tuple[int, ...]
     table: RouteTable
     traffic: Traffic
     leaf: Leaf
+    witness: Seen = field(default_factory=Seen)
+    tunnels: TunnelPool = field(init=False)
+    served: EgressHalf = field(init=False)
+
+    async def tunnelled(self, *clusters: str, number: int = 1) -> None:
+        """Returns when so many tunnels to each of these clusters are open."""
+
+        def are_there() -> bool:
+            counts = [sum(one.is_open for one in self.tunnels.of(cluster_id(name))) for name in clusters]
+            return min(counts) >= number
+
+        await until(are_there)
 
 
 @asynccontextmanager
@@ -140,14 +222,38 @@ async def ingress(
         ),
         traffic=Traffic(limits),
         leaf=leaf or leaf_of(clusterset, cluster),
+        hello=TunnelHello(cluster=cluster, replica=f"{cluster}-0", siblings=(f"{cluster}-0",)),
     )
     contexts = ContextKeeper(half.leaf)
+    metrics = GatewayMetrics()
     async with asyncio.TaskGroup() as group:
+        dialler = Dialler(traffic=half.traffic, limits=limits, metrics=metrics)
+        inward = TunnelIngress(
+            table=lambda: half.table,
+            dialler=dialler,
+            datagrams=UdpEndpoints(limits, metrics=metrics),
+            traffic=half.traffic,
+            limits=limits,
+            metrics=metrics,
+            access=AccessLog(),
+            group=group,
+        )
+        half.tunnels = TunnelPool(
+            talk=HelloTalk(lambda _cluster: half.hello),
+            asked=inward.asked,
+            limits=limits,
+            metrics=metrics,
+            witness=half.witness,
+        )
+        watching = group.create_task(half.tunnels.run())
         served = IngressHalf(
             table=lambda: half.table,
             contexts=lambda: contexts.current,
+            tunnels=half.tunnels,
+            dialler=dialler,
             traffic=half.traffic,
             limits=limits,
+            metrics=metrics,
             group=group,
         )
         server = await listen(
@@ -157,7 +263,9 @@ async def ingress(
             yield half
         finally:
             server.close()
+            watching.cancel()
             half.traffic.abort()
+            half.tunnels.abort()
             await half.traffic.drained()
 
 
@@ -172,8 +280,12 @@ async def egress(
     lanes: int = 0,
     limits: Limits = PATIENT,
     leaf: Leaf | None = None,
+    tunnels: bool | None = None,
 ) -> AsyncIterator[Outlet]:
-    """An egress half that carries `service` to the gateways of `remotes`, all alike unless `weights` says."""
+    """An egress half that carries `service` to the gateways of `remotes`, all alike unless `weights` says.
+
+    With `tunnels` it dials them, else each stream is a connection of its own.
+    """
     port, *more = (free_port() for _ in range(1 + lanes))
     targets = tuple(Weighted(cluster_id(name), (weights or {}).get(name, 1)) for name in sorted(remotes))
     half = Outlet(
@@ -188,23 +300,61 @@ async def egress(
         leaf=leaf or leaf_of(clusterset, cluster),
     )
     contexts = ContextKeeper(half.leaf)
+    metrics = GatewayMetrics()
     async with asyncio.TaskGroup() as group:
-        served = EgressHalf(
+        half.tunnels = TunnelPool(
+            talk=HelloTalk(lambda _cluster: TunnelHello(cluster=cluster, replica=f"{cluster}-0")),
+            asked=refuse_all,
+            limits=limits,
+            metrics=metrics,
+            witness=half.witness,
+        )
+        keeper = TunnelKeeper(
+            pool=half.tunnels,
+            contexts=lambda: contexts.current,
+            limits=limits,
+            metrics=metrics,
+            witness=half.witness,
+            group=group,
+        )
+        watching = group.create_task(half.tunnels.run())
+        served = half.served = EgressHalf(
             table=lambda: half.table,
+            route_soon=lambda port: soon(half.table, port=port),
+            sources=Everybody(),
+            tunnels=half.tunnels,
             opener=DirectOpener(lambda: contexts.current, limits=limits),
             traffic=half.traffic,
             limits=limits,
+            metrics=metrics,
+            access=AccessLog(),
             group=group,
         )
         listeners = Listeners(LOOPBACK, backlog=256, accepted=served.accept)
         await listeners.match([port, *more])
         assert not listeners.failing
+        if tunnels or (tunnels is None and _IN_TUNNELS.get()):
+            keeper.follow(half.table)
+            await half.tunnelled(*remotes)
         try:
             yield half
         finally:
             listeners.close()
+            keeper.stop()
+            watching.cancel()
             half.traffic.abort()
+            half.tunnels.abort()
             await half.traffic.drained()
+
+
+async def soon(table: RouteTable, *, port: int) -> Egress | None:
+    """The route of a port, if there is one."""
+    return table.egress.get(port)
+
+
+def refuse_all(_tunnel: Tunnel, stream: MuxStream, _opening: Opening) -> None:
+    """Who serves nothing answers so."""
+    stream.refuse(Answer(Reason.NOT_EXPORTED.value))
 
 
 def free_port() -> int:

@@ -137,8 +137,14 @@ class MemberApi(FakeApiServer):
             changed = self._changed
             for event in [event for event in self._events if event.version > version]:
                 version = event.version
-                if event.collection == target.collection and _selected(event.item, target, params):
-                    yield json.dumps({"type": event.kind, "object": event.item}).encode() + b"\n"
+                if event.collection != target.collection:
+                    continue
+                kind = event.kind
+                if not _selected(event.item, target, params):
+                    if kind != "MODIFIED" or "fieldSelector" not in params:
+                        continue
+                    kind = "DELETED"  # it left what was selected, or was never in it
+                yield json.dumps({"type": kind, "object": event.item}).encode() + b"\n"
             await changed.wait()
 
     def _step(self, step: Step) -> Left | None:
@@ -181,8 +187,9 @@ class MemberApi(FakeApiServer):
         item["metadata"]["generation"] = 1
         if target.collection == "/api/v1/services":
             self._default_service(item)
-        target = _Target(target.collection, namespace, item["metadata"]["name"], "")
+        target = _Target(target.collection, namespace, "", "")
         created = super(MemberApi, self)._create(username, target, item)
+        target = _Target(target.collection, namespace, created["metadata"]["name"], "")
         if self._manager:
             self._applied[(*target.key, ""), self._manager] = said
         return created

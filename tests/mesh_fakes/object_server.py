@@ -67,6 +67,8 @@ class ObjectServer:
     reactions: list[Reaction] = field(default_factory=list)
     refusals: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     """(method, plural) to (HTTP status, reason)."""
+    proxied: dict[str, bytes] = field(default_factory=dict)
+    """Path to what a pod answers there, through the API server; a pod that is not named does not answer."""
     url: str = ""
     _events: list[tuple[int, str, Place, Object]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -123,6 +125,9 @@ class ObjectServer:
         parts = request.path.strip("/").split("/")
         if parts == ["version"]:
             return web.json_response({"gitVersion": "v1.99.0"})
+        if "proxy" in parts:
+            page = self.proxied.get(request.path)
+            return web.Response(body=page) if page is not None else _status(503, "ServiceUnavailable")
         version = parts[1] if parts[0] == "api" else "/".join(parts[1:3])
         rest = parts[2:] if parts[0] == "api" else parts[3:]
         if not rest:
@@ -145,7 +150,11 @@ class ObjectServer:
         with self._lock:
             if place.version not in {at.version for at in self.objects} and place.version not in KINDS:
                 return _status(404, "NotFound")
-            items = [item for at, item in self.objects.items() if _selected(at, item, place, wanted)]
+            found = [item for at, item in self.objects.items() if _selected(at, item, place, wanted)]
+            labels = dict(
+                part.split("=") for part in request.query.get("labelSelector", "").split(",") if part
+            )
+            items = [item for item in found if labels.items() <= item["metadata"].get("labels", {}).items()]
             page = {"metadata": {"resourceVersion": str(len(self._events))}, "items": items}
             return web.json_response(page)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
-from mesh_controller import peer_link, peer_server
+from mesh_controller import peer_dial, peer_server
 from mesh_core.identity import Component, Identity, cluster_id
 from mesh_core.names import ALPN_PEER
 from mesh_fakes.clusterset import DOMAIN
@@ -74,7 +74,7 @@ def sim_loop(*, seed: int) -> Iterator[SimLoop]:
     random.seed(seed)
     loop = SimLoop(seed=seed)
     try:
-        with patch.object(peer_link, "client_context"), patch.object(peer_server, "server_context"):
+        with patch.object(peer_dial, "client_context"), patch.object(peer_server, "server_context"):
             yield loop
     finally:
         random.setstate(state)

@@ -29,6 +29,7 @@ from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.gateways import (
     LOOPBACK,
     PATIENT,
+    Everybody,
     Ingress,
     Leaf,
     free_port,
@@ -40,8 +41,11 @@ from mesh_fakes.gateways import (
 from mesh_fakes.membership import FakeMembership
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
-from mesh_gateway.gateway import Gateway
+from mesh_gateway.access_log import AccessLog
+from mesh_gateway.gateway import Gateway, Surroundings
+from mesh_gateway.leaving import is_listed
 from mesh_gateway.limits import Limits
+from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.probe_knock import knock
 from mesh_gateway.prober import Prober
 from mesh_gateway.route import Address, ServicePort
@@ -126,7 +130,19 @@ async def scene(*, limits: Limits = PATIENT, joined: bool = True) -> AsyncIterat
     door = Address(LOOPBACK, free_port())
     leaf = leaf_of(clusterset, "west")
     prober = Prober(door.host, surroundings=watches, knock=knock, found=lambda _cluster, _finding: None)
-    gateway = Gateway(door, leaf=leaf, look=watches.objects, limits=limits, prober=prober)
+    place = Surroundings(
+        leaf=leaf,
+        look=watches.objects,
+        sources=Everybody(),
+        replica=door.host,
+        siblings=lambda: (door.host,),
+        prober=prober,
+        problem=lambda _cluster, _text: None,
+        metrics=GatewayMetrics(),
+        access=AccessLog(),
+        listed=lambda: is_listed(watches.slices(), address=door.host),
+    )
+    gateway = Gateway(door, place=place, limits=limits)
     async with AsyncExitStack() as stack:
         there = await stack.enter_async_context(backend(saying(b"east")))
         far = await stack.enter_async_context(ingress(clusterset, "east", endpoints=(there,)))
@@ -190,7 +206,7 @@ async def test_a_gateway_is_ready_only_as_a_member_with_a_certificate() -> None:
         await until(lambda: listens(port))
         assert not west.gateway.is_ready, "nothing to show yet"
         west.leaf.current = standing
-        assert west.gateway.is_ready
+        await until(lambda: west.gateway.is_ready)
 
 
 @on_both_loops
@@ -202,7 +218,7 @@ async def test_ports_follow_the_slices() -> None:
         await west.bring("hello", port=port)
         await until_heard(port, "east")
         await west.kube.delete(ENDPOINT_SLICES, "hello-east", namespace="demo")
-        await until(lambda: not listens(port))
+        await until_heard(port, "")
 
 
 @on_both_loops
@@ -213,7 +229,7 @@ async def test_a_stand_ins_port_leads_to_its_endpoint_and_follows_its_slice() ->
         await west.kube.create(ENDPOINT_SLICES, stand_in_slice("db-0", port=port, own=pod.port))
         await until_heard(port, "db-0")
         await west.kube.delete(ENDPOINT_SLICES, "stand-in-0123456789.ipv4", namespace=SYSTEM_NAMESPACE)
-        await until(lambda: not listens(port))
+        await until_heard(port, "")
 
 
 @on_both_loops
@@ -240,6 +256,22 @@ async def test_a_port_that_somebody_holds_does_not_keep_the_others_closed() -> N
             assert not west.gateway.is_ready
         await until_heard(held, "")
         await until(lambda: west.gateway.is_ready)
+
+
+@on_both_loops
+async def test_a_stopped_gateway_goes_on_while_a_slice_brings_callers_ruling_6() -> None:
+    async with scene(limits=replace(PATIENT, unlisting=20.0)) as west:
+        port = free_egress_port()
+        await west.bring("hello", port=port)
+        await until_heard(port, "east")
+        west.stop.set()
+        await until(lambda: not west.gateway.is_ready)
+        for _ in range(10):
+            assert await answer(port) == "east", "kube-proxy may still send callers"
+        assert not west.ended.is_set()
+        await west.kube.delete(ENDPOINT_SLICES, "hello-east", namespace="demo")
+        await until(west.ended.is_set)
+        assert not listens(port)
 
 
 @on_both_loops

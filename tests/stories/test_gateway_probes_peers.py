@@ -47,6 +47,8 @@ class Scene:
     answers: dict[Address, Answer] = field(default_factory=dict)
     knocked: list[Address] = field(default_factory=list)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    prober: Prober = field(init=False)
+    reporter: Reporter = field(init=False)
 
     async def knock(self, address: Address) -> Answer:
         self.knocked.append(address)
@@ -54,9 +56,9 @@ class Scene:
         await asyncio.sleep(LIMIT if answer is Answer.SILENT else 0.01)
         return answer
 
-    def knows(self, *gateways: Address, network: str = "") -> None:
+    def knows(self, *gateways: Address, network: str = "", dial: str = "both") -> None:
         ways = [{"host": way.host, "port": way.port} for way in gateways]
-        spec = {"gateways": ways, **({"network": network} if network else {})}
+        spec = {"gateways": ways, "dial": dial, **({"network": network} if network else {})}
         self.api.put(MESH_PEERS, {"metadata": {"name": "east"}, "spec": spec})
 
     def is_on(self, network: str) -> None:
@@ -93,6 +95,13 @@ class Scene:
         return (found[0].reachable, found[0].pods) if found else None
 
     @property
+    def said(self) -> tuple[bool, str, str] | None:
+        """What our entry says of gateways and tunnels."""
+        peer = self.api.find(MESH_PEERS, "east")
+        found = [one for one in peer.status.gateways if one.address == OWN] if peer is not None else []
+        return (found[0].reachable, found[0].tunnel, found[0].problem) if found else None
+
+    @property
     def writes(self) -> int:
         return sum("meshpeers" in path and method == "PATCH" for _user, method, path in self.api.requests)
 
@@ -102,12 +111,14 @@ def now() -> float:
 
 
 @asynccontextmanager
-async def scene(*, network: str = "", pods: Iterable[Address] = ()) -> AsyncIterator[Scene]:
+async def scene(
+    *, network: str = "", pods: Iterable[Address] = (), dial: str = "both"
+) -> AsyncIterator[Scene]:
     """The scene while the gateway's prober runs; with a network east is a neighbour that has these pods."""
     clock = JumpingClock(ago=timedelta(0))
     found = Scene(MemberApi(clock=clock))
     found.api.namespace("demo")
-    found.knows(EAST, OTHER, network=network)
+    found.knows(EAST, OTHER, network=network, dial=dial)
     if network:
         found.is_on(network)
         found.lists(*pods)
@@ -115,6 +126,7 @@ async def scene(*, network: str = "", pods: Iterable[Address] = ()) -> AsyncIter
     watches = Watches(kube, membership=FakeMembership(FakeClusterset().membership("west")))
     reporter = Reporter(kube, address=OWN, peers=watches.peers, clock=clock)
     prober = Prober(OWN, surroundings=watches, knock=found.knock, found=reporter.found)
+    found.prober, found.reporter = prober, reporter
     async with under_way(
         watches.run(changed=prober.changed), probe(prober, reporter=reporter, stop=found.stop)
     ):
@@ -260,6 +272,55 @@ async def test_a_gateway_that_stops_takes_back_what_it_said() -> None:
         await until(lambda: west.entry is None)
         await asyncio.sleep(60)
         assert west.addresses == {"10.1.0.9"}
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_while_a_tunnel_stands_nobody_knocks_and_when_it_ends_knocking_decides() -> None:
+    async with scene() as west:
+        west.answers = {EAST: Answer.SILENT, OTHER: Answer.SILENT}
+        await until(lambda: west.entry == (False, "Unknown"), limit=10)
+        west.prober.tunnel("east", up=True)
+        await until(lambda: west.said == (True, "Up", ""), limit=1.5)
+        await asyncio.sleep(5)
+        knocks = len(west.knocked)
+        await asyncio.sleep(60)
+        assert len(west.knocked) == knocks
+        cut = now()
+        west.prober.tunnel("east", up=False)
+        await until(lambda: west.said == (True, "Down", ""), limit=5)
+        await until(lambda: west.said == (False, "Down", ""), limit=10)
+        assert 3 <= now() - cut <= 7
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_a_peer_that_we_never_dial_is_reached_while_its_tunnel_stands_and_not_knocked_at() -> None:
+    async with scene(dial="inbound") as west:
+        await until(lambda: west.said == (False, "", ""), limit=6)
+        west.prober.tunnel("east", up=True)
+        await until(lambda: west.said == (True, "Up", ""), limit=1.5)
+        west.prober.tunnel("east", up=False)
+        west.prober.tunnel("east", up=True)
+        await asyncio.sleep(20)
+        assert west.said == (True, "Up", ""), "it dialled anew before three seconds had passed"
+        cut = now()
+        west.prober.tunnel("east", up=False)
+        await until(lambda: west.said == (False, "Down", ""), limit=10)
+        assert 3 <= now() - cut <= 5.5
+        assert not west.knocked
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_why_a_tunnel_is_refused_is_told_until_it_is_not() -> None:
+    async with scene() as west:
+        west.reporter.problem("east", "east speaks version 9, we speak 1")
+        await until(lambda: west.said == (True, "", "east speaks version 9, we speak 1"))
+        west.reporter.problem("east", "")
+        await until(lambda: west.said == (True, "", ""))
+        await asyncio.sleep(60)
+        assert west.writes == 2
 
 
 class _Opener:

@@ -10,12 +10,14 @@ from dataclasses import replace
 
 from mesh_fakes.backends import Conversation, backend, count_then_answer, echo, saying
 from mesh_fakes.clusterset import FakeClusterset
-from mesh_fakes.gateways import LOOPBACK, PATIENT, Ingress, Outlet, egress, ingress, on_both_loops
+from mesh_fakes.gateways import LOOPBACK, PATIENT, Ingress, Outlet, both_ways, egress, ingress
 from mesh_fakes.waiting import until
-from mesh_gateway.limits import Limits
+from mesh_gateway.limits import WINDOW, Limits
 from mesh_gateway.stream import HIGH_MARK, LARGEST_READ
 
 MIB = 1 << 20
+# Windows of tunnels stay as they begin, so that what may wait is known.
+NARROW = replace(PATIENT, largest_window=WINDOW)
 
 
 @asynccontextmanager
@@ -43,7 +45,7 @@ def nothing_left(near: Outlet, far: Ingress) -> bool:
     return near.traffic.admitted == 0 and far.traffic.admitted == 0 and not far.traffic.open_streams
 
 
-@on_both_loops
+@both_ways
 async def test_bytes_come_back_as_they_went() -> None:
     async with pair(echo) as (near, far):
         async with client(near) as (reader, writer):
@@ -54,7 +56,7 @@ async def test_bytes_come_back_as_they_went() -> None:
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_a_client_that_ends_its_way_still_reads_the_answer() -> None:
     async with pair(count_then_answer) as (near, far):
         async with client(near) as (reader, writer):
@@ -64,7 +66,7 @@ async def test_a_client_that_ends_its_way_still_reads_the_answer() -> None:
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_a_server_that_ends_its_way_still_reads_the_rest() -> None:
     got = asyncio.get_running_loop().create_future()
 
@@ -84,7 +86,7 @@ async def test_a_server_that_ends_its_way_still_reads_the_rest() -> None:
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_a_server_that_speaks_first_is_heard() -> None:
     async with pair(saying(b"220 ready\r\n")) as (near, _far):
         async with client(near) as (reader, writer):
@@ -93,7 +95,7 @@ async def test_a_server_that_speaks_first_is_heard() -> None:
             assert await reader.read() == b""
 
 
-@on_both_loops
+@both_ways
 async def test_a_reset_by_the_client_resets_the_server() -> None:
     ended = asyncio.get_running_loop().create_future()
 
@@ -112,7 +114,7 @@ async def test_a_reset_by_the_client_resets_the_server() -> None:
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_a_reset_by_the_server_resets_the_client_and_looks_like_no_end() -> None:
     async def breaks_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readexactly(1)
@@ -129,7 +131,7 @@ async def test_a_reset_by_the_server_resets_the_client_and_looks_like_no_end() -
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_a_slow_reader_stops_the_sender_and_memory_stays_bounded() -> None:
     reading = asyncio.Event()
 
@@ -139,7 +141,7 @@ async def test_a_slow_reader_stops_the_sender_and_memory_stays_bounded() -> None
         writer.transport.resume_reading()  # type: ignore[attr-defined]  # the same
         await count_then_answer(reader, writer)
 
-    async with pair(reads_later) as (near, far):
+    async with pair(reads_later, limits=NARROW) as (near, far):
         sender = socket.create_connection((LOOPBACK, near.port))
         sender.setblocking(False)
         loop = asyncio.get_running_loop()
@@ -157,7 +159,7 @@ async def test_a_slow_reader_stops_the_sender_and_memory_stays_bounded() -> None
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_a_slow_client_stops_the_server() -> None:
     written = 0
 
@@ -168,7 +170,7 @@ async def test_a_slow_client_stops_the_server() -> None:
             await writer.drain()
             written += LARGEST_READ
 
-    async with pair(pours) as (near, far):
+    async with pair(pours, limits=NARROW) as (near, far):
         idle = socket.create_connection((LOOPBACK, near.port))
         await settled(lambda: written)
         assert 0 < written < 64 * MIB
@@ -177,7 +179,7 @@ async def test_a_slow_client_stops_the_server() -> None:
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_one_stalled_stream_does_not_stop_another() -> None:
     async with pair(echo) as (near, far):
         stalled = socket.create_connection((LOOPBACK, near.port))
@@ -190,7 +192,7 @@ async def test_one_stalled_stream_does_not_stop_another() -> None:
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_when_too_many_readers_do_not_keep_up_the_first_of_them_is_reset() -> None:
     async with pair(echo, limits=replace(PATIENT, stalled=2)) as (near, far):
         senders = []
@@ -206,7 +208,7 @@ async def test_when_too_many_readers_do_not_keep_up_the_first_of_them_is_reset()
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_two_hundred_streams_are_carried_at_a_time() -> None:
     async def talk(near: Outlet, number: int) -> None:
         async with client(near) as (reader, writer):
@@ -231,7 +233,7 @@ async def test_two_hundred_streams_are_carried_at_a_time() -> None:
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_a_client_that_leaves_while_its_stream_is_opened_leaves_nothing_behind() -> None:
     async with pair(echo) as (near, far):
         for _ in range(20):
@@ -240,7 +242,7 @@ async def test_a_client_that_leaves_while_its_stream_is_opened_leaves_nothing_be
         await until(lambda: nothing_left(near, far))
 
 
-@on_both_loops
+@both_ways
 async def test_a_new_table_leaves_established_streams_alone() -> None:
     async with pair(echo) as (near, far):
         async with client(near) as (reader, writer):

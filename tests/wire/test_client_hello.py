@@ -175,6 +175,49 @@ def test_grease_is_passed_over() -> None:
     assert answer.versions == (0x7A7A, 0x0304)
 
 
+def test_of_an_encrypted_hello_the_outer_name_counts() -> None:
+    # RFC 9849 section 5: type outer, suite, config id, enc, payload.
+    outer = (
+        b"\x00" + b"\x00\x01\x00\x01" + b"\x2a" + vector(bytes(32), prefix=2) + vector(bytes(208), prefix=2)
+    )
+    for ech in (extension(0xFE0D, outer), extension(0xFE0D, b""), extension(0xFE0D, b"\x01")):
+        answer = read(record(message(ech, server_name(b"public.example"), TLS13)))
+        assert isinstance(answer, Hello)
+        assert answer.server_name == "public.example"
+        alone = read(record(message(ech, TLS13)))
+        assert isinstance(alone, Hello)
+        assert alone.server_name is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"a.example\0.b.example",
+        b"\0",
+        b"a.example\0",
+        b"a\nb",
+        b"a b",
+        b"\ta",
+        b"a\x7f",
+        b"a\x80",
+        b"\xef\xbb\xbfa.example",
+        "b\u00fccher.example".encode(),
+        "\u212aube.example".encode(),
+    ],
+)
+def test_a_name_with_a_byte_that_no_host_name_has_is_refused(name: bytes) -> None:
+    assert read(record(message(server_name(name), TLS13))) == Refused("a server name that is no host name")
+
+
+@pytest.mark.parametrize(
+    "name", ["A.Example", "a.example.", ".", "..", "xn--bcher-kva.example", "*.example", "[::1]"]
+)
+def test_a_name_of_other_letters_is_given_on_as_it_was_sent(name: str) -> None:
+    answer = read(record(message(server_name(name.encode()), TLS13)))
+    assert isinstance(answer, Hello)
+    assert answer.server_name == name
+
+
 def test_what_follows_the_hello_in_later_records_is_left_alone() -> None:
     early_data = record(b"\x00" * 100, kind=23, version=0x0303)
     answer = read(record(message(TLS13)) + early_data * 1000)

@@ -32,7 +32,13 @@ from mesh_fakes.exports import record
 SPELLED: list[tuple[Message, dict[str, object]]] = [
     (
         Hello(
-            version=1, cluster="east", kube_system_uid="u", trust_generation=2, network="n", features=("x",)
+            version=1,
+            cluster="east",
+            kube_system_uid="u",
+            trust_generation=2,
+            network="n",
+            dial="outbound",
+            features=("x",),
         ),
         {
             "type": "hello",
@@ -41,6 +47,7 @@ SPELLED: list[tuple[Message, dict[str, object]]] = [
             "kubeSystemUid": "u",
             "trustGeneration": 2,
             "network": "n",
+            "dial": "outbound",
             "features": ["x"],
         },
     ),

@@ -54,7 +54,7 @@ def test_a_record_of_ours_comes_through_as_it_was() -> None:
         created="2026-01-01T00:00:00Z",
         type="Headless",
         traffic="local-first",
-        allow=("east", "north-2"),
+        allow=("*/@node", "a/later/kind/of/entry", "east", "north-2/shop", "south/shop/till"),
         zone_scope="provider/region-1",
     )
     protocols = (RecordPort(port=53, name="a", protocol="UDP"), RecordPort(port=53, name="b"))
@@ -154,7 +154,11 @@ BAD = {
     "digits of another script": sent(created="٢٠٢٦-01-01T00:00:00Z"),
     "a type that is none": sent(type="ExternalName"),
     "traffic that is none": sent(traffic="nowhere"),
-    "a cluster id that is none": sent(allow=["East"]),
+    "an audience with a space": sent(allow=["east west"]),
+    "an audience with a line break": sent(allow=["east\n"]),
+    "an empty audience": sent(allow=[""]),
+    "an endless audience": sent(allow=["e" * 401]),
+    "audiences that are too much together": sent(allow=[f"c{n}/{'n' * 300}" for n in range(256)]),
     "an audience that is no list": sent(allow="east"),
     "too great an audience": sent(allow=[f"c{n}" for n in range(257)]),
     "a scope that is none": sent(zoneScope="a b"),

@@ -25,6 +25,7 @@ from mesh_core.objects.mcs import (
 )
 from mesh_core.objects.mesh import (
     ClusterProperty,
+    Dial,
     ImportedRecord,
     ImportedShard,
     ImportLimits,
@@ -49,6 +50,7 @@ from mesh_core.objects.platform import (
     Node,
     Secret,
 )
+from mesh_core.objects.pods import Pod
 from mesh_core.objects.service import Service, ServicePort, ServiceSpec
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "ConfigMap",
     "CustomResourceDefinition",
     "Deployment",
+    "Dial",
     "Endpoint",
     "EndpointConditions",
     "EndpointHints",
@@ -86,6 +89,7 @@ __all__ = [
     "PathReport",
     "PeerGateway",
     "PeerImport",
+    "Pod",
     "Secret",
     "Service",
     "ServiceExport",

@@ -7,6 +7,9 @@ from msgspec import Struct, field
 from mesh_core.objects.meta import Condition, KubernetesObject
 from mesh_core.record import ExportRecord, Shard
 
+Dial = Literal["both", "outbound", "inbound"]
+"""Who dials: either side; only this cluster; only the peer."""
+
 
 class PeerGateway(Struct, frozen=True, rename="camel", kw_only=True):
     """One address of a peer's gateway; `host` is an IP address or a DNS name."""
@@ -30,7 +33,7 @@ class PeerImport(Struct, frozen=True, rename="camel", kw_only=True):
     """What is taken from the peer; `namespaces` None is every one but those that are always refused.
 
     `pod_cidrs` are where its pods' addresses lie, without which none is believed on a common network;
-    `require_allow` refuses a record that does not name this cluster in its `allow`.
+    `require_allow` refuses a record whose `allow` has no entry for this cluster.
     """
 
     namespaces: tuple[str, ...] | None = None
@@ -42,23 +45,34 @@ class PeerImport(Struct, frozen=True, rename="camel", kw_only=True):
 class MeshPeerSpec(Struct, frozen=True, rename="camel", kw_only=True):
     """Where the peer's gateway answers, in order of preference, which network it is on, what is taken of it.
 
-    `network` "" is a network of the peer's own.
+    `network` "" is a network of the peer's own. `dial` says who dials whom: with `outbound` this cluster
+    dials the peer and is not dialled, with `inbound` it never dials and waits for the tunnels of the peer,
+    whose gateways need not be known then.
     """
 
     gateways: tuple[PeerGateway, ...] = ()
     network: str = ""
+    dial: Dial = "both"
     imports: PeerImport = field(default=PeerImport(), name="import")
+
+    @property
+    def dialled(self) -> tuple[PeerGateway, ...]:
+        """Where this cluster dials the peer; nowhere when it never does."""
+        return () if self.dial == "inbound" else self.gateways
 
 
 class PathReport(Struct, frozen=True, rename="camel", kw_only=True):
     """What the local gateway at `address` finds when it dials the peer's gateways, and the peer's pods.
 
-    `since` is when it began to say so (RFC 3339).
+    `tunnel` says whether it holds a tunnel to the peer, "" where it keeps none; `problem` is a sentence about
+    why the peer, or this gateway, refuses one. `since` is when it began to say so (RFC 3339).
     """
 
     address: str
     reachable: bool = False
     pods: Literal["Reachable", "Unreachable", "Unknown"] = "Unknown"
+    tunnel: Literal["", "Up", "Down"] = ""
+    problem: str = ""
     since: str = ""
 
 

@@ -98,6 +98,7 @@ _MESH = "meshctl.dev"
 SERVICES = Resource("", "v1", "services", "Service", objects.Service)
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", objects.Namespace, namespaced=False)
 NODES = Resource("", "v1", "nodes", "Node", objects.Node, namespaced=False)
+PODS = Resource("", "v1", "pods", "Pod", objects.Pod)
 SECRETS = Resource("", "v1", "secrets", "Secret", objects.Secret)
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", objects.ConfigMap)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", objects.Deployment)

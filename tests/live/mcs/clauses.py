@@ -72,7 +72,7 @@ CLAUSES: Mapping[str, str] = {
     "m2": "they stay over a restart of the pod, between networks with their address",
     "m3": "named target ports that differ between pods are followed",
     "m4": "a Service without a selector is exported like any other",
-    "m5": "UDP is carried on one network, and said not to be between networks",
+    "m5": "UDP is carried on one network and between networks",
     "m6": "SCTP is refused by a condition",
     "m7": "an annotation that is not understood withholds the export",
     "m8": "`meshctl.dev/allow`: nobody else can use it, all see it",

@@ -1,0 +1,50 @@
+"""Reaching a peer's gateway: TCP, then TLS, then the certainty that it is the very cluster that was meant."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from mesh_core.identity import ClusterId, Component, Domain, Expected
+from mesh_gateway.limits import Limits
+from mesh_gateway.route import Address
+from mesh_gateway.tcp_stream import keep_alive
+from mesh_gateway.tls_stream import TlsStream
+from mesh_runtime.tls import PeerRefused, verify_peer
+
+
+async def reach(
+    gateway: Address,
+    *,
+    cluster: ClusterId,
+    domain: Domain,
+    context: ssl.SSLContext,
+    server_name: str,
+    alpn: str,
+    limits: Limits,
+    broken: Callable[[str], None] | None = None,
+) -> TlsStream:
+    """A TLS stream, not started, whose other end is a gateway of `cluster` and speaks `alpn`.
+
+    Raises HandshakeFailed, PeerRefused, TimeoutError and OSError; no byte of a client was sent then.
+    """
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(limits.connect):
+        transport, stream = await loop.create_connection(
+            lambda: TlsStream(context, server_name=server_name, broken=broken), gateway.host, gateway.port
+        )
+    keep_alive(transport)
+    try:
+        async with asyncio.timeout(limits.handshake):
+            await stream.handshake()
+        verify_peer(
+            stream.tls_object,
+            expected=Expected(
+                domain=domain, components=frozenset({Component.GATEWAY}), clusters=frozenset({cluster})
+            ),
+        )
+        if stream.tls_object.selected_alpn_protocol() != alpn:
+            raise PeerRefused(f"the other end does not speak {alpn}")
+    except BaseException:
+        stream.abort()
+        raise
+    return stream

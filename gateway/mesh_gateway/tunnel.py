@@ -1,0 +1,262 @@
+"""One live tunnel: a TLS connection between two gateways, and the session that runs on it.
+
+1. All frames of one turn of the loop leave in one TLS write. When turns bring one frame each, as with a lone
+   request, it leaves at once.
+2. Alive is who was heard: any byte is life. Dead is who was not heard for `dead_after` seconds of our own
+   running time while a ping was out (ruling 19). The lag of our own loop is nobody's silence.
+3. The round-trip time is the least of the last pings: a ping that waits behind bulk measures the queue.
+4. After a go-away of either side no stream is opened in it; it closes when the last one has ended.
+5. A stream of the other end that does not say within `hello` seconds what it wants is reset.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from typing import Protocol
+
+from mesh_core.identity import ClusterId
+from mesh_gateway.mux_stream import MuxStream
+from mesh_gateway.opening import TunnelHello
+from mesh_gateway.route import Address
+from mesh_gateway.session import Session, SessionLimits
+from mesh_gateway.tls_stream import TlsStream
+from mesh_gateway.window_budget import WindowBudget
+from mesh_gateway.yamux import Farewell, ProtocolError
+
+_PINGS = 10
+"""Of so many pings the quickest counts."""
+_BUSY = 8 * 1024 * 1024
+"""Bytes a second beyond which a tunnel carries bulk, and others should rather go by another."""
+_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
+_MOST_NOT_SENT = 256 * 1024
+"""Bytes that the kernel takes beyond what it has sent: more would only wait there, pings behind it."""
+
+
+class TunnelHost(Protocol):
+    """Who wants to know how a tunnel fares. No method may raise or wait."""
+
+    def stream_asked(self, tunnel: "Tunnel", stream: MuxStream, message: bytes | None) -> None:
+        """The other end asks for something; None: it did not say what."""
+
+    def tunnel_gone(self, tunnel: "Tunnel", why: str) -> None:
+        """Nothing is left of it; said once, last."""
+
+    def tunnel_leaving(self, tunnel: "Tunnel") -> None:
+        """The other end takes no more streams."""
+
+
+class Tunnel:
+    """A tunnel to `cluster` on a connection whose two ends know who they are. Made, then `start`ed."""
+
+    def __init__(
+        self,
+        stream: TlsStream,
+        *,
+        cluster: ClusterId,
+        is_client: bool,
+        limits: SessionLimits,
+        budget: WindowBudget,
+        dead_after: float,
+        host: TunnelHost,
+    ) -> None:
+        self.cluster = cluster
+        self.is_client = is_client
+        self.hello: TunnelHello | None = None
+        """What the other end says of itself; None until it has."""
+        self.session = Session(self, is_client=is_client, limits=limits, budget=budget)
+        self.is_busy = False
+        self.talk: MuxStream | None = None
+        """The stream on which the ends say hello; it carries nothing for anybody."""
+        self.since = asyncio.get_running_loop().time()
+        self._stream = stream
+        self._host = host
+        self._loop = asyncio.get_running_loop()
+        self._dead_after = dead_after
+        self._why = "the connection was closed"
+        self._gone = False
+        self._leaving = False
+        self._heard = True
+        self._heard_at: float | None = None
+        self._pings: dict[int, float] = {}
+        self._number = 0
+        self._rtts: deque[float] = deque(maxlen=_PINGS)
+        self._counted = 0
+        self._counted_at = 0.0
+
+    def start(self) -> None:
+        """Begins to read."""
+        self.session.now = self._loop.time()
+        self._stream.set_option(socket.IPPROTO_TCP, option=_TCP_NOTSENT_LOWAT, value=_MOST_NOT_SENT)
+        self._stream.start(self)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether streams may be opened in it."""
+        return not (self._gone or self._leaving) and self.hello is not None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection is lost."""
+        return self._gone
+
+    @property
+    def streams(self) -> int:
+        """Streams in it that carry something, of both ends."""
+        return len(self.session.streams) - (self.talk is not None)
+
+    @property
+    def rtt(self) -> float | None:
+        """Seconds of the quickest of the last pings; None before the first was answered."""
+        return min(self._rtts) if self._rtts else None
+
+    @property
+    def address(self) -> str:
+        """Where the other end is, as `host:port`."""
+        return str(Address(*self._stream.peer))
+
+    @property
+    def last_rtt(self) -> float:
+        """Seconds of the last ping that was answered."""
+        return self._rtts[-1] if self._rtts else 0.0
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait in this process for the connection."""
+        return 0 if self._gone else self._stream.unsent
+
+    def leave(self) -> None:
+        """Takes no more streams, tells the other end, and closes when the last one has ended."""
+        if not self._gone:
+            self._leaving = True
+            self.session.leave()
+            self._close_if_empty()
+
+    def abort(self, why: str) -> None:
+        """Closes the connection now; its streams are reset."""
+        if not self._gone:
+            self._leaving = True
+            self._why = why
+            self._stream.abort()
+
+    def tick(self, *, now: float, ran: float, ask: bool) -> None:
+        """One turn of the clock: `now` of the loop, `ran` how long the loop has been running; `ask`: a ping
+        is due."""
+        if self._gone:
+            return
+        self.session.now = now
+        if self._heard or self._heard_at is None:
+            self._heard = False
+            self._heard_at = ran
+        elif self._pings and ran - self._heard_at > self._dead_after:
+            self.abort(f"nothing was heard for {self._dead_after:g} s")
+            return
+        if ask:
+            self._number = (self._number + 1) & 0xFFFFFFFF
+            if len(self._pings) > _PINGS:
+                self._pings.clear()
+            self._pings[self._number] = now
+            self._note_rate(now)
+            self.session.ping(self._number)
+
+    def reset_unasked(self, *, before: float) -> None:
+        """Resets streams of the other end that came before then and have not said what they want."""
+        for stream, since in tuple(self.session.asking.items()):
+            if since >= before:
+                break
+            stream.abort()
+
+    # SessionOwner
+
+    def flush_soon(self) -> None:
+        self._loop.call_soon(self.flush_now)
+
+    def flush_now(self) -> None:
+        session = self.session
+        if not session.blocked and not self._gone and session.has_output:
+            self._stream.write_all(session.take())
+
+    def stream_asked(self, stream: MuxStream, message: bytes | None) -> None:
+        self.session.asking.pop(stream, None)
+        self._host.stream_asked(self, stream, message)
+
+    def stream_ended(self) -> None:
+        if self._leaving:
+            self._close_if_empty()
+
+    def pong(self, number: int) -> None:
+        sent = self._pings.pop(number, None)
+        if sent is not None:
+            now = self._loop.time()
+            self._rtts.append(now - sent)
+            self.session.rtt = min(self._rtts)
+            # Older ones will not be answered any more, or do not matter.
+            for older in [other for other, at in self._pings.items() if at <= sent]:
+                del self._pings[older]
+
+    def went_away(self, reason: int) -> None:
+        if not self._leaving:
+            self._leaving = True
+            if reason != Farewell.NORMAL:
+                self._why = f"the other end went away for the reason {reason}"
+            self._host.tunnel_leaving(self)
+            self._close_if_empty()
+
+    def bound_broken(self, why: str) -> None:
+        if not self._leaving:
+            self._leaving = True
+            # Not in the middle of what the session is doing.
+            self._loop.call_soon(self._break_off, why)
+
+    # StreamReader
+
+    def bytes_came(self, data: bytes) -> None:
+        self._heard = True
+        self.session.now = self._loop.time()
+        try:
+            self.session.received(data)
+        except ProtocolError as error:
+            self._break_off(str(error))
+
+    def bytes_ended(self) -> None:
+        self.abort("the other end closed the tunnel")
+
+    def send_paused(self) -> None:
+        self.session.blocked = True
+
+    def send_resumed(self) -> None:
+        self.session.blocked = False
+        self.flush_now()
+        if not self.session.blocked:
+            self.session.unblock()
+            self.flush_now()
+
+    def stream_gone(self, *, cleanly: bool) -> None:
+        self._gone = True
+        self.session.lose()
+        self._host.tunnel_gone(self, self._why)
+
+    # Rest
+
+    def _break_off(self, why: str) -> None:
+        if self._gone:
+            return
+        self._why = why
+        self._leaving = True
+        self.session.leave(Farewell.PROTOCOL_ERROR)
+        self.flush_now()
+        self._stream.abort()
+
+    def _close_if_empty(self) -> None:
+        if self.streams == 0 and not self._gone:
+            self._loop.call_soon(self._finish)
+
+    def _finish(self) -> None:
+        if self.streams == 0 and not self._gone:
+            self.flush_now()
+            self._stream.end()
+
+    def _note_rate(self, now: float) -> None:
+        total = self.session.bytes_in + self.session.bytes_out
+        if self._counted_at:
+            self.is_busy = (total - self._counted) > _BUSY * (now - self._counted_at)
+        self._counted, self._counted_at = total, now

@@ -1,0 +1,229 @@
+"""The ingress half's streams in tunnels: what a peer's gateway asks for, decided, dialled and joined.
+
+1. A stream is accepted when its endpoint has taken the connection, and the answer leaves before any byte of
+   the stream reaches the endpoint. So a refusal promises that nothing was delivered (ruling 9), and so does
+   a reset without an answer.
+2. The certificate of the tunnel says which cluster asks; whom of it, its gateway vouches for (ruling 17).
+3. One peer has so many streams at most, in all its tunnels.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from mesh_core.identity import ClusterId
+from mesh_gateway.access_log import AccessEntry, AccessLog
+from mesh_gateway.admission import Denied, admit, client_key
+from mesh_gateway.dial import Dialled, Dialler
+from mesh_gateway.errors import NoEndpoint
+from mesh_gateway.limits import Limits
+from mesh_gateway.metrics import Direction, GatewayMetrics
+from mesh_gateway.mux_stream import MuxStream
+from mesh_gateway.opening import Answer, Opening, Reason
+from mesh_gateway.proxy_header import proxy_header
+from mesh_gateway.refusals import Refusals
+from mesh_gateway.reserved import reserved_route
+from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
+from mesh_gateway.traffic import Traffic
+from mesh_gateway.tunnel import Tunnel
+from mesh_gateway.udp_endpoint import UdpEndpoints
+from mesh_runtime.log import logger
+
+_log = logger(__name__)
+
+
+class TunnelIngress:
+    """Answers what peers ask for in tunnels. `table` gives the table of the moment."""
+
+    def __init__(
+        self,
+        *,
+        table: Callable[[], RouteTable | None],
+        dialler: Dialler,
+        datagrams: UdpEndpoints,
+        traffic: Traffic,
+        limits: Limits,
+        metrics: GatewayMetrics,
+        access: AccessLog,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._table = table
+        self._dialler = dialler
+        self._datagrams = datagrams
+        self._traffic = traffic
+        self._limits = limits
+        self._metrics = metrics
+        self._access = access
+        self._group = group
+        self._loop = asyncio.get_running_loop()
+        self._streams: dict[str, int] = {}
+        self._refusals = Refusals("tunnel", metrics=metrics)
+        self.is_stopping = False
+
+    def asked(self, tunnel: Tunnel, stream: MuxStream, opening: Opening) -> None:
+        """A peer opened a stream, and this is what it asks for."""
+        cluster = tunnel.cluster
+        table = self._table()
+        if table is None or self.is_stopping:
+            self._refuse(stream, cluster, Reason.STOPPING, "this gateway is starting or stopping")
+            return
+        target = ServicePort(
+            opening.namespace, opening.service, opening.port, opening.endpoint, opening.protocol
+        )
+        if opening.reserved:
+            route = reserved_route(opening, linked=cluster in table.gateways, table=table)
+        else:
+            route = admit(target, caller=cluster, source=opening.source, table=table, passed=True)
+        if isinstance(route, Denied):
+            self._refuse(stream, cluster, route.reason, route.why)
+            return
+        carried = self._streams.get(cluster, 0)
+        if carried >= self._limits.streams_per_peer or not self._traffic.admit():
+            self._refuse(stream, cluster, Reason.OVERLOAD, "this gateway carries as many streams as it may")
+            return
+        self._streams[cluster] = carried + 1
+        visit = _Visit(self, cluster, stream=stream, opening=opening, target=target, route=route)
+        if opening.protocol == "UDP":
+            self._join_datagrams(visit)
+        else:
+            self._group.create_task(self._dial(visit))
+
+    def left(self, cluster: str) -> None:
+        """A stream of the cluster is over."""
+        left = self._streams[cluster] - 1
+        if left:
+            self._streams[cluster] = left
+        else:
+            del self._streams[cluster]
+
+    def over(self, visit: "_Visit", *, cleanly: bool) -> None:
+        """A stream that was carried is over."""
+        stream, opening = visit.stream, visit.opening
+        self.left(visit.cluster)
+        self._metrics.stream_ended(
+            visit.cluster,
+            direction=Direction.FROM_PEER,
+            sent=stream.sent,
+            received=stream.came,
+            cleanly=cleanly,
+        )
+        if self._access.is_on:
+            self._access.ended(
+                AccessEntry(
+                    id=opening.id,
+                    direction=Direction.FROM_PEER,
+                    peer=visit.cluster,
+                    service=visit.target,
+                    endpoint=visit.endpoint,
+                    source=opening.source,
+                    sent=stream.sent,
+                    received=stream.came,
+                    seconds=self._loop.time() - visit.began,
+                    cleanly=cleanly,
+                )
+            )
+
+    async def _dial(self, visit: "_Visit") -> None:
+        dialled: Dialled | None = None
+        try:
+            dialled = await self._dialler.dial(visit.route, client=visit.client)
+        except NoEndpoint as error:
+            self._drop(visit, Reason.ENDPOINT_FAILED, error.what)
+        except Exception as error:
+            # A defect met by one stream must not end the others, whose task group this is.
+            _log.error("stream dropped by a defect", error=error)
+            self._drop(visit, Reason.ENDPOINT_FAILED, "a defect of this gateway")
+        except asyncio.CancelledError:
+            self._drop(visit, Reason.STOPPING, "this gateway stops")
+            raise
+        if dialled is not None:
+            self._join(visit, dialled)
+
+    def _join(self, visit: "_Visit", dialled: Dialled) -> None:
+        stream, cluster = visit.stream, visit.cluster
+        if stream.is_gone:
+            dialled.stream.abort()
+            self._traffic.release()
+            self.left(cluster)
+            return
+        visit.endpoint = dialled.endpoint
+        stream.accept()
+        if visit.route.proxy_protocol:
+            table = self._table()
+            header = proxy_header(
+                visit.opening.source,
+                cluster=cluster,
+                gateway=Address(*dialled.stream.own),
+                endpoint=dialled.endpoint,
+                neighbour=table.neighbours.get(visit.cluster) if table is not None else None,
+            )
+            dialled.stream.write(header)
+        self._metrics.stream_opened(cluster, direction=Direction.FROM_PEER)
+        self._traffic.join(
+            stream, dialled.stream, endpoint=dialled.endpoint, peer=cluster, over=visit.stream_over
+        )
+
+    def _join_datagrams(self, visit: "_Visit") -> None:
+        endpoint = self._dialler.choose(visit.route, client=visit.client)
+        if endpoint is None:
+            self._drop(visit, Reason.NO_ENDPOINT, "no endpoint is ready")
+            return
+        visit.endpoint = endpoint
+        # Before anything reaches the endpoint, here too.
+        visit.stream.accept()
+        try:
+            self._datagrams.join(visit.stream, endpoint=endpoint, peer=visit.cluster, ended=visit.flow_over)
+        except NoEndpoint as error:
+            self._refusals.note(error.what, reason=Reason.ENDPOINT_FAILED)
+            visit.stream.abort()
+            self._traffic.release()
+            self.left(visit.cluster)
+            return
+        self._metrics.stream_opened(visit.cluster, direction=Direction.FROM_PEER)
+
+    def release(self, visit: "_Visit") -> None:
+        """A stream that `Traffic` did not carry is over: gives back its place."""
+        self._traffic.release()
+        self.over(visit, cleanly=True)
+
+    def _drop(self, visit: "_Visit", reason: Reason, why: str) -> None:
+        self._traffic.release()
+        self.left(visit.cluster)
+        self._refuse(visit.stream, visit.cluster, reason, why)
+
+    def _refuse(self, stream: MuxStream, cluster: str, reason: Reason, why: str) -> None:
+        stream.refuse(Answer(reason.value, why[:500]))
+        self._refusals.note(f"a stream of cluster {cluster}: {why}", reason=reason)
+
+
+class _Visit:
+    """One stream of a peer, from its asking to its end."""
+
+    __slots__ = ("_half", "began", "client", "cluster", "endpoint", "opening", "route", "stream", "target")
+
+    def __init__(
+        self,
+        half: TunnelIngress,
+        cluster: ClusterId,
+        *,
+        stream: MuxStream,
+        opening: Opening,
+        target: ServicePort,
+        route: Ingress,
+    ) -> None:
+        self._half = half
+        self.cluster = cluster
+        self.stream = stream
+        self.opening = opening
+        self.target = target
+        self.route = route
+        self.endpoint: Address | None = None
+        self.client = client_key(cluster, source=opening.source, address="") if route.affinity else cluster
+        self.began = asyncio.get_running_loop().time()
+
+    def stream_over(self, cleanly: bool) -> None:
+        """Both halves are gone."""
+        self._half.over(self, cleanly=cleanly)
+
+    def flow_over(self) -> None:
+        """The UDP flow is over."""
+        self._half.release(self)

@@ -1,0 +1,73 @@
+"""Keeps a dialler for each peer that may be dialled, and leaves tunnels of peers that are none any more."""
+
+import asyncio
+from collections.abc import Callable
+
+from mesh_core.identity import ClusterId
+from mesh_gateway.contexts import Contexts
+from mesh_gateway.limits import Limits
+from mesh_gateway.metrics import GatewayMetrics
+from mesh_gateway.route import Address, RouteTable
+from mesh_gateway.tunnel_dialler import PeerDialler
+from mesh_gateway.tunnels import TunnelPool, Witness
+
+
+class TunnelKeeper:
+    """Follows the table of routes; its diallers are tasks of `group`."""
+
+    def __init__(
+        self,
+        *,
+        pool: TunnelPool,
+        contexts: Callable[[], Contexts | None],
+        limits: Limits,
+        metrics: GatewayMetrics,
+        witness: Witness,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._pool = pool
+        self._contexts = contexts
+        self._limits = limits
+        self._metrics = metrics
+        self._witness = witness
+        self._group = group
+        self._gateways: dict[ClusterId, tuple[Address, ...]] = {}
+        self._diallers: dict[ClusterId, asyncio.Task[None]] = {}
+        self._stopped = False
+
+    def follow(self, table: RouteTable) -> None:
+        """A new table came."""
+        if self._stopped:
+            return
+        before = self._gateways
+        self._gateways = {
+            cluster: gateways for cluster, gateways in table.gateways.items() if cluster != table.cluster
+        }
+        for cluster in before.keys() - self._gateways.keys():
+            for tunnel in self._pool.of(cluster):
+                tunnel.leave()
+        for cluster, gateways in self._gateways.items():
+            if gateways and cluster not in self._diallers:
+                self._diallers[cluster] = self._group.create_task(self._dialler(cluster).run())
+            elif gateways != before.get(cluster):
+                self._pool.changed(cluster).set()
+        for cluster in [known for known in self._diallers if not self._gateways.get(known)]:
+            self._diallers.pop(cluster).cancel()
+
+    def stop(self) -> None:
+        """Dials no more."""
+        self._stopped = True
+        for task in self._diallers.values():
+            task.cancel()
+        self._diallers.clear()
+
+    def _dialler(self, cluster: ClusterId) -> PeerDialler:
+        return PeerDialler(
+            cluster,
+            addresses=lambda: self._gateways.get(cluster, ()),
+            contexts=self._contexts,
+            pool=self._pool,
+            limits=self._limits,
+            metrics=self._metrics,
+            witness=self._witness,
+        )

@@ -1,0 +1,217 @@
+"""All tunnels of this process, whoever dialled them, and which of them a stream takes.
+
+1. A stream goes by any open tunnel to its cluster, whoever dialled it: so a cluster that cannot be dialled
+   is reached by the tunnels that it dialled itself.
+2. Where the way is short few tunnels carry everything, because frames that leave together cost less. Where
+   it is long streams are spread over all of them: a lost segment then holds up only some (ruling 20).
+   A tunnel that carries bulk is left to it as long as there is another.
+3. A tunnel is open when both ends have said who they are (`tunnel_hello`).
+4. A peer has so many tunnels to us at most; a further one is closed.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from mesh_core.identity import ClusterId
+from mesh_gateway.limits import Limits
+from mesh_gateway.metrics import GatewayMetrics
+from mesh_gateway.mux_stream import MuxStream
+from mesh_gateway.opening import Opening
+from mesh_gateway.probe import RunningTime
+from mesh_gateway.session import SessionLimits
+from mesh_gateway.tls_stream import TlsStream
+from mesh_gateway.tunnel import Tunnel
+from mesh_gateway.tunnel_hello import HelloTalk
+from mesh_gateway.window_budget import WindowBudget
+from mesh_runtime.log import logger
+
+_log = logger(__name__)
+
+_TURN = 0.25
+"""Seconds between two looks at the clock."""
+_SHORT_WAY = 0.002
+"""Seconds of round trip up to which a lost segment holds up streams for next to no time."""
+_ENOUGH = 256
+"""Streams that one tunnel of a short way carries before the next one is used."""
+
+
+class Witness(Protocol):
+    """Who wants to know of the ways to peers."""
+
+    def tunnel(self, cluster: str, *, up: bool) -> None:
+        """The first tunnel to the cluster stands, or the last one has ended."""
+
+    def problem(self, cluster: str, text: str) -> None:
+        """Why there is no tunnel; "" ends that."""
+
+
+class TunnelPool:
+    """`asked` gets every stream that a peer opens, with what it asks for. `say_hello` makes our hello."""
+
+    def __init__(
+        self,
+        *,
+        talk: HelloTalk,
+        asked: Callable[[Tunnel, MuxStream, Opening], None],
+        limits: Limits,
+        metrics: GatewayMetrics,
+        witness: Witness,
+    ) -> None:
+        self._talk = talk
+        self._asked = asked
+        self._limits = limits
+        self._metrics = metrics
+        self._witness = witness
+        self._tunnels: dict[ClusterId, list[Tunnel]] = {}
+        self._budget = WindowBudget(limits.window_growth)
+        self._budgets: dict[ClusterId, WindowBudget] = {}
+        self._leaving = False
+        self._changed: dict[ClusterId, asyncio.Event] = {}
+
+    def best(self, cluster: ClusterId) -> Tunnel | None:
+        """The tunnel for the next stream to `cluster`; None when none is open."""
+        found: Tunnel | None = None
+        least = 0.0
+        for tunnel in self._tunnels.get(cluster, ()):
+            if tunnel.is_open:
+                load = _load(tunnel)
+                if found is None or load < least:
+                    found, least = tunnel, load
+        return found
+
+    def of(self, cluster: ClusterId) -> tuple[Tunnel, ...]:
+        """All tunnels to `cluster`, open or not."""
+        return tuple(self._tunnels.get(cluster, ()))
+
+    def all(self) -> Iterable[Tunnel]:
+        """All tunnels."""
+        return (tunnel for tunnels in tuple(self._tunnels.values()) for tunnel in tuple(tunnels))
+
+    def adopt(self, stream: TlsStream, *, cluster: ClusterId) -> Tunnel | None:
+        """A tunnel that `cluster` dialled, by its certificate. None, and closed, if it has enough."""
+        theirs = sum(not tunnel.is_client for tunnel in self._tunnels.get(cluster, ()))
+        if self._leaving or theirs >= self._limits.tunnels_from_peer:
+            stream.abort()
+            return None
+        return self._add(stream, cluster=cluster, is_client=False)
+
+    def dialled(self, stream: TlsStream, *, cluster: ClusterId) -> Tunnel:
+        """A tunnel that we dialled; it opens when both have said hello."""
+        tunnel = self._add(stream, cluster=cluster, is_client=True)
+        self._talk.begin(tunnel, done=self._opened)
+        return tunnel
+
+    def changed(self, cluster: ClusterId) -> asyncio.Event:
+        """Set whenever a tunnel to `cluster` has opened or ended."""
+        return self._changed.setdefault(cluster, asyncio.Event())
+
+    def leave(self) -> None:
+        """Takes no more streams, tells all peers, and closes each tunnel when its last stream has ended."""
+        self._leaving = True
+        for tunnel in self.all():
+            tunnel.leave()
+
+    def abort(self) -> None:
+        """Closes all tunnels now."""
+        for tunnel in self.all():
+            tunnel.abort("this gateway ends")
+
+    async def run(self) -> None:
+        """Keep watch over all tunnels, for ever."""
+        clock = asyncio.get_running_loop().time
+        running = RunningTime(clock())
+        asked = clock()
+        while True:
+            await asyncio.sleep(_TURN)
+            now = clock()
+            running.turn(now)
+            ran = running.at(now)
+            ask = now - asked >= self._limits.ping_every
+            if ask:
+                asked = now
+            for tunnel in self.all():
+                tunnel.tick(now=now, ran=ran, ask=ask)
+                tunnel.reset_unasked(before=now - self._limits.hello)
+                if tunnel.hello is None and now - tunnel.since > self._limits.handshake:
+                    tunnel.abort("it did not say who it is")
+                if ask and tunnel.rtt is not None:
+                    self._metrics.rtt(tunnel.cluster, seconds=tunnel.last_rtt)
+
+    # TunnelHost
+
+    def stream_asked(self, tunnel: Tunnel, stream: MuxStream, message: bytes | None) -> None:
+        opening = self._talk.opening(tunnel, stream, message, done=self._opened)
+        if opening is not None:
+            self._asked(tunnel, stream, opening)
+
+    def tunnel_gone(self, tunnel: Tunnel, why: str) -> None:
+        tunnels = self._tunnels.get(tunnel.cluster, [])
+        if tunnel in tunnels:
+            tunnels.remove(tunnel)
+        if tunnel.hello is not None:
+            self._metrics.tunnel_down(tunnel.cluster)
+            _log.info("tunnel ended", peer=tunnel.cluster, why=why, dialled=tunnel.is_client)
+        self._tell(tunnel.cluster)
+
+    def tunnel_leaving(self, tunnel: Tunnel) -> None:
+        self._tell(tunnel.cluster)
+
+    # Rest
+
+    def _add(self, stream: TlsStream, *, cluster: ClusterId, is_client: bool) -> Tunnel:
+        budget = self._budgets.get(cluster)
+        if budget is None:
+            budget = WindowBudget(self._limits.window_growth_per_peer, whole=self._budget)
+            self._budgets[cluster] = budget
+        tunnel = Tunnel(
+            stream,
+            cluster=cluster,
+            is_client=is_client,
+            limits=_session_limits(self._limits),
+            budget=budget,
+            dead_after=self._limits.dead_after,
+            host=self,
+        )
+        self._tunnels.setdefault(cluster, []).append(tunnel)
+        tunnel.start()
+        return tunnel
+
+    def _opened(self, tunnel: Tunnel, problem: str) -> None:
+        """The two ends have talked; `problem` says why they cannot work together, "" that they can."""
+        self._witness.problem(tunnel.cluster, problem)
+        if problem:
+            _log.warning("tunnel refused", peer=tunnel.cluster, why=problem)
+            tunnel.abort(problem)
+            return
+        hello = tunnel.hello
+        assert hello is not None, "a tunnel that opens has heard the other end"
+        _log.info("tunnel open", peer=tunnel.cluster, replica=hello.replica, dialled=tunnel.is_client)
+        self._metrics.tunnel_up(tunnel.cluster)
+        if self._leaving:
+            tunnel.leave()
+        self._tell(tunnel.cluster)
+
+    def _tell(self, cluster: ClusterId) -> None:
+        self._witness.tunnel(cluster, up=any(tunnel.is_open for tunnel in self.of(cluster)))
+        event = self._changed.get(cluster)
+        if event is not None:
+            event.set()
+
+
+def _load(tunnel: Tunnel) -> float:
+    """The smaller, the better for one more stream."""
+    streams = float(tunnel.streams)
+    rtt = tunnel.session.rtt
+    if rtt < _SHORT_WAY:
+        streams = streams // _ENOUGH
+    return streams + (1e6 if tunnel.is_busy else 0.0)
+
+
+def _session_limits(limits: Limits) -> SessionLimits:
+    return SessionLimits(
+        streams=limits.streams_per_tunnel,
+        buffer=limits.tunnel_buffer,
+        window=limits.largest_window,
+        early_data=limits.early_data,
+    )
