@@ -117,7 +117,7 @@ func connections(order Order) Result {
 }
 
 func oneByte(order Order) error {
-	conn, err := begin(order, wantOne)
+	conn, err := begin(order, order.wanted)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type Order struct {
 	rate    float64
 	limit   time.Duration
 	prelude []byte
+	wanted  byte
 	pids    []string
 }
 
@@ -41,6 +42,7 @@ func main() {
 	limit := flag.Duration("limit", 5*time.Second, "how long to wait for one answer")
 	hello := flag.String("hello", "", "begin each connection with a TLS ClientHello for this name")
 	alpn := flag.String("alpn", "", "the protocol that the ClientHello offers")
+	slow := flag.Bool("slow", false, "of conn and offer: the answer takes 100 ms")
 	pids := flag.String("pids", "", "processes whose CPU time is counted, by commas")
 	delay := flag.Duration("delay", 0, "of a relay, each way")
 	devices := flag.String("devices", "", "descriptors of a relay's two TUN devices, by a comma")
@@ -48,6 +50,9 @@ func main() {
 	order := Order{
 		addr: *addr, number: *number, last: *last, size: *size, count: *count, rate: *rate, limit: *limit,
 		prelude: helloFor(*hello, *alpn),
+	}
+	if order.wanted = wantOne; *slow {
+		order.wanted = wantLate
 	}
 	if *pids != "" {
 		order.pids = strings.Split(*pids, ",")

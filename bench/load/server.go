@@ -14,10 +14,12 @@ const (
 	wantSource  = 'S' // bytes without end
 	wantSink    = 'K' // reads and forgets
 	wantOne     = 'C' // one byte, then the end
+	wantLate    = 'L' // the same after a while
 	wantNothing = 'N' // never reads again
 )
 
 const (
+	late  = 100 * time.Millisecond
 	chunk = 1 << 18
 	// So long a connection is kept that nobody reads: nothing tells us that its other end has gone.
 	unread = 10 * time.Minute
@@ -56,6 +58,9 @@ func answer(conn net.Conn) {
 	case wantSink:
 		_, _ = io.Copy(io.Discard, conn)
 	case wantOne:
+		_, _ = conn.Write([]byte{wantOne})
+	case wantLate:
+		time.Sleep(late)
 		_, _ = conn.Write([]byte{wantOne})
 	case wantNothing:
 		time.Sleep(unread)

@@ -20,7 +20,7 @@ from mesh_core.objects import EndpointSlice, MeshPeer
 from mesh_core.path_report import Finding
 from mesh_gateway.access_log import AccessLog
 from mesh_gateway.gateway import Gateway, Surroundings
-from mesh_gateway.heap import keep_buffers
+from mesh_gateway.heap import keep_buffers, keep_objects
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.opening import Source
@@ -146,6 +146,7 @@ async def _run(door: Address, *, objects: Objects, leaf: Leaf, limits: Limits) -
             leaf=leaf,
             look=lambda: objects,
             sources=OnePod(),
+            settled=keep_objects,
             replica=name,
             siblings=lambda: (name,),
             prober=prober,

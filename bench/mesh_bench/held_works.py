@@ -15,7 +15,7 @@ from mesh_bench.gateway_works import Said
 from mesh_bench.loads import Asked, Measured, ask, holding
 from mesh_bench.machine import load, memory
 from mesh_bench.sandbox import open_files
-from mesh_bench.systems import FILES, OURS, PAIRS, Running, Scene, backend, check, running
+from mesh_bench.systems import FILES, OURS, PROXIES, Running, Scene, backend, check, running
 
 _SETTLED = 1.0
 """Seconds after which a program has done what it had to do after the last connection."""
@@ -62,7 +62,7 @@ def held_works(plan: Plan, *, scene: Scene, said: Said) -> list[Row]:
 
 
 def _rounds(plan: Plan, once: Callable[[str], Holding]) -> dict[str, list[Holding]]:
-    names = (OURS, *(name for name in PAIRS if name in plan.peers))
+    names = (OURS, *(name for name in PROXIES if name in plan.peers))
     found: dict[str, list[Holding]] = {name: [] for name in names}
     for run in range(plan.runs):
         for name in turns(names, run=run):

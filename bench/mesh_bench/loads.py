@@ -44,6 +44,7 @@ class Asked:
     count: int = 0
     rate: float = 0.0
     limit: float = 5.0
+    slow: bool = False
     hello: str = ""
     alpn: str = ""
 
@@ -53,6 +54,7 @@ class Asked:
         made += ["-size", str(self.size), "-count", str(self.count), "-limit", f"{self.limit}s"]
         made += ["-d", f"{self.seconds}s"] if self.seconds is not None else []
         made += ["-rate", f"{self.rate:.1f}"] if self.rate else []
+        made += ["-slow"] if self.slow else []
         made += ["-hello", self.hello, "-alpn", self.alpn] if self.hello else []
         return [*made, "-pids", ",".join(map(str, pids))]
 

@@ -10,20 +10,19 @@ from mesh_bench.cores import apart, gateways_cores
 from mesh_bench.figures import Figure, Json, Params, Row
 from mesh_bench.gateway_plan import Plan
 from mesh_bench.gateway_works import Said
-from mesh_bench.loads import Asked, Measured, ask, holding
+from mesh_bench.loads import Asked, Measured, ask
 from mesh_bench.machine import load, memory
 from mesh_bench.slopes import percent_per_hour
-from mesh_bench.systems import OURS, PAIRS, Running, Scene, backend, check, running
+from mesh_bench.systems import OURS, PROXIES, Running, Scene, backend, check, running
 
 _EVERY = 1.0
 _WARM = 0.2
 """The share of a soak at its beginning in which buffers and caches find their size."""
 _TIMES = 3
 """What is offered, as a multiple of what can be served."""
-_LIMIT = 300
+_LIMIT, _FILLED = 100, 90
 """Streams at a time, where it is them that are offered too many."""
 _REQUESTING = 32
-_LEAD = 1.0
 
 
 def long_works(plan: Plan, *, scene: Scene, said: Said) -> list[Row]:
@@ -102,25 +101,13 @@ def _overload_rate(plan: Plan, *, scene: Scene) -> list[Row]:
 
     The gateways have half of the cores for themselves: what offers takes time too, and more for more.
     """
-    names = (OURS, *(name for name in PAIRS if name in plan.peers))
+    names = (OURS, *(name for name in PROXIES if name in plan.peers))
     found: dict[str, list[Overload]] = {name: [] for name in names}
     for run in range(plan.runs):
         for name in turns(names, run=run):
             found[name].append(_overloaded(name, plan=plan, scene=scene))
     figures = {name: Figure(tuple(one.share for one in seen)) for name, seen in found.items()}
-    detail: Json = {
-        name: {
-            "capacity_per_s": round(last.capacity.ops / last.capacity.seconds),
-            "offered_per_s": round(last.offered.begun / last.offered.seconds),
-            "served_p99_ms": round(last.offered.p99_us / 1e3),
-            "refused": last.offered.refused,
-            "refused_p99_ms": round(last.offered.refused_p99_us / 1e3),
-            "timed_out": last.offered.timed_out,
-            "cores_used": round(last.offered.cpu_s / last.offered.seconds, 2),
-        }
-        for name, seen in found.items()
-        for last in seen[-1:]
-    }
+    detail: Json = {name: _detail(seen[-1]) for name, seen in found.items()}
     return [
         Row(
             work="overload",
@@ -134,6 +121,20 @@ def _overload_rate(plan: Plan, *, scene: Scene) -> list[Row]:
             load=load(),
         )
     ]
+
+
+def _detail(seen: Overload) -> Json:
+    capacity, offered = seen.capacity, seen.offered
+    return {
+        "capacity_per_s": round(capacity.ops / capacity.seconds),
+        "offered_per_s": round(offered.begun / offered.seconds),
+        "served_p99_ms": round(offered.p99_us / 1e3),
+        "refused": offered.refused,
+        "refused_p99_ms": round(offered.refused_p99_us / 1e3),
+        "timed_out": offered.timed_out,
+        # Less than what they may use: then it was the load, not the gateways, that could do no more.
+        "cores_used": round(offered.cpu_s / offered.seconds, 2),
+    }
 
 
 def _overloaded(name: str, *, plan: Plan, scene: Scene) -> Overload:
@@ -152,41 +153,29 @@ def _overloaded(name: str, *, plan: Plan, scene: Scene) -> Overload:
 
 
 def _overload_streams(plan: Plan, *, scene: Scene) -> list[Row]:
-    """Ours, with its limit of streams reached: what is refused, how soon, and what the others notice."""
-    found = [_full(plan, scene=replace(scene, connections=_LIMIT)) for _ in range(plan.runs)]
+    """Ours with few streams that last: three times as many come as it may have."""
+    scene = replace(scene, connections=_LIMIT)
+    found = [_full(plan, scene=scene) for _ in range(plan.runs)]
     params: Params = {"limit": _LIMIT, "offered": f"{_TIMES} times the streams"}
-    good = [(alone, during, offered) for alone, during, offered in found if alone.ops]
-    share = Figure(tuple(100.0 * during.ops / alone.ops for alone, during, _ in good))
-    refused = Figure(tuple(offered.refused_p99_us / 1e3 for _, _, offered in found if offered.refused))
-    errors = {OURS: sum(alone.errors + during.errors for alone, during, _ in found)}
-    counts: Json = {
-        name: [getattr(offered, name) for _, _, offered in found] for name in ("ops", "refused", "timed_out")
-    }
+    share = Figure(tuple(one.share for one in found if one.capacity.ops))
+    refused = Figure(tuple(one.offered.refused_p99_us / 1e3 for one in found if one.offered.refused))
+    errors = {OURS: sum(one.capacity.errors for one in found)}
+    detail: Json = _detail(found[-1])
     return [
-        Row("overload", params, "replies_percent_of_alone", share, "higher", errors=errors, load=load()),
-        Row("overload", params, "refused_p99_ms", refused, errors=errors, detail=counts, load=load()),
+        Row("overload", params, "served_percent_of_capacity", share, "higher", errors=errors, load=load()),
+        Row("overload", params, "refused_p99_ms", refused, errors=errors, detail=detail, load=load()),
     ]
 
 
-def _full(plan: Plan, *, scene: Scene) -> tuple[Measured, Measured, Measured]:
-    """Replies with nobody else there, the same while too much is offered, and what came of that."""
-    program, seconds = scene.programs.load, plan.seconds
-    requests = Asked("rr", _REQUESTING, seconds)
+def _full(plan: Plan, *, scene: Scene) -> Overload:
+    """Each stream lasts 100 ms, so that it is their number that is short, not time on a core."""
     with ExitStack() as stack:
         system = _fresh(OURS, scene=scene, stack=stack)
-        idle = Asked("idle", _LIMIT - _REQUESTING - 1)
-        stack.enter_context(holding(program, idle, target=system.target))
-        alone = ask(program, requests, target=system.target)
-        crowd = stack.enter_context(ThreadPoolExecutor())
-        during = crowd.submit(ask, program, replace(requests, seconds=seconds + _LEAD), target=system.target)
-        time.sleep(_LEAD)
-        rate = _TIMES * _LIMIT / seconds
-        more = Asked("offer", seconds=seconds, rate=rate)
-        offered = ask(program, more, target=system.target)
-        seen = during.result()
-        # The rate, not the count: the second measurement is longer.
-        scaled = round(seen.ops * alone.seconds / seen.seconds) if seen.seconds else 0
-        return alone, Measured(ops=scaled, errors=seen.errors, seconds=alone.seconds), offered
+        program, seconds = scene.programs.load, plan.seconds
+        capacity = ask(program, Asked("conn", _FILLED, seconds, slow=True), target=system.target)
+        rate = max(1.0, _TIMES * capacity.ops / capacity.seconds)
+        asked = Asked("offer", seconds=seconds, rate=rate, slow=True)
+        return Overload(capacity, ask(program, asked, target=system.target, pids=system.pids))
 
 
 def _fresh(name: str, *, scene: Scene, stack: ExitStack) -> Running:

@@ -25,13 +25,14 @@ from mesh_core.names import DEFAULT_DOMAIN
 from mesh_gateway.route import Address
 
 OURS, DIRECT = "ours", "ours-direct"
-PAIRS = (DIRECT, "envoy", "envoy-h2", "haproxy")
+PROXIES = ("envoy", "envoy-h2", "haproxy")
+PAIRS = (DIRECT, *PROXIES)
 PASSING = ("haproxy", "nginx")
 # Ports: each system has two of its own, ours three. They are free, since the network is the benchmark's own
 # and clients' ports begin above (sandbox.py). A gateway of ours listens only on those that routes may have.
 _PORTS = {OURS: 20000, DIRECT: 20050, "envoy": 20010, "envoy-h2": 20020, "haproxy": 20030, "nginx": 20040}
 # Open files for each stream, in that process of a system that has the most of them.
-FILES = {OURS: 1, DIRECT: 2, "envoy": 4, "envoy-h2": 2, "haproxy": 4}
+FILES = {OURS: 1, "envoy": 4, "envoy-h2": 2, "haproxy": 4}
 _TUNNELS = 0.5
 """Seconds in which all tunnels follow the first one."""
 PASSED_NAME = f"peer.{identity_host(cluster_id(EAST), domain=domain(DEFAULT_DOMAIN))}"

@@ -53,7 +53,8 @@ class Surroundings:
     `leaf` gives what we show, `look` the objects that routes are made of, None while there are none, and
     `sources` who has an address. `replica` is our name among the gateways of the cluster, and `siblings`
     are those that are alive. `prober` and `problem` are told of the ways to peers. `listed` says whether
-    any slice sends connections to us; with `reuse_port` other workers listen on the same ports.
+    any slice sends connections to us; with `reuse_port` other workers listen on the same ports. `settled` is
+    called when the first routes are there.
     """
 
     leaf: StandingReader
@@ -67,6 +68,7 @@ class Surroundings:
     access: AccessLog
     listed: Callable[[], bool] = lambda: False
     reuse_port: bool = False
+    settled: Callable[[], None] = lambda: None
 
 
 class _Witness:
@@ -281,6 +283,8 @@ class Gateway:
         return self._keeper.table
 
     def _follow(self, table: RouteTable) -> None:
+        if self._table_since is None:
+            self._place.settled()
         self._table_since = asyncio.get_running_loop().time()
         self._tunnel_keeper.follow(table)
         routes = (route for target, route in table.ingress.items() if target.protocol == "UDP")

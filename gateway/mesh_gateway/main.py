@@ -11,6 +11,7 @@ from mesh_core.replicas import replica_id
 from mesh_gateway.access_log import AccessLog
 from mesh_gateway.debug import debug_server
 from mesh_gateway.gateway import Gateway, Surroundings
+from mesh_gateway.heap import keep_objects
 from mesh_gateway.last_good import LastGood
 from mesh_gateway.leaving import is_listed
 from mesh_gateway.lifeline import Place, hold
@@ -137,6 +138,7 @@ def _parts(kube: KubeClient, *, door: Address, settings: Settings, place: Place 
         access=AccessLog(settings.access_log),
         listed=lambda: is_listed(watches.slices(), address=door.host),
         reuse_port=place is not None,
+        settled=keep_objects,
     )
     gateway = Gateway(door, place=around, limits=settings.limits)
     siblings.on_change(gateway.siblings_changed)

@@ -223,8 +223,10 @@ class MuxStream(Incoming):
         self._pending_size = 0
         if self._head is not None:
             self._no_message()
-        if self._reader is not None:
-            self._reader.stream_gone(cleanly=False)
+        reader, self._reader = self._reader, None
+        self.answered = self.asked = None
+        if reader is not None:
+            reader.stream_gone(cleanly=False)
 
     # Sending
 
@@ -276,8 +278,10 @@ class MuxStream(Incoming):
         if self._ended and not self._end_due and self._remote_ended and not self._gone:
             self._gone = True
             self._forget()
-            if self._reader is not None:
-                self._reader.stream_gone(cleanly=True)
+            reader, self._reader = self._reader, None
+            self.answered = self.asked = None
+            if reader is not None:
+                reader.stream_gone(cleanly=True)
 
     def _forget(self) -> None:
         if self._grown:

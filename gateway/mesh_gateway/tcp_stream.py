@@ -225,9 +225,10 @@ class TcpStream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._gone = True
-        if self._reader is not None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
             clean = self._ended and self._bytes_ended and not self._aborted and exc is None
-            self._reader.stream_gone(cleanly=clean)
+            reader.stream_gone(cleanly=clean)
 
     # For this class and those that wrap the bytes
 

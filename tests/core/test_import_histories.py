@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -28,6 +28,7 @@ from mesh_fakes.exports import headless, record, shard
 from mesh_fakes.import_deeds import (
     Deed,
     deeds,
+    exports,
     is_tampered_with,
     loses_import,
     loses_shadow,
@@ -173,6 +174,8 @@ def fresh(scene: ImportScene) -> ImportScene:
 
 @settings(max_examples=250, deadline=None)
 @given(history=st.lists(deeds, max_size=12))
+@example(history=[exports("east", [0]), plan_is_cut_off(1), exports("east", [0], type="Headless")])
+@example(history=[exports("west", [0]), ImportScene.settle, exports("west", [0], type="Headless")])
 def test_after_any_history_the_import_is_what_the_records_say_and_the_next_plan_is_empty(
     history: list[Deed],
 ) -> None:

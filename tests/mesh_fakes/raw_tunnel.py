@@ -1,6 +1,7 @@
 """A member's gateway that says in a tunnel whatever a test likes, byte by byte, on real TLS."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -78,12 +79,16 @@ def is_acknowledged(stream: int) -> Callable[[Frame], bool]:
 async def raw_tunnel(
     clusterset: FakeClusterset, far: Ingress, *, cluster: str = "mallory", greets: bool = True
 ) -> AsyncIterator[RawTunnel]:
-    """A tunnel of the member `cluster` to an ingress half."""
+    """A tunnel of the member `cluster` to an ingress half. Its kernel takes little that is not read."""
     standing = leaf_of(clusterset, cluster).current
     assert standing is not None
     context = client_context(standing.credentials, roots=standing.roots, alpn=[ALPN_TUNNEL])
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, (far.address.host, far.address.port))
     reader, writer = await asyncio.open_connection(
-        far.address.host, far.address.port, ssl=context, server_hostname=f"gateway.{far.cluster}.{DOMAIN}"
+        sock=sock, ssl=context, server_hostname=f"gateway.{far.cluster}.{DOMAIN}"
     )
     try:
         tunnel = RawTunnel(reader, writer)
