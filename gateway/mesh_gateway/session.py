@@ -41,7 +41,7 @@ _pack = HEADER.pack
 _LAST_NUMBER = 0xFFFFFFFF - 2
 _JOINED = 32 * 1024
 """Bytes up to which joining is cheaper than handing over piece by piece."""
-_SHORT = 4 * 1024
+_SHORT = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)

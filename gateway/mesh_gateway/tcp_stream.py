@@ -25,7 +25,7 @@ _KEEP_ALIVE = (
 
 
 async def listen(
-    factory: Callable[[], asyncio.Protocol], host: str, *, port: int, backlog: int, reuse_port: bool = False
+    factory: Callable[[], asyncio.BaseProtocol], host: str, *, port: int, backlog: int, reuse_port: bool = False
 ) -> asyncio.Server:
     """Listens on one address and port (0: any); what it accepts inherits keep-alive (Linux).
 
@@ -63,7 +63,7 @@ def no_linger(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
 
 
-class TcpStream(asyncio.Protocol):
+class TcpStream(asyncio.BaseProtocol):
     """A stream over a plain TCP connection.
 
     Made as a protocol (`accepted` is called when the connection is there), or put in charge of an open
@@ -207,6 +207,7 @@ class TcpStream(asyncio.Protocol):
             self._accepted(self)
 
     def data_received(self, data: bytes) -> None:
+        """What asyncio calls with each read; a class that has buffers of its own does without."""
         self._hand_over(data)
 
     def eof_received(self) -> bool:

@@ -28,8 +28,11 @@ _PORTION = 4 * _RECORD
 # for answers and never reads them is cut off here.
 _MOST_UNSENT = HIGH_MARK + 2 * LARGEST_READ
 
+# What a socket brings lies here until it is decrypted, which is before anybody else reads: one for all.
+_buffer = memoryview(bytearray(LARGEST_READ))
 
-class TlsStream(TcpStream):
+
+class TlsStream(TcpStream, asyncio.BufferedProtocol):
     """A stream over TLS. As a client it is the protocol of a new connection; as a server it takes over
     a connection whose first bytes were read (`take_over`). Then `handshake`, then `start`."""
 
@@ -134,17 +137,20 @@ class TlsStream(TcpStream):
         if self._bytes_ended:
             self._transport.close()
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._shake_hands()
         self._transport.resume_reading()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return _buffer
+
+    def buffer_updated(self, size: int) -> None:
         if self._bytes_ended:
             return  # RFC 8446 section 6.1: data after close_notify is ignored
-        self._incoming.write(data)
+        self._incoming.write(_buffer[:size])
         if self._open:
             self._decrypt()
         else:

@@ -19,6 +19,11 @@ FOLDER = Path(__file__).parent.parent / "interop" / "yamux"
 MODULE = Module(what="the other end of a tunnel", folder=FOLDER, linker_flags="", instead="")
 
 
+async def program() -> Path:
+    """The program, built when the cache does not have it, which may take a minute."""
+    return await built(MODULE, progress=SilentProgress())
+
+
 class Report(Struct, frozen=True):
     """What came of a command; see main.go."""
 
@@ -48,7 +53,8 @@ class GoPeer:
         """Gives a command, and waits for its report."""
         self._last += 1
         number = self._last
-        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiting
         command = {"id": number, "do": do, "streams": streams, "bytes": size, "service": service}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
@@ -76,7 +82,7 @@ class GoPeer:
 @asynccontextmanager
 async def go_peer(*, dials: int | None = None, window: int = 256 * 1024) -> AsyncIterator[GoPeer]:
     """The program as a server, or as a client that dials this port."""
-    binary = await built(MODULE, progress=SilentProgress())
+    binary = await program()
     way = ("server",) if dials is None else ("client", f"{LOOPBACK}:{dials}")
     flags = ("-window", str(window), "-cluster", "east")
     process = await asyncio.create_subprocess_exec(binary, *flags, *way, stdin=PIPE, stdout=PIPE)

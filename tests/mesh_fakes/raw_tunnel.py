@@ -58,9 +58,13 @@ class RawTunnel:
 
     async def hello(self, cluster: str) -> None:
         """Says hello, and hears that it is taken."""
+        await self.hello_on(HELLO_STREAM, cluster=cluster)
+
+    async def hello_on(self, stream: int, *, cluster: str) -> None:
+        """The same on another stream."""
         message = write_message(Opening(hello=TunnelHello(cluster=cluster, replica=f"{cluster}-0")))
-        self.send(opening(HELLO_STREAM, message=message))
-        answer = await self.answer(HELLO_STREAM)
+        self.send(opening(stream, message=message))
+        answer = await self.answer(stream)
         assert answer is not None
         assert answer.hello is not None
 

@@ -7,11 +7,12 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh_fakes.cut_tunnels import FarCluster, Ground
-from mesh_fakes.session_pair import Reading
+from mesh_fakes.session_pair import MESSAGE, Reading
 
 PAYLOAD = random.Random(9).randbytes(1 << 19)
 NAMES = ("east", "north", "south")
@@ -113,6 +114,83 @@ def story(kinds: tuple[str, ...], *, told: Callable[[Scene], Awaitable[None]]) -
             assert scene.ground.traffic.admitted == 0
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("size", [0, 1000, 65_536, 70_000, 300_000])
+@pytest.mark.parametrize("refusal", ["in words", "by a reset"])
+@pytest.mark.parametrize("following", ["tunnel", "direct"])
+def test_a_refusal_after_early_data_costs_the_client_nothing(size: int, refusal: str, following: str) -> None:
+    """Ruling 9 (b): what was said so far, and what is said meanwhile, goes to the next cluster, in order."""
+
+    async def told(scene: Scene) -> None:
+        scene.write(size)
+        for _ in range(5):
+            await asyncio.sleep(0)
+            for far in scene.far.values():
+                far.move(1 << 22, back=False)
+        (first,) = [far for far in scene.far.values() if far.was_asked]
+        first.refuse(with_words=refusal == "in words")
+        first.move(1 << 22, back=True)
+        scene.write(5000)
+        await asyncio.sleep(0)
+        scene.write(100)
+        await scene.finish(takes=True)
+        assert scene.reading.data == PAYLOAD[: size + 5100]
+        assert scene.ground.traffic._stalls == 0, "it keeps up, and counts as one that does not"
+        scene.end()
+        await scene.finish(takes=True)
+        assert scene.reading.gone is True
+
+    story(("tunnel", following, "none"), told=told)
+
+
+@pytest.mark.parametrize(
+    ("phase", "is_served"),
+    [
+        ("before the opening leaves", True),
+        ("in the middle of the opening", True),
+        ("when the opening has come", True),
+        ("with early data that has not left", False),
+        ("in the middle of early data", False),
+        ("when early data has come", False),
+        ("when it was accepted, and the answer is on its way", False),
+        ("in the middle of the answer", False),
+        ("when the answer has come", False),
+    ],
+)
+@pytest.mark.parametrize("following", ["tunnel", "direct"])
+def test_a_cut_is_noticed_by_the_client_when_something_may_have_been_delivered(
+    phase: str, is_served: bool, following: str
+) -> None:
+    async def told(scene: Scene) -> None:
+        first, other = scene.far["east"], scene.far["north"]
+        if "early" in phase or "answer" in phase:
+            scene.write(1000)
+            await asyncio.sleep(0)
+        if "middle of the opening" in phase:
+            first.move(30, back=False)
+        elif "middle of early" in phase:
+            first.move(len(MESSAGE) + 300, back=False)
+        elif "come" in phase or "answer" in phase:
+            first.move(1 << 20, back=False)
+        if "answer" in phase:
+            first.accept()
+        if "middle of the answer" in phase:
+            first.move(13, back=True)
+        elif phase == "when the answer has come":
+            first.move(1 << 20, back=True)
+        first.cut()
+        assert first.was_broken != is_served or "answer" in phase
+        scene.write(1000)
+        await scene.finish(takes=True)
+        if is_served:
+            assert scene.reading.data == PAYLOAD[: scene.written]
+            assert other.backend.data == PAYLOAD[: scene.written]
+        else:
+            assert scene.reading.gone is False
+            assert not other.backend.data
+
+    story(("tunnel", following, "none"), told=told)
 
 
 @settings(max_examples=60, deadline=None)

@@ -7,9 +7,10 @@ Every story ends with a call by another member, through a tunnel that stood all 
 
 import asyncio
 import resource
+import socket
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from mesh_fakes.waiting import until
 from mesh_gateway.limits import WINDOW as FIRST_WINDOW
 from mesh_gateway.limits import Limits
 from mesh_gateway.opening import Opening, write_message
-from mesh_gateway.route import ServicePort
+from mesh_gateway.route import Address, ServicePort
 from mesh_gateway.tunnel import Tunnel
 
 MIB = 1 << 20
@@ -75,6 +76,7 @@ async def scene(*, limits: Limits = CALM, greets: bool = True) -> AsyncIterator[
         egress(clusterset, {"east": (far.address,)}, limits=CALM, tunnels=True) as near,
         raw_tunnel(clusterset, far, greets=greets) as bad,
     ):
+        await until(lambda: len(far.tunnels.of(cluster_id("mallory"))) == 1)
         (tunnel,) = far.tunnels.of(cluster_id("mallory"))
         found = Scene(clusterset, far, near, bad, tunnel)
         yield found
@@ -329,6 +331,44 @@ async def test_who_asks_without_end_and_reads_no_answer_loses_the_tunnel(make: F
 def memory() -> int:
     """Bytes of this process that are in memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@contextmanager
+def black_hole() -> Iterator[Address]:
+    """An address where connections are neither taken nor refused."""
+    with socket.socket() as listener, ExitStack() as stack:
+        listener.bind((LOOPBACK, 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield Address(*listener.getsockname())
+
+
+@pytest.mark.asyncio
+async def test_data_that_nobody_can_take_yet_is_bounded_for_all_streams_together() -> None:
+    """A window each would be gigabytes, and nobody would have broken the protocol (ruling 15)."""
+    async with scene() as found:
+        with black_hole() as nowhere:
+            found.far.route(nowhere, service=ENDLESS)
+            size = FIRST_WINDOW - len(ENDLESSLY)
+            before, most = memory(), 0
+            for number in range(3, 1003, 2):
+                found.bad.send(opening(number, message=ENDLESSLY, payload=bytes(size)))
+                await found.bad.drained()
+                kept = sum(stream.unread for stream in found.tunnel.session.streams.values())
+                most = max(most, kept)
+                assert kept <= found.tunnel.session._limits.early
+            assert most > 4 * MIB, "somebody waits for the endpoint"
+            assert memory() - before < 64 * MIB
+            answer = await found.bad.answer(1001)
+            assert answer is not None
+            assert answer.reason == "Overload"
+            for stream in tuple(found.tunnel.session.streams.values()):
+                if stream is not found.tunnel.talk:
+                    stream.abort()
+            found.far.traffic.abort()
 
 
 async def gush(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

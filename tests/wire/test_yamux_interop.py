@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mesh_fakes.go_yamux import GoPeer, go_peer
+from mesh_fakes.go_yamux import GoPeer, go_peer, program
 from mesh_fakes.plain_tunnel import PEER, plain_pool
 from mesh_fakes.waiting import until
 from mesh_gateway.mux_stream import MuxStream
@@ -22,6 +22,12 @@ from mesh_gateway.tunnel import Tunnel
 PAYLOAD = random.Random(20).randbytes(8 << 20)
 MIB = 1 << 20
 LIMIT = 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built() -> None:
+    """Builds the Go end before a test's time runs."""
+    asyncio.run(program())
 
 
 class Echo:
