@@ -20,8 +20,8 @@ class Limits:
     handshakes: int = 1024
     """Connections on the peers' port that have not proved yet who they are."""
 
-    stalled: int = 256
-    """Streams whose reader does not keep up; with at most 512 KiB each way they take 256 MiB at worst."""
+    stalled_bytes: int = 128 * 1024 * 1024
+    """Bytes that streams may keep whose readers do not keep up: 512 KiB each, beside windows that grew."""
 
     openings: int = 512
     """Streams to other clusters that are being opened at a time; further ones wait their turn. A handshake
@@ -39,7 +39,7 @@ class Limits:
     """Connections on the inner port, where programs of our own cluster ask for reserved targets."""
 
     tunnels_per_peer: int = 4
-    """Tunnels that we keep to each gateway of a peer."""
+    """Tunnels that we keep to a peer, and beside them one to each of its gateways that has none."""
 
     tunnels_from_peer: int = 64
     """Tunnels that one peer may have to us: four for each of its gateways and workers."""
@@ -67,6 +67,9 @@ class Limits:
 
     early_data: int = 64 * 1024
     """Bytes of a client that are sent before the answer, and kept until then."""
+
+    early_total: int = 32 * 1024 * 1024
+    """Bytes that may be kept so for all clients; beyond it a new client is read only after its answer."""
 
     udp_flows: int = 2048
     """UDP flows of each half, so that both together take half of `connections`; beyond it the one that has

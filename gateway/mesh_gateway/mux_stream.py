@@ -29,6 +29,7 @@ from mesh_gateway.yamux import (
 )
 
 _pack = HEADER.pack
+_LONG_REST = 32 * 1024
 _LARGEST_FRAME = 64 * 1024
 """Bytes of one DATA frame, so that a receiver hands on what it has, and nobody waits for a long one."""
 
@@ -39,10 +40,12 @@ class MuxStream(Incoming):
     __slots__ = (
         "_end_due",
         "_ended",
+        "_held_back",
         "_kept",
         "_kept_size",
         "_pending",
         "_pending_size",
+        "_reserved",
         "_send_window",
         "_sender_paused",
         "sent",
@@ -56,7 +59,10 @@ class MuxStream(Incoming):
         self.sent = 0
         self._kept: list[bytes | memoryview] | None = [] if answered is not None else None
         self._kept_size = 0
-        self._send_window = INITIAL_WINDOW
+        self._reserved = 0
+        # Until it is accepted a stream of ours may send no more than what is kept for another try.
+        self._held_back = max(INITIAL_WINDOW - way.early_data, 0) if answered is not None else 0
+        self._send_window = INITIAL_WINDOW - self._held_back
         self._pending: list[memoryview] = []
         self._pending_size = 0
         self._sender_paused = False
@@ -76,6 +82,10 @@ class MuxStream(Incoming):
         return sum(map(len, self._early))
 
     @property
+    def holds(self) -> int:
+        return self._pending_size
+
+    @property
     def is_gone(self) -> bool:
         """Whether the stream is over, in either way."""
         return self._gone
@@ -92,6 +102,8 @@ class MuxStream(Incoming):
             reader.bytes_ended()
         if self._gone:
             return
+        if self._kept is not None and not self._reserved and not self._reserve():
+            self._sender_paused = True  # too much is kept already: this writer waits for its answer
         if self._sender_paused:
             reader.send_paused()
 
@@ -99,8 +111,6 @@ class MuxStream(Incoming):
         """Sends `data` soon; ignored after `end`, and when the stream is gone."""
         if self._ended or self._gone:
             return
-        if self._kept is not None:
-            self._keep(data)
         size = len(data)
         if size <= self._send_window and size <= _LARGEST_FRAME and not self._pending:
             self._send_window -= size
@@ -113,6 +123,8 @@ class MuxStream(Incoming):
             self._pending.append(memoryview(data))
             self._pending_size += size
             self._send_pending()
+        if self._kept is not None:
+            self._keep(data)
 
     def end(self) -> None:
         """Ends our way when all that was written is sent."""
@@ -161,7 +173,8 @@ class MuxStream(Incoming):
 
     def take_kept(self) -> tuple[list[bytes | memoryview], bool]:
         """What was written while nobody had accepted, and whether the writer has ended."""
-        kept, self._kept = self._kept or [], None
+        kept = self._kept or []
+        self._forget_kept()
         return kept, self._ended
 
     def release(self) -> None:
@@ -222,7 +235,8 @@ class MuxStream(Incoming):
         self._pending = []
         self._pending_size = 0
         if self._head is not None:
-            self._no_message()
+            self._no_message()  # who hears it may take what was kept
+        self._forget_kept()
         reader, self._reader = self._reader, None
         self.answered = self.asked = None
         if reader is not None:
@@ -240,7 +254,9 @@ class MuxStream(Incoming):
             if size == len(piece):
                 pending.pop(0)
             else:
-                pending[0] = piece[size:]
+                # A short rest must not keep alive the whole of what was read.
+                rest = piece[size:]
+                pending[0] = rest if len(rest) >= _LONG_REST else memoryview(bytes(rest))
                 piece = piece[:size]
             self._send_window -= size
             self._pending_size -= size
@@ -259,16 +275,21 @@ class MuxStream(Incoming):
     def _wait(self) -> None:
         if self._way.blocked:
             self._way.wait_for_room(self)
-        if not self._sender_paused:
+        # Said again when it is paused already: it may hold more than before.
+        if not self._sender_paused or self._pending:
             self._sender_paused = True
             if self._reader is not None:
                 self._reader.send_paused()
 
     def _let_write(self) -> None:
-        if self._sender_paused and not (self._kept is not None and self._kept_size > self._way.early_data):
+        if self._sender_paused and (self._kept is None or self._may_keep()):
             self._sender_paused = False
             if self._reader is not None:
                 self._reader.send_resumed()
+
+    def _may_keep(self) -> bool:
+        """Whether a writer that nobody has accepted yet may go on."""
+        return self._reserved > 0 and self._kept_size < self._way.early_data
 
     def _send_end(self) -> None:
         self._way.send_after(_pack(VERSION, WINDOW, FIN, self.id, 0))
@@ -288,19 +309,38 @@ class MuxStream(Incoming):
             self._way.budget.give(self._grown)
         self._way.forget(self)
 
+    def _reserve(self) -> bool:
+        """Whether this stream may keep what its writer says before the answer."""
+        size = self._way.early_data
+        if self._way.kept.take(size):
+            self._reserved = size
+            return True
+        return False
+
+    def _forget_kept(self) -> None:
+        self._kept = None
+        if self._reserved:
+            self._way.kept.give(self._reserved)
+            self._reserved = 0
+
     def _keep(self, data: bytes | memoryview) -> None:
         assert self._kept is not None
+        size = len(data)
         self._kept.append(data)
-        self._kept_size += len(data)
-        if self._kept_size > self._way.early_data and not self._sender_paused:
+        self._kept_size += size
+        if self._kept_size >= self._way.early_data and not self._sender_paused:
             self._sender_paused = True
             if self._reader is not None:
                 self._reader.send_paused()
 
     def accepted(self) -> None:
         """The other end has accepted: what was kept is not needed any more, payload flows."""
-        self._kept = None
-        if not (self._pending or self._way.blocked or self._gone):
+        self._forget_kept()
+        self._send_window += self._held_back
+        self._held_back = 0
+        if self._pending and not self._gone:
+            self._send_pending()
+        elif not (self._way.blocked or self._gone):
             self._let_write()
         reader = self._reader
         if reader is not None:

@@ -1,4 +1,4 @@
-"""What a stream in a tunnel begins with: one message each way (docs/wire.md, "A stream in a tunnel").
+"""What a stream in a tunnel begins with: one message each way (docs/wire.md, "A tunnel").
 
     caller    two bytes, big-endian: the length of what follows, 1 to 4,096; then one JSON object: Opening
     callee    the same: Answer

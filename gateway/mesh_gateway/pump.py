@@ -28,8 +28,8 @@ class Joint(Protocol):
 class PumpWatcher(Protocol):
     """Who wants to know how a joint fares."""
 
-    def stalled(self, pump: Joint) -> None:
-        """One way, or another one, does not get rid of its bytes."""
+    def stalled(self, pump: Joint, *, holds: int) -> None:
+        """One way, or another one, does not get rid of its bytes, and keeps, or may come to keep, so many."""
 
     def flowing(self, pump: Joint) -> None:
         """Both ways get rid of their bytes again."""
@@ -50,7 +50,7 @@ class Pump:
         self._alive = 2
         self._stalls = 0
         self._cleanly = True
-        self._way = _Way(right, pump=self)
+        self._way = _Way(right, own=left, pump=self)
 
     @property
     def unsent(self) -> int:
@@ -60,13 +60,13 @@ class Pump:
     def start(self) -> None:
         """Lets the bytes flow."""
         self._left.start(self._way)
-        self._right.start(_Way(self._left, pump=self))
+        self._right.start(_Way(self._left, own=self._right, pump=self))
 
     def replace_right(self, right: Stream) -> None:
         """Goes on with another right stream; the one before has brought nothing, and brings nothing more."""
         self._right = right
         self._way.turn_to(right)
-        right.start(_Way(self._left, pump=self))
+        right.start(_Way(self._left, own=right, pump=self))
         if self._alive == 1:
             right.abort()  # the left has gone meanwhile
 
@@ -81,9 +81,12 @@ class Pump:
         self._right.abort()
 
     def one_stalled(self) -> None:
-        """One side holds bytes that it cannot send."""
+        """One side cannot send."""
         self._stalls += 1
-        self._watcher.stalled(self)
+
+    def one_holds(self, size: int) -> None:
+        """It holds bytes that it cannot send, so many at most."""
+        self._watcher.stalled(self, holds=size)
 
     def one_flows(self) -> None:
         """It has sent most of them."""
@@ -100,14 +103,15 @@ class Pump:
 
 
 class _Way:
-    """Reads one stream of a pump, and writes the other."""
+    """Reads `own`, one stream of a pump, and writes the other."""
 
-    __slots__ = ("_other", "_pump", "_stalled", "bytes_came")
+    __slots__ = ("_other", "_own", "_pump", "_stalled", "bytes_came")
 
     bytes_came: Callable[[bytes], None]
 
-    def __init__(self, other: Stream, *, pump: Pump) -> None:
+    def __init__(self, other: Stream, *, own: Stream, pump: Pump) -> None:
         self._pump = pump
+        self._own = own
         self._stalled = False
         self.turn_to(other)
 
@@ -125,6 +129,7 @@ class _Way:
         if not self._stalled:
             self._stalled = True
             self._pump.one_stalled()
+        self._pump.one_holds(self._own.holds)
 
     def send_resumed(self) -> None:
         self._other.resume()

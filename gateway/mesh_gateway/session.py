@@ -92,13 +92,20 @@ class Session:
     """One end of a tunnel. `is_client`: the end that dialled. The owner sets `now` and `rtt`, in seconds."""
 
     def __init__(
-        self, owner: SessionOwner, *, is_client: bool, limits: SessionLimits, budget: WindowBudget
+        self,
+        owner: SessionOwner,
+        *,
+        is_client: bool,
+        limits: SessionLimits,
+        budget: WindowBudget,
+        kept: WindowBudget,
     ) -> None:
-        """`budget` is what windows grow out of."""
+        """`budget` is what windows grow out of, `kept` is what early data may take."""
         self.now = 0.0
         self.rtt = 0.0
         self.blocked = False
         self.budget = budget
+        self.kept = kept
         self.largest_window = limits.window
         self.early_data = limits.early_data
         self.streams: dict[int, MuxStream] = {}

@@ -20,7 +20,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from mesh_gateway.pipes import Pipe, Pipes
+from mesh_gateway.pipes import WANTED, Pipe, Pipes
 from mesh_gateway.pump import PumpWatcher
 from mesh_gateway.tcp_stream import TcpStream, no_linger
 
@@ -89,7 +89,7 @@ class Splice:
     def one_stalled(self) -> None:
         """One way holds bytes that it cannot send."""
         self._stalls += 1
-        self._watcher.stalled(self)
+        self._watcher.stalled(self, holds=WANTED)
 
     def one_flows(self) -> None:
         """It has sent them."""

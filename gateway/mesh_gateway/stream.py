@@ -35,7 +35,7 @@ class StreamReader(Protocol):
         """The other side has ended its way; ours stays open."""
 
     def send_paused(self) -> None:
-        """More is written than is sent: write no more for now."""
+        """More is written than is sent: write no more for now. May be said again when it holds more."""
 
     def send_resumed(self) -> None:
         """Most of it is sent."""
@@ -56,6 +56,10 @@ class Stream(Protocol):
     @property
     def unsent(self) -> int:
         """Bytes that were written and wait in this process."""
+
+    @property
+    def holds(self) -> int:
+        """Bytes that it keeps, or may come to keep, while its writer is paused."""
 
     def start(self, reader: StreamReader) -> None:
         """Begins to hand bytes to `reader`; called once."""

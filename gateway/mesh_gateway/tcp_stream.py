@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import cast
 
-from mesh_gateway.stream import HIGH_MARK, LOW_MARK, StreamReader
+from mesh_gateway.stream import HIGH_MARK, LARGEST_READ, LOW_MARK, StreamReader
 
 _NO_LINGER = struct.pack("ii", 1, 0)
 
@@ -25,7 +25,12 @@ _KEEP_ALIVE = (
 
 
 async def listen(
-    factory: Callable[[], asyncio.BaseProtocol], host: str, *, port: int, backlog: int, reuse_port: bool = False
+    factory: Callable[[], asyncio.BaseProtocol],
+    host: str,
+    *,
+    port: int,
+    backlog: int,
+    reuse_port: bool = False,
 ) -> asyncio.Server:
     """Listens on one address and port (0: any); what it accepts inherits keep-alive (Linux).
 
@@ -63,7 +68,12 @@ def no_linger(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
 
 
-class TcpStream(asyncio.BaseProtocol):
+# What a socket brings lies here until it is copied, at once: one for all. Its size is the most that one
+# stream can bring while it is to be paused, and what a frame of a tunnel holds.
+_buffer = memoryview(bytearray(64 * 1024))
+
+
+class TcpStream(asyncio.BufferedProtocol):
     """A stream over a plain TCP connection.
 
     Made as a protocol (`accepted` is called when the connection is there), or put in charge of an open
@@ -149,6 +159,10 @@ class TcpStream(asyncio.BaseProtocol):
     def unsent(self) -> int:
         return 0 if self._gone else self._transport.get_write_buffer_size()
 
+    @property
+    def holds(self) -> int:
+        return HIGH_MARK + LARGEST_READ
+
     def set_option(self, level: int, *, option: int, value: int) -> None:
         """Sets an option of the connection's socket, unless it is gone."""
         if not self._gone:
@@ -193,12 +207,19 @@ class TcpStream(asyncio.BaseProtocol):
         self._paused = True
         if not self._gone:
             self._transport.pause_reading()
+            if not self.came:
+                # uvloop begins to read after `connection_made`, whatever was said in it.
+                asyncio.get_running_loop().call_soon(self._pause_again)
+
+    def _pause_again(self) -> None:
+        if self._paused and not self._gone:
+            self._transport.pause_reading()
 
     def resume(self) -> None:
         self._paused = False
         self._read_on()
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are asyncio's by duty, not by descent.
@@ -206,9 +227,11 @@ class TcpStream(asyncio.BaseProtocol):
         if self._accepted is not None:
             self._accepted(self)
 
-    def data_received(self, data: bytes) -> None:
-        """What asyncio calls with each read; a class that has buffers of its own does without."""
-        self._hand_over(data)
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return _buffer
+
+    def buffer_updated(self, size: int) -> None:
+        self._hand_over(bytes(_buffer[:size]))
 
     def eof_received(self) -> bool:
         self._peer_ended()

@@ -32,7 +32,7 @@ _MOST_UNSENT = HIGH_MARK + 2 * LARGEST_READ
 _buffer = memoryview(bytearray(LARGEST_READ))
 
 
-class TlsStream(TcpStream, asyncio.BufferedProtocol):
+class TlsStream(TcpStream):
     """A stream over TLS. As a client it is the protocol of a new connection; as a server it takes over
     a connection whose first bytes were read (`take_over`). Then `handshake`, then `start`."""
 

@@ -1,10 +1,10 @@
 """What is being carried: a bounded number of streams, who carries how many, and how much waits.
 
 1. A connection is admitted first, joined to its other half later, and counted until both halves are gone.
-2. A stream whose reader does not keep up is stalled, and keeps at most 512 KiB each way (`stream`). No
-   more than `stalled` of them are kept: then, of the peer that has most of them, the one that stalled first
-   is reset. So the memory for bytes under way is bounded by a number that does not grow with the number
-   of connections, and a peer whose readers are slow pays for them itself.
+2. A stream whose reader does not keep up is stalled, and keeps at most 512 KiB (`stream`). All of them may
+   keep `stalled_bytes`: beyond it, of the peer whose streams keep most, the one that stalled first is reset.
+   So the memory for bytes under way is bounded by a number that does not grow with the number of
+   connections, and a peer whose readers are slow pays for them itself.
 """
 
 import asyncio
@@ -21,6 +21,9 @@ from mesh_gateway.splice import spliced
 from mesh_gateway.stream import Stream
 from mesh_gateway.tcp_stream import TcpStream
 
+_LITTLE = 16 * 1024
+"""Unsent bytes that do not count: a stream that holds less, and is held up, cannot come to hold more."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Carried:
@@ -31,6 +34,28 @@ class _Carried:
     over: Callable[[bool], None] | None
 
 
+class _Stalled:
+    """The stalled joints of one peer, in the order in which they stalled, and what they hold at most."""
+
+    def __init__(self) -> None:
+        self.pumps: dict[Joint, int] = {}
+        self.bytes = 0
+
+    def count(self, pump: Joint, *, holds: int) -> int:
+        """Counts a joint, or more of it; by how much that is more than before."""
+        known = self.pumps.get(pump, 0)
+        more = max(holds - known, 0)
+        self.pumps[pump] = known + more
+        self.bytes += more
+        return more
+
+    def forget(self, pump: Joint) -> int:
+        """Counts a joint no more; what was counted for it."""
+        held = self.pumps.pop(pump, 0)
+        self.bytes -= held
+        return held
+
+
 class Traffic:
     """All streams of this process. `admit` and either `release` or `join` belong together."""
 
@@ -38,7 +63,7 @@ class Traffic:
         self._limits = limits
         self._admitted = 0
         self._pumps: dict[Joint, _Carried] = {}
-        self._stalled: dict[str, dict[Joint, None]] = {}  # by peer, in the order in which they stalled
+        self._stalled: dict[str, _Stalled] = {}  # by peer
         self._stalls = 0
         self._open: dict[Address, int] = {}
         self._pipes = Pipes()
@@ -123,17 +148,15 @@ class Traffic:
 
     # PumpWatcher
 
-    def stalled(self, pump: Joint) -> None:
+    def stalled(self, pump: Joint, *, holds: int) -> None:
         carried = self._pumps.get(pump)
-        if carried is None:
-            return
-        mine = self._stalled.setdefault(carried.peer, {})
-        if pump not in mine:
-            mine[pump] = None
-            self._stalls += 1
-        if self._stalls > self._limits.stalled:
-            most = max(self._stalled.values(), key=len)
-            oldest = next(iter(most))
+        if carried is None or holds < _LITTLE:
+            return  # a tunnel that is busy for a moment holds everybody up, and nobody holds anything
+        mine = self._stalled.setdefault(carried.peer, _Stalled())
+        self._stalls += mine.count(pump, holds=holds)
+        if self._stalls > self._limits.stalled_bytes:
+            most = max(self._stalled.values(), key=lambda stalled: stalled.bytes)
+            oldest = next(iter(most.pumps))
             self._refusals.note(
                 "reset, because too many streams have readers that do not keep up", reason=Unsaid.STALLED
             )
@@ -143,10 +166,9 @@ class Traffic:
     def flowing(self, pump: Joint) -> None:
         carried = self._pumps.get(pump)
         mine = self._stalled.get(carried.peer) if carried is not None else None
-        if carried is not None and mine is not None and pump in mine:
-            del mine[pump]
-            self._stalls -= 1
-            if not mine:
+        if carried is not None and mine is not None:
+            self._stalls -= mine.forget(pump)
+            if not mine.pumps:
                 del self._stalled[carried.peer]
 
     def finished(self, pump: Joint, *, cleanly: bool) -> None:

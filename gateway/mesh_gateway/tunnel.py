@@ -56,6 +56,7 @@ class Tunnel:
         is_client: bool,
         limits: SessionLimits,
         budget: WindowBudget,
+        kept: WindowBudget,
         dead_after: float,
         host: TunnelHost,
     ) -> None:
@@ -63,7 +64,7 @@ class Tunnel:
         self.is_client = is_client
         self.hello: TunnelHello | None = None
         """What the other end says of itself; None until it has."""
-        self.session = Session(self, is_client=is_client, limits=limits, budget=budget)
+        self.session = Session(self, is_client=is_client, limits=limits, budget=budget, kept=kept)
         self.is_busy = False
         self.talk: MuxStream | None = None
         """The stream on which the ends say hello; it carries nothing for anybody."""

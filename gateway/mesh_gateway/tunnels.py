@@ -65,6 +65,7 @@ class TunnelPool:
         self._witness = witness
         self._tunnels: dict[ClusterId, list[Tunnel]] = {}
         self._budget = WindowBudget(limits.window_growth)
+        self._kept = WindowBudget(limits.early_total)
         self._budgets: dict[ClusterId, WindowBudget] = {}
         self._leaving = False
         self._changed: dict[ClusterId, asyncio.Event] = {}
@@ -170,6 +171,7 @@ class TunnelPool:
             is_client=is_client,
             limits=_session_limits(self._limits),
             budget=budget,
+            kept=self._kept,
             dead_after=self._limits.dead_after,
             host=self,
         )

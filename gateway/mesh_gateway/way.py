@@ -17,6 +17,7 @@ class Way(Protocol):
     largest_window: int
     early_data: int
     budget: WindowBudget
+    kept: WindowBudget
 
     def send(self, header: bytes, payload: bytes | memoryview) -> None:
         """Send a DATA frame in its turn."""

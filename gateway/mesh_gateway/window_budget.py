@@ -1,4 +1,4 @@
-"""By how much windows of streams may grow beyond what yamux gives each: a budget in bytes, shared by many.
+"""Bytes that many streams share: by how much their windows may grow, and what they keep for another try.
 
 A budget may be a part of a larger one, as a peer's is of the process's: what is taken comes out of both.
 """

@@ -81,6 +81,7 @@ class FarCluster:
         self.is_gone = not has_tunnel
         self.asked: MuxStream | None = None
         self.was_asked = False
+        self.was_refused = False
         self.was_broken = False
         """Lost when something may have been delivered."""
         self.pair.server.hears = self._asked
@@ -106,6 +107,7 @@ class FarCluster:
     def refuse(self, *, with_words: bool) -> None:
         """Refuses it: with an answer, or by a reset, which says the same."""
         stream, self.asked = self.asked, None
+        self.was_refused |= stream is not None
         if stream is not None and with_words:
             stream.refuse(Answer(Reason.NO_ENDPOINT.value))
         elif stream is not None:

@@ -50,6 +50,10 @@ class RawTunnel:
         frame = await self.read_until(lambda one: one.stream == stream and bool(one.flags or one.payload))
         return read_answer(frame.payload[2:]) if frame.payload else None
 
+    async def payload(self, stream: int) -> bytes:
+        """The next payload of a stream."""
+        return (await self.read_until(lambda one: one.stream == stream and bool(one.payload))).payload
+
     async def is_lost(self) -> bool:
         """Reads to the end of the tunnel, and says that it came."""
         with suppress(ConnectionError):

@@ -10,6 +10,9 @@ from mesh_gateway.session import Session, SessionLimits
 from mesh_gateway.window_budget import WindowBudget
 from mesh_gateway.yamux import ProtocolError
 
+KEPT = 32 * 1024 * 1024
+"""What the streams of a side may keep for another try, all together."""
+
 MESSAGE = write_message(Opening(namespace="demo", service="hello", port=80))
 
 
@@ -68,7 +71,8 @@ class Side:
 
     def __init__(self, *, is_client: bool, limits: SessionLimits, growth: int) -> None:
         self.budget = WindowBudget(growth)
-        self.session = Session(self, is_client=is_client, limits=limits, budget=self.budget)
+        self.kept = WindowBudget(KEPT)
+        self.session = Session(self, is_client=is_client, limits=limits, budget=self.budget, kept=self.kept)
         self.audit = Audit(number=1 if is_client else 0)
         self.wire = bytearray()
         """What has left, and has not arrived."""

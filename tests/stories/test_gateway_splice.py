@@ -281,7 +281,7 @@ async def test_of_too_many_slow_readers_the_first_one_is_reset() -> None:
     async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await drained(writer, bytes(16 * MEGABYTE))
 
-    async with passage(pour, limits=Limits(stalled=2)) as way:
+    async with passage(pour, limits=Limits(stalled_bytes=1 << 20)) as way:
         clients = [await slow_client(way.port)]
         await until(lambda: sum(map(waits, way.joined)) == 1)
         clients += [await slow_client(way.port) for _ in range(2)]

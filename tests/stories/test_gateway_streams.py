@@ -194,7 +194,7 @@ async def test_one_stalled_stream_does_not_stop_another() -> None:
 
 @both_ways
 async def test_when_too_many_readers_do_not_keep_up_the_first_of_them_is_reset() -> None:
-    async with pair(echo, limits=replace(PATIENT, stalled=2)) as (near, far):
+    async with pair(echo, limits=replace(PATIENT, stalled_bytes=MIB)) as (near, far):
         senders = []
         for _ in range(3):
             sender = socket.create_connection((LOOPBACK, near.port))

@@ -25,7 +25,7 @@ DEEDS = (
 
 Step = tuple[str, int, int]
 STEPS = st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 2), st.integers(0, 7)), max_size=40)
-KINDS = st.tuples(*[st.sampled_from(["tunnel", "tunnel", "direct", "none"]) for _ in NAMES])
+KINDS = st.tuples(*[st.sampled_from(["tunnel", "tunnel", "both", "direct", "none"]) for _ in NAMES])
 
 
 class Scene:
@@ -33,9 +33,10 @@ class Scene:
 
     def __init__(self, kinds: tuple[str, ...], *, group: asyncio.TaskGroup) -> None:
         self.far = {
-            name: FarCluster(has_tunnel=kind == "tunnel") for name, kind in zip(NAMES, kinds, strict=True)
+            name: FarCluster(has_tunnel=kind in ("tunnel", "both"))
+            for name, kind in zip(NAMES, kinds, strict=True)
         }
-        direct = {name: kind == "direct" for name, kind in zip(NAMES, kinds, strict=True)}
+        direct = {name: kind in ("direct", "both") for name, kind in zip(NAMES, kinds, strict=True)}
         self.takes = direct
         self.ground = Ground(self.far, direct=direct, group=group)
         self.reading = Reading()
@@ -144,6 +145,24 @@ def test_a_refusal_after_early_data_costs_the_client_nothing(size: int, refusal:
     story(("tunnel", following, "none"), told=told)
 
 
+@pytest.mark.parametrize("phase", [0, 30, 1 << 20])
+def test_a_service_of_one_cluster_is_served_though_its_tunnel_is_lost_before_a_byte_was_sent(
+    phase: int,
+) -> None:
+    """The cluster has not refused: there is another way to it, and nothing can be delivered twice."""
+
+    async def told(scene: Scene) -> None:
+        scene.far["east"].move(phase, back=False)
+        scene.far["east"].cut()
+        scene.write(1000)
+        scene.end()
+        await scene.finish(takes=True)
+        assert scene.reading.data == PAYLOAD[:1000]
+        assert scene.reading.gone is True
+
+    story(("both", "none", "none"), told=told)
+
+
 @pytest.mark.parametrize(
     ("phase", "is_served"),
     [
@@ -225,7 +244,7 @@ def test_who_lost_nothing_is_served_by_another_cluster(kinds: tuple[str, ...], s
             for name, far in scene.far.items()
             if (far.was_asked and far.backend.stream is not None and not far.is_gone)
             or (not far.was_asked and not far.is_gone and far.pair.client.reason is None)
-            or scene.takes[name]
+            or (scene.takes[name] and not far.was_refused)
         ]
         if was_broken or not left:
             return

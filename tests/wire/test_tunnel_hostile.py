@@ -25,7 +25,7 @@ from mesh_fakes.raw_tunnel import HELLO_STREAM, RawTunnel, opening, raw_tunnel
 from mesh_fakes.waiting import until
 from mesh_gateway.limits import WINDOW as FIRST_WINDOW
 from mesh_gateway.limits import Limits
-from mesh_gateway.opening import Opening, write_message
+from mesh_gateway.opening import Answer, Opening, write_message
 from mesh_gateway.route import Address, ServicePort
 from mesh_gateway.tunnel import Tunnel
 
@@ -57,6 +57,16 @@ class Scene:
         writer.close()
         (tunnel,) = self.near.tunnels.of(cluster_id("east"))
         assert tunnel.is_open
+
+    async def refused(self, stream: int, *, message: bytes) -> Answer:
+        """The answer to a stream that begins with `message`; one behind it is served as ever."""
+        self.bad.send(opening(stream, message=message), opening(stream + 2, message=GOOD))
+        answer = await self.bad.answer(stream)
+        served = await self.bad.answer(stream + 2)
+        assert answer is not None
+        assert served is not None
+        assert not served.reason
+        return answer
 
     async def is_lost(self) -> None:
         """Mallory's tunnel is gone at both ends, and not because nothing was heard in it."""
@@ -152,15 +162,15 @@ HARMLESS = {
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("data", HARMLESS.values(), ids=HARMLESS.keys())
-async def test_what_means_nothing_is_passed_over_and_the_tunnel_goes_on(data: bytes) -> None:
+async def test_what_means_nothing_is_passed_over_and_the_tunnel_goes_on() -> None:
     async with scene() as found:
-        found.bad.send(data, opening(7, message=GOOD, payload=b"still"))
-        answer = await found.bad.answer(7)
-        assert answer is not None
-        assert not answer.reason
-        frame = await found.bad.read_until(lambda one: one.stream == 7 and one.kind == DATA)
-        assert frame.payload == b"still"
+        for number, (what, data) in enumerate(HARMLESS.items()):
+            stream = 101 + 2 * number
+            found.bad.send(data, opening(stream, message=GOOD, payload=what.encode()))
+            answer = await found.bad.answer(stream)
+            assert answer is not None, what
+            assert not answer.reason, what
+            assert await found.bad.payload(stream) == what.encode()
 
 
 def framed(body: bytes) -> bytes:
@@ -195,16 +205,11 @@ NO_OPENINGS = {
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("message", NO_OPENINGS.values(), ids=NO_OPENINGS.keys())
-async def test_an_opening_that_does_not_read_costs_its_stream(message: bytes) -> None:
+async def test_an_opening_that_does_not_read_costs_its_stream_and_nothing_else() -> None:
     async with scene() as found:
-        found.bad.send(opening(3, message=message), opening(7, message=GOOD))
-        answer = await found.bad.answer(3)
-        assert answer is not None
-        assert answer.reason == "BadOpening"
-        served = await found.bad.answer(7)
-        assert served is not None
-        assert not served.reason
+        for number, (what, message) in enumerate(NO_OPENINGS.items()):
+            answer = await found.refused(101 + 4 * number, message=message)
+            assert answer.reason == "BadOpening", what
 
 
 NO_SERVICES = {
@@ -232,17 +237,12 @@ NO_SERVICES = {
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("message", NO_SERVICES.values(), ids=NO_SERVICES.keys())
-async def test_what_is_not_exported_is_refused_and_the_tunnel_goes_on(message: bytes) -> None:
+async def test_what_is_not_exported_is_refused_and_the_tunnel_goes_on() -> None:
     async with scene() as found:
-        found.bad.send(opening(3, message=message), opening(7, message=GOOD))
-        answer = await found.bad.answer(3)
-        assert answer is not None
-        assert answer.reason
-        assert answer.why.isprintable()
-        served = await found.bad.answer(7)
-        assert served is not None
-        assert not served.reason
+        for number, (what, message) in enumerate(NO_SERVICES.items()):
+            answer = await found.refused(101 + 4 * number, message=message)
+            assert answer.reason, what
+            assert answer.why.isprintable(), what
 
 
 @pytest.mark.asyncio
@@ -395,7 +395,7 @@ async def test_who_allows_everything_and_reads_nothing_makes_us_keep_little() ->
             found.bad.send(
                 opening(number, message=ENDLESSLY), header(kind=WINDOW, stream=number, length=0x7FFFFFFF)
             )
-        await until(lambda: tunnel.session.blocked and len(tunnel.session._waiting) == len(numbers), limit=20)
+        await until(lambda: tunnel.session.blocked and len(tunnel.session._waiting) >= len(numbers), limit=20)
         waiting = tunnel.unsent + sum(map(len, tunnel.session._out)) + found.far.traffic.unsent
         assert waiting < len(numbers) * 512 * 1024 + 4 * MIB
         assert memory() - before < len(numbers) * 512 * 1024 + 8 * MIB

@@ -141,6 +141,18 @@ async def test_after_our_go_away_a_new_stream_is_reset_and_an_old_one_goes_on() 
 
 
 @pytest.mark.asyncio
+async def test_a_stream_that_crosses_our_go_away_in_an_empty_tunnel_is_reset_and_so_refused() -> None:
+    """Its caller may go elsewhere then; closed at once, it would cost him his client (ruling 6)."""
+    async with scene() as (raw, far, program):
+        far.tunnels.leave()
+        await asyncio.sleep(0)
+        await raw.read_until(lambda frame: frame.kind == GO_AWAY)
+        raw.send(opening(3, message=ASKS, payload=b"sent before the go-away was read"))
+        assert await raw.answer(3) is None
+        assert not program.connections
+
+
+@pytest.mark.asyncio
 async def test_a_hello_is_answered_and_may_be_said_again_when_siblings_change() -> None:
     async with scene() as (raw, far, _):
         (tunnel,) = far.tunnels.of(cluster_id(CLUSTER))
