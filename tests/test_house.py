@@ -52,6 +52,7 @@ PURE_FILES = [
     "dns/mesh_dns/endpoints.py",
     "dns/mesh_dns/entry.py",
     "dns/mesh_dns/wire.py",
+    "bench/mesh_bench/attempts.py",
     "bench/mesh_bench/comparisons.py",
     "bench/mesh_bench/envoy_config.py",
     "bench/mesh_bench/figures.py",

@@ -2,12 +2,14 @@
 
 1. The first tunnel that is open gets the stream, and the client's bytes go after it at once: a new
    connection costs no round trip of its own.
-2. Another cluster is asked only when nothing can have been delivered (ruling 9): the far side refused, or
-   the tunnel was lost before a byte of the client was sent into it. What the client had said is kept until
-   then, at most `Limits.early_data` of it. Anything else is a reset.
+2. Another gateway, or another cluster, is asked only when nothing can have been delivered (ruling 9): the far
+   side refused, or the tunnel was lost before a byte of the client was sent into it. What the client had said
+   is kept until then, at most `Limits.early_data` of it. Anything else is a reset. A gateway that stops, or
+   has too much to do, speaks for itself; any other refusal is its whole cluster's.
 3. A cluster without an open tunnel is asked by a connection of its own, when none with one takes the stream.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +21,7 @@ from mesh_gateway.route import Egress
 from mesh_gateway.stream import Stream
 from mesh_gateway.tcp_stream import TcpStream
 from mesh_gateway.tunnel import Tunnel
+from mesh_gateway.waiting import Waiting
 from mesh_gateway.yamux import ProtocolError
 
 
@@ -32,11 +35,18 @@ class Asked:
     client: str
 
 
+_OF_ONE_GATEWAY = frozenset({Reason.STOPPING.value, Reason.OVERLOAD.value})
+
+
 class Carrier(Protocol):
     """The egress half, as far as an attempt needs it."""
 
-    def tunnel_to(self, cluster: ClusterId) -> Tunnel | None:
-        """An open tunnel to the cluster."""
+    @property
+    def early_data(self) -> int:
+        """Bytes of a client that are kept at most while nobody has taken it."""
+
+    def tunnel_to(self, cluster: ClusterId, *, without: Collection[Tunnel]) -> Tunnel | None:
+        """An open tunnel to the cluster that is none of `without`."""
 
     def join(self, attempt: "Attempt", stream: Stream) -> Pump:
         """Carries bytes between the attempt's client and the stream."""
@@ -62,13 +72,16 @@ class Attempt:
         "_left",
         "_order",
         "_pump",
+        "_tried",
         "_tunnel",
+        "_waiting",
         "asked",
         "began",
         "client",
         "cluster",
         "reason",
         "stream",
+        "was_accepted",
     )
 
     def __init__(
@@ -85,12 +98,15 @@ class Attempt:
         self.began = began
         self.cluster: ClusterId | None = None
         self.stream: Stream | None = None
-        self.reason = Reason.UNREACHABLE  # of the last refusal
-        self._order = iter(order)
-        self._left: list[ClusterId] = []
+        self.reason = Reason.UNREACHABLE
+        self.was_accepted = False
+        self._order = list(order)  # of clusters whose tunnels may still be asked
+        self._left: list[ClusterId] = []  # clusters that only a connection of its own may reach
+        self._tried: list[Tunnel] = []
         self._carrier = carrier
         self._pump: Pump | None = None
         self._tunnel: Tunnel | None = None
+        self._waiting: Waiting | None = None
 
     def go(self) -> None:
         """Asks the first cluster."""
@@ -102,20 +118,25 @@ class Attempt:
 
     def go_directly(self, stream: Stream, *, cluster: ClusterId) -> None:
         """Goes on with a stream that is not one of a tunnel, and is ours already."""
-        kept, ended = _kept_of(self.stream)
+        if self._pump is not None and self._pump.is_over:
+            stream.abort()  # the client has gone meanwhile
+            return
         self.cluster, self.stream = cluster, stream
+        waiting, self._waiting = self._waiting, None
         if self._pump is None:
             self._pump = self._carrier.join(self, stream)
         else:
-            self._turn_to(stream, kept=kept, ended=ended)
-        self._carrier.accepted(self)
+            self._pump.replace_right(stream)
+            if waiting is not None:
+                waiting.hand_over(stream)
+        self._accepted()
 
     def give_up(self) -> None:
         """Nobody takes it: the client is reset."""
         if self._pump is None:
             self.client.abort()
         else:
-            self._pump.lose_right()
+            self._pump.abort()
 
     @property
     def is_joined(self) -> bool:
@@ -123,17 +144,18 @@ class Attempt:
         return self._pump is not None
 
     def _next(self) -> MuxStream | None:
-        """A stream in the next tunnel that takes one."""
-        for cluster in self._order:
-            tunnel = self._carrier.tunnel_to(cluster)
+        """A stream in the next tunnel that takes one: each of a cluster's tunnels is asked once at most."""
+        while self._order:
+            cluster = self._order[0]
+            tunnel = self._carrier.tunnel_to(cluster, without=self._tried)
             if tunnel is None:
-                self._left.append(cluster)
+                self._left.append(self._order.pop(0))
                 continue
+            self._tried.append(tunnel)
             try:
                 stream = tunnel.session.open(self.asked.message, answered=self._answered)
-            except ProtocolError as error:
-                tunnel.abort(str(error))
-                self._left.append(cluster)
+            except ProtocolError:
+                tunnel.leave()  # its numbers are used up; what goes on in it may end
                 continue
             self.cluster, self.stream, self._tunnel = cluster, stream, tunnel
             return stream
@@ -142,7 +164,7 @@ class Attempt:
     def _answered(self, stream: MuxStream, message: bytes | None) -> None:
         if message == b"{}":
             stream.accepted()
-            self._carrier.accepted(self)
+            self._accepted()
             return
         tunnel = self._tunnel
         assert tunnel is not None, "what has a stream has its tunnel"
@@ -162,27 +184,27 @@ class Attempt:
             self._again(stream, answer=answer)
         else:
             stream.accepted()
-            self._carrier.accepted(self)
+            self._accepted()
+
+    def _accepted(self) -> None:
+        self.was_accepted = True
+        self._tried = []
+        self._carrier.accepted(self)
 
     def _again(self, stream: MuxStream, *, answer: Answer | None) -> None:
+        if answer is not None and answer.reason not in _OF_ONE_GATEWAY:
+            # Its other gateways would say the same.
+            self._order = [cluster for cluster in self._order if cluster != self.cluster]
         kept, ended = stream.take_kept()
         stream.release()
         self._carrier.refused(self, answer=answer)
+        waiting = Waiting([bytes(data) for data in kept], ended=ended, most=self._carrier.early_data)
         following = self._next()
+        assert self._pump is not None, "who was asked has been joined"
         if following is not None:
-            self._turn_to(following, kept=kept, ended=ended)
+            self._pump.replace_right(following)
+            waiting.hand_over(following)
             return
-        stream.keep_for_later(kept, ended=ended)
+        self._waiting = waiting
+        self._pump.replace_right(waiting)
         self._carrier.exhausted(self, left=tuple(self._left))
-
-    def _turn_to(self, stream: Stream, *, kept: list[bytes | memoryview], ended: bool) -> None:
-        assert self._pump is not None, "only what was carried can be carried on"
-        self._pump.replace_right(stream)
-        for data in kept:
-            stream.write(bytes(data))
-        if ended:
-            stream.end()
-
-
-def _kept_of(stream: Stream | None) -> tuple[list[bytes | memoryview], bool]:
-    return stream.take_kept() if isinstance(stream, MuxStream) else ([], False)

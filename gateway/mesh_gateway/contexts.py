@@ -20,9 +20,10 @@ _log = logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Contexts:
     """`server` for peers that come to us, `client` for those we go to; the same for tunnels.
-    `inner` is for programs of our own cluster."""
+    `inner` is for programs of our own cluster. `roots` are those by which others are believed."""
 
     domain: Domain
+    roots: frozenset[str]
     server: ssl.SSLContext
     client: ssl.SSLContext
     tunnel_server: ssl.SSLContext
@@ -62,6 +63,7 @@ def _contexts(standing: Standing | None) -> Contexts | None:
     try:
         return Contexts(
             domain=standing.identity.domain,
+            roots=frozenset(standing.roots),
             server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
             client=client_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
             tunnel_server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_TUNNEL]),

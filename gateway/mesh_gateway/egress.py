@@ -11,7 +11,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 import msgspec
@@ -60,8 +60,8 @@ class Sources(Protocol):
 class Ways(Protocol):
     """Tunnels, as far as this half needs them (`tunnels.TunnelPool`)."""
 
-    def best(self, cluster: ClusterId) -> Tunnel | None:
-        """The tunnel for the next stream."""
+    def best(self, cluster: ClusterId, *, without: Collection[Tunnel] = ()) -> Tunnel | None:
+        """The tunnel for the next stream, none of `without`."""
 
 
 class EgressHalf:
@@ -147,8 +147,12 @@ class EgressHalf:
 
     # Carrier
 
-    def tunnel_to(self, cluster: ClusterId) -> Tunnel | None:
-        return self._tunnels.best(cluster)
+    @property
+    def early_data(self) -> int:
+        return self._limits.early_data
+
+    def tunnel_to(self, cluster: ClusterId, *, without: Collection[Tunnel]) -> Tunnel | None:
+        return self._tunnels.best(cluster, without=without)
 
     def join(self, attempt: Attempt, stream: Stream) -> Pump:
         def over(cleanly: bool) -> None:
@@ -239,10 +243,10 @@ class EgressHalf:
         return None
 
     def _fail(self, attempt: Attempt) -> None:
-        attempt.give_up()
         target = attempt.asked.route.target
         if not attempt.is_joined:
             self._traffic.release()
+        attempt.give_up()
         self._refusals.note(f"no cluster takes streams for {target}", reason=attempt.reason)
 
     def _refuse(self, client: TcpStream, why: str, *, reason: Reason | Unsaid) -> None:
@@ -252,7 +256,7 @@ class EgressHalf:
 
     def _over(self, attempt: Attempt, *, cleanly: bool) -> None:
         cluster, stream = attempt.cluster, attempt.stream
-        if cluster is None or stream is None:
+        if cluster is None or stream is None or not attempt.was_accepted:
             return
         self._metrics.stream_ended(
             cluster, direction=Direction.TO_PEER, sent=stream.sent, received=stream.came, cleanly=cleanly
@@ -280,8 +284,8 @@ class EgressHalf:
             return None
         try:
             return tunnel.session.open(message, answered=self._only_answered)
-        except ProtocolError as error:
-            tunnel.abort(str(error))
+        except ProtocolError:
+            tunnel.leave()
             return None
 
     def _only_answered(self, stream: MuxStream, message: bytes | None) -> None:

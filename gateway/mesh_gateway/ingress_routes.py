@@ -2,8 +2,8 @@
 
 1. A name leads somewhere only while a ServiceExport stands for the service and its annotations can be
    followed: one that cannot be read may have been meant to restrict it, and withholds it (ruling 26).
-2. Only addresses that may be dialled get into the table (`ground`, ruling 28); what leads to none but
-   others is told apart.
+2. Only addresses that may be dialled for a service of that namespace get into the table (`ground`,
+   ruling 28); what leads to none but others is told apart.
 3. A number means a port of the ServiceImport, which is the same number in every cluster; the name of that
    port finds it in the slices.
 4. A name of a port that speaks UDP leads to endpoints that do, and the other way round.
@@ -25,7 +25,7 @@ from mesh_core.names import (
 from mesh_core.objects import EndpointSlice, ServiceExport, ServiceImport
 from mesh_core.policy import Policy, policy_of
 from mesh_gateway.affinity import affinity_of
-from mesh_gateway.ground import Ground, can_be_a_pod, may_be_dialled
+from mesh_gateway.ground import Ground, can_be_a_pod, may_be_dialled, spelled
 from mesh_gateway.opening import Carried
 from mesh_gateway.route import Address, Ingress, ServicePort, carried
 
@@ -47,6 +47,7 @@ class IngressRoutes:
     exported: frozenset[tuple[str, str]]
     external: frozenset[ServicePort]
     refused: frozenset[str]
+    judged: frozenset[str]
 
 
 def ingress_routes(
@@ -75,7 +76,7 @@ def ingress_routes(
         exported.add(item.key)
         if not pieces:
             continue
-        door.shut = False
+        door.namespace, door.shut = item.key[0], False
         for target, endpoints in _targets(item, pieces=pieces, dialled=door.lets):
             if endpoints:
                 found[target] = Ingress(
@@ -87,7 +88,9 @@ def ingress_routes(
         if door.shut:
             wished = _targets(item, pieces=pieces, dialled=_any_address)
             external.update(target for target, endpoints in wished if endpoints and target not in found)
-    return IngressRoutes(found, frozenset(exported), frozenset(external), frozenset(door.refused))
+    return IngressRoutes(
+        found, frozenset(exported), frozenset(external), frozenset(door.refused), judged=door.judged
+    )
 
 
 def ready_addresses(
@@ -117,19 +120,30 @@ def ready_addresses(
 
 @dataclass(slots=True)
 class _Door:
-    """Lets through the addresses that may be dialled, and remembers the others; each is decided once."""
+    """Lets through the addresses that may be dialled for a service of `namespace`, and remembers the others;
+    each is decided once."""
 
     ground: Ground | None
+    namespace: str = ""
     shut: bool = False
     refused: set[str] = field(default_factory=set)
-    _known: dict[str, bool] = field(default_factory=dict)
+    _known: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> frozenset[str]:
+        """All addresses that were asked about, as pods' are spelled."""
+        return frozenset(spelled(host) for _, host in self._known)
 
     def lets(self, host: str) -> bool:
         """Whether `host` may be dialled; `shut` says afterwards that one may not."""
-        may = self._known.get(host)
+        key = self.namespace, host
+        may = self._known.get(key)
         if may is None:
-            may = can_be_a_pod(host) if self.ground is None else may_be_dialled(host, ground=self.ground)
-            self._known[host] = may
+            may = self._known[key] = (
+                can_be_a_pod(host)
+                if self.ground is None
+                else may_be_dialled(host, namespace=self.namespace, ground=self.ground)
+            )
         if not may:
             self.shut = True
             self.refused.add(host)

@@ -5,7 +5,7 @@
    long passes as the last one took, a second at most.
 2. Ports are opened and closed to match before anything else is done; one that cannot be bound is tried
    again until it can. Established connections notice nothing of a new table.
-3. Objects that cannot be had change nothing: the last table stays.
+3. Objects that cannot be had, or of which no table can be made, change nothing: the last table stays.
 4. TCP ports that imports may get next are listened to in advance (`reserve`), and whoever comes to one can
    wait for its route.
 """
@@ -18,6 +18,7 @@ from mesh_gateway.listeners import Listeners
 from mesh_gateway.reserve import Reserve
 from mesh_gateway.route import Egress, RouteTable
 from mesh_gateway.route_table import Objects, route_table
+from mesh_gateway.table_news import TableNews, table_news
 from mesh_gateway.udp_ports import UdpPorts
 from mesh_runtime.log import logger
 
@@ -33,7 +34,8 @@ _LONGEST_REST = 1.0
 class RouteKeeper:
     """`look` gives the objects of the moment, None while there are none; run it in a task group.
 
-    `listeners` are for TCP; without `udp_ports` no UDP is carried. `replaced` hears of each new table.
+    `listeners` are for TCP; without `udp_ports` no UDP is carried. `replaced` hears of each new table, and
+    `compute` makes one, in a thread.
     """
 
     def __init__(
@@ -43,14 +45,17 @@ class RouteKeeper:
         listeners: Listeners,
         udp_ports: UdpPorts | None = None,
         replaced: Callable[[RouteTable], None] = lambda _table: None,
+        compute: Callable[[Objects], RouteTable] = route_table,
     ) -> None:
         self._look = look
+        self._compute = compute
         self._listeners = listeners
         self._udp_ports = udp_ports
         self._replaced = replaced
         self._changed = asyncio.Event()
         self._table: RouteTable | None = None
         self._ready = False
+        self._problem = ""
         self._reserve = Reserve()
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
 
@@ -98,7 +103,13 @@ class RouteKeeper:
                     await self._changed.wait()
             self._changed.clear()
             started = clock()
-            await self._rebuild()
+            try:
+                await self._rebuild()
+            except Exception as error:
+                # The same objects would bring it again after a restart: better the routes that there are.
+                self._tell_defect(error)
+            else:
+                self._problem = ""
             await asyncio.sleep(min(_REST * (clock() - started), _LONGEST_REST))
 
     @property
@@ -110,8 +121,8 @@ class RouteKeeper:
         objects = self._look()
         if objects is None:
             return
-        table = await asyncio.to_thread(route_table, objects)
-        self._tell_contested(table)
+        table, news = await asyncio.to_thread(self._made, objects)
+        _tell(news)
         # From a snapshot nothing is known of addresses yet, and nothing is wrong with them.
         if objects.ground is not None and objects.ground.pods:
             self._tell_refused(table)
@@ -125,6 +136,11 @@ class RouteKeeper:
         if not self._ready and not self._some_fail:
             _log.info("routes are served", ports=len(table.egress), names=len(table.ingress))
             self._ready = True
+
+    def _made(self, objects: Objects) -> tuple[RouteTable, TableNews]:
+        """In a thread, while nobody replaces the table."""
+        table = self._compute(objects)
+        return table, table_news(table, before=self._table)
 
     def _wake(self, table: RouteTable) -> None:
         """Tell those who wait for a route that has come."""
@@ -143,13 +159,21 @@ class RouteKeeper:
                 such_as=min(new),
             )
 
-    def _tell_contested(self, table: RouteTable) -> None:
-        known = self._table.contested if self._table else ()
-        for port, target in table.contested:
-            if (port, target) not in known:
-                _log.warning("port claimed twice; the older claim is served", port=port, not_for=str(target))
-        told = self._table.names_refused if self._table else ()
-        for one in table.names_refused:
-            if one not in told:
-                export = f"{one.namespace}/{one.service}"
-                _log.warning("a public name is not given", name=one.name, export=export, why=one.why)
+    def _tell_defect(self, error: Exception) -> None:
+        """Says once that no table can be made."""
+        problem = f"{type(error).__name__}: {error}"
+        if problem != self._problem:
+            self._problem = problem
+            _log.error("the routes cannot be made anew, and stay as they were", error=error)
+
+
+def _tell(news: TableNews) -> None:
+    for port, target in news.contested:
+        _log.warning("port claimed twice; the older claim is served", port=port, not_for=str(target))
+    if news.more_contested:
+        _log.warning("more ports claimed twice", count=news.more_contested)
+    for one in news.names:
+        export = f"{one.namespace}/{one.service}"
+        _log.warning("a public name is not given", name=one.name, export=export, why=one.why)
+    if news.more_names:
+        _log.warning("more public names not given", count=news.more_names)

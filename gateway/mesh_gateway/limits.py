@@ -41,8 +41,9 @@ class Limits:
     tunnels_per_peer: int = 4
     """Tunnels that we keep to a peer, and beside them one to each of its gateways that has none."""
 
-    tunnels_from_peer: int = 64
-    """Tunnels that one peer may have to us: four for each of its gateways and workers."""
+    tunnels_from_peer: int = 128
+    """Tunnels that one peer may have to us: four for each of its gateways and workers. Those that were left
+    are not among them; there may be as many again."""
 
     streams_per_tunnel: int = 8192
     """Streams that the other end of a tunnel may have open in it; further ones are refused."""
@@ -63,13 +64,23 @@ class Limits:
     """Bytes that wait for one tunnel to take them, before all who write into it are held."""
 
     tunnel_life: float = 6 * 3600.0
-    """After so long a tunnel that we dialled is replaced, so that certificates are looked at again."""
+    """After so long a tunnel that we dialled is replaced, so that certificates are looked at again; one that
+    a peer dialled, and has not replaced a quarter later, takes no more streams."""
+
+    tunnel_drain: float = 3600.0
+    """How long the streams of a tunnel may go on that takes no more of them."""
 
     early_data: int = 64 * 1024
     """Bytes of a client that are sent before the answer, and kept until then."""
 
     early_total: int = 32 * 1024 * 1024
     """Bytes that may be kept so for all clients; beyond it a new client is read only after its answer."""
+
+    early_from_peer: int = 16 * 1024 * 1024
+    """Bytes of one peer's streams, in all its tunnels, that came before they were accepted."""
+
+    early_from_peers: int = 48 * 1024 * 1024
+    """The same for all peers."""
 
     udp_flows: int = 2048
     """UDP flows of each half, so that both together take half of `connections`; beyond it the one that has

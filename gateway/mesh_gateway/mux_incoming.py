@@ -28,6 +28,7 @@ class Incoming(ABC):
     """The receiving half of a stream; `mux_stream.MuxStream` is the whole."""
 
     __slots__ = (
+        "_counted",
         "_early",
         "_gone",
         "_granted_at",
@@ -63,6 +64,7 @@ class Incoming(ABC):
         self._reader: StreamReader | None = None
         self._head: MessageReader | None = MessageReader()  # while the message is not whole
         self._early: list[bytes] = []
+        self._counted = 0  # bytes that the session's budget keeps for us
         self._window = INITIAL_WINDOW
         self._threshold = INITIAL_WINDOW // 2
         self._grown = 0
@@ -95,7 +97,7 @@ class Incoming(ABC):
     def resume(self) -> None:
         """Goes on giving credit."""
         self._is_paused = False
-        if self._owed >= self._threshold and not self._remote_ended:
+        if self._owed >= self._threshold and not (self._remote_ended or self._gone):
             self._grant()
 
     def _grant(self) -> None:
@@ -122,14 +124,30 @@ class Incoming(ABC):
 
     def _take_early(self) -> list[bytes]:
         early, self._early = self._early, []
-        if early and not self._is_ours:
-            self._way.keep_early(-sum(map(len, early)))
+        if self._counted:
+            self._way.keep_early(-self._counted)
+            self._counted = 0
         return early
 
+    def _hand_on_early(self, reader: StreamReader) -> None:
+        for data in self._take_early():
+            if self._gone:
+                return
+            self._hand_on(reader, data)
+
     def _keep_early(self, data: bytes) -> None:
-        self._early.append(data)
-        if not self._is_ours and not self._way.keep_early(len(data)):
+        if self._count(len(data)):
+            self._early.append(data)
+
+    def _count(self, size: int) -> bool:
+        """Whether so many more bytes of the other end's may be kept; the stream is refused otherwise."""
+        if self._is_ours:
+            return True
+        if not self._way.keep_early(size):
             self.refuse(Answer(Reason.OVERLOAD.value, "too much came before it was accepted"))
+            return False
+        self._counted += size
+        return True
 
     def _came_early(self, data: bytes) -> None:
         head = self._head
@@ -137,6 +155,8 @@ class Incoming(ABC):
             self._keep_early(data)
             return
         self._owed += len(data)
+        if not self._count(len(data)):
+            return
         try:
             body = head.feed(data)
         except BadMessage:
@@ -144,6 +164,7 @@ class Incoming(ABC):
             return
         if body is not None:
             self._head = None
+            self._take_early()  # the message is counted no more
             if head.rest:
                 self._owed -= len(head.rest)
                 self._keep_early(head.rest)

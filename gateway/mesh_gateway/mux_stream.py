@@ -96,12 +96,13 @@ class MuxStream(Incoming):
         if self._gone:
             reader.stream_gone(cleanly=self._ended and self._remote_ended)
             return
-        for data in self._take_early():
-            self._hand_on(reader, data)
-        if self._remote_ended:
-            reader.bytes_ended()
+        self._hand_on_early(reader)
         if self._gone:
             return
+        if self._remote_ended:
+            reader.bytes_ended()
+            if self._gone:
+                return
         if self._kept is not None and not self._reserved and not self._reserve():
             self._sender_paused = True  # too much is kept already: this writer waits for its answer
         if self._sender_paused:
@@ -166,10 +167,6 @@ class MuxStream(Incoming):
             # What is still on its way is of no interest to anybody.
             self._way.send_after(_pack(VERSION, WINDOW, RST, self.id, 0))
             self.lose()
-
-    def keep_for_later(self, kept: list[bytes | memoryview], *, ended: bool) -> None:
-        """Puts back what `take_kept` gave."""
-        self._kept, self._ended = kept, ended
 
     def take_kept(self) -> tuple[list[bytes | memoryview], bool]:
         """What was written while nobody had accepted, and whether the writer has ended."""
@@ -248,7 +245,7 @@ class MuxStream(Incoming):
         """Sends of what waits as much as window and tunnel allow."""
         way = self._way
         pending = self._pending
-        while pending and self._send_window and not way.blocked:
+        while pending and self._send_window > 0 and not way.blocked:
             piece = pending[0]
             size = min(len(piece), self._send_window, _LARGEST_FRAME)
             if size == len(piece):
@@ -344,5 +341,4 @@ class MuxStream(Incoming):
             self._let_write()
         reader = self._reader
         if reader is not None:
-            for data in self._take_early():
-                self._hand_on(reader, data)
+            self._hand_on_early(reader)

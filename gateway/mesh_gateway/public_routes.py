@@ -19,6 +19,9 @@ from mesh_core.policy import Policy, policy_of
 from mesh_core.public_names import PublicName, clashes
 from mesh_gateway.route import Address, Ingress, NameRefused, ServicePort
 
+_Numbered = tuple[str, str, int]
+"""Namespace, service, and a port by number."""
+
 
 @dataclass(frozen=True, slots=True)
 class PublicRoutes:
@@ -42,6 +45,7 @@ def public_routes(
     owners: dict[str, ServiceExport] = {}
     routes: dict[str, Ingress] = {}
     refused: list[NameRefused] = []
+    headless = _headless(ingress) if any(item.spec.type == "Headless" for item in items.values()) else {}
     for export, public in wishes:
         item = items.get(export.key)
         why = _objection(public, owner=owners.get(public.name), domain=domain)
@@ -51,7 +55,7 @@ def public_routes(
         if why:
             refused.append(NameRefused(public.name, *export.key, why))
             continue
-        if item is not None and (found := _endpoints(public, item=item, ingress=ingress)):
+        if item is not None and (found := _endpoints(public, item=item, ingress=ingress, headless=headless)):
             routes[public.name] = Ingress(endpoints=found)
     return PublicRoutes(routes, tuple(sorted(refused)))
 
@@ -97,15 +101,26 @@ def _number(public: PublicName, *, item: ServiceImport) -> int | None:
 
 
 def _endpoints(
-    public: PublicName, *, item: ServiceImport, ingress: Mapping[ServicePort, Ingress]
+    public: PublicName,
+    *,
+    item: ServiceImport,
+    ingress: Mapping[ServicePort, Ingress],
+    headless: Mapping[_Numbered, set[Address]],
 ) -> tuple[Address, ...]:
     namespace, service = item.key
     if item.spec.type != "Headless":
         number = _number(public, item=item)
         route = ingress.get(ServicePort(namespace, service, number)) if number is not None else None
         return route.endpoints if route is not None else ()
-    found: set[Address] = set()
-    for asked, route in ingress.items():
-        if (asked.namespace, asked.service, asked.port, asked.protocol) == (*item.key, public.port, "TCP"):
-            found.update(route.endpoints)
+    found = headless.get((namespace, service, public.port), ()) if isinstance(public.port, int) else ()
     return tuple(sorted(found))
+
+
+def _headless(ingress: Mapping[ServicePort, Ingress]) -> dict[_Numbered, set[Address]]:
+    """The endpoints of headless services by the port on which they listen, once for all names."""
+    found: dict[_Numbered, set[Address]] = {}
+    for asked, route in ingress.items():
+        if asked.endpoint and asked.protocol == "TCP":
+            key = asked.namespace, asked.service, asked.port
+            found.setdefault(key, set()).update(route.endpoints)
+    return found

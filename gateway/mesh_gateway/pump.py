@@ -41,7 +41,7 @@ class PumpWatcher(Protocol):
 class Pump:
     """Two streams that were joined by `start`."""
 
-    __slots__ = ("_alive", "_cleanly", "_left", "_right", "_stalls", "_watcher", "_way")
+    __slots__ = ("_alive", "_back", "_cleanly", "_forth", "_left", "_right", "_stalls", "_watcher")
 
     def __init__(self, left: Stream, right: Stream, *, watcher: PumpWatcher) -> None:
         self._left = left
@@ -50,7 +50,8 @@ class Pump:
         self._alive = 2
         self._stalls = 0
         self._cleanly = True
-        self._way = _Way(right, own=left, pump=self)
+        self._forth = _Way(right, own=left, pump=self)
+        self._back = _Way(left, own=right, pump=self)
 
     @property
     def unsent(self) -> int:
@@ -59,21 +60,23 @@ class Pump:
 
     def start(self) -> None:
         """Lets the bytes flow."""
-        self._left.start(self._way)
-        self._right.start(_Way(self._left, own=self._right, pump=self))
+        self._left.start(self._forth)
+        self._right.start(self._back)
 
     def replace_right(self, right: Stream) -> None:
         """Goes on with another right stream; the one before has brought nothing, and brings nothing more."""
+        self._back.send_resumed()  # what held the left up was the one before
         self._right = right
-        self._way.turn_to(right)
-        right.start(_Way(self._left, own=right, pump=self))
-        if self._alive == 1:
+        self._forth.turn_to(right)
+        self._back = _Way(self._left, own=right, pump=self)
+        right.start(self._back)
+        if self._alive < 2:
             right.abort()  # the left has gone meanwhile
 
-    def lose_right(self) -> None:
-        """There is no right stream any more, and none will take its place."""
-        self._left.abort()
-        self.one_gone(cleanly=False)
+    @property
+    def is_over(self) -> bool:
+        """Whether either side is gone."""
+        return self._alive < 2
 
     def abort(self) -> None:
         """Resets both."""
@@ -84,9 +87,9 @@ class Pump:
         """One side cannot send."""
         self._stalls += 1
 
-    def one_holds(self, size: int) -> None:
-        """It holds bytes that it cannot send, so many at most."""
-        self._watcher.stalled(self, holds=size)
+    def held(self) -> None:
+        """What it cannot send has changed."""
+        self._watcher.stalled(self, holds=self._forth.holds + self._back.holds)
 
     def one_flows(self) -> None:
         """It has sent most of them."""
@@ -121,6 +124,11 @@ class _Way:
         # Bytes go straight to the other stream: this is the way of every one of them.
         self.bytes_came = other.write
 
+    @property
+    def holds(self) -> int:
+        """Bytes that the stream which this way reads keeps, or may come to keep, while it is stalled."""
+        return self._own.holds if self._stalled else 0
+
     def bytes_ended(self) -> None:
         self._other.end()
 
@@ -129,7 +137,7 @@ class _Way:
         if not self._stalled:
             self._stalled = True
             self._pump.one_stalled()
-        self._pump.one_holds(self._own.holds)
+        self._pump.held()
 
     def send_resumed(self) -> None:
         self._other.resume()

@@ -1,6 +1,7 @@
 """Reaching a peer's gateway: TCP, then TLS, then the certainty that it is the very cluster that was meant."""
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Callable
 
@@ -10,6 +11,10 @@ from mesh_gateway.route import Address
 from mesh_gateway.tcp_stream import keep_alive
 from mesh_gateway.tls_stream import TlsStream
 from mesh_runtime.tls import PeerRefused, verify_peer
+
+
+class NoHostName(OSError):
+    """An address that no resolver can be asked for, as with a label of 64 characters."""
 
 
 async def reach(
@@ -25,13 +30,18 @@ async def reach(
 ) -> TlsStream:
     """A TLS stream, not started, whose other end is a gateway of `cluster` and speaks `alpn`.
 
-    Raises HandshakeFailed, PeerRefused, TimeoutError and OSError; no byte of a client was sent then.
+    Raises HandshakeFailed, PeerRefused, TimeoutError and OSError, of which NoHostName is one; no byte of a
+    client was sent then.
     """
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(limits.connect):
-        transport, stream = await loop.create_connection(
-            lambda: TlsStream(context, server_name=server_name, broken=broken), gateway.host, gateway.port
-        )
+    try:
+        async with asyncio.timeout(limits.connect):
+            transport, stream = await loop.create_connection(
+                lambda: TlsStream(context, server_name=server_name, broken=broken), gateway.host, gateway.port
+            )
+    except UnicodeError as error:
+        # What the codec for host names raises is no OSError.
+        raise NoHostName(errno.EINVAL, "this is no host name") from error
     keep_alive(transport)
     try:
         async with asyncio.timeout(limits.handshake):

@@ -94,7 +94,8 @@ class RouteTable:
     ports that a younger claim does not get, with whom it would have served.
 
     `exported` are the services, as (namespace, name), that the clusterset may ask for. `external` is what
-    would lead only to addresses that are not dialled (ruling 28), and `refused` are these addresses.
+    would lead only to addresses that are not dialled (ruling 28), and `refused` are these addresses; `judged`
+    are all that endpoints have.
     `neighbours` are the members of our network, with the ranges in which their pods lie. `public` are the
     names whose own TLS is passed through, `names_refused` those that an export asked for in vain.
     """
@@ -109,6 +110,7 @@ class RouteTable:
     exported: frozenset[tuple[str, str]] = frozenset()
     external: frozenset[ServicePort] = frozenset()
     refused: frozenset[str] = frozenset()
+    judged: frozenset[str] = frozenset()
     neighbours: Mapping[ClusterId, Ranges] = field(default_factory=dict)
     public: Mapping[str, Ingress] = field(default_factory=dict)
     names_refused: tuple[NameRefused, ...] = ()

@@ -71,6 +71,7 @@ def route_table(objects: Objects) -> RouteTable:
         exported=inward.exported,
         external=inward.external,
         refused=inward.refused,
+        judged=inward.judged,
         neighbours=neighbours(objects.peers, network=objects.network),
         public=public.routes,
         names_refused=public.refused,

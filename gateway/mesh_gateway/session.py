@@ -50,8 +50,8 @@ class SessionLimits:
 
     `streams`: open at a time by the other end. `buffer`: what may wait to be sent before all writers are
     held. `flush`: what is sent at once without waiting for the turn's end. `control`: control frames that
-    may wait. `window`: to what a stream's window may grow. `early`: of all streams of the other end together,
-    what came before they were accepted.
+    may wait. `window`: to what a stream's window may grow. `asking`: streams of the other end that have not
+    said yet what they want.
     """
 
     streams: int = 8192
@@ -60,7 +60,7 @@ class SessionLimits:
     control: int = 1024 * 1024
     window: int = 4 * 1024 * 1024
     early_data: int = 64 * 1024
-    early: int = 16 * 1024 * 1024
+    asking: int = 1024
 
 
 class SessionOwner(Protocol):
@@ -99,8 +99,10 @@ class Session:
         limits: SessionLimits,
         budget: WindowBudget,
         kept: WindowBudget,
+        early: WindowBudget,
     ) -> None:
-        """`budget` is what windows grow out of, `kept` is what early data may take."""
+        """`budget` is what windows grow out of, `kept` what early data of ours may
+        take until it is accepted, `early` what the other end's may."""
         self.now = 0.0
         self.rtt = 0.0
         self.blocked = False
@@ -123,7 +125,7 @@ class Session:
         self._said = 0  # bytes of what is no payload among them
         self._control: list[bytes] = []
         self._flush_due = False
-        self._early = 0
+        self._early = early
         self._waiting: dict[MuxStream, None] = {}
         self._all_held = False
         self._current: MuxStream | None = None
@@ -156,7 +158,7 @@ class Session:
         """Takes no more streams of the other end, and tells it; open ones go on."""
         if not self._leaving:
             self._leaving = True
-            self.send_first(go_away_frame(reason))
+            self.send_after(go_away_frame(reason))
 
     def ping(self, number: int) -> None:
         """Sends a ping; `pong` will hear the answer."""
@@ -169,6 +171,10 @@ class Session:
         self._waiting.clear()
         for stream in tuple(self.streams.values()):
             stream.lose()
+
+    def ping_after(self, number: int) -> None:
+        """Sends a ping behind all that waits to be sent."""
+        self.send_after(ping_frame(number, is_answer=False))
 
     # Sending
 
@@ -227,8 +233,10 @@ class Session:
 
     def keep_early(self, size: int) -> bool:
         """As `Way`."""
-        self._early += size
-        return self._early <= self._limits.early
+        if size < 0:
+            self._early.give(-size)
+            return True
+        return self._early.take(size)
 
     def wait_for_room(self, stream: MuxStream) -> None:
         """As `Way`."""
@@ -360,7 +368,8 @@ class Session:
         return stream
 
     def _accept(self, number: int) -> MuxStream | None:
-        if self._leaving or self.theirs >= self._limits.streams:
+        limits = self._limits
+        if self._leaving or self.theirs >= limits.streams or len(self.asking) >= limits.asking:
             self.send_first(_pack(VERSION, WINDOW, RST, number, 0))
             return None
         stream = MuxStream(number, way=self, answered=None)

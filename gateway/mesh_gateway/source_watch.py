@@ -2,17 +2,20 @@
 
 1. Pods that have finished are left out by the API server: a cluster may keep many more of them than run.
 2. Whoever waits for an address hears of it as soon as it is reported, and does not wait longer than he asked.
-3. While the API server has not been heard yet, or is away, nobody waits: what is known stays, and what is not
-   known would not become so.
+3. While the API server has not been heard yet, or is away, nobody waits for an address that is ours whoever
+   has it: what is known stays, and what is not known would not become so. One that is ours only if a pod is
+   reported there is waited for in any case.
+4. `ground` is said to have changed when a pod comes to an address that the table of routes judged, or leaves
+   it: whose pod it is decides who may name it as an endpoint.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from mesh_core.objects import Node, Pod
 from mesh_gateway.ground import Ground
 from mesh_gateway.ranges import Ranges
-from mesh_gateway.sources import Looked, Pending, SourceIndex
+from mesh_gateway.sources import Looked, Pending, SourceIndex, Unknown
 from mesh_runtime.kube import NODES, PODS, Informer, KubeClient
 
 _UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
@@ -31,6 +34,7 @@ class SourceBook:
         self._index = SourceIndex()
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._changed: Callable[[], None] = _nobody
+        self._judged: Container[str] = ()
         self._pods.follow(self._pod_changed)
         self._nodes.follow(self._node_changed)
 
@@ -46,11 +50,11 @@ class SourceBook:
     async def wait(self, address: str, *, limit: float) -> Looked:
         """Who has the address as soon as that is known, else what is known of it after `limit` seconds."""
         found = self._index.look(address)
-        if not isinstance(found, Pending) or not self._pods.is_current(within=_HEARD_WITHIN):
+        if isinstance(found, Pending) and not self._pods.is_current(within=_HEARD_WITHIN):
             return found
         loop = asyncio.get_running_loop()
         end = loop.time() + limit
-        while isinstance(found, Pending) and (left := end - loop.time()) > 0:
+        while isinstance(found, Pending | Unknown) and (left := end - loop.time()) > 0:
             await self._news_of(address, limit=left)
             found = self._index.look(address)
         return found
@@ -58,6 +62,10 @@ class SourceBook:
     def ground(self, *, external: Ranges, reserved: Iterable[str]) -> Ground:
         """What a table of routes has to know of addresses."""
         return self._index.ground(external=external, reserved=reserved)
+
+    def judged(self, addresses: Container[str]) -> None:
+        """`addresses` are those that the table of the moment asked about as endpoints."""
+        self._judged = addresses
 
     def neighbours_changed(self, ranges: Ranges) -> None:
         """`ranges` are those of the pods of peers on our network: never one of ours."""
@@ -89,8 +97,10 @@ class SourceBook:
         addresses = self._index.pod_changed(old, new)
         for address in addresses:
             _wake(self._waiting.get(address, ()))
-        # Where Nodes say what a pod's address is, pods come and go without any difference to it.
-        if addresses and self.is_synced and not self._index.stated:
+        # Where Nodes say what a pod's address is, other pods come and go without any difference to it.
+        if self.is_synced and (
+            (addresses and not self._index.stated) or any(one in self._judged for one in addresses)
+        ):
             self._changed()
 
     def _node_changed(self, key: Key, _old: Node | None, new: Node | None) -> None:

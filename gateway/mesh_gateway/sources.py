@@ -7,11 +7,12 @@
    what was masqueraded: it comes from the node, or from its bridge, which has the first address of the node's
    podCIDR (a tunnel device has the one before).
 3. An address inside the podCIDRs of the Nodes that nobody has is `PENDING`: a pod may be so new that its
-   address was not reported yet.
+   address was not reported yet. It is ours all the same: the Nodes say so.
 4. Anything else is `FOREIGN` and not served: on a network that routes pods' addresses, somebody else's pod
    would be carried under our certificate.
 5. Where no Node states podCIDRs of a family, or pods are known outside them, the ranges mean nothing: an
-   address that nobody has is `PENDING` then, unless a peer of our network says that it is one of its own.
+   address that nobody has is `UNKNOWN` then, and only a pod reported there makes it ours. It is `FOREIGN` at
+   once if a peer of our network says that it is one of its own.
 """
 
 from collections.abc import Iterable
@@ -41,12 +42,17 @@ class Foreign:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An address that nobody is known to have yet."""
+    """An address of this cluster that nobody is known to have yet: waited for, and served after that."""
 
 
-FOREIGN, PENDING = Foreign(), Pending()
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An address that nobody is known to have, and nothing says is ours: waited for, and closed after that."""
 
-Looked = Found | Foreign | Pending
+
+FOREIGN, PENDING, UNKNOWN = Foreign(), Pending(), Unknown()
+
+Looked = Found | Foreign | Pending | Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,7 @@ class SourceIndex:
         self._foreign = Ranges()
         self._strays: set[str] = set()
         self._is_stale = False
-        self._pods: frozenset[str] | None = None
+        self._namespaces: dict[str, str] = {}
 
     def look(self, address: str) -> Looked:
         """Who has this address now."""
@@ -96,7 +102,7 @@ class SourceIndex:
             return FOREIGN
         if number.family in self.stated:
             return PENDING if self._ranges.hold(number) else FOREIGN
-        return FOREIGN if self._foreign.hold(number) else PENDING
+        return FOREIGN if self._foreign.hold(number) else UNKNOWN
 
     def pod_changed(self, old: Pod | None, new: Pod | None) -> tuple[str, ...]:
         """Follows one change of a pod; the addresses that changed hands by it."""
@@ -140,10 +146,8 @@ class SourceIndex:
     def ground(self, *, external: Ranges, reserved: Iterable[str]) -> Ground:
         """What is known of addresses now, for a table of routes; `reserved` are the API server's."""
         ranges = self._ranges.only(self.stated)
-        if self._pods is None:
-            self._pods = frozenset(self._holders)
         return Ground(
-            pods=self._pods,
+            pods=dict(self._namespaces),  # a table is computed from it elsewhere while pods come and go
             nodes=frozenset(
                 number for address, number in self._numbers.items() if address not in self._holders
             ),
@@ -160,19 +164,21 @@ class SourceIndex:
         rank = (meta.deletion_timestamp is None, meta.creation_timestamp, self._reported)
         others = self._holders.get(address, ())
         holders = [*others, _Holder(meta.uid, rank, Found(source))]
-        self._holders[address] = tuple(sorted(holders, key=lambda holder: holder.rank))
-        if not others:
-            self._pods = None
-            if self._is_stale or not self._ranges.hold(number_of(address)):
-                self._strays.add(address)
+        self._hold(address, holders=tuple(sorted(holders, key=lambda holder: holder.rank)))
+        if not others and (self._is_stale or not self._ranges.hold(number_of(address))):
+            self._strays.add(address)
 
     def _leave(self, address: str, *, uid: str) -> None:
         left = tuple(holder for holder in self._holders.get(address, ()) if holder.uid != uid)
         if left:
-            self._holders[address] = left
+            self._hold(address, holders=left)
         elif self._holders.pop(address, None) is not None:
-            self._pods = None
+            del self._namespaces[address]
             self._strays.discard(address)
+
+    def _hold(self, address: str, *, holders: tuple[_Holder, ...]) -> None:
+        self._holders[address] = holders
+        self._namespaces[address] = holders[-1].found.source.namespace
 
     def _settle(self) -> None:
         """Puts together what the nodes say.

@@ -15,14 +15,17 @@ connection (`tls_stream`), and so can be one of many inside a tunnel.
 from typing import Protocol
 
 LARGEST_READ = 256 * 1024
-"""Most bytes that one `bytes_came` brings: what the event loop reads at a time."""
+"""Most bytes that one `bytes_came` brings."""
 
-HIGH_MARK = 256 * 1024
-"""Unsent bytes above which a stream pauses its writer. So a stream never keeps more than `HIGH_MARK` and
-the one read that was on its way: 512 KiB, and a little for TLS records."""
+HIGH_MARK = 64 * 1024
+"""Unsent bytes above which a plain connection pauses its writer. It keeps no more than that and what was on
+its way by then."""
 
-LOW_MARK = 64 * 1024
+LOW_MARK = 16 * 1024
 """Unsent bytes below which the writer may go on."""
+
+TLS_HIGH_MARK, TLS_LOW_MARK = 4 * HIGH_MARK, 4 * LOW_MARK
+"""The same for a TLS connection, which may carry many streams."""
 
 
 class StreamReader(Protocol):

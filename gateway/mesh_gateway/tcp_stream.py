@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import cast
+from typing import ClassVar, cast
 
 from mesh_gateway.stream import HIGH_MARK, LARGEST_READ, LOW_MARK, StreamReader
 
@@ -95,6 +95,8 @@ class TcpStream(asyncio.BufferedProtocol):
         "sent",
     )
 
+    _HIGH_MARK: ClassVar[int] = HIGH_MARK
+    _LOW_MARK: ClassVar[int] = LOW_MARK
     _transport: asyncio.Transport
 
     def __init__(self, *, accepted: Callable[["TcpStream"], None] | None = None) -> None:
@@ -161,7 +163,7 @@ class TcpStream(asyncio.BufferedProtocol):
 
     @property
     def holds(self) -> int:
-        return HIGH_MARK + LARGEST_READ
+        return self._HIGH_MARK + LARGEST_READ
 
     def set_option(self, level: int, *, option: int, value: int) -> None:
         """Sets an option of the connection's socket, unless it is gone."""
@@ -259,7 +261,7 @@ class TcpStream(asyncio.BufferedProtocol):
     def _attach(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         if not self._gone:
-            transport.set_write_buffer_limits(high=HIGH_MARK, low=LOW_MARK)
+            transport.set_write_buffer_limits(high=self._HIGH_MARK, low=self._LOW_MARK)
             transport.pause_reading()
 
     def _hand_over(self, data: bytes) -> None:

@@ -16,9 +16,10 @@ asyncio's and uvloop's TLS transports cannot end one way only, so the pump is ou
 import asyncio
 import ssl
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from mesh_gateway.errors import HandshakeFailed
-from mesh_gateway.stream import HIGH_MARK, LARGEST_READ
+from mesh_gateway.stream import LARGEST_READ, TLS_HIGH_MARK, TLS_LOW_MARK
 from mesh_gateway.tcp_stream import TcpStream
 
 _RECORD = 16 * 1024
@@ -26,7 +27,7 @@ _PORTION = 4 * _RECORD
 
 # What TLS answers of its own accord (key updates) is not under the writer's control: a peer that asks
 # for answers and never reads them is cut off here.
-_MOST_UNSENT = HIGH_MARK + 2 * LARGEST_READ
+_MOST_UNSENT = TLS_HIGH_MARK + 2 * LARGEST_READ
 
 # What a socket brings lies here until it is decrypted, which is before anybody else reads: one for all.
 _buffer = memoryview(bytearray(LARGEST_READ))
@@ -35,6 +36,9 @@ _buffer = memoryview(bytearray(LARGEST_READ))
 class TlsStream(TcpStream):
     """A stream over TLS. As a client it is the protocol of a new connection; as a server it takes over
     a connection whose first bytes were read (`take_over`). Then `handshake`, then `start`."""
+
+    _HIGH_MARK: ClassVar[int] = TLS_HIGH_MARK
+    _LOW_MARK: ClassVar[int] = TLS_LOW_MARK
 
     __slots__ = ("_broken", "_incoming", "_open", "_outgoing", "_shaken", "tls_object")
 

@@ -5,11 +5,13 @@
 2. Alive is who was heard: any byte is life. Dead is who was not heard for `dead_after` seconds of our own
    running time while a ping was out (ruling 19). The lag of our own loop is nobody's silence.
 3. The round-trip time is the least of the last pings: a ping that waits behind bulk measures the queue.
+   Who answers no ping for a minute is dead too, whatever he says meanwhile: he may not be reading.
 4. After a go-away of either side no stream is opened in it; it closes when the last one has ended.
 5. A stream of the other end that does not say within `hello` seconds what it wants is reset.
 """
 
 import asyncio
+import math
 import socket
 from collections import deque
 from typing import Protocol
@@ -25,6 +27,15 @@ from mesh_gateway.yamux import Farewell, ProtocolError
 
 _PINGS = 10
 """Of so many pings the quickest counts."""
+_MOST_PINGS = 64
+"""Of so many it is remembered when they went out."""
+_NO_PONG = 60.0
+"""Seconds of our own running time without an answer to any ping until a tunnel counts as dead."""
+_CLOSING = 5.0
+"""Seconds that the other end has to close after we have."""
+_UNACKNOWLEDGED = 20_000
+"""Milliseconds that the kernel waits for what it sent to be acknowledged (ruling 19); a full link of
+10 Mbit/s takes a few seconds for what lies in the buffers on the way."""
 _BUSY = 8 * 1024 * 1024
 """Bytes a second beyond which a tunnel carries bulk, and others should rather go by another."""
 _TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
@@ -57,6 +68,7 @@ class Tunnel:
         limits: SessionLimits,
         budget: WindowBudget,
         kept: WindowBudget,
+        early: WindowBudget,
         dead_after: float,
         host: TunnelHost,
     ) -> None:
@@ -64,11 +76,23 @@ class Tunnel:
         self.is_client = is_client
         self.hello: TunnelHello | None = None
         """What the other end says of itself; None until it has."""
-        self.session = Session(self, is_client=is_client, limits=limits, budget=budget, kept=kept)
+        self.session = Session(
+            self, is_client=is_client, limits=limits, budget=budget, kept=kept, early=early
+        )
         self.is_busy = False
         self.talk: MuxStream | None = None
         """The stream on which the ends say hello; it carries nothing for anybody."""
         self.since = asyncio.get_running_loop().time()
+        self.way: Address | None = None
+        """Where it was dialled, if it was."""
+        self.renew_by = math.inf
+        """When whoever dialled it should have replaced it, by the loop's clock."""
+        self.leave_by = math.inf
+        """When it takes no more streams, replaced or not."""
+        self.left_at: float | None = None
+        """Since when it takes no more streams."""
+        self.refusal = ""
+        """Why the other end is told no when it says hello; "" when it may be heard."""
         self._stream = stream
         self._host = host
         self._loop = asyncio.get_running_loop()
@@ -76,8 +100,12 @@ class Tunnel:
         self._why = "the connection was closed"
         self._gone = False
         self._leaving = False
+        self._parting = 0  # the ping that went behind our go-away
+        self._may_close = False
         self._heard = True
         self._heard_at: float | None = None
+        self._unanswered_at: float | None = None
+        self._ended_at: float | None = None
         self._pings: dict[int, float] = {}
         self._number = 0
         self._rtts: deque[float] = deque(maxlen=_PINGS)
@@ -88,6 +116,9 @@ class Tunnel:
         """Begins to read."""
         self.session.now = self._loop.time()
         self._stream.set_option(socket.IPPROTO_TCP, option=_TCP_NOTSENT_LOWAT, value=_MOST_NOT_SENT)
+        self._stream.set_option(
+            socket.IPPROTO_TCP, option=socket.TCP_USER_TIMEOUT, value=_UNACKNOWLEDGED
+        )
         self._stream.start(self)
 
     @property
@@ -127,15 +158,31 @@ class Tunnel:
 
     def leave(self) -> None:
         """Takes no more streams, tells the other end, and closes when the last one has ended."""
-        if not self._gone:
-            self._leaving = True
+        if not (self._gone or self._parting):
+            self._note_left()
             self.session.leave()
+            # Streams that the other end opens before it hears us come before its answer to this, and are
+            # refused: whoever closed earlier would leave them without a word (ruling 9).
+            self._parting = self._new_ping()
+            self.session.ping_after(self._parting)
+
+    def close_if_left(self) -> None:
+        """Closes it if it was left and carries nothing; for who has found out that a stream is `talk`."""
+        if self._leaving:
             self._close_if_empty()
+
+    def part(self, why: str) -> None:
+        """Closes the connection as soon as what was said has left: the last word is heard."""
+        if not self._gone:
+            self._note_left()
+            self._why = why
+            self.session.leave()
+            self._end()
 
     def abort(self, why: str) -> None:
         """Closes the connection now; its streams are reset."""
         if not self._gone:
-            self._leaving = True
+            self._note_left()
             self._why = why
             self._stream.abort()
 
@@ -151,13 +198,21 @@ class Tunnel:
         elif self._pings and ran - self._heard_at > self._dead_after:
             self.abort(f"nothing was heard for {self._dead_after:g} s")
             return
+        if self._unanswered_at is not None and ran - self._unanswered_at > _NO_PONG:
+            self.abort(f"no ping was answered for {_NO_PONG:g} s")
+            return
+        if self._ended_at is not None and now - self._ended_at > _CLOSING:
+            self.abort(self._why)
+            return
         if ask:
-            self._number = (self._number + 1) & 0xFFFFFFFF
-            if len(self._pings) > _PINGS:
-                self._pings.clear()
-            self._pings[self._number] = now
+            if len(self._pings) > _MOST_PINGS:
+                del self._pings[next(iter(self._pings))]
+            if self._unanswered_at is None:
+                self._unanswered_at = ran
+            number = self._new_ping()
+            self._pings[number] = now
             self._note_rate(now)
-            self.session.ping(self._number)
+            self.session.ping(number)
 
     def reset_unasked(self, *, before: float) -> None:
         """Resets streams of the other end that came before then and have not said what they want."""
@@ -185,9 +240,13 @@ class Tunnel:
             self._close_if_empty()
 
     def pong(self, number: int) -> None:
+        if number == self._parting:
+            self._may_close = True
+            self._close_if_empty()
         sent = self._pings.pop(number, None)
         if sent is not None:
             now = self._loop.time()
+            self._unanswered_at = None
             self._rtts.append(now - sent)
             self.session.rtt = min(self._rtts)
             # Older ones will not be answered any more, or do not matter.
@@ -196,11 +255,13 @@ class Tunnel:
 
     def went_away(self, reason: int) -> None:
         if not self._leaving:
-            self._leaving = True
+            self._note_left()
             if reason != Farewell.NORMAL:
                 self._why = f"the other end went away for the reason {reason}"
             self._host.tunnel_leaving(self)
-            self._close_if_empty()
+        # We open none, and it takes none: nothing can be on its way.
+        self._may_close = True
+        self._close_if_empty()
 
     def bound_broken(self, why: str) -> None:
         if not self._leaving:
@@ -247,14 +308,28 @@ class Tunnel:
         self.flush_now()
         self._stream.abort()
 
+    def _new_ping(self) -> int:
+        self._number = self._number % 0xFFFFFFFF + 1
+        return self._number
+
     def _close_if_empty(self) -> None:
-        if self.streams == 0 and not self._gone:
+        if self.streams == 0 and self._may_close and not self._gone:
             self._loop.call_soon(self._finish)
 
     def _finish(self) -> None:
         if self.streams == 0 and not self._gone:
-            self.flush_now()
-            self._stream.end()
+            self._end()
+
+    def _end(self) -> None:
+        self.flush_now()
+        self._stream.end()
+        if self._ended_at is None:
+            self._ended_at = self._loop.time()
+
+    def _note_left(self) -> None:
+        self._leaving = True
+        if self.left_at is None:
+            self.left_at = self._loop.time()
 
     def _note_rate(self, now: float) -> None:
         total = self.session.bytes_in + self.session.bytes_out

@@ -135,8 +135,14 @@ class TunnelIngress:
         except asyncio.CancelledError:
             self._drop(visit, Reason.STOPPING, "this gateway stops")
             raise
-        if dialled is not None:
+        if dialled is None:
+            return
+        try:
             self._join(visit, dialled)
+        except Exception as error:
+            _log.error("stream dropped by a defect", error=error)
+            dialled.stream.abort()
+            self._drop(visit, Reason.ENDPOINT_FAILED, "a defect of this gateway")
 
     def _join(self, visit: "_Visit", dialled: Dialled) -> None:
         stream, cluster = visit.stream, visit.cluster

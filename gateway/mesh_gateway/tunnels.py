@@ -10,7 +10,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from mesh_core.identity import ClusterId
@@ -66,16 +66,18 @@ class TunnelPool:
         self._tunnels: dict[ClusterId, list[Tunnel]] = {}
         self._budget = WindowBudget(limits.window_growth)
         self._kept = WindowBudget(limits.early_total)
+        self._early = WindowBudget(limits.early_from_peers)
+        self._earlies: dict[ClusterId, WindowBudget] = {}
         self._budgets: dict[ClusterId, WindowBudget] = {}
         self._leaving = False
         self._changed: dict[ClusterId, asyncio.Event] = {}
 
-    def best(self, cluster: ClusterId) -> Tunnel | None:
-        """The tunnel for the next stream to `cluster`; None when none is open."""
+    def best(self, cluster: ClusterId, *, without: Collection[Tunnel] = ()) -> Tunnel | None:
+        """The tunnel for the next stream to `cluster`, none of `without`; None when no other is open."""
         found: Tunnel | None = None
         least = 0.0
         for tunnel in self._tunnels.get(cluster, ()):
-            if tunnel.is_open:
+            if tunnel.is_open and tunnel not in without:
                 load = _load(tunnel)
                 if found is None or load < least:
                     found, least = tunnel, load
@@ -172,12 +174,20 @@ class TunnelPool:
             limits=_session_limits(self._limits),
             budget=budget,
             kept=self._kept,
+            early=self._early_of(cluster),
             dead_after=self._limits.dead_after,
             host=self,
         )
         self._tunnels.setdefault(cluster, []).append(tunnel)
         tunnel.start()
         return tunnel
+
+    def _early_of(self, cluster: ClusterId) -> WindowBudget:
+        early = self._earlies.get(cluster)
+        if early is None:
+            early = WindowBudget(self._limits.early_from_peer, whole=self._early)
+            self._earlies[cluster] = early
+        return early
 
     def _opened(self, tunnel: Tunnel, problem: str) -> None:
         """The two ends have talked; `problem` says why they cannot work together, "" that they can."""

@@ -18,7 +18,7 @@ class WindowBudget:
 
     def take(self, size: int) -> bool:
         """Whether `size` bytes are free; they are taken then."""
-        if self._left < size or (self._whole is not None and not self._whole.take(size)):
+        if size > self._left or (self._whole is not None and not self._whole.take(size)):
             return False
         self._left -= size
         return True

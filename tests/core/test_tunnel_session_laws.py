@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mesh_fakes.session_pair import KEPT, MESSAGE, End, Pair, Reading, Side
+from mesh_fakes.session_pair import EARLY, KEPT, MESSAGE, End, Pair, Reading, Side
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import Answer, Reason, read_answer
 from mesh_gateway.session import SessionLimits
@@ -221,6 +221,7 @@ def test_every_byte_arrives_in_order_when_all_readers_read(deeds: list[Step], st
         assert side.session.theirs == 0
         assert side.budget.left == 64 * 1024 * 1024, "windows gave back what they grew by"
         assert side.kept.left == KEPT, "nothing is kept for another try"
+        assert side.early.left == EARLY, "nothing waits for an answer"
 
 
 @settings(max_examples=60, deadline=None)
@@ -281,7 +282,7 @@ def test_a_lost_connection_ends_every_stream_once(deeds: list[Step], streams: in
         end.stream.resume()
     assert not side.session.has_output
     assert side.budget.left == 64 * 1024 * 1024
-    assert side.kept.left == KEPT
+    assert (side.kept.left, side.early.left) == (KEPT, EARLY)
 
 
 @pytest.mark.parametrize("cut", [1, 12, 13, 4096, 65_547, 65_548, 65_549, 150_000])

@@ -14,7 +14,7 @@ import pytest
 
 from mesh_fakes.frame_audit import Frame, frames
 from mesh_fakes.mutations import cases, corpus, cut, damaged
-from mesh_fakes.session_pair import MESSAGE, Reading, Side
+from mesh_fakes.session_pair import EARLY, MESSAGE, Reading, Side
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import (
     LONGEST_MESSAGE,
@@ -35,7 +35,7 @@ from mesh_gateway.yamux import ProtocolError
 FILES = Path(__file__).parent / "corpus" / "frames"
 SEEDS = corpus(FILES)
 TO_CALLEE = [path.name.startswith("to_callee") for path in sorted(FILES.glob("*.bin"))]
-LIMITS = SessionLimits(streams=50, control=4096, early=300_000)
+LIMITS = SessionLimits(streams=50, control=4096)
 OPENED = 4
 """Streams that a caller has opened before the recording begins."""
 
@@ -82,6 +82,7 @@ class Talk:
     def _hold(self) -> None:
         session = self.side.session
         assert session.theirs <= LIMITS.streams
+        assert 0 <= self.side.early.left <= EARLY
         assert len(session._rest) < 12
         if not self.side.broken:
             assert sum(map(len, session._out)) <= LIMITS.control + 70_000

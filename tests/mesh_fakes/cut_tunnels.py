@@ -4,7 +4,7 @@ The egress half is the real one, so are sessions and streams; the far end is as 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import cast
 
 from mesh_core.identity import ClusterId, cluster_id
@@ -36,6 +36,7 @@ class Client(MemoryStream):
     peer = ("10.244.0.7", 4711)
     sent = 0
     came = 0
+    holds = 0
 
 
 class Backend:
@@ -182,10 +183,13 @@ class Ground:
         self.near.other, self.client.other = self.client, self.near
         self.half.accept(PORT, cast(TcpStream, self.near))
 
-    def best(self, cluster: ClusterId) -> Tunnel | None:
+    def best(self, cluster: ClusterId, *, without: Collection[Tunnel] = ()) -> Tunnel | None:
         """As `Ways`."""
         found = self.clusters[cluster]
-        return None if found.is_gone or found.pair.client.reason is not None else cast(Tunnel, found)
+        tunnel = cast(Tunnel, found)
+        if found.is_gone or tunnel in without or found.pair.client.reason is not None:
+            return None
+        return tunnel
 
     async def open(self, target: Target) -> Stream:
         """As `StreamOpener`."""

@@ -13,6 +13,9 @@ from mesh_gateway.yamux import ProtocolError
 KEPT = 32 * 1024 * 1024
 """What the streams of a side may keep for another try, all together."""
 
+EARLY = 1024 * 1024
+"""What may come for a side before it was accepted, all together."""
+
 MESSAGE = write_message(Opening(namespace="demo", service="hello", port=80))
 
 
@@ -39,8 +42,7 @@ class Reading:
 
     def send_paused(self) -> None:
         assert self.gone is None
-        assert not self.is_paused, "paused twice"
-        self.is_paused = True
+        self.is_paused = True  # said again when the stream holds more than before
 
     def send_resumed(self) -> None:
         assert self.gone is None
@@ -72,7 +74,10 @@ class Side:
     def __init__(self, *, is_client: bool, limits: SessionLimits, growth: int) -> None:
         self.budget = WindowBudget(growth)
         self.kept = WindowBudget(KEPT)
-        self.session = Session(self, is_client=is_client, limits=limits, budget=self.budget, kept=self.kept)
+        self.early = WindowBudget(EARLY)
+        self.session = Session(
+            self, is_client=is_client, limits=limits, budget=self.budget, kept=self.kept, early=self.early
+        )
         self.audit = Audit(number=1 if is_client else 0)
         self.wire = bytearray()
         """What has left, and has not arrived."""

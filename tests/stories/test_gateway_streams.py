@@ -13,7 +13,7 @@ from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.gateways import LOOPBACK, PATIENT, Ingress, Outlet, both_ways, egress, ingress
 from mesh_fakes.waiting import until
 from mesh_gateway.limits import WINDOW, Limits
-from mesh_gateway.stream import HIGH_MARK, LARGEST_READ
+from mesh_gateway.stream import LARGEST_READ, TLS_HIGH_MARK
 
 MIB = 1 << 20
 # Windows of tunnels stay as they begin, so that what may wait is known.
@@ -150,7 +150,7 @@ async def test_a_slow_reader_stops_the_sender_and_memory_stays_bounded() -> None
         # Four kernel buffers of at most 10 MiB lie on the way, and two gateways with one buffer a way.
         assert taken < 64 * MIB
         for traffic in (near.traffic, far.traffic):
-            assert traffic.unsent <= HIGH_MARK + 2 * LARGEST_READ
+            assert traffic.unsent <= TLS_HIGH_MARK + 2 * LARGEST_READ
         reading.set()
         await loop.sock_sendall(sender, bytes(MIB))
         sender.shutdown(socket.SHUT_WR)
@@ -174,7 +174,7 @@ async def test_a_slow_client_stops_the_server() -> None:
         idle = socket.create_connection((LOOPBACK, near.port))
         await settled(lambda: written)
         assert 0 < written < 64 * MIB
-        assert near.traffic.unsent + far.traffic.unsent <= 2 * (HIGH_MARK + 2 * LARGEST_READ)
+        assert near.traffic.unsent + far.traffic.unsent <= 2 * (TLS_HIGH_MARK + 2 * LARGEST_READ)
         idle.close()
         await until(lambda: nothing_left(near, far))
 
@@ -194,15 +194,15 @@ async def test_one_stalled_stream_does_not_stop_another() -> None:
 
 @both_ways
 async def test_when_too_many_readers_do_not_keep_up_the_first_of_them_is_reset() -> None:
-    async with pair(echo, limits=replace(PATIENT, stalled_bytes=MIB)) as (near, far):
+    async with pair(echo, limits=replace(PATIENT, stalled_bytes=2 * MIB)) as (near, far):
         senders = []
-        for _ in range(3):
+        for _ in range(8):
             sender = socket.create_connection((LOOPBACK, near.port))
             sender.setblocking(False)
             await sent_until_stuck(sender, most=256 * MIB)
             senders.append(sender)
-        assert near.traffic.admitted == 2
         assert await is_reset(senders[0])
+        assert 0 < near.traffic.admitted < len(senders)
         for sender in senders:
             sender.close()
         await until(lambda: nothing_left(near, far))

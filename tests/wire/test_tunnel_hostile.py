@@ -359,7 +359,7 @@ async def test_data_that_nobody_can_take_yet_is_bounded_for_all_streams_together
                 await found.bad.drained()
                 kept = sum(stream.unread for stream in found.tunnel.session.streams.values())
                 most = max(most, kept)
-                assert kept <= found.tunnel.session._limits.early
+                assert kept <= CALM.early_from_peer
             assert most > 4 * MIB, "somebody waits for the endpoint"
             assert memory() - before < 64 * MIB
             answer = await found.bad.answer(1001)
