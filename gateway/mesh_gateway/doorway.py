@@ -25,6 +25,12 @@ class Doorway(asyncio.Protocol):
         """What the connection says first. The limit in time is the caller's."""
         return await self._answer
 
+    @property
+    def host(self) -> str:
+        """The address that it comes from."""
+        peer = self.transport.get_extra_info("peername")
+        return str(peer[0]) if peer else ""
+
     def close(self) -> None:
         """Closes the connection without a byte."""
         self.transport.abort()

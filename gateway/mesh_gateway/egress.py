@@ -3,7 +3,8 @@
 1. The local port says what is asked for; kube-proxy brought the connection here. The cluster is chosen by
    `cluster_chooser`, the tunnel by `tunnels`; what happens when one refuses is `attempt`'s.
 2. Only pods and nodes of this cluster are served (ruling 17). One whose address is not known yet is waited
-   for, and then goes without an identity.
+   for, and then goes without an identity if the Nodes say that the address is ours, else it is closed. One
+   source address has so many places at most.
 3. A connection to a port that has no route yet is held for a moment: kube-proxy may have heard of it before
    we did (ruling 6).
 4. What is known at once is done at once, without a task: that is nearly every connection.
@@ -26,11 +27,12 @@ from mesh_gateway.metrics import Again, Direction, GatewayMetrics, Unsaid
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opener import StreamOpener, Target
 from mesh_gateway.opening import Answer, BadMessage, Opening, Reason, Source, read_answer, write_message
+from mesh_gateway.places import Claim, Share
 from mesh_gateway.pump import Pump
 from mesh_gateway.refusals import Refusals
 from mesh_gateway.route import Address, Egress, RouteTable
 from mesh_gateway.silence import Silence
-from mesh_gateway.sources import Foreign, Found, Looked
+from mesh_gateway.sources import Foreign, Found, Looked, Unknown
 from mesh_gateway.stream import Stream
 from mesh_gateway.tcp_stream import TcpStream
 from mesh_gateway.traffic import Traffic
@@ -42,6 +44,9 @@ _log = logger(__name__)
 
 _PATIENCE = 2.0
 """Seconds to wait for who has a source address (ruling 17)."""
+
+_FOREIGN = "a source that is not of this cluster"
+_UNKNOWN = "a source that nobody is known to be, in no range that a Node states"
 
 _ACCEPTED = Answer()
 _REASONS = {reason.value: reason for reason in Reason}
@@ -101,18 +106,18 @@ class EgressHalf:
 
     def accept(self, port: int, client: TcpStream) -> None:
         """Takes a connection that came to local port `port`."""
-        if not self._traffic.admit():
+        host, number = client.peer
+        if not self._traffic.admit(_claim(host)):
             self._refusals.note("too many connections", reason=Reason.OVERLOAD)
             client.abort()
             return
         table = self._table()
         route = table.egress.get(port) if table is not None else None
-        host, number = client.peer
         looked = self._sources.look(host)
         if route is not None and isinstance(looked, Found):
             self._begin(client, route=route, source=_from(looked.source, port=number), host=host)
         elif isinstance(looked, Foreign):
-            self._refuse(client, "a source that is not of this cluster", reason=Reason.SOURCE_UNKNOWN)
+            self._refuse(client, _FOREIGN, host=host, reason=Reason.SOURCE_UNKNOWN)
         else:
             self._group.create_task(self._wait(port, client, host=host, number=number))
 
@@ -121,9 +126,12 @@ class EgressHalf:
         table = self._table()
         route = table.egress.get(port) if table is not None else None
         looked = self._sources.look(client.host)
-        if route is None or isinstance(looked, Foreign) or not self._traffic.admit():
-            if isinstance(looked, Foreign):
-                self._refusals.note("a source that is not of this cluster", reason=Reason.SOURCE_UNKNOWN)
+        if isinstance(looked, Foreign | Unknown):
+            # A later datagram of the client finds it, once it is known.
+            why = _FOREIGN if isinstance(looked, Foreign) else _UNKNOWN
+            self._refusals.note(why, reason=Reason.SOURCE_UNKNOWN)
+            return None
+        if route is None or not self._traffic.admit(_claim(client.host)):
             return None
         source = looked.source if isinstance(looked, Found) else Source(address=client.host)
         asked = _asked(route, source=_from(source, port=client.port), host=client.host)
@@ -132,7 +140,7 @@ class EgressHalf:
             stream = self._opened(tunnel, asked.message)
             if stream is not None:
                 return stream
-        self._traffic.release()
+        self._traffic.release(_claim(client.host))
         self._refusals.note(f"no tunnel for datagrams to {route.target}", reason=Reason.UNREACHABLE)
         return None
 
@@ -141,9 +149,9 @@ class EgressHalf:
         named = msgspec.structs.replace(opening, id=_new_id())
         return self._opened(self._tunnels.best(cluster), write_message(named))
 
-    def udp_ended(self, _stream: Stream) -> None:
-        """A stream that `open_udp` gave is gone."""
-        self._traffic.release()
+    def udp_ended(self, client: Address) -> None:
+        """A stream that `open_udp` gave this client is gone."""
+        self._traffic.release(_claim(client.host))
 
     # Carrier
 
@@ -158,7 +166,8 @@ class EgressHalf:
         def over(cleanly: bool) -> None:
             self._over(attempt, cleanly=cleanly)
 
-        return self._traffic.join(attempt.client, stream, peer=str(attempt.cluster), over=over)
+        claim = _claim(attempt.asked.client)
+        return self._traffic.join(attempt.client, stream, peer=str(attempt.cluster), over=over, claim=claim)
 
     def accepted(self, attempt: Attempt) -> None:
         cluster = attempt.cluster
@@ -198,9 +207,10 @@ class EgressHalf:
             route = await self._route_soon(port)
             looked = await self._sources.wait(host, limit=_PATIENCE)
             if route is None:
-                self._refuse(client, "a port without a route", reason=Unsaid.NO_ROUTES)
-            elif isinstance(looked, Foreign):
-                self._refuse(client, "a source that is not of this cluster", reason=Reason.SOURCE_UNKNOWN)
+                self._refuse(client, "a port without a route", host=host, reason=Unsaid.NO_ROUTES)
+            elif isinstance(looked, Foreign | Unknown):
+                why = _FOREIGN if isinstance(looked, Foreign) else _UNKNOWN
+                self._refuse(client, why, host=host, reason=Reason.SOURCE_UNKNOWN)
             else:
                 source = looked.source if isinstance(looked, Found) else Source(address=host)
                 self._begin(client, route=route, source=_from(source, port=number), host=host)
@@ -208,10 +218,18 @@ class EgressHalf:
             # A defect met by one connection must not end the others, whose task group this is.
             _log.error("connection dropped by a defect", error=error, port=port)
             client.abort()
-            self._traffic.release()
+            self._traffic.release(_claim(host))
 
     async def _directly(self, attempt: Attempt, clusters: tuple[ClusterId, ...]) -> None:
         """By a connection of its own: the way when there is no tunnel."""
+        try:
+            await self._one_by_one(attempt, clusters)
+        except Exception as error:
+            # A defect met by one connection must not end the others, whose task group this is.
+            _log.error("connection dropped by a defect", error=error)
+            attempt.client.abort()
+
+    async def _one_by_one(self, attempt: Attempt, clusters: tuple[ClusterId, ...]) -> None:
         table = self._table()
         for cluster in clusters:
             gateways = table.gateways.get(cluster, ()) if table is not None else ()
@@ -245,13 +263,13 @@ class EgressHalf:
     def _fail(self, attempt: Attempt) -> None:
         target = attempt.asked.route.target
         if not attempt.is_joined:
-            self._traffic.release()
+            self._traffic.release(_claim(attempt.asked.client))
         attempt.give_up()
         self._refusals.note(f"no cluster takes streams for {target}", reason=attempt.reason)
 
-    def _refuse(self, client: TcpStream, why: str, *, reason: Reason | Unsaid) -> None:
+    def _refuse(self, client: TcpStream, why: str, *, host: str, reason: Reason | Unsaid) -> None:
         client.abort()
-        self._traffic.release()
+        self._traffic.release(_claim(host))
         self._refusals.note(why, reason=reason)
 
     def _over(self, attempt: Attempt, *, cleanly: bool) -> None:
@@ -308,6 +326,11 @@ class EgressHalf:
             self._last = table
             self._chooser.forget_all_but({route.target for route in table.egress.values()})
         return self._chooser.order(asked.route, client=asked.client, now=self._loop.time())
+
+
+def _claim(host: str) -> Claim:
+    """To a place for a stream of that source address."""
+    return Claim(Share.EGRESS, host)
 
 
 def _new_id() -> str:

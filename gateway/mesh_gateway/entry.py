@@ -40,11 +40,12 @@ class Serve:
 class PassThrough:
     """The bytes go to one of `endpoints`, at least one, as they are; TLS ends there.
 
-    `public`: to an application, for whoever comes; otherwise to our controller.
+    `public`: to an application of the service `owner`, for whoever comes; otherwise to our controller.
     """
 
     endpoints: tuple[Address, ...]
     public: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def _application(hello: Hello, *, route: Ingress) -> PassThrough | Close:
     # Who speaks a protocol of ours has lost his way: an application would not understand him.
     if any(protocol.startswith(_OURS) for protocol in hello.protocols):
         return Close("a protocol of ours with a public name")
-    return PassThrough(endpoints=route.endpoints, public=True)
+    return PassThrough(endpoints=route.endpoints, public=True, owner=route.owner)
 
 
 def _tunnel(hello: Hello, *, cluster: str, table: RouteTable) -> Tunnel | Close:

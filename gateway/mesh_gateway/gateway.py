@@ -54,7 +54,7 @@ class Surroundings:
     `sources` who has an address. `replica` is our name among the gateways of the cluster, and `siblings`
     are those that are alive. `prober` and `problem` are told of the ways to peers. `listed` says whether
     any slice sends connections to us; with `reuse_port` other workers listen on the same ports. `settled` is
-    called when the first routes are there.
+    called when the first routes are there, `replaced` with these and all that follow.
     """
 
     leaf: StandingReader
@@ -69,6 +69,7 @@ class Surroundings:
     listed: Callable[[], bool] = lambda: False
     reuse_port: bool = False
     settled: Callable[[], None] = lambda: None
+    replaced: Callable[[RouteTable], None] = lambda _table: None
 
 
 class _Witness:
@@ -233,6 +234,7 @@ class Gateway:
             async with self._group as group:
                 keeping = group.create_task(self._keeper.run())
                 group.create_task(self._tunnels.run())
+                group.create_task(self._relieve())
                 door = await self._open_door(self._door.port, accepted=self._ingress.accept)
                 inner = await self._open_door(INNER_PORT, accepted=self._inner.accept)
                 try:
@@ -269,6 +271,12 @@ class Gateway:
                 reuse_port=self._place.reuse_port,
             )
 
+    async def _relieve(self) -> None:
+        """Keeps what waits within bounds, for ever."""
+        while True:
+            await asyncio.sleep(1.0)
+            self._traffic.relieve()
+
     async def _drain(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._limits.drain):
@@ -286,6 +294,7 @@ class Gateway:
         if self._table_since is None:
             self._place.settled()
         self._table_since = asyncio.get_running_loop().time()
+        self._place.replaced(table)
         self._tunnel_keeper.follow(table)
         routes = (route for target, route in table.ingress.items() if target.protocol == "UDP")
         self._datagrams.keep({endpoint for route in routes for endpoint in route.endpoints})

@@ -2,18 +2,20 @@
 
 1. Until the ClientHello is read and has a route, not a byte is sent; without a route never.
 2. One of several contexts is chosen then, never switched later (ruling 3). After the handshake the
-   certificate must be that of a gateway or a client of our clusterset, and of a cluster that the export
-   allows, or the connection is closed and nobody behind us hears of it.
+   certificate must be that of a gateway or a client of our clusterset, of a cluster that we are linked with
+   (or our own), and one that the export allows, or the connection is closed and nobody behind us hears of it.
 3. An endpoint that does not take the connection is replaced by another: nothing was delivered yet.
 4. A connection that asks for a tunnel becomes one; what its streams ask for is `tunnel_ingress`'s.
 5. Those who have not proved who they are share `Limits.handshakes` places; when these are full the one
-   that has waited longest is closed, so that slow strangers cannot keep members out.
+   that has waited longest is closed, so that slow strangers cannot keep members out. A place of a stream is
+   taken by who asks for one, before the handshake: who gets none may still go elsewhere.
 """
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import Enum
+from functools import partial
 from typing import Protocol
 
 from mesh_core.identity import ClusterId, Component, Expected
@@ -27,6 +29,7 @@ from mesh_gateway.errors import HandshakeFailed, NoEndpoint
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Direction, GatewayMetrics, Unsaid
 from mesh_gateway.opening import Reason
+from mesh_gateway.places import AT_DOOR, INWARD, PASSED, Claim, Share
 from mesh_gateway.proxy_header import proxy_header
 from mesh_gateway.refusals import Refusals, reason_of
 from mesh_gateway.route import Address, RouteTable
@@ -34,10 +37,18 @@ from mesh_gateway.route import Ingress as RouteTo
 from mesh_gateway.tcp_stream import TcpStream
 from mesh_gateway.tls_stream import TlsStream
 from mesh_gateway.traffic import Traffic
+from mesh_gateway.tunnel_life import good_for
+from mesh_runtime.clock import utc_now
 from mesh_runtime.log import logger
 from mesh_runtime.tls import PeerRefused, verify_peer
 
 _log = logger(__name__)
+
+_FULL = {
+    Share.INGRESS: "too many connections",
+    Share.PUBLIC: "too many connections for one more to a public name",
+    Share.PASSED: "too many connections to the controller",
+}
 
 _MEMBERS = frozenset({Component.GATEWAY, Component.CLIENT})
 
@@ -45,8 +56,9 @@ _MEMBERS = frozenset({Component.GATEWAY, Component.CLIENT})
 class Tunnels(Protocol):
     """Who takes tunnels that peers dialled (`tunnels.TunnelPool`)."""
 
-    def adopt(self, stream: TlsStream, *, cluster: ClusterId) -> object | None:
-        """Takes charge of it; None, and closed, when the cluster has enough."""
+    def adopt(self, stream: TlsStream, *, cluster: ClusterId, good_for: float, refusal: str) -> object | None:
+        """Takes charge of it; None, and closed, when the cluster has enough. Its certificate is good for so
+        many seconds; with `refusal` it gets no tunnel, and hears why."""
 
 
 class _End(Enum):
@@ -85,10 +97,7 @@ class IngressHalf:
 
     def accept(self, door: Doorway) -> None:
         """Takes a connection that came to the peers' port."""
-        if not self._traffic.admit():
-            self._refusals.note("too many connections", reason=Reason.OVERLOAD)
-            door.close()
-            return
+        self._traffic.admit(AT_DOOR)
         if len(self._strangers) >= self._limits.handshakes:
             self._refusals.note("crowded out by newer connections", reason=Reason.OVERLOAD)
             oldest = next(iter(self._strangers))
@@ -112,8 +121,7 @@ class IngressHalf:
             self._strangers.pop(door, None)
             if end is _End.CLOSED:
                 door.close()
-            if end is not _End.JOINED:
-                self._traffic.release()
+            self._traffic.release(AT_DOOR)
 
     async def _receive(self, door: Doorway) -> "_End":
         """What became of the connection; what it raises is for the log."""
@@ -130,22 +138,40 @@ class IngressHalf:
             return _End.CLOSED
         match entry_for(hello, table=table):
             case PassThrough() as entry:
-                return await self._pass_through(door, entry)
+                claim = Claim(Share.PUBLIC, entry.owner) if entry.public else PASSED
+                return await self._in_place(claim, work=partial(self._pass_through, door, entry, claim=claim))
             case Close(reason=reason):
                 self._refusals.note(reason, reason=Reason.NOT_EXPORTED)
             case _ if contexts is None:
                 self._refusals.note("we have no certificate to show", reason=Unsaid.NO_CERTIFICATE)
             case Serve() as entry:
-                return await self._serve(door, entry, table=table, contexts=contexts)
+                work = partial(self._serve, door, entry, table=table, contexts=contexts)
+                return await self._in_place(INWARD, work=work)
             case Tunnel():
                 return await self._become_tunnel(door, contexts=contexts)
         return _End.CLOSED
+
+    async def _in_place(self, claim: Claim, *, work: Callable[[], Awaitable["_End"]]) -> "_End":
+        """Does it in a place of a stream, which is kept if both halves were joined."""
+        if not self._traffic.admit(claim):
+            self._refusals.note(_FULL[claim.share], reason=Reason.OVERLOAD)
+            return _End.CLOSED
+        end = _End.CLOSED
+        try:
+            end = await work()
+        finally:
+            if end is not _End.JOINED:
+                self._traffic.release(claim)
+        return end
 
     async def _serve(self, door: Doorway, entry: Serve, *, table: RouteTable, contexts: Contexts) -> "_End":
         stream = await self._shake_hands(door, contexts.server)
         caller = verify_peer(
             stream.tls_object, expected=Expected(domain=contexts.domain, components=_MEMBERS)
         )
+        if caller.cluster not in table.gateways and caller.cluster != table.cluster:
+            self._refusals.note(_unlinked(caller.cluster), reason=Reason.NOT_ALLOWED)
+            return _End.CLOSED
         # The policy that holds is that of the hello: the route was chosen then.
         route = admit(entry.target, caller=caller.cluster, source=None, table=table, passed=False)
         if isinstance(route, Denied):
@@ -177,7 +203,15 @@ class IngressHalf:
         stream = await self._shake_hands(door, contexts.tunnel_server)
         expected = Expected(domain=contexts.domain, components=frozenset({Component.GATEWAY}))
         caller = verify_peer(stream.tls_object, expected=expected)
-        if self._tunnels.adopt(stream, cluster=caller.cluster) is None:
+        # The table of now: whoever is unlinked meanwhile would not be closed with the others.
+        table = self._table()
+        is_linked = table is not None and caller.cluster in table.gateways and caller.cluster != table.cluster
+        refusal = "" if is_linked else _unlinked(caller.cluster)
+        if refusal:
+            self._refusals.note(refusal, reason=Reason.NOT_ALLOWED)
+        lasts = good_for(stream.tls_object, now=utc_now())
+        taken = self._tunnels.adopt(stream, cluster=caller.cluster, good_for=lasts, refusal=refusal)
+        if taken is None and is_linked:
             self._refusals.note(f"cluster {caller.cluster} has enough tunnels", reason=Reason.OVERLOAD)
         return _End.KEPT
 
@@ -188,23 +222,15 @@ class IngressHalf:
             await stream.handshake()
         return stream
 
-    async def _pass_through(self, door: Doorway, entry: PassThrough) -> "_End":
-        if full := self._full(entry):
-            self._refusals.note(full, reason=Reason.OVERLOAD)
-            return _End.CLOSED
+    async def _pass_through(self, door: Doorway, entry: PassThrough, *, claim: Claim) -> "_End":
         dialled = await self._dialler.dial(RouteTo(entry.endpoints), client="")
         stream = TcpStream()
         stream.adopt(door.transport)
         self._traffic.pass_through(
-            stream, dialled.stream, first=bytes(door.received), endpoint=dialled.endpoint
+            stream, dialled.stream, first=bytes(door.received), endpoint=dialled.endpoint, claim=claim
         )
         return _End.JOINED
 
-    def _full(self, entry: PassThrough) -> str:
-        """Why no more connections may be passed through now; "" when they may."""
-        if entry.public:
-            enough = self._traffic.admitted > self._limits.public
-            return "too many connections for one more to a public name" if enough else ""
-        carried = sum(self._traffic.open_streams.get(endpoint, 0) for endpoint in entry.endpoints)
-        enough = carried >= self._limits.passed_through
-        return "too many connections to the controller" if enough else ""
+
+def _unlinked(cluster: ClusterId) -> str:
+    return f"there is no MeshPeer for cluster {cluster} here"

@@ -3,8 +3,8 @@
 1. TLS 1.3, mutual, with a context of its own. Only the component that `reserved` names, of our own cluster,
    is let in; a pod without such a certificate gets a closed connection, and no service can be asked for.
 2. The stream goes by a tunnel that stands, or not at all: there is no plain way, and no waiting.
-3. A bounded number of connections; of those that have not proved who they are the one that has waited longest
-   makes room.
+3. A bounded number of connections, beside those of everybody else. Of those that have not proved who they
+   are yet, the source address that has most makes room (`strangers`): no pod keeps the controller out.
 """
 
 import asyncio
@@ -19,9 +19,11 @@ from mesh_gateway.errors import HandshakeFailed
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Unsaid
 from mesh_gateway.opening import Opening, Reason
+from mesh_gateway.places import AT_DOOR
 from mesh_gateway.refusals import RefusalCounter, Refusals, reason_of
 from mesh_gateway.reserved import Inner, NotInner, inner_target
 from mesh_gateway.route import Address, RouteTable
+from mesh_gateway.strangers import Strangers
 from mesh_gateway.stream import Stream
 from mesh_gateway.tls_stream import TlsStream
 from mesh_gateway.traffic import Traffic
@@ -56,21 +58,16 @@ class InnerDoor:
         self._traffic = traffic
         self._limits = limits
         self._group = group
-        self._strangers: dict[Doorway, None] = {}  # in the order in which they came
+        self._strangers = Strangers(limits.inner)
         self._refusals = Refusals("door", metrics=metrics)
 
     def accept(self, door: Doorway) -> None:
         """Takes a connection that came to the inner port."""
-        if not self._traffic.admit():
-            self._refusals.note("too many connections", reason=Reason.OVERLOAD)
-            door.close()
-            return
-        if len(self._strangers) >= self._limits.inner:
+        self._traffic.admit(AT_DOOR)
+        crowded_out = self._strangers.add(door)
+        if crowded_out is not None:
             self._refusals.note("crowded out by newer connections", reason=Reason.OVERLOAD)
-            oldest = next(iter(self._strangers))
-            del self._strangers[oldest]
-            oldest.close()
-        self._strangers[door] = None
+            crowded_out.close()
         self._group.create_task(self._attend(door))
 
     async def _attend(self, door: Doorway) -> None:
@@ -85,10 +82,10 @@ class InnerDoor:
             # A defect met by one connection must not end the others, whose task group this is.
             _log.error("connection dropped by a defect", error=error)
         finally:
-            self._strangers.pop(door, None)
+            self._strangers.discard(door)
             if not joined:
                 door.close()
-                self._traffic.release()
+                self._traffic.release(AT_DOOR)
 
     async def _receive(self, door: Doorway) -> bool:
         """Whether the connection was joined to a stream; what it raises is for the log."""
@@ -115,6 +112,7 @@ class InnerDoor:
             clusters=frozenset({table.cluster}),
         )
         verify_peer(stream.tls_object, expected=expected)
+        self._strangers.discard(door)
         return self._join(stream, target=target)
 
     def _join(self, stream: TlsStream, *, target: Inner) -> bool:
@@ -127,5 +125,5 @@ class InnerDoor:
             self._refusals.note("no tunnel to the cluster that is asked for", reason=Reason.UNREACHABLE)
             return False
         # Counted as streams of this door, which has no other endpoint.
-        self._traffic.join(stream, far, endpoint=self._address)
+        self._traffic.join(stream, far, endpoint=self._address, claim=AT_DOOR)
         return True

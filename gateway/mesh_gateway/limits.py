@@ -6,6 +6,9 @@ them has these limits for itself.
 
 from dataclasses import dataclass
 
+LEAST_EARLY = 16 * 1024
+"""Bytes of a client that are sent before the answer, at least."""
+
 WINDOW = 256 * 1024
 """Bytes that may be sent on a new stream of a tunnel before they are asked for; yamux fixes it."""
 
@@ -15,7 +18,12 @@ class Limits:
     """Times are seconds. The defaults suit a pod with 40,000 file descriptors and 512 MiB."""
 
     connections: int = 8192
-    """Streams carried at a time, each with two sockets; those that are being opened count."""
+    """Streams carried at a time, each with two sockets; those that are being opened count. Neither those
+    that local pods open nor those from outside may take more than 7/8 of them."""
+
+    streams_per_source: int = 1792
+    """Streams to other clusters of one source address of this cluster, UDP flows included: a quarter of what
+    local pods may have. What is masqueraded has the address of its node."""
 
     handshakes: int = 1024
     """Connections on the peers' port that have not proved yet who they are."""
@@ -23,17 +31,26 @@ class Limits:
     stalled_bytes: int = 128 * 1024 * 1024
     """Bytes that streams may keep whose readers do not keep up: 512 KiB each, beside windows that grew."""
 
+    unsent_bytes: int = 192 * 1024 * 1024
+    """Bytes that may wait in this process for whoever takes them, looked at each second."""
+
     openings: int = 512
     """Streams to other clusters that are being opened at a time; further ones wait their turn. A handshake
     costs 1 to 2 ms of the loop, so that with more of them the limits below would measure ourselves."""
 
     passed_through: int = 256
-    """Connections to our controller, whose callers only the controller can tell apart; a few for each
-    peer are enough, and the rest of the gateway does not starve when it is they who are many."""
+    """Connections to our controller past our TLS, whose callers only the controller can tell apart, and as
+    many again by tunnels; beside `connections`, so that neither starves the other."""
+
+    reserved_per_peer: int = 16
+    """Of those by tunnels the ones of one peer."""
 
     public: int = 4096
-    """Streams of all kinds from which on nobody is let in to a public name, so that the rest of `connections`
-    is for those who show who they are."""
+    """Connections to public names, of whoever comes: the rest of `connections` is for those who show who
+    they are."""
+
+    public_per_service: int = 1024
+    """Of these the ones to one service's endpoints, so that one name cannot close all others."""
 
     inner: int = 256
     """Connections on the inner port, where programs of our own cluster ask for reserved targets."""
@@ -67,7 +84,7 @@ class Limits:
     """After so long a tunnel that we dialled is replaced, so that certificates are looked at again; one that
     a peer dialled, and has not replaced a quarter later, takes no more streams."""
 
-    tunnel_drain: float = 3600.0
+    tunnel_drain: float = 7 * 86400.0
     """How long the streams of a tunnel may go on that takes no more of them."""
 
     early_data: int = 64 * 1024
@@ -83,11 +100,11 @@ class Limits:
     """The same for all peers."""
 
     udp_flows: int = 2048
-    """UDP flows of each half, so that both together take half of `connections`; beyond it the one that has
-    been idle longest ends."""
+    """UDP flows of each half, so that both together take half of `connections`; beyond it whoever has most
+    flows loses the one that has been idle longest."""
 
     udp_flows_each: int = 1024
-    """Those of one local port, or of one peer."""
+    """Those of one source address of this cluster, or of one peer."""
 
     udp_waiting: int = 16 * 1024 * 1024
     """Bytes of datagrams that wait for their streams, of all flows of a half; one has 64 KiB at most."""
@@ -145,6 +162,8 @@ def contradiction(limits: Limits) -> str:
         return "window_growth_per_peer is at most window_growth"
     if limits.early_data > WINDOW:
         return f"early_data is at most one window, {WINDOW} bytes"
+    if limits.early_data < LEAST_EARLY:
+        return f"early_data is at least {LEAST_EARLY} bytes"
     if limits.dead_after <= limits.ping_every:
         return "dead_after is longer than ping_every"
     return ""

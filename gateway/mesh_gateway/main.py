@@ -139,6 +139,7 @@ def _parts(kube: KubeClient, *, door: Address, settings: Settings, place: Place 
         listed=lambda: is_listed(watches.slices(), address=door.host),
         reuse_port=place is not None,
         settled=keep_objects,
+        replaced=lambda table: watches.sources.judged(table.judged),
     )
     gateway = Gateway(door, place=around, limits=settings.limits)
     siblings.on_change(gateway.siblings_changed)

@@ -56,7 +56,7 @@ def public_routes(
             refused.append(NameRefused(public.name, *export.key, why))
             continue
         if item is not None and (found := _endpoints(public, item=item, ingress=ingress, headless=headless)):
-            routes[public.name] = Ingress(endpoints=found)
+            routes[public.name] = Ingress(endpoints=found, owner="/".join(export.key))
     return PublicRoutes(routes, tuple(sorted(refused)))
 
 

@@ -67,12 +67,14 @@ class Ingress:
     """What a name leads to: at least one ready endpoint, for those whom `allow` names, None for all members.
 
     `affinity`: one client keeps one endpoint (ClientIP). `proxy_protocol`: the endpoint is told who calls.
+    `owner` is the service, as namespace/name, to which a public name leads.
     """
 
     endpoints: tuple[Address, ...]
     allow: Allow | None = None
     affinity: bool = False
     proxy_protocol: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)

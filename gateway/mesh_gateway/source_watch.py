@@ -19,6 +19,9 @@ from mesh_gateway.sources import Looked, Pending, SourceIndex, Unknown
 from mesh_runtime.kube import NODES, PODS, Informer, KubeClient
 
 _UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
+_JUST_NOW = 3.0
+"""Seconds: longer than a table takes to be computed."""
+_MOST_MOVED = 1024
 _HEARD_WITHIN = 150.0
 """Seconds: the API server sends a bookmark about once a minute."""
 
@@ -35,6 +38,7 @@ class SourceBook:
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._changed: Callable[[], None] = _nobody
         self._judged: Container[str] = ()
+        self._moved: dict[str, float] = {}  # when an address changed hands, lately
         self._pods.follow(self._pod_changed)
         self._nodes.follow(self._node_changed)
 
@@ -65,7 +69,12 @@ class SourceBook:
 
     def judged(self, addresses: Container[str]) -> None:
         """`addresses` are those that the table of the moment asked about as endpoints."""
-        self._judged = addresses
+        before, self._judged = self._judged, addresses
+        since = asyncio.get_running_loop().time() - _JUST_NOW
+        self._moved = {address: when for address, when in self._moved.items() if when > since}
+        # While the table was computed nobody knew yet that these would matter.
+        if any(address in addresses and address not in before for address in self._moved):
+            self._changed()
 
     def neighbours_changed(self, ranges: Ranges) -> None:
         """`ranges` are those of the pods of peers on our network: never one of ours."""
@@ -95,8 +104,14 @@ class SourceBook:
 
     def _pod_changed(self, _key: Key, old: Pod | None, new: Pod | None) -> None:
         addresses = self._index.pod_changed(old, new)
+        now = asyncio.get_running_loop().time()
+        if len(self._moved) >= _MOST_MOVED:
+            self._moved.clear()
+            self._changed()  # which of them matter is not known then
         for address in addresses:
             _wake(self._waiting.get(address, ()))
+            if self.is_synced:
+                self._moved[address] = now
         # Where Nodes say what a pod's address is, other pods come and go without any difference to it.
         if self.is_synced and (
             (addresses and not self._index.stated) or any(one in self._judged for one in addresses)

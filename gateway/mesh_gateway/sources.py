@@ -47,7 +47,7 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An address that nobody is known to have, and nothing says is ours: waited for, and closed after that."""
+    """An address that nobody is known to have, and nothing says is ours: waited for, then closed."""
 
 
 FOREIGN, PENDING, UNKNOWN = Foreign(), Pending(), Unknown()
@@ -86,6 +86,7 @@ class SourceIndex:
         self._strays: set[str] = set()
         self._is_stale = False
         self._namespaces: dict[str, str] = {}
+        self._pods: dict[str, str] | None = None  # a copy of it, which a table is computed from elsewhere
 
     def look(self, address: str) -> Looked:
         """Who has this address now."""
@@ -146,8 +147,10 @@ class SourceIndex:
     def ground(self, *, external: Ranges, reserved: Iterable[str]) -> Ground:
         """What is known of addresses now, for a table of routes; `reserved` are the API server's."""
         ranges = self._ranges.only(self.stated)
+        if self._pods is None:
+            self._pods = dict(self._namespaces)
         return Ground(
-            pods=dict(self._namespaces),  # a table is computed from it elsewhere while pods come and go
+            pods=self._pods,
             nodes=frozenset(
                 number for address, number in self._numbers.items() if address not in self._holders
             ),
@@ -174,11 +177,15 @@ class SourceIndex:
             self._hold(address, holders=left)
         elif self._holders.pop(address, None) is not None:
             del self._namespaces[address]
+            self._pods = None
             self._strays.discard(address)
 
     def _hold(self, address: str, *, holders: tuple[_Holder, ...]) -> None:
         self._holders[address] = holders
-        self._namespaces[address] = holders[-1].found.source.namespace
+        namespace = holders[-1].found.source.namespace
+        if self._namespaces.get(address) != namespace:
+            self._namespaces[address] = namespace
+            self._pods = None
 
     def _settle(self) -> None:
         """Puts together what the nodes say.

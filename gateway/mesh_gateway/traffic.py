@@ -1,6 +1,7 @@
 """What is being carried: a bounded number of streams, who carries how many, and how much waits.
 
 1. A connection is admitted first, joined to its other half later, and counted until both halves are gone.
+   Each kind has a share of the places (`places`).
 2. A stream whose reader does not keep up is stalled, and keeps at most 512 KiB (`stream`). All of them may
    keep `stalled_bytes`: beyond it, of the peer whose streams keep most, the one that stalled first is reset.
    So the memory for bytes under way is bounded by a number that does not grow with the number of
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Unsaid
 from mesh_gateway.pipes import Pipes
+from mesh_gateway.places import INWARD, Claim, Places
 from mesh_gateway.pump import Joint, Pump
 from mesh_gateway.refusals import RefusalCounter, Refusals
 from mesh_gateway.route import Address
@@ -32,6 +34,7 @@ class _Carried:
     endpoint: Address | None
     peer: str
     over: Callable[[bool], None] | None
+    claim: Claim
 
 
 class _Stalled:
@@ -57,11 +60,12 @@ class _Stalled:
 
 
 class Traffic:
-    """All streams of this process. `admit` and either `release` or `join` belong together."""
+    """All streams of this process. `admit` and either `release` or `join`, with the same claim, belong
+    together."""
 
     def __init__(self, limits: Limits, *, metrics: RefusalCounter | None = None) -> None:
         self._limits = limits
-        self._admitted = 0
+        self._places = Places(limits)
         self._pumps: dict[Joint, _Carried] = {}
         self._stalled: dict[str, _Stalled] = {}  # by peer
         self._stalls = 0
@@ -73,8 +77,8 @@ class Traffic:
 
     @property
     def admitted(self) -> int:
-        """Connections that are being opened or carried."""
-        return self._admitted
+        """Connections that are being opened or carried, strangers at the doors included."""
+        return self._places.taken
 
     @property
     def open_streams(self) -> dict[Address, int]:
@@ -86,18 +90,17 @@ class Traffic:
         """Bytes that wait in this process, of all streams."""
         return sum(pump.unsent for pump in self._pumps)
 
-    def admit(self) -> bool:
-        """Takes a place for a connection; False when all are taken."""
-        if self._admitted >= self._limits.connections:
+    def admit(self, claim: Claim = INWARD) -> bool:
+        """Takes a place for a connection; False when all that it may have are taken."""
+        if not self._places.take(claim):
             return False
-        self._admitted += 1
         self._idle.clear()
         return True
 
-    def release(self) -> None:
+    def release(self, claim: Claim = INWARD) -> None:
         """Gives back the place of a connection that came to nothing."""
-        self._admitted -= 1
-        if self._admitted == 0:
+        self._places.give_back(claim)
+        if not self._places.taken:
             self._idle.set()
 
     def join(
@@ -108,26 +111,33 @@ class Traffic:
         endpoint: Address | None = None,
         peer: str = "",
         over: Callable[[bool], None] | None = None,
+        claim: Claim = INWARD,
     ) -> Pump:
         """Carries bytes between the two until both are gone; the place is given back then.
 
         `over` hears whether both ways had ended by themselves.
         """
         pump = Pump(left, right, watcher=self)
-        self._carry(pump, carried=_Carried(endpoint, peer, over))
+        self._carry(pump, carried=_Carried(endpoint, peer, over, claim))
         return pump
 
     def pass_through(
-        self, left: TcpStream, right: TcpStream, *, first: bytes, endpoint: Address | None = None
+        self,
+        left: TcpStream,
+        right: TcpStream,
+        *,
+        first: bytes,
+        endpoint: Address | None = None,
+        claim: Claim = INWARD,
     ) -> None:
         """The same for two plain connections whose bytes need not come up to us; `first` was read from the
         left already."""
         joint = spliced(left, right, first=first, pipes=self._pipes, watcher=self)
         if joint is not None:
-            self._carry(joint, carried=_Carried(endpoint, "", None))
+            self._carry(joint, carried=_Carried(endpoint, "", None, claim))
         else:
             right.write(first)
-            self.join(left, right, endpoint=endpoint)
+            self.join(left, right, endpoint=endpoint, claim=claim)
 
     def _carry(self, joint: Joint, *, carried: _Carried) -> None:
         self._pumps[joint] = carried
@@ -135,6 +145,31 @@ class Traffic:
         if endpoint is not None:
             self._open[endpoint] = self._open.get(endpoint, 0) + 1
         joint.start()
+
+    def relieve(self) -> None:
+        """Resets streams until all that waits is within `Limits.unsent_bytes`: those that hold most, of the
+        peer whose streams hold most. What `stalled` counts is a bound by rule; this one is by measure."""
+        held: dict[str, list[tuple[int, Joint]]] = {}
+        total = 0
+        for joint, carried in self._pumps.items():
+            size = joint.unsent
+            if size >= _LITTLE:
+                held.setdefault(carried.peer, []).append((size, joint))
+                total += size
+        if total <= self._limits.unsent_bytes:
+            return
+        sums = {peer: sum(size for size, _ in mine) for peer, mine in held.items()}
+        for mine in held.values():
+            mine.sort(key=lambda one: one[0])
+        while total > self._limits.unsent_bytes:
+            most = max(sums, key=lambda peer: sums[peer])
+            size, joint = held[most].pop()
+            total -= size
+            sums[most] -= size
+            self._refusals.note(
+                "reset, because too many streams have readers that do not keep up", reason=Unsaid.STALLED
+            )
+            joint.abort()
 
     async def drained(self) -> None:
         """Returns when nothing is carried any more."""
@@ -176,7 +211,7 @@ class Traffic:
         carried = self._pumps.pop(pump)
         if carried.endpoint is not None:
             self._leave(carried.endpoint)
-        self.release()
+        self.release(carried.claim)
         if carried.over is not None:
             carried.over(cleanly)
 

@@ -116,9 +116,7 @@ class Tunnel:
         """Begins to read."""
         self.session.now = self._loop.time()
         self._stream.set_option(socket.IPPROTO_TCP, option=_TCP_NOTSENT_LOWAT, value=_MOST_NOT_SENT)
-        self._stream.set_option(
-            socket.IPPROTO_TCP, option=socket.TCP_USER_TIMEOUT, value=_UNACKNOWLEDGED
-        )
+        self._stream.set_option(socket.IPPROTO_TCP, option=socket.TCP_USER_TIMEOUT, value=_UNACKNOWLEDGED)
         self._stream.start(self)
 
     @property
@@ -130,6 +128,11 @@ class Tunnel:
     def is_gone(self) -> bool:
         """Whether the connection is lost."""
         return self._gone
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether most stream numbers are used up."""
+        return self.session.is_exhausted
 
     @property
     def streams(self) -> int:

@@ -6,7 +6,8 @@
    the lower one refuses, and says so in words that show on the MeshPeer.
 3. The stream stays open. When an end's siblings change, it says its hello again there, so that the other
    knows at which gateways it still lacks a tunnel (ruling 7).
-4. A hello that names another cluster than the certificate does is refused.
+4. A hello that names another cluster than the certificate does is refused, and so is one of a cluster that
+   this one is not linked with.
 """
 
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from mesh_gateway.opening import (
     write_message,
 )
 from mesh_gateway.tunnel import Tunnel
+from mesh_gateway.tunnel_log import plain
 from mesh_gateway.yamux import ProtocolError
 
 Done = Callable[[Tunnel, str], None]
@@ -81,11 +83,13 @@ class HelloTalk:
             listener.stream.write(write_message(self._hello(tunnel.cluster)))
 
     def _greeted(self, tunnel: Tunnel, stream: MuxStream, hello: TunnelHello, *, done: Done) -> None:
+        if tunnel.refusal:
+            stream.refuse(Answer(Reason.NOT_ALLOWED.value, tunnel.refusal))
+            done(tunnel, tunnel.refusal)
+            return
         problem = _problem(hello, cluster=tunnel.cluster)
         if problem:
             stream.refuse(Answer(Reason.UNSUPPORTED.value, problem[:500], hello=self._hello(tunnel.cluster)))
-            tunnel.session.leave()
-            tunnel.flush_now()
             done(tunnel, problem)
             return
         stream.answer(write_message(Answer(hello=self._hello(tunnel.cluster))))
@@ -103,7 +107,7 @@ class HelloTalk:
             done(tunnel, "the other end's hello does not read")
             return
         if answer.reason or answer.hello is None:
-            done(tunnel, f"the peer refuses tunnels: {answer.why or answer.reason or 'no hello'}")
+            done(tunnel, f"the peer refuses tunnels: {plain(answer.why or answer.reason or 'no hello')}")
             return
         problem = _problem(answer.hello, cluster=tunnel.cluster)
         if not problem:

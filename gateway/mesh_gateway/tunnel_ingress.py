@@ -4,7 +4,8 @@
    the stream reaches the endpoint. So a refusal promises that nothing was delivered (ruling 9), and so does
    a reset without an answer.
 2. The certificate of the tunnel says which cluster asks; whom of it, its gateway vouches for (ruling 17).
-3. One peer has so many streams at most, in all its tunnels.
+3. One peer has so many streams at most, in all its tunnels, and so many to our controller, which are counted
+   apart from all others.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Direction, GatewayMetrics
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import Answer, Opening, Reason
+from mesh_gateway.places import INWARD, Claim, Share
 from mesh_gateway.proxy_header import proxy_header
 from mesh_gateway.refusals import Refusals
 from mesh_gateway.reserved import reserved_route
@@ -77,11 +79,12 @@ class TunnelIngress:
             self._refuse(stream, cluster, route.reason, route.why)
             return
         carried = self._streams.get(cluster, 0)
-        if carried >= self._limits.streams_per_peer or not self._traffic.admit():
+        claim = Claim(Share.RESERVED, cluster) if opening.reserved else INWARD
+        if carried >= self._limits.streams_per_peer or not self._traffic.admit(claim):
             self._refuse(stream, cluster, Reason.OVERLOAD, "this gateway carries as many streams as it may")
             return
         self._streams[cluster] = carried + 1
-        visit = _Visit(self, cluster, stream=stream, opening=opening, target=target, route=route)
+        visit = _Visit(self, cluster, stream=stream, opening=opening, target=target, route=route, claim=claim)
         if opening.protocol == "UDP":
             self._join_datagrams(visit)
         else:
@@ -148,7 +151,7 @@ class TunnelIngress:
         stream, cluster = visit.stream, visit.cluster
         if stream.is_gone:
             dialled.stream.abort()
-            self._traffic.release()
+            self._traffic.release(visit.claim)
             self.left(cluster)
             return
         visit.endpoint = dialled.endpoint
@@ -165,7 +168,12 @@ class TunnelIngress:
             dialled.stream.write(header)
         self._metrics.stream_opened(cluster, direction=Direction.FROM_PEER)
         self._traffic.join(
-            stream, dialled.stream, endpoint=dialled.endpoint, peer=cluster, over=visit.stream_over
+            stream,
+            dialled.stream,
+            endpoint=dialled.endpoint,
+            peer=cluster,
+            over=visit.stream_over,
+            claim=visit.claim,
         )
 
     def _join_datagrams(self, visit: "_Visit") -> None:
@@ -181,18 +189,18 @@ class TunnelIngress:
         except NoEndpoint as error:
             self._refusals.note(error.what, reason=Reason.ENDPOINT_FAILED)
             visit.stream.abort()
-            self._traffic.release()
+            self._traffic.release(visit.claim)
             self.left(visit.cluster)
             return
         self._metrics.stream_opened(visit.cluster, direction=Direction.FROM_PEER)
 
     def release(self, visit: "_Visit") -> None:
         """A stream that `Traffic` did not carry is over: gives back its place."""
-        self._traffic.release()
+        self._traffic.release(visit.claim)
         self.over(visit, cleanly=True)
 
     def _drop(self, visit: "_Visit", reason: Reason, why: str) -> None:
-        self._traffic.release()
+        self._traffic.release(visit.claim)
         self.left(visit.cluster)
         self._refuse(visit.stream, visit.cluster, reason, why)
 
@@ -204,7 +212,18 @@ class TunnelIngress:
 class _Visit:
     """One stream of a peer, from its asking to its end."""
 
-    __slots__ = ("_half", "began", "client", "cluster", "endpoint", "opening", "route", "stream", "target")
+    __slots__ = (
+        "_half",
+        "began",
+        "claim",
+        "client",
+        "cluster",
+        "endpoint",
+        "opening",
+        "route",
+        "stream",
+        "target",
+    )
 
     def __init__(
         self,
@@ -215,8 +234,10 @@ class _Visit:
         opening: Opening,
         target: ServicePort,
         route: Ingress,
+        claim: Claim,
     ) -> None:
         self._half = half
+        self.claim = claim
         self.cluster = cluster
         self.stream = stream
         self.opening = opening

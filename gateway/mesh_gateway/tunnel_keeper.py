@@ -1,4 +1,8 @@
-"""Keeps a dialler for each peer that may be dialled, and leaves tunnels of peers that are none any more."""
+"""Keeps a dialler for each peer that may be dialled.
+
+1. Tunnels with a cluster that is no peer any more end at once, whoever dialled them.
+2. When we believe in a root no more, or have another domain, all tunnels are replaced.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -10,6 +14,9 @@ from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.route import Address, RouteTable
 from mesh_gateway.tunnel_dialler import PeerDialler
 from mesh_gateway.tunnels import TunnelPool, Witness
+
+_LOOK = 1.0
+"""Seconds between two looks at whom we believe."""
 
 
 class TunnelKeeper:
@@ -33,19 +40,21 @@ class TunnelKeeper:
         self._group = group
         self._gateways: dict[ClusterId, tuple[Address, ...]] = {}
         self._diallers: dict[ClusterId, asyncio.Task[None]] = {}
+        self._watch: asyncio.Task[None] | None = None
         self._stopped = False
 
     def follow(self, table: RouteTable) -> None:
         """A new table came."""
         if self._stopped:
             return
+        if self._watch is None:
+            self._watch = self._group.create_task(self._watch_trust())
         before = self._gateways
         self._gateways = {
             cluster: gateways for cluster, gateways in table.gateways.items() if cluster != table.cluster
         }
         for cluster in before.keys() - self._gateways.keys():
-            for tunnel in self._pool.of(cluster):
-                tunnel.leave()
+            self._pool.expel(cluster)
         for cluster, gateways in self._gateways.items():
             if gateways and cluster not in self._diallers:
                 self._diallers[cluster] = self._group.create_task(self._dialler(cluster).run())
@@ -57,9 +66,21 @@ class TunnelKeeper:
     def stop(self) -> None:
         """Dials no more."""
         self._stopped = True
+        if self._watch is not None:
+            self._watch.cancel()
         for task in self._diallers.values():
             task.cancel()
         self._diallers.clear()
+
+    async def _watch_trust(self) -> None:
+        seen: Contexts | None = None
+        while True:
+            contexts = self._contexts()
+            if contexts is not None and contexts is not seen:
+                if seen is not None and (seen.roots - contexts.roots or seen.domain != contexts.domain):
+                    self._pool.renew()
+                seen = contexts
+            await asyncio.sleep(_LOOK)
 
     def _dialler(self, cluster: ClusterId) -> PeerDialler:
         return PeerDialler(

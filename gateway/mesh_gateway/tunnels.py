@@ -7,9 +7,14 @@
    A tunnel that carries bulk is left to it as long as there is another.
 3. A tunnel is open when both ends have said who they are (`tunnel_hello`).
 4. A peer has so many tunnels to us at most; a further one is closed.
+5. No tunnel takes streams for ever (`tunnel_life`), and one that takes no more of them is closed after
+   `tunnel_drain`, whatever still goes on in it.
+6. When we believe in a root no more, all tunnels are replaced within a minute, because any of them may be
+   that of a member who is believed for its sake.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
@@ -19,14 +24,14 @@ from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import Opening
 from mesh_gateway.probe import RunningTime
+from mesh_gateway.route import Address
 from mesh_gateway.session import SessionLimits
 from mesh_gateway.tls_stream import TlsStream
 from mesh_gateway.tunnel import Tunnel
 from mesh_gateway.tunnel_hello import HelloTalk
+from mesh_gateway.tunnel_life import life_of
+from mesh_gateway.tunnel_log import TunnelLog
 from mesh_gateway.window_budget import WindowBudget
-from mesh_runtime.log import logger
-
-_log = logger(__name__)
 
 _TURN = 0.25
 """Seconds between two looks at the clock."""
@@ -34,6 +39,10 @@ _SHORT_WAY = 0.002
 """Seconds of round trip up to which a lost segment holds up streams for next to no time."""
 _ENOUGH = 256
 """Streams that one tunnel of a short way carries before the next one is used."""
+_MOST_REFUSED = 4
+"""Tunnels of a cluster that is to hear why it gets none, at a time."""
+_REPLACED = 60.0
+"""Seconds in which tunnels are replaced that must not stay; whoever has not done it loses them."""
 
 
 class Witness(Protocol):
@@ -64,23 +73,29 @@ class TunnelPool:
         self._metrics = metrics
         self._witness = witness
         self._tunnels: dict[ClusterId, list[Tunnel]] = {}
+        self._favourites: dict[ClusterId, Tunnel] = {}
         self._budget = WindowBudget(limits.window_growth)
         self._kept = WindowBudget(limits.early_total)
         self._early = WindowBudget(limits.early_from_peers)
         self._earlies: dict[ClusterId, WindowBudget] = {}
         self._budgets: dict[ClusterId, WindowBudget] = {}
         self._leaving = False
+        self._log = TunnelLog()
         self._changed: dict[ClusterId, asyncio.Event] = {}
 
     def best(self, cluster: ClusterId, *, without: Collection[Tunnel] = ()) -> Tunnel | None:
         """The tunnel for the next stream to `cluster`, none of `without`; None when no other is open."""
-        found: Tunnel | None = None
-        least = 0.0
+        found = self._favourites.get(cluster)
+        if found is not None and not without and _suits(found):
+            return found
+        found, least = None, 0.0
         for tunnel in self._tunnels.get(cluster, ()):
             if tunnel.is_open and tunnel not in without:
                 load = _load(tunnel)
                 if found is None or load < least:
                     found, least = tunnel, load
+        if found is not None:
+            self._favourites[cluster] = found
         return found
 
     def of(self, cluster: ClusterId) -> tuple[Tunnel, ...]:
@@ -91,23 +106,58 @@ class TunnelPool:
         """All tunnels."""
         return (tunnel for tunnels in tuple(self._tunnels.values()) for tunnel in tuple(tunnels))
 
-    def adopt(self, stream: TlsStream, *, cluster: ClusterId) -> Tunnel | None:
-        """A tunnel that `cluster` dialled, by its certificate. None, and closed, if it has enough."""
-        theirs = sum(not tunnel.is_client for tunnel in self._tunnels.get(cluster, ()))
-        if self._leaving or theirs >= self._limits.tunnels_from_peer:
+    def adopt(
+        self, stream: TlsStream, *, cluster: ClusterId, good_for: float = math.inf, refusal: str = ""
+    ) -> Tunnel | None:
+        """A tunnel that `cluster` dialled, by its certificate. None, and closed, if it has enough.
+
+        The certificate is good for so many seconds. With `refusal` the other end hears just this.
+        """
+        theirs = [tunnel for tunnel in self._tunnels.get(cluster, ()) if not tunnel.is_client]
+        taken = sum(tunnel.left_at is None for tunnel in theirs)
+        most = _MOST_REFUSED if refusal else self._limits.tunnels_from_peer
+        if self._leaving or taken >= most or len(theirs) >= 2 * most:
             stream.abort()
             return None
-        return self._add(stream, cluster=cluster, is_client=False)
+        tunnel = self._made(stream, cluster=cluster, is_client=False, good_for=good_for)
+        tunnel.refusal = refusal
+        tunnel.start()
+        return tunnel
 
-    def dialled(self, stream: TlsStream, *, cluster: ClusterId) -> Tunnel:
-        """A tunnel that we dialled; it opens when both have said hello."""
-        tunnel = self._add(stream, cluster=cluster, is_client=True)
+    def dialled(
+        self,
+        stream: TlsStream,
+        *,
+        cluster: ClusterId,
+        way: Address | None = None,
+        good_for: float = math.inf,
+    ) -> Tunnel:
+        """A tunnel that we dialled, at `way`; it opens when both have said hello. The other end's certificate
+        is good for so many seconds."""
+        tunnel = self._made(stream, cluster=cluster, is_client=True, good_for=good_for)
+        tunnel.way = way
+        tunnel.start()
         self._talk.begin(tunnel, done=self._opened)
         return tunnel
 
     def changed(self, cluster: ClusterId) -> asyncio.Event:
         """Set whenever a tunnel to `cluster` has opened or ended."""
         return self._changed.setdefault(cluster, asyncio.Event())
+
+    def renew(self) -> None:
+        """Lets all tunnels be replaced, by whoever dialled them, and leaves those that are not."""
+        now = asyncio.get_running_loop().time()
+        for tunnel in self.all():
+            tunnel.leave_by = min(tunnel.leave_by, now + _REPLACED)
+            if tunnel.is_client:
+                tunnel.renew_by = min(tunnel.renew_by, now)
+        for changed in self._changed.values():
+            changed.set()
+
+    def expel(self, cluster: ClusterId) -> None:
+        """Closes all tunnels with a cluster that we are not linked with any more, now."""
+        for tunnel in self.of(cluster):
+            tunnel.abort(f"there is no MeshPeer {cluster} any more")
 
     def leave(self) -> None:
         """Takes no more streams, tells all peers, and closes each tunnel when its last stream has ended."""
@@ -136,8 +186,7 @@ class TunnelPool:
             for tunnel in self.all():
                 tunnel.tick(now=now, ran=ran, ask=ask)
                 tunnel.reset_unasked(before=now - self._limits.hello)
-                if tunnel.hello is None and now - tunnel.since > self._limits.handshake:
-                    tunnel.abort("it did not say who it is")
+                self._look_after(tunnel, now=now)
                 if ask and tunnel.rtt is not None:
                     self._metrics.rtt(tunnel.cluster, seconds=tunnel.last_rtt)
 
@@ -152,9 +201,11 @@ class TunnelPool:
         tunnels = self._tunnels.get(tunnel.cluster, [])
         if tunnel in tunnels:
             tunnels.remove(tunnel)
+        if self._favourites.get(tunnel.cluster) is tunnel:
+            del self._favourites[tunnel.cluster]
         if tunnel.hello is not None:
             self._metrics.tunnel_down(tunnel.cluster)
-            _log.info("tunnel ended", peer=tunnel.cluster, why=why, dialled=tunnel.is_client)
+            self._log.ended(tunnel.cluster, why=why, dialled=tunnel.is_client)
         self._tell(tunnel.cluster)
 
     def tunnel_leaving(self, tunnel: Tunnel) -> None:
@@ -162,7 +213,19 @@ class TunnelPool:
 
     # Rest
 
-    def _add(self, stream: TlsStream, *, cluster: ClusterId, is_client: bool) -> Tunnel:
+    def _look_after(self, tunnel: Tunnel, *, now: float) -> None:
+        if tunnel.hello is None and now - tunnel.since > self._limits.handshake:
+            tunnel.abort("it did not say who it is")
+        elif tunnel.left_at is None:
+            if now >= tunnel.leave_by:
+                tunnel.leave()
+                self._tell(tunnel.cluster)
+            elif tunnel.session.is_exhausted:
+                tunnel.leave_by = min(tunnel.leave_by, now + _REPLACED)
+        elif now - tunnel.left_at > self._limits.tunnel_drain:
+            tunnel.abort(f"it was left {self._limits.tunnel_drain:g} s ago")
+
+    def _made(self, stream: TlsStream, *, cluster: ClusterId, is_client: bool, good_for: float) -> Tunnel:
         budget = self._budgets.get(cluster)
         if budget is None:
             budget = WindowBudget(self._limits.window_growth_per_peer, whole=self._budget)
@@ -178,8 +241,11 @@ class TunnelPool:
             dead_after=self._limits.dead_after,
             host=self,
         )
+        life = life_of(now=tunnel.since, longest=self._limits.tunnel_life, good_for=good_for)
+        tunnel.leave_by = life.leave_by
+        if is_client:
+            tunnel.renew_by = life.renew_by
         self._tunnels.setdefault(cluster, []).append(tunnel)
-        tunnel.start()
         return tunnel
 
     def _early_of(self, cluster: ClusterId) -> WindowBudget:
@@ -191,17 +257,21 @@ class TunnelPool:
 
     def _opened(self, tunnel: Tunnel, problem: str) -> None:
         """The two ends have talked; `problem` says why they cannot work together, "" that they can."""
-        self._witness.problem(tunnel.cluster, problem)
+        if not tunnel.refusal:
+            self._witness.problem(tunnel.cluster, problem)
         if problem:
-            _log.warning("tunnel refused", peer=tunnel.cluster, why=problem)
-            tunnel.abort(problem)
+            self._log.refused(tunnel.cluster, why=problem)
+            tunnel.part(problem)
+            self._tell(tunnel.cluster)
             return
         hello = tunnel.hello
         assert hello is not None, "a tunnel that opens has heard the other end"
-        _log.info("tunnel open", peer=tunnel.cluster, replica=hello.replica, dialled=tunnel.is_client)
+        self._log.opened(tunnel.cluster, replica=hello.replica, dialled=tunnel.is_client)
         self._metrics.tunnel_up(tunnel.cluster)
         if self._leaving:
             tunnel.leave()
+        # Only now the stream that is open in it is known to carry nothing.
+        tunnel.close_if_left()
         self._tell(tunnel.cluster)
 
     def _tell(self, cluster: ClusterId) -> None:
@@ -211,13 +281,25 @@ class TunnelPool:
             event.set()
 
 
+def _suits(tunnel: Tunnel) -> bool:
+    """Whether no other tunnel would be better for one more stream: on a short way one is filled first."""
+    session = tunnel.session
+    return (
+        tunnel.is_open
+        and not (tunnel.is_busy or session.blocked)
+        and session.rtt < _SHORT_WAY
+        and len(session.streams) < _ENOUGH
+    )
+
+
 def _load(tunnel: Tunnel) -> float:
     """The smaller, the better for one more stream."""
     streams = float(tunnel.streams)
     rtt = tunnel.session.rtt
     if rtt < _SHORT_WAY:
         streams = streams // _ENOUGH
-    return streams + (1e6 if tunnel.is_busy else 0.0)
+    # What cannot be sent into now may belong to a peer that does not read at all.
+    return streams + (1e6 if tunnel.is_busy else 0.0) + (1e7 if tunnel.session.blocked else 0.0)
 
 
 def _session_limits(limits: Limits) -> SessionLimits:

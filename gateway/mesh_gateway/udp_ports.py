@@ -42,7 +42,7 @@ class UdpPorts:
 
     `opened` gets the local port and the client of a new flow, and gives a stream on which datagrams may be
     sent, or None to refuse it; it is not called again for this flow within `REST`. `ended`, if given, gets
-    each of these streams when nothing is left of it.
+    the client's address again when nothing is left of such a stream.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class UdpPorts:
         opened: Callable[[int, Address], Stream | None],
         limits: Limits,
         metrics: GatewayMetrics,
-        ended: Callable[[Stream], None] | None = None,
+        ended: Callable[[Address], None] | None = None,
         reuse_port: bool = False,
     ) -> None:
         self.host = host
@@ -173,7 +173,7 @@ class ClientFlow(UdpFlow):
     def __init__(
         self, stream: Stream, *, client: _Client, port: UdpPort, owner: UdpPorts, now: float
     ) -> None:
-        super().__init__(stream, keeper=owner.flows, group=port.number, patience=owner.limits.udp_unanswered)
+        super().__init__(stream, keeper=owner.flows, group=client[0], patience=owner.limits.udp_unanswered)
         self._client = client
         self._port = port
         self._owner = owner
@@ -197,7 +197,7 @@ class ClientFlow(UdpFlow):
 
     def close(self) -> None:
         if self._owner.ended is not None:
-            self._owner.ended(self._stream)
+            self._owner.ended(Address(self._client[0], self._client[1]))
 
 
 class Resting:

@@ -1,7 +1,8 @@
 """The UDP flows of one half: bounded in number, in what waits and in how long they idle.
 
-1. Beyond the bound of all, or of one group (a local port, a peer), the flow that has been idle longest is
-   reset for the new one: whoever opens flows without end drives out what is not used.
+1. Beyond the bound of one group (a client's address, a peer) its flow that has been idle longest is reset for
+   the new one; beyond the bound of all that of the group that has most: whoever opens flows without end
+   drives out his own.
 2. One timer looks for idle flows, and another, only while datagrams wait, for those that waited too long:
    nothing is set or cleared for a single datagram.
 3. A flow that ended in good order is reset when the other end does not end it too within `FAREWELL`.
@@ -12,6 +13,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Hashable
 
+from mesh_gateway.heaviest import Heaviest
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Direction, Drop, GatewayMetrics, Unsaid, Where
 from mesh_gateway.opening import Reason
@@ -37,7 +39,7 @@ class FlowTable:
         self._least_patience = min(limits.udp_idle, limits.udp_unanswered)
         self._interval = min(self._least_patience, FAREWELL) / _LOOKS_AT_FLOWS
         self._flows: OrderedDict[UdpFlow, None] = OrderedDict()  # the one idle longest comes first
-        self._groups: dict[Hashable, OrderedDict[UdpFlow, None]] = {}
+        self._groups: Heaviest[Hashable, UdpFlow] = Heaviest()
         self._leaving: dict[UdpFlow, float] = {}  # until when their streams may take to be gone
         self._waiting: dict[UdpFlow, None] = {}
         self._held = 0  # bytes that wait
@@ -60,15 +62,14 @@ class FlowTable:
 
     def add(self, flow: UdpFlow) -> None:
         """Takes a flow that was not started yet."""
-        group = self._groups.get(flow.group)
-        if group is not None and len(group) >= self._limits.udp_flows_each:
-            self._crowd_out(next(iter(group)))
+        if self._groups.count(flow.group) >= self._limits.udp_flows_each:
+            self._crowd_out(self._groups.oldest(flow.group))
         elif len(self._flows) >= self._limits.udp_flows:
-            self._crowd_out(next(iter(self._flows)))
+            self._crowd_out(self._groups.oldest())
         loop = asyncio.get_running_loop()
         flow.last = loop.time()
         self._flows[flow] = None
-        self._groups.setdefault(flow.group, OrderedDict())[flow] = None
+        self._groups.add(flow.group, flow)
         self._metrics.flow_opened(direction=self._direction)
         if self._sweeper is None:
             self._sweeper = loop.call_later(self._interval, self._sweep)
@@ -83,7 +84,7 @@ class FlowTable:
     def touched(self, flow: UdpFlow) -> None:
         flow.last = asyncio.get_running_loop().time()
         self._flows.move_to_end(flow)
-        self._groups[flow.group].move_to_end(flow)
+        self._groups.use(flow.group, flow)
 
     def wait(self, flow: UdpFlow, frame: bytes) -> None:
         if self._held + len(frame) > self._limits.udp_waiting:
@@ -113,11 +114,8 @@ class FlowTable:
         self._metrics.refused(Where.UDP, reason=Unsaid.BROKEN)
 
     def over(self, flow: UdpFlow) -> None:
-        self._flows.pop(flow, None)
-        group = self._groups[flow.group]
-        group.pop(flow, None)
-        if not group:
-            del self._groups[flow.group]
+        del self._flows[flow]
+        self._groups.remove(flow.group, flow)
         self._leaving[flow] = asyncio.get_running_loop().time() + FAREWELL
         if flow.queue is not None:
             for _ in range(len(flow.queue)):
@@ -165,6 +163,8 @@ class FlowTable:
         flow.queue = None
         del self._waiting[flow]
 
-    def _crowd_out(self, flow: UdpFlow) -> None:
+    def _crowd_out(self, flow: UdpFlow | None) -> None:
+        if flow is None:
+            return
         self._metrics.refused(Where.UDP, reason=Reason.OVERLOAD)
         flow.abort()

@@ -3,7 +3,8 @@
 1. All listen on the same ports (SO_REUSEPORT): the kernel gives each connection to one of them. A worker
    listens only when it can serve, so the pod is ready while one is, whatever becomes of the others.
 2. A worker that ends is started again, at once at first, and after a growing while when it keeps ending. One
-   that says nothing for `SILENT` seconds hangs, and is killed.
+   that says nothing for `SILENT` seconds hangs, and is killed: until then it gets its share of connections.
+   Time in which this process itself stood still does not count. At its start a worker has `AT_START`.
 3. SIGTERM goes to all of them; they drain, and whoever is not done in `patience` seconds is killed.
 4. No worker outlives the parent (`lifeline`).
 5. Its metrics are those of all workers, each with the label `worker`.
@@ -26,7 +27,10 @@ from mesh_runtime.log import logger
 
 _log = logger(__name__)
 
-SILENT = 30.0
+SILENT = 10.0
+AT_START = 30.0
+_SLICES = 10
+"""Into so many waits the silence is cut: of time in which we stood still only one of them is counted."""
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 30.0
 _WELL = 30.0
@@ -147,10 +151,10 @@ class _Worker:
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         """Hears what the worker says, until it ends or is silent for too long."""
+        patience = max(self._silent, AT_START)
         while True:
             try:
-                async with asyncio.timeout(self._silent):
-                    line = await reader.readline()
+                line = await self._line(reader, patience=patience)
             except TimeoutError:
                 _log.error("a worker hangs and is killed", worker=self._number)
                 self._signal(signal.SIGKILL)
@@ -159,9 +163,22 @@ class _Worker:
                 return
             if not line:
                 return
+            patience = self._silent
             with suppress(msgspec.MsgspecError):
                 beat = _beats.decode(line)
                 self.is_ready, self.port = beat.ready, beat.port
+
+    async def _line(self, reader: asyncio.StreamReader, *, patience: float) -> bytes:
+        """The next line, b"" at the end. Raises TimeoutError after `patience` seconds of waiting."""
+        reading = asyncio.ensure_future(reader.readline())
+        try:
+            for _ in range(_SLICES):
+                done, _pending = await asyncio.wait((reading,), timeout=patience / _SLICES)
+                if done:
+                    return reading.result()
+            raise TimeoutError
+        finally:
+            reading.cancel()
 
     def _signal(self, number: signal.Signals) -> None:
         if self.pid and self._process is not None:

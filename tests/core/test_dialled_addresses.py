@@ -13,7 +13,7 @@ from mesh_gateway.route import Address, RouteTable, ServicePort
 from mesh_gateway.route_table import Objects, neighbours, route_table
 
 GROUND = Ground(
-    pods=frozenset({"10.244.0.5", "10.244.0.6", "172.20.0.9"}),
+    pods=dict.fromkeys(("10.244.0.5", "10.244.0.6", "172.20.0.9", "fd00:7::9"), "demo"),
     nodes=frozenset(filter(None, map(number_of, ("192.0.2.1", "10.244.0.1", "fd00:9::1")))),
     ranges=ranges_of(["10.244.0.0/24", "fd00:1::/64"]),
     reserved=frozenset(filter(None, map(number_of, ("10.96.0.1", "203.0.113.6")))),
@@ -29,13 +29,32 @@ OPEN = Ground(
 
 @pytest.mark.parametrize("host", ["10.244.0.5", "172.20.0.9", "10.244.0.77", "fd00:1::5"])
 def test_pods_of_this_cluster_are_dialled(host: str) -> None:
-    assert may_be_dialled(host, ground=GROUND)
+    assert may_be_dialled(host, namespace="demo", ground=GROUND)
+
+
+@pytest.mark.parametrize("host", ["10.244.0.5", "172.20.0.9", "fd00:7::9", "FD00:7:0::9"])
+def test_a_pod_of_another_namespace_is_dialled_only_where_the_operator_names_it(host: str) -> None:
+    """Whoever may write slices in one namespace would reach the pods of all others past their policies."""
+    assert not may_be_dialled(host, namespace="shop", ground=GROUND)
+    assert may_be_dialled(host, namespace="shop", ground=OPEN)
+    assert may_be_dialled(host, namespace="demo", ground=GROUND)
+
+
+def test_an_export_whose_endpoints_are_pods_of_another_namespace_is_told_apart_and_all_are_judged() -> None:
+    strange = Ground(pods={"10.244.0.5": "kube-system", "10.244.0.6": "demo"}, ranges=GROUND.ranges)
+    table = on(strange, objects_of(local("10.244.0.5")))
+    assert table.ingress == {}
+    assert table.external == {HELLO}
+    table = on(strange, objects_of(local("10.244.0.5", "10.244.0.6")))
+    assert table.ingress[HELLO].endpoints == (Address("10.244.0.6", 8080),)
+    assert table.refused == {"10.244.0.5"}
+    assert table.judged == {"10.244.0.5", "10.244.0.6"}
 
 
 @pytest.mark.parametrize("host", ["10.244.1.5", "198.51.100.7", "fd00:2::5", "172.20.0.10", "10.0.0.1"])
 def test_anything_else_is_dialled_only_where_the_operator_names_it(host: str) -> None:
-    assert not may_be_dialled(host, ground=GROUND)
-    assert may_be_dialled(host, ground=OPEN)
+    assert not may_be_dialled(host, namespace="demo", ground=GROUND)
+    assert may_be_dialled(host, namespace="demo", ground=OPEN)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +92,7 @@ def test_anything_else_is_dialled_only_where_the_operator_names_it(host: str) ->
     ],
 )
 def test_some_are_never_dialled_whatever_the_operator_names_ruling_28(host: str) -> None:
-    assert not may_be_dialled(host, ground=OPEN)
+    assert not may_be_dialled(host, namespace="demo", ground=OPEN)
 
 
 def test_a_range_that_a_person_gives_reads_or_is_refused_with_what_to_do() -> None:

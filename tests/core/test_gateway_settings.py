@@ -64,6 +64,7 @@ def test_settings_that_are_no_limits() -> None:
         (["--largest-window", "1000"], {}, "largest_window"),
         (["--window-growth", "1000000"], {}, "window_growth"),
         (["--early-data", "300000"], {}, "early_data"),
+        (["--early-data", "8192"], {}, "early_data"),
         (["--dead-after", "0.5"], {}, "dead_after"),
     ],
 )

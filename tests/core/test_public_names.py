@@ -139,7 +139,9 @@ def given_names(*exports: ServiceExport) -> tuple[Mapping[str, Ingress], tuple[N
 @pytest.mark.parametrize("port", ["https", "443"])
 def test_a_name_leads_to_the_ready_endpoints_of_its_port(port: str) -> None:
     routes, refused = given_names(wishing(f"{port}=a.example"))
-    assert routes == {"a.example": Ingress((Address("10.244.0.5", 8443), Address("10.244.0.6", 8443)))}
+    assert routes == {
+        "a.example": Ingress((Address("10.244.0.5", 8443), Address("10.244.0.6", 8443)), owner="demo/hello")
+    }
     assert refused == ()
 
 
@@ -211,7 +213,9 @@ def test_of_a_headless_service_all_endpoints_that_listen_on_the_number_serve_a_n
         imports=(headless(),),
         exports=(wishing("5432=db.example, tcp=other.example", service="db"),),
     )
-    assert table.public == {"db.example": Ingress((Address("10.244.0.8", 5432), Address("10.244.0.9", 5432)))}
+    assert table.public == {
+        "db.example": Ingress((Address("10.244.0.8", 5432), Address("10.244.0.9", 5432)), owner="demo/db")
+    }
     (refused,) = table.names_refused
     assert refused.name == "other.example"
     assert "by its number" in refused.why

@@ -40,7 +40,7 @@ from mesh_fakes.route_objects import (
     table_of,
 )
 from mesh_gateway.balance import Weighted
-from mesh_gateway.ingress_routes import can_be_a_pod
+from mesh_gateway.ground import can_be_a_pod
 from mesh_gateway.route import Address, Egress, Ingress, ServicePort
 from mesh_gateway.route_table import route_table
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from mesh_core.objects import Node, Pod
 from mesh_gateway.opening import Source
 from mesh_gateway.ranges import Number, ranges_of
-from mesh_gateway.sources import FOREIGN, PENDING, Found, Looked, SourceIndex
+from mesh_gateway.sources import FOREIGN, PENDING, UNKNOWN, Found, Looked, SourceIndex
 
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
 
 def pod(name: str, *addresses: str, created: str = FIRST, uid: str = "", **changes: Any) -> Pod:
-    """A pod of `shop` under `till`; `changes` are phase, deleting, host_network, account: of several types."""
+    """A pod of `shop` under `till`; `changes` are phase, deleting, host_network, account: several types."""
     meta = {"name": name, "namespace": "shop", "uid": uid or f"uid-{name}", "creationTimestamp": created}
     if changes.get("deleting"):
         meta["deletionTimestamp"] = SECOND
@@ -164,14 +164,14 @@ def test_a_foreign_pod_in_a_flat_network_is_foreign_ruling_17(address: str) -> N
     assert index.look(address) is FOREIGN
 
 
-def test_without_stated_ranges_an_address_that_nobody_has_is_pending_unless_a_neighbour_has_it() -> None:
+def test_without_stated_ranges_an_address_that_nobody_has_is_unknown_and_a_neighbours_foreign() -> None:
     index = index_of(pod("till-1", "10.1.0.7"), nodes=(node("a", "192.0.2.1"),))
-    assert index.look("10.2.0.7") is PENDING
+    assert index.look("10.2.0.7") is UNKNOWN
     assert index.look("not an address") is FOREIGN
     index.neighbours_changed(ranges_of(["10.2.0.0/16"]))
     assert index.look("10.2.0.7") is FOREIGN
     assert who(index.look("10.1.0.7")) == "till-1"
-    assert index.look("10.3.0.7") is PENDING
+    assert index.look("10.3.0.7") is UNKNOWN
 
 
 def test_ranges_in_which_pods_do_not_lie_mean_nothing_while_that_is_so() -> None:
@@ -179,7 +179,7 @@ def test_ranges_in_which_pods_do_not_lie_mean_nothing_while_that_is_so() -> None
     stray = pod("stray", "172.20.0.7")
     index = index_of(stray, pod("six", "fd00:1::8"), nodes=NODES)
     assert index.stated == {6}
-    assert index.look("172.20.0.8") is PENDING
+    assert index.look("172.20.0.8") is UNKNOWN
     assert index.look("fd00:2::1") is FOREIGN, "the other family is as it was"
     index.pod_changed(stray, None)
     assert index.look("172.20.0.8") is FOREIGN
@@ -187,9 +187,9 @@ def test_ranges_in_which_pods_do_not_lie_mean_nothing_while_that_is_so() -> None
 
 def test_pods_that_are_seen_before_their_nodes_are_no_strays() -> None:
     index = index_of(pod("one", "10.1.0.7"), pod("two", "10.1.1.7"))
-    assert index.look("10.9.9.9") is PENDING
+    assert index.look("10.9.9.9") is UNKNOWN
     index.node_changed("a", NODES[0])
-    assert index.look("10.9.9.9") is PENDING, "two is outside"
+    assert index.look("10.9.9.9") is UNKNOWN, "two is outside"
     index.node_changed("b", NODES[1])
     assert index.look("10.9.9.9") is FOREIGN
     index.node_changed("b", None)
@@ -208,7 +208,7 @@ def test_what_says_nothing_new_of_addresses_changes_nothing() -> None:
 def test_the_ground_holds_pods_nodes_and_the_ranges_that_count() -> None:
     index = index_of(pod("one", "10.1.0.7"), pod("bridge", "10.1.1.1"), nodes=NODES[1:])
     ground = index.ground(external=ranges_of(["198.51.100.0/24"]), reserved=["10.96.0.1", "?"])
-    assert ground.pods == {"10.1.0.7", "10.1.1.1"}
+    assert ground.pods == {"10.1.0.7": "shop", "10.1.1.1": "shop"}
     assert not ground.ranges.hold(Number(4, (10 << 24) + (1 << 16) + 7)), "one is a stray"
     assert len(ground.nodes) == 4, "not the address that a pod has"
     assert ground.reserved == {Number(4, (10 << 24) + (96 << 16) + 1)}
@@ -257,7 +257,7 @@ def test_whatever_happened_an_address_is_one_of_the_pods_that_have_it_now(histor
         assert found.source.pod in {
             one.metadata.name for one in staying if one.metadata.creation_timestamp == newest
         }
-    assert index.ground(external=ranges_of([]), reserved=()).pods == {
+    assert index.ground(external=ranges_of([]), reserved=()).pods.keys() == {
         address
         for one in there.values()
         if not one.is_finished and not one.spec.host_network

@@ -16,7 +16,7 @@ from mesh_fakes.membership import FakeMembership
 from mesh_fakes.waiting import until
 from mesh_gateway.ground import Ground, may_be_dialled
 from mesh_gateway.ranges import ranges_of
-from mesh_gateway.sources import FOREIGN, PENDING
+from mesh_gateway.sources import FOREIGN, UNKNOWN
 from mesh_gateway.watch import Bounds, Watches
 from mesh_runtime.kube import CLUSTER_PROPERTIES, ENDPOINT_SLICES, MESH_PEERS, NAMESPACES, NODES, PODS
 
@@ -77,7 +77,7 @@ async def test_there_is_no_table_before_it_is_known_whose_addresses_are_whose() 
         await until(lambda: there.watches._exports.synced.is_set())
         assert there.watches.objects() is None
         await until(lambda: there.watches.objects() is not None)
-        assert there.ground.pods == {"172.20.0.7"}
+        assert there.ground.pods == {"172.20.0.7": "shop"}
 
 
 async def test_what_the_operator_names_is_dialled_but_for_nodes_and_the_api_server_ruling_28() -> None:
@@ -85,7 +85,7 @@ async def test_what_the_operator_names_is_dialled_but_for_nodes_and_the_api_serv
         await until(lambda: there.watches.objects() is not None)
         await until(lambda: len(there.ground.reserved) == 2)
         hosts = ["172.20.0.7", "203.0.113.9", "172.20.0.8", "203.0.113.1", "203.0.113.6", "10.96.0.1"]
-        found = [host for host in hosts if may_be_dialled(host, ground=there.ground)]
+        found = [host for host in hosts if may_be_dialled(host, namespace="shop", ground=there.ground)]
         assert found == ["172.20.0.7", "203.0.113.9"]
 
 
@@ -93,11 +93,11 @@ async def test_pods_of_peers_on_our_network_are_known_to_be_foreign_ruling_17() 
     async with scene() as there:
         await until(lambda: there.watches.objects() is not None)
         look = there.watches.sources.look
-        assert look("10.9.0.7") is PENDING
+        assert look("10.9.0.7") is UNKNOWN
         spec = {"gateways": [], "network": "lan", "import": {"podCIDRs": ["10.9.0.0/16"]}}
         there.member.api.put(MESH_PEERS, {"metadata": {"name": "east"}, "spec": spec})
         await until(lambda: any(there.watches.peers()))
-        assert look("10.9.0.7") is PENDING, "a network of that name, but we are on none"
+        assert look("10.9.0.7") is UNKNOWN, "a network of that name, but we are on none"
         before = there.changes
         body = {"metadata": {"name": PROPERTY_NETWORK}, "spec": {"value": "lan"}}
         there.member.api.put(CLUSTER_PROPERTIES, body)

@@ -14,7 +14,7 @@ from mesh_fakes.member_api import MemberApi
 from mesh_fakes.waiting import until
 from mesh_gateway.ranges import ranges_of
 from mesh_gateway.source_watch import SourceBook
-from mesh_gateway.sources import FOREIGN, PENDING, Found, Looked
+from mesh_gateway.sources import FOREIGN, PENDING, UNKNOWN, Found, Looked
 from mesh_runtime.kube import NAMESPACES, NODES, PODS
 
 pytestmark = pytest.mark.asyncio
@@ -127,6 +127,7 @@ async def test_a_node_that_comes_ends_the_wait_for_an_address_of_its() -> None:
 
 async def test_while_the_api_server_is_away_nobody_waits_and_what_was_known_stays() -> None:
     async with scene(Fault("GET", "pods", status=503, times=10_000), heard=False) as there:
+        await until(lambda: there.book.look("10.1.0.8") is PENDING)
         async with asyncio.timeout(10):
             assert await there.book.wait("10.1.0.8", limit=600) is PENDING
         assert not there.book.is_synced
@@ -148,12 +149,57 @@ async def test_pods_change_the_ground_only_where_nodes_do_not_state_ranges() -> 
         there.pod("till-3", "10.1.0.9")
         await until(lambda: len(there.changes) == before + 2)
         ground = there.book.ground(external=ranges_of([]), reserved=())
-        assert ground.pods == {"10.1.0.7", "10.1.0.8", "10.1.0.9"}
+        assert ground.pods == dict.fromkeys(("10.1.0.7", "10.1.0.8", "10.1.0.9"), "shop")
+
+
+async def test_a_pod_that_takes_an_address_of_an_endpoint_changes_the_ground_wherever_it_lies() -> None:
+    """Else whoever keeps the address of a pod of his in a slice would get the pod that has it next."""
+    async with scene() as there:
+        there.book.judged(frozenset({"10.1.0.8"}))
+        before = len(there.changes)
+        there.pod("other", "10.1.0.9")
+        there.pod("till-2", "10.1.0.8")
+        await until(lambda: len(there.changes) == before + 1)
+        assert there.who("10.1.0.9") == "other", "which changed nothing"
+        assert there.book.ground(external=ranges_of([]), reserved=()).pods["10.1.0.8"] == "shop"
+
+
+async def test_a_pod_that_came_while_a_table_was_computed_counts_for_the_next_one() -> None:
+    async with scene() as there:
+        there.pod("till-2", "10.1.0.8")
+        await until(lambda: there.who("10.1.0.8") == "till-2")
+        before = len(there.changes)
+        there.book.judged(frozenset({"10.1.0.9"}))
+        assert len(there.changes) == before
+        there.book.judged(frozenset({"10.1.0.8"}))
+        assert len(there.changes) == before + 1
+        there.book.judged(frozenset({"10.1.0.8"}))
+        assert len(there.changes) == before + 1, "and does not go on for ever"
+
+
+async def test_an_address_in_no_stated_range_is_waited_for_even_while_the_pods_were_not_heard_of() -> None:
+    async with scene(Fault("GET", "pods", status=503, times=3), heard=False) as there:
+        async with asyncio.timeout(20):
+            found = await there.book.wait("10.1.0.7", limit=600)
+        assert who(found) in ("till-1", "Pending"), "the nodes state the range, or the pod was heard of"
+        assert await there.book.wait("203.0.113.9", limit=0.01) in (UNKNOWN, FOREIGN)
+
+
+async def test_where_nodes_state_no_ranges_a_stranger_stays_unknown_and_a_new_pod_is_found() -> None:
+    async with scene() as there:
+        there.node("a", "192.0.2.1")
+        await until(lambda: there.book.look("10.1.0.8") is UNKNOWN)
+        assert await there.book.wait("203.0.113.9", limit=0.01) is UNKNOWN
+        waiting = asyncio.create_task(there.book.wait("10.1.0.8", limit=30))
+        await asyncio.sleep(0)
+        there.pod("till-2", "10.1.0.8")
+        async with asyncio.timeout(10):
+            assert who(await waiting) == "till-2"
 
 
 async def test_pods_of_neighbours_are_foreign_wherever_nodes_state_no_ranges() -> None:
     async with scene() as there:
         there.node("a", "192.0.2.1")
-        await until(lambda: there.book.look("10.9.0.7") is PENDING)
+        await until(lambda: there.book.look("10.9.0.7") is UNKNOWN)
         there.book.neighbours_changed(ranges_of(["10.9.0.0/16"]))
         assert there.book.look("10.9.0.7") is FOREIGN

@@ -23,7 +23,7 @@ from mesh_gateway.balance import Weighted
 from mesh_gateway.contexts import ContextKeeper
 from mesh_gateway.dial import Dialler
 from mesh_gateway.doorway import Doorway
-from mesh_gateway.egress import EgressHalf
+from mesh_gateway.egress import EgressHalf, Sources
 from mesh_gateway.ingress import IngressHalf
 from mesh_gateway.limits import Limits
 from mesh_gateway.listeners import Listeners
@@ -47,6 +47,8 @@ from mesh_runtime.leaf import Standing
 LOOPBACK = "127.0.0.1"
 HELLO = ServicePort("demo", "hello", 80)
 HELLO_NAME = "80.hello.demo.svc.clusterset.local"
+MEMBERS = tuple(map(cluster_id, ("east", "west", "north", "south", "mallory")))
+"""With whom an ingress half is linked, unless a test says otherwise."""
 # Long where a test waits for nothing of the kind: the machine may be busy with other things.
 PATIENT = Limits(hello=20.0, handshake=20.0, connect=20.0, farewell=0.0, unlisting=0.0, settle=0.0)
 
@@ -137,6 +139,12 @@ class Ingress:
     hello: TunnelHello
     witness: "Seen" = field(default_factory=lambda: Seen())
     tunnels: TunnelPool = field(init=False)
+    keeper: TunnelKeeper = field(init=False)
+
+    def link(self, gateways: Mapping[ClusterId, tuple[Address, ...]]) -> None:
+        """From now on these clusters, and no others, have MeshPeers here."""
+        self.table = replace(self.table, gateways=gateways)
+        self.keeper.follow(self.table)
 
     def route(
         self, *endpoints: Address, service: ServicePort = HELLO, allow: frozenset[str] | None = None
@@ -191,7 +199,13 @@ class Outlet:
     leaf: Leaf
     witness: Seen = field(default_factory=Seen)
     tunnels: TunnelPool = field(init=False)
+    keeper: TunnelKeeper = field(init=False)
     served: EgressHalf = field(init=False)
+
+    def link(self, gateways: Mapping[ClusterId, tuple[Address, ...]]) -> None:
+        """From now on these clusters are dialled, and no others."""
+        self.table = replace(self.table, gateways=gateways)
+        self.keeper.follow(self.table)
 
     async def tunnelled(self, *clusters: str, number: int = 1) -> None:
         """Returns when so many tunnels to each of these clusters are open."""
@@ -218,7 +232,10 @@ async def ingress(
         cluster=cluster,
         address=Address(LOOPBACK, free_port()),
         table=table_of(
-            cluster, ingress={HELLO: Way(endpoints)} if endpoints else {}, controllers=controllers
+            cluster,
+            ingress={HELLO: Way(endpoints)} if endpoints else {},
+            controllers=controllers,
+            gateways={name: () for name in MEMBERS if name != cluster},
         ),
         traffic=Traffic(limits),
         leaf=leaf or leaf_of(clusterset, cluster),
@@ -245,6 +262,15 @@ async def ingress(
             metrics=metrics,
             witness=half.witness,
         )
+        half.keeper = TunnelKeeper(
+            pool=half.tunnels,
+            contexts=lambda: contexts.current,
+            limits=limits,
+            metrics=metrics,
+            witness=half.witness,
+            group=group,
+        )
+        half.keeper.follow(half.table)
         watching = group.create_task(half.tunnels.run())
         served = IngressHalf(
             table=lambda: half.table,
@@ -263,6 +289,7 @@ async def ingress(
             yield half
         finally:
             server.close()
+            half.keeper.stop()
             watching.cancel()
             half.traffic.abort()
             half.tunnels.abort()
@@ -281,6 +308,7 @@ async def egress(
     limits: Limits = PATIENT,
     leaf: Leaf | None = None,
     tunnels: bool | None = None,
+    sources: Sources | None = None,
 ) -> AsyncIterator[Outlet]:
     """An egress half that carries `service` to the gateways of `remotes`, all alike unless `weights` says.
 
@@ -309,7 +337,7 @@ async def egress(
             metrics=metrics,
             witness=half.witness,
         )
-        keeper = TunnelKeeper(
+        keeper = half.keeper = TunnelKeeper(
             pool=half.tunnels,
             contexts=lambda: contexts.current,
             limits=limits,
@@ -321,7 +349,7 @@ async def egress(
         served = half.served = EgressHalf(
             table=lambda: half.table,
             route_soon=lambda port: soon(half.table, port=port),
-            sources=Everybody(),
+            sources=sources or Everybody(),
             tunnels=half.tunnels,
             opener=DirectOpener(lambda: contexts.current, limits=limits),
             traffic=half.traffic,

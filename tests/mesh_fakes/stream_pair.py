@@ -58,6 +58,11 @@ class MemoryStream:
     def unsent(self) -> int:
         return sum(map(len, self._outbox))
 
+    @property
+    def holds(self) -> int:
+        """As `Stream`."""
+        return self.unsent
+
     def start(self, reader: StreamReader) -> None:
         self.reader = reader
         if self.is_held:

@@ -20,13 +20,15 @@ from mesh_gateway.udp_ports import UdpPorts
 class UdpProgram:
     """A socket; `inbox` holds what came, with the sender. With `echoes` it sends everything back."""
 
-    def __init__(self, *, port: int = 0, echoes: bool = False, reuse_port: bool = False) -> None:
+    def __init__(
+        self, host: str = LOOPBACK, *, port: int = 0, echoes: bool = False, reuse_port: bool = False
+    ) -> None:
         self.inbox: list[tuple[bytes, Address]] = []
         self.echoes = echoes
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         if reuse_port:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self._socket.bind((LOOPBACK, port))
+        self._socket.bind((host, port))
         self._socket.setblocking(False)
         self.address = Address(*self._socket.getsockname())
         asyncio.get_running_loop().add_reader(self._socket, self._readable)
@@ -70,9 +72,11 @@ class UdpProgram:
 
 
 @contextmanager
-def udp_program(*, port: int = 0, echoes: bool = False, reuse_port: bool = False) -> Iterator[UdpProgram]:
+def udp_program(
+    host: str = LOOPBACK, *, port: int = 0, echoes: bool = False, reuse_port: bool = False
+) -> Iterator[UdpProgram]:
     """A program that runs while the block does."""
-    program = UdpProgram(port=port, echoes=echoes, reuse_port=reuse_port)
+    program = UdpProgram(host, port=port, echoes=echoes, reuse_port=reuse_port)
     try:
         yield program
     finally:
@@ -94,7 +98,7 @@ class UdpHalves:
     peer: str = "west"
     asked: list[Address] = field(default_factory=list)
     streams: list[tuple[MemoryStream, MemoryStream]] = field(default_factory=list)
-    ended: list[Stream] = field(default_factory=list)
+    ended: list[Address] = field(default_factory=list)
     ended_there: int = 0
 
     def __post_init__(self) -> None:

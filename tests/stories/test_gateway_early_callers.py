@@ -1,7 +1,7 @@
 """Ports are listened to before a slice names them, and who comes early can wait for the route (ruling 6)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -15,7 +15,8 @@ from mesh_gateway.balance import Weighted
 from mesh_gateway.keeper import RouteKeeper
 from mesh_gateway.listeners import Listeners
 from mesh_gateway.reserve import HELD
-from mesh_gateway.route_table import Objects
+from mesh_gateway.route import RouteTable
+from mesh_gateway.route_table import Objects, route_table
 from mesh_gateway.tcp_stream import TcpStream
 
 SPARE = 16400
@@ -26,6 +27,7 @@ class Scene:
     """A keeper that follows `objects`, and those that came to its ports."""
 
     objects: Objects = field(default_factory=objects_of)
+    compute: Callable[[Objects], RouteTable] = route_table
     came: list[tuple[int, TcpStream]] = field(default_factory=list)
     listeners: Listeners = field(init=False)
     keeper: RouteKeeper = field(init=False)
@@ -34,7 +36,7 @@ class Scene:
         self.listeners = Listeners(
             LOOPBACK, backlog=16, accepted=lambda port, stream: self.came.append((port, stream))
         )
-        self.keeper = RouteKeeper(lambda: self.objects, listeners=self.listeners)
+        self.keeper = RouteKeeper(lambda: self.objects, listeners=self.listeners, compute=self.compute)
 
     def claims(self, ports: Mapping[str, int]) -> None:
         """East exports these services, with these local ports."""
@@ -44,8 +46,8 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene() -> AsyncIterator[Scene]:
-    found = Scene()
+async def scene(*, compute: Callable[[Objects], RouteTable] = route_table) -> AsyncIterator[Scene]:
+    found = Scene(compute=compute)
     try:
         async with under_way(found.keeper.run()):
             found.keeper.changed()
@@ -108,3 +110,26 @@ async def test_a_port_whose_slice_goes_is_listened_to_for_a_while_more() -> None
         west.keeper.changed()
         await until(lambda: west.keeper.table is not None and not west.keeper.table.egress)
         assert listens(20000)
+
+
+@on_both_loops
+async def test_objects_of_which_no_table_can_be_made_leave_the_routes_as_they_were() -> None:
+    broken = False
+
+    def compute(objects: Objects) -> RouteTable:
+        if broken:
+            raise RuntimeError("a defect")
+        return route_table(objects)
+
+    async with scene(compute=compute) as west:
+        west.claims({"hello": 20000})
+        await until(lambda: west.keeper.table is not None and 20000 in west.keeper.table.egress)
+        before, broken = west.keeper.table, True
+        west.claims({"hello": 20001})
+        await until(lambda: not west.keeper._changed.is_set() and bool(west.keeper._problem))
+        assert west.keeper.table is before
+        assert listens(20000)
+        broken = False
+        west.claims({"hello": 20002})
+        await until(lambda: west.keeper.table is not None and 20002 in west.keeper.table.egress)
+        assert west.keeper._problem == ""

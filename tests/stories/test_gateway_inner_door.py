@@ -289,3 +289,21 @@ async def test_those_who_say_nothing_make_room_for_who_comes_later() -> None:
         writer.transport.abort()
         for one in silent:
             one.close()
+
+
+@on_both_loops
+async def test_a_pod_that_knocks_without_end_does_not_crowd_out_the_controllers_handshake() -> None:
+    async with inside(limits=replace(PATIENT, inner=3)) as there:
+        where = there.address.host, there.address.port
+        early = socket.create_connection(where)
+        silent = [socket.create_connection(where, source_address=("127.0.0.2", 0)) for _ in range(12)]
+        await until(lambda: there.traffic.admitted == 3)
+        early.setblocking(False)
+        shown = there.clusterset.credentials("east", Component.CONTROLLER)
+        tls = client_context(shown, roots=there.clusterset.roots, alpn=[ALPN_INNER])
+        reader, writer = await asyncio.open_connection(sock=early, ssl=tls, server_hostname=WEST)
+        writer.write(b"x")
+        assert await reader.readexactly(1) == b"x", "though it came first, and waited longest"
+        writer.transport.abort()
+        for one in silent:
+            one.close()

@@ -17,7 +17,7 @@ from mesh_fakes.waiting import until
 from mesh_gateway.limits import Limits
 from mesh_gateway.route import Ingress as Way
 
-SHOP = "shop.example.com"
+SHOP, OTHER = "shop.example.com", "other.example.com"
 APPLICATION = "gateway.shop.example.internal"
 
 
@@ -130,3 +130,16 @@ async def test_strangers_leave_room_for_members() -> None:
         _reader, writer = await dialled(far, tls=shop.client())
         for each in (writer, writers[1]):
             each.transport.abort()
+
+
+@on_both_loops
+async def test_one_public_name_does_not_close_those_of_other_services() -> None:
+    async with opened(limits=replace(PATIENT, public_per_service=2)) as (shop, far):
+        endpoints = far.table.public[SHOP].endpoints
+        ways = {SHOP: Way(endpoints, owner="demo/shop"), OTHER: Way(endpoints, owner="demo/other")}
+        far.table = replace(far.table, public=ways)
+        writers = [(await dialled(far, tls=shop.client()))[1] for _ in range(2)]
+        assert await is_refused(far, tls=shop.client())
+        writers.append((await dialled(far, tls=shop.client(), name=OTHER))[1])
+        for writer in writers:
+            writer.transport.abort()

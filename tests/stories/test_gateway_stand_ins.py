@@ -124,7 +124,7 @@ async def test_what_an_export_says_decides_who_gets_in_and_what_cannot_be_read_l
             ({ANNOTATION_ALLOW: "east,"}, []),
             ({"meshctl.dev/alow": "east"}, []),
         ):
-            far.table = exporting(annotations, pod=pod)
+            far.table = replace(exporting(annotations, pod=pod), gateways=far.table.gateways)
             reached.clear()
             answers = {}
             for caller in ("east", "north"):

@@ -201,22 +201,41 @@ async def test_beyond_the_bound_the_flow_that_is_idle_longest_goes() -> None:
 
 
 @on_both_loops
-async def test_one_port_and_one_peer_have_a_bound_of_their_own() -> None:
+async def test_one_source_and_one_peer_have_a_bound_of_their_own() -> None:
     port, other = free_udp_port(), free_udp_port()
-    with udp_program(echoes=True) as there, udp_program() as a, udp_program() as b, udp_program() as c:
+    with udp_program(echoes=True) as there, udp_program() as a, udp_program("127.0.0.2") as b:
         async with udp_halves(port, other, endpoint=there.address, udp_flows_each=1) as halves:
             await a.asks(b"1", of=local(other))
             halves.peer = "north"
-            await b.asks(b"1", of=local(port))
-            assert halves.carried == (2, 2), "neither the port nor the peer is the same"
+            await b.asks(b"1", of=local(other))
+            assert halves.carried == (2, 2), "neither the source nor the peer is the same"
             halves.peer = "south"
-            await c.asks(b"1", of=local(port))
-            assert [near.is_gone for near, _ in halves.streams] == [False, True, False]
+            await a.asks(b"1", of=local(port))
+            assert [near.is_gone for near, _ in halves.streams] == [True, False, False]
             assert halves.metrics.numbers.refusals["udp"] == {"Overload": 1}
-        async with udp_halves(port, other, endpoint=there.address, udp_flows_each=1) as halves:
-            await a.asks(b"1", of=local(other))
-            await b.asks(b"1", of=local(port))
-            assert [near.is_gone for near, _ in halves.streams] == [True, False], "both are west's"
+            halves.peer = "north"
+            with udp_program("127.0.0.3") as c:
+                await c.asks(b"1", of=local(port))
+            assert [near.is_gone for near, _ in halves.streams] == [True, True, False, False], "both north's"
+
+
+@on_both_loops
+async def test_a_source_that_opens_flows_without_end_drives_out_its_own() -> None:
+    port = free_udp_port()
+    with udp_program(echoes=True) as there, udp_program("127.0.0.2") as calm:
+        async with udp_halves(port, endpoint=there.address, udp_flows=4) as halves:
+            await calm.asks(b"1", of=local(port))
+            halves.peer = "wild"
+            for _ in range(12):
+                with udp_program() as wild:
+                    await wild.asks(b"1", of=local(port))
+            assert halves.carried[0] == 4
+            assert not halves.streams[0][0].is_gone, "though it has been idle longest"
+            halves.peer = "west"
+            with udp_program("127.0.0.2") as second:
+                await second.asks(b"1", of=local(port))
+            assert [near.is_gone for near, _ in halves.streams].count(False) == 4
+            assert not halves.streams[0][0].is_gone
 
 
 @on_both_loops

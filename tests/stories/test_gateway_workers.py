@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from mesh_fakes.gateways import LOOPBACK, free_port, listens
 from mesh_fakes.waiting import until
-from mesh_gateway.workers import Workers
+from mesh_gateway.workers import SILENT, Workers
 
 TESTS = str(Path(__file__).parent.parent)
 pytestmark = pytest.mark.asyncio
@@ -114,6 +115,20 @@ async def test_one_that_hangs_is_killed_and_replaced() -> None:
         await until(lambda: not lives(victim), limit=20)
         await until(lambda: len(workers.pids) == 2, limit=20)
         assert survivor in workers.pids
+
+
+async def test_a_parent_that_stood_still_itself_kills_nobody_for_it() -> None:
+    async with crew(2, silent=2.0) as (workers, port, _):
+        pids = await all_answer(workers, port=port)
+        time.sleep(3.0)  # noqa: ASYNC251  # what is tested: this process stands still, the workers do not
+        for _ in range(5):
+            await who_answers(port)
+        assert set(workers.pids) == pids
+
+
+async def test_one_that_hangs_is_known_within_ten_seconds() -> None:
+    """Until then the kernel gives it its share of the connections."""
+    assert SILENT <= 10
 
 
 async def test_at_the_end_they_are_not_ready_at_once_and_then_gone() -> None:
