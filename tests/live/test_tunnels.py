@@ -157,8 +157,8 @@ async def test_a_backend_that_asks_for_it_is_told_who_calls_ruling_23(clusterset
         await hello.deploy_client("west")
         for manifest in _listener(hello.namespace):
             await hello.east.apply_manifest(manifest, field_manager=FIELD_MANAGER)
-        # A connection that is begun before kube-proxy knows the address is never translated, however often its
-        # SYN is sent again: it has to be given up.
+        # A connection that is begun before kube-proxy knows the address is never translated, however often
+        # its SYN is sent again: it has to be given up.
         where = "TCP4:told.told-who.svc.clusterset.local:80,connect-timeout=2"
         ask = f"printf payload | socat -t 5 - {where} 2>/dev/null || true"
         got = b""
