@@ -8,6 +8,7 @@ Laws:
 
 import asyncio
 import errno
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def _existing(path: str) -> list[Path]:
 def processes_in(cgroup: Path) -> set[int]:
     """PIDs of all processes in a cgroup or below it."""
     numbers: set[int] = set()
-    for folder in (cgroup, *cgroup.rglob("*/")):
+    for folder in _at_or_below(cgroup):
         with suppress(OSError):
             numbers.update(map(int, (folder / "cgroup.procs").read_text().split()))
     return numbers
@@ -54,9 +55,14 @@ def processes_in(cgroup: Path) -> set[int]:
 async def remove_cgroups(path: str) -> None:
     """Removes what is at or below `path` in every hierarchy; raises OSError when it stays busy."""
     for cgroup in _existing(path):
-        for folder in sorted(cgroup.rglob("*/"), reverse=True):
+        for folder in sorted(_at_or_below(cgroup), reverse=True):
             await _remove(folder)
-        await _remove(cgroup)
+
+
+def _at_or_below(cgroup: Path) -> list[Path]:
+    """The folder and all below it. Kubelet removes some while we look: `os.walk` passes over these, where
+    `Path.rglob` raises (seen when a set was taken down while its pods ended)."""
+    return [Path(folder) for folder, _, _ in os.walk(cgroup)]
 
 
 async def _remove(folder: Path) -> None:
