@@ -228,6 +228,8 @@ class EgressHalf:
             # A defect met by one connection must not end the others, whose task group this is.
             _log.error("connection dropped by a defect", error=error)
             attempt.client.abort()
+            if not attempt.is_joined:
+                self._traffic.release(_claim(attempt.asked.client))
 
     async def _one_by_one(self, attempt: Attempt, clusters: tuple[ClusterId, ...]) -> None:
         table = self._table()

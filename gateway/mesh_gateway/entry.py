@@ -15,9 +15,10 @@ TLS ends (ruling 3). What version of TLS it speaks is the application's affair a
 
 from dataclasses import dataclass
 
-from mesh_core.identity import ClusterId
 from mesh_core.names import ALPN_PEER, ALPN_TUNNEL
 from mesh_gateway.client_hello import Hello
+from mesh_gateway.metrics import Unsaid
+from mesh_gateway.opening import Reason
 from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
 from mesh_gateway.sni import GatewayTarget, NoTarget, PeerTarget, ServiceTarget, read_server_name
 
@@ -26,14 +27,10 @@ _OURS = b"meshctl"
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """TLS ends here, with a certificate demanded of a cluster that `admits`; then one endpoint of `route`."""
+    """TLS ends here, with a certificate demanded; whether its owner is served, `admission` says."""
 
     target: ServicePort
     route: Ingress
-
-    def admits(self, cluster: ClusterId) -> bool:
-        """Whether a caller whose certificate is of `cluster` may be served."""
-        return self.route.allow is None or self.route.allow.allows(cluster)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +52,10 @@ class Tunnel:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Nothing for us; `reason` is one of a few sentences, for the log."""
+    """Nothing for us; `reason` is one of a few sentences, for the log, and `counted` for the metrics."""
 
     reason: str
+    counted: Reason | Unsaid = Unsaid.BAD_HELLO
 
 
 Entry = Serve | PassThrough | Tunnel | Close
@@ -90,7 +88,7 @@ def _serve(asked: ServiceTarget, *, table: RouteTable) -> Serve | Close:
     route = table.ingress.get(target)
     if route is None:
         what = "an endpoint that is not there or not ready" if asked.endpoint else "no ready endpoint"
-        return Close(f"a service that is not exported, or {what}")
+        return Close(f"a service that is not exported, or {what}", counted=Reason.NOT_EXPORTED)
     return Serve(target=target, route=route)
 
 
@@ -115,5 +113,5 @@ def _pass_through(hello: Hello, *, cluster: str, table: RouteTable) -> PassThrou
     if ALPN_PEER.encode() not in hello.protocols:
         return Close("the controller without its protocol")
     if not table.controllers:
-        return Close("no ready controller")
+        return Close("no ready controller", counted=Reason.NO_ENDPOINT)
     return PassThrough(endpoints=table.controllers)

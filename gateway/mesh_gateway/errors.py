@@ -3,7 +3,6 @@
 MeshError
   GatewayError
     HandshakeFailed   the other side did not prove what it must, or spoke no TLS 1.3
-    NotAllowed        a member asks for a service that its export does not allow it
     NoStream          a cluster gives no stream; nothing was sent to it
       ClusterSilent   none of its gateways answered
       StreamRefused   one answered, and refused or could not prove who it is
@@ -27,18 +26,6 @@ class HandshakeFailed(GatewayError):
             next_step="compare the roots and the clocks of both clusters",
         )
         self.why = why
-
-
-class NotAllowed(GatewayError):
-    """A member is not among those that the export's annotation allows; nothing was delivered."""
-
-    fault = Fault.PEER
-
-    def __init__(self, *, cluster: str, service: str) -> None:
-        super().__init__(
-            f"cluster {cluster} is not allowed to use {service}",
-            next_step="name it in the annotation meshctl.dev/allow of the ServiceExport if it should be",
-        )
 
 
 class NoStream(GatewayError):

@@ -140,8 +140,8 @@ class IngressHalf:
             case PassThrough() as entry:
                 claim = Claim(Share.PUBLIC, entry.owner) if entry.public else PASSED
                 return await self._in_place(claim, work=partial(self._pass_through, door, entry, claim=claim))
-            case Close(reason=reason):
-                self._refusals.note(reason, reason=Reason.NOT_EXPORTED)
+            case Close(reason=reason, counted=counted):
+                self._refusals.note(reason, reason=counted)
             case _ if contexts is None:
                 self._refusals.note("we have no certificate to show", reason=Unsaid.NO_CERTIFICATE)
             case Serve() as entry:

@@ -56,8 +56,6 @@ class Again(Enum):
 class Drop(Enum):
     """Why a datagram was dropped."""
 
-    NO_ROUTE = "no_route"
-    TOO_MANY_FLOWS = "too_many_flows"
     QUEUE_FULL = "queue_full"
     LATE = "late"
     UNSENT = "unsent"

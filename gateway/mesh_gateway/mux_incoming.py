@@ -115,13 +115,6 @@ class Incoming(ABC):
         self.window_left += credit
         way.send_first(_pack(VERSION, WINDOW, 0, self.id, credit))
 
-    def _hand_on(self, reader: StreamReader, data: bytes) -> None:
-        self.came += len(data)
-        self._owed += len(data)
-        reader.bytes_came(data)
-        if self._owed >= self._threshold and not (self._is_paused or self._gone or self._remote_ended):
-            self._grant()
-
     def _take_early(self) -> list[bytes]:
         early, self._early = self._early, []
         if self._counted:
@@ -129,11 +122,11 @@ class Incoming(ABC):
             self._counted = 0
         return early
 
-    def _hand_on_early(self, reader: StreamReader) -> None:
+    def _hand_on_early(self) -> None:
         for data in self._take_early():
             if self._gone:
                 return
-            self._hand_on(reader, data)
+            self.payload(data)
 
     def _keep_early(self, data: bytes) -> None:
         if self._count(len(data)):

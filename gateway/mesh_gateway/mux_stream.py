@@ -96,7 +96,7 @@ class MuxStream(Incoming):
         if self._gone:
             reader.stream_gone(cleanly=self._ended and self._remote_ended)
             return
-        self._hand_on_early(reader)
+        self._hand_on_early()
         if self._gone:
             return
         if self._remote_ended:
@@ -341,4 +341,4 @@ class MuxStream(Incoming):
             self._let_write()
         reader = self._reader
         if reader is not None:
-            self._hand_on_early(reader)
+            self._hand_on_early()

@@ -6,7 +6,7 @@ One line a text and minute, and how many more there were; counted is the reason,
 import asyncio
 from typing import Protocol
 
-from mesh_gateway.errors import ClusterSilent, HandshakeFailed, NoEndpoint, NotAllowed, StreamRefused
+from mesh_gateway.errors import ClusterSilent, HandshakeFailed, NoEndpoint, StreamRefused
 from mesh_gateway.metrics import Unsaid, Where
 from mesh_gateway.opening import Reason
 from mesh_runtime.log import logger
@@ -72,8 +72,6 @@ def reason_of(error: Exception) -> Reason | Unsaid | None:
             return Unsaid.HANDSHAKE_FAILED
         case PeerRefused():
             return Unsaid.NOT_A_MEMBER
-        case NotAllowed():
-            return Reason.NOT_ALLOWED
         case NoEndpoint():
             return Reason.NO_ENDPOINT
         case ClusterSilent() | StreamRefused():

@@ -127,27 +127,39 @@ class TunnelIngress:
 
     async def _dial(self, visit: "_Visit") -> None:
         dialled: Dialled | None = None
+        header = b""
         try:
             dialled = await self._dialler.dial(visit.route, client=visit.client)
+            header = self._header(visit, dialled)
         except NoEndpoint as error:
             self._drop(visit, Reason.ENDPOINT_FAILED, error.what)
         except Exception as error:
             # A defect met by one stream must not end the others, whose task group this is.
             _log.error("stream dropped by a defect", error=error)
             self._drop(visit, Reason.ENDPOINT_FAILED, "a defect of this gateway")
+            if dialled is not None:
+                dialled.stream.abort()
+            return
         except asyncio.CancelledError:
             self._drop(visit, Reason.STOPPING, "this gateway stops")
             raise
-        if dialled is None:
-            return
-        try:
-            self._join(visit, dialled)
-        except Exception as error:
-            _log.error("stream dropped by a defect", error=error)
-            dialled.stream.abort()
-            self._drop(visit, Reason.ENDPOINT_FAILED, "a defect of this gateway")
+        if dialled is not None:
+            self._join(visit, dialled, header=header)
 
-    def _join(self, visit: "_Visit", dialled: Dialled) -> None:
+    def _header(self, visit: "_Visit", dialled: Dialled) -> bytes:
+        """What the endpoint is told of its caller, if it wants to know: made while a refusal is still one."""
+        if not visit.route.proxy_protocol:
+            return b""
+        table = self._table()
+        return proxy_header(
+            visit.opening.source,
+            cluster=visit.cluster,
+            gateway=Address(*dialled.stream.own),
+            endpoint=dialled.endpoint,
+            neighbour=table.neighbours.get(visit.cluster) if table is not None else None,
+        )
+
+    def _join(self, visit: "_Visit", dialled: Dialled, *, header: bytes) -> None:
         stream, cluster = visit.stream, visit.cluster
         if stream.is_gone:
             dialled.stream.abort()
@@ -156,15 +168,7 @@ class TunnelIngress:
             return
         visit.endpoint = dialled.endpoint
         stream.accept()
-        if visit.route.proxy_protocol:
-            table = self._table()
-            header = proxy_header(
-                visit.opening.source,
-                cluster=cluster,
-                gateway=Address(*dialled.stream.own),
-                endpoint=dialled.endpoint,
-                neighbour=table.neighbours.get(visit.cluster) if table is not None else None,
-            )
+        if header:
             dialled.stream.write(header)
         self._metrics.stream_opened(cluster, direction=Direction.FROM_PEER)
         self._traffic.join(

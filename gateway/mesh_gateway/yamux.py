@@ -45,16 +45,6 @@ class ProtocolError(Exception):
     """The other end broke the protocol or a bound: the tunnel is lost, and nothing else. Says why."""
 
 
-def data_header(stream: int, *, size: int, flags: int = 0) -> bytes:
-    """The header of a DATA frame whose payload of `size` bytes follows."""
-    return HEADER.pack(VERSION, DATA, flags, stream, size)
-
-
-def window_frame(stream: int, *, credit: int = 0, flags: int = 0) -> bytes:
-    """A WINDOW frame: `credit` more bytes may be sent; with 0 it only carries flags."""
-    return HEADER.pack(VERSION, WINDOW, flags, stream, credit)
-
-
 def ping_frame(number: int, *, is_answer: bool) -> bytes:
     """A PING frame; the answer repeats the number."""
     return HEADER.pack(VERSION, PING, ACK if is_answer else SYN, 0, number)

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from mesh_core.allow import Allow, allow_of
+from mesh_core.allow import Allow
 from mesh_core.identity import cluster_id, domain
 from mesh_gateway.client_hello import Hello
 from mesh_gateway.entry import Close, Entry, PassThrough, Serve, Tunnel, entry_for
+from mesh_gateway.metrics import Unsaid
+from mesh_gateway.opening import Reason
 from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
 
 HELLO = ServicePort("demo", "hello", 80)
@@ -43,25 +45,6 @@ def test_a_service_is_served_whatever_the_protocol_ruling_4(name: str, protocols
 def test_one_endpoint_of_a_headless_service_is_served_by_its_name(protocols: tuple[bytes, ...]) -> None:
     found = entry("5432.DB-0.east.db.demo.svc.clusterset.local", *protocols)
     assert found == Serve(target=DB_0, route=TABLE.ingress[DB_0])
-
-
-@pytest.mark.parametrize(
-    ("allow", "admitted"),
-    [
-        (None, ["east", "north", "west"]),
-        (["west"], ["west"]),
-        (["north", "west"], ["north", "west"]),
-        (["*"], ["east", "north", "west"]),
-        (["west/demo", "west/demo/web", "*/demo", "west/@node"], []),
-        ([], []),
-    ],
-)
-def test_only_clusters_that_are_allowed_as_a_whole_are_admitted_when_nobody_vouches_for_the_source(
-    allow: list[str] | None, admitted: list[str]
-) -> None:
-    route = Ingress((POD,), None if allow is None else allow_of(allow))
-    found = Serve(target=HELLO, route=route)
-    assert [name for name in ("east", "north", "west") if found.admits(cluster_id(name))] == admitted
 
 
 def test_the_controllers_stream_is_passed_through() -> None:
@@ -181,3 +164,17 @@ def test_a_public_name_with_a_protocol_of_ours_is_closed(protocol: bytes) -> Non
 )
 def test_only_the_exact_public_name_is_passed_through(name: str) -> None:
     assert isinstance(entry(name, b"h2", table=PUBLIC), Close)
+
+
+@pytest.mark.parametrize(
+    ("name", "counted"),
+    [
+        ("80.nobody.demo.svc.clusterset.local", Reason.NOT_EXPORTED),
+        ("peer.west.clusterset.internal", Unsaid.BAD_HELLO),
+        ("somewhere.else", Unsaid.BAD_HELLO),
+    ],
+)
+def test_what_is_closed_is_counted_under_what_was_wrong(name: str, counted: Reason | Unsaid) -> None:
+    found = entry(name, b"meshctl/1")
+    assert isinstance(found, Close)
+    assert found.counted is counted

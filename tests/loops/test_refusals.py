@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mesh_gateway.errors import ClusterSilent, HandshakeFailed, NoEndpoint, NotAllowed, StreamRefused
+from mesh_gateway.errors import ClusterSilent, HandshakeFailed, NoEndpoint, StreamRefused
 from mesh_gateway.metrics import GatewayMetrics, Unsaid
 from mesh_gateway.opening import Reason
 from mesh_gateway.refusals import Refusals, reason_of
@@ -84,7 +84,6 @@ async def test_it_does_without_metrics(lines: io.StringIO) -> None:
         (TimeoutError(), Unsaid.TOO_SLOW),
         (HandshakeFailed("no"), Unsaid.HANDSHAKE_FAILED),
         (PeerRefused("no"), Unsaid.NOT_A_MEMBER),
-        (NotAllowed(cluster="west", service="demo/hello"), Reason.NOT_ALLOWED),
         (NoEndpoint("no"), Reason.NO_ENDPOINT),
         (ClusterSilent(cluster="west", why="no"), Reason.UNREACHABLE),
         (StreamRefused(cluster="west", why="no"), Reason.UNREACHABLE),
