@@ -131,8 +131,13 @@ def _limits(connections: int | None, *, direct: bool) -> Limits:
         limits = replace(limits, tunnels_per_peer=0)
     if connections is None:
         return limits
+    # All clients have one address here, and one half of a gateway gets seven eighths of its places.
     return replace(
-        limits, connections=connections, streams_per_peer=connections, streams_per_tunnel=connections
+        limits,
+        connections=connections * 8 // 7 + 8,
+        streams_per_source=connections,
+        streams_per_peer=connections,
+        streams_per_tunnel=connections,
     )
 
 
