@@ -24,10 +24,11 @@ from mesh_core.import_plan import plan_import
 from mesh_core.import_view import ImportView, absorbed, is_open
 from mesh_core.lanes import PATIENCE as LANES_PATIENCE
 from mesh_core.layout import lanes_are_off, wanted_targets
+from mesh_core.objects import Service
 from mesh_core.plan import Create, Kind, Patch, Plan, Step
 from mesh_core.ports import PortTarget
 from mesh_core.stand_in_plan import new_stand_ins
-from mesh_core.stand_ins import next_expiry
+from mesh_core.stand_ins import next_expiry, stand_in_of, without_room
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import ApiError
 from mesh_runtime.log import logger
@@ -58,6 +59,7 @@ class ImportLoop:
         self._refused_ips: dict[ServiceKey, datetime] = {}
         self._obstacles: dict[ServiceKey, str] = {}
         self._lanes_off: dict[ServiceKey, datetime] = {}
+        self._without_room: set[ServiceKey] = set()
         self.loop: KeyLoop[ServiceKey] = KeyLoop(
             self.reconcile,
             name="import",
@@ -68,6 +70,7 @@ class ImportLoop:
         self._in_no_hurry: set[ServiceKey] = set()
         self._echoes: Echoes[ServiceKey] = Echoes(caches.find)
         caches.feed_everything(self.loop)
+        caches.services.follow(lambda _key, old, new: self._service_changed(old, new=new))
         look.replicas.on_change(self._gateways_changed)
 
     async def reconcile(self, key: ServiceKey) -> float | None:
@@ -87,6 +90,7 @@ class ImportLoop:
         self._in_no_hurry.discard(key)
         view, failure = await self._view(key)
         self._say_obstacle(key)
+        self._note_room(key, view=view)
         traces: tuple[Trace, ...] = ()
         for _ in range(_MOST_PLANS):
             plan = plan_import(view, now=self._clock())
@@ -98,8 +102,7 @@ class ImportLoop:
                 self._in_no_hurry.add(key)
                 self.loop.add(key)
                 break
-            with self._look.promising(new_stand_ins(plan)):
-                left = await self._write(key, plan=plan)
+            left = await self._write_promised(key, plan=plan)
             traces += left
             self._echoes.wrote(key, traces)
             view = absorbed(view, left=tuple((t.kind, t.namespace, t.name, t.left) for t in left))
@@ -110,6 +113,22 @@ class ImportLoop:
     def _gateways_changed(self) -> None:
         """A gateway fell silent, or is heard again."""
         for key in self._caches.behind_gateways():
+            self.loop.add(key)
+
+    def _note_room(self, key: ServiceKey, *, view: ImportView) -> None:
+        merged = view.merged
+        if merged is not None and without_room(view, merged=merged):
+            self._without_room.add(key)
+        else:
+            self._without_room.discard(key)
+
+    def _service_changed(self, old: Service | None, *, new: Service | None) -> None:
+        """A stand-in that goes makes room for those of other imports from its cluster."""
+        if old is not None and new is None and stand_in_of(old) is not None:
+            self._look_for_room()
+
+    def _look_for_room(self) -> None:
+        for key in sorted(self._without_room):
             self.loop.add(key)
 
     def _is_urgent(self, key: ServiceKey) -> bool:
@@ -149,6 +168,17 @@ class ImportLoop:
                 _log.warning("no ports for further lanes", why=error.what)
         held = {target: self._book.claims.port_of(target) for target in further}
         return {target: port for target, port in held.items() if port is not None}
+
+    async def _write_promised(self, key: ServiceKey, *, plan: Plan) -> tuple[Trace, ...]:
+        promised = new_stand_ins(plan)
+        try:
+            with self._look.promising(promised):
+                return await self._write(key, plan=plan)
+        except BaseException:
+            # Room that was promised and not used is free again, and no Service goes to tell of it.
+            if promised:
+                self._look_for_room()
+            raise
 
     async def _write(self, key: ServiceKey, *, plan: Plan) -> tuple[Trace, ...]:
         try:

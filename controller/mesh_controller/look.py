@@ -11,7 +11,6 @@ from mesh_controller.caches import Caches, ServiceKey
 from mesh_controller.endpoints import OwnEndpoints
 from mesh_controller.replicas import Replicas
 from mesh_core.chunks import Chunk
-from mesh_core.errors import MeshError
 from mesh_core.export import ExportDecision, decide, is_exported
 from mesh_core.export_record import Exporter
 from mesh_core.import_policy import ImportPolicy, policy_for
@@ -232,8 +231,8 @@ class Look:
         self._promised.update(stand_ins)
         try:
             yield
-        except MeshError:
-            # Nobody knows which of them were made; those will be seen.
+        except BaseException:
+            # Nobody knows which of them were made (a time-out cancels); those will be seen.
             for name in stand_ins:
                 self._promised.pop(name, None)
             raise
