@@ -23,7 +23,7 @@ help:
 	@echo "make bench-failover  what callers notice when a gateway is lost, on real clusters: twenty minutes"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
 	@echo "make format     put the code into the form that make check wants"
-	@echo "make lock       write requirements/dev.lock anew from pyproject.toml"
+	@echo "make lock       write requirements/dev.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions"
 
 # A virtual environment from the lock, with this checkout installed in place.
 $(INSTALLED): requirements/dev.lock pyproject.toml
@@ -83,7 +83,8 @@ format: $(INSTALLED)
 
 lock: $(INSTALLED)
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements/dev.lock
+	@$(BIN)/uv pip compile pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-header --quiet $(UPGRADE) -o requirements/dev.lock
+	@sed -i '1i # Written by `make lock`; every line is pinned and hashed. Install with: pip install --require-hashes -r' requirements/dev.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -21,7 +21,7 @@ from mesh_core.errors import MeshError
 from mesh_runtime.clock import utc_now
 from mesh_runtime.progress import progress_for
 
-PEERS = ("ours-direct", "envoy", "envoy-h2", "haproxy", "nginx")
+PEERS = ("ours-plain", "ours-direct", "envoy", "envoy-h2", "haproxy", "nginx")
 WORKS = (
     *("connections", "request_reply", "bulk", "passthrough", "first_byte", "loss"),
     *("narrow", "idle", "stall", "overload", "soak"),
@@ -49,11 +49,6 @@ def _peers(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.option("--quick", is_flag=True, help="Short measurements that only show that everything works.")
 @click.option("--minutes", default=5.0, show_default=True, help="How long soak and narrow go on.")
 @click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write results here.")
-@click.option(
-    "--profile",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write profiles of our two halves (CPU time, pstats) into this folder; figures are worse for it.",
-)
 def main(
     peers: tuple[str, ...],
     works: Sequence[str],
@@ -61,11 +56,8 @@ def main(
     quick: bool,
     minutes: float,
     target: Path | None,
-    profile: Path | None,
 ) -> None:
     """Measure, print, and write JSON. A slow result is a result; only what breaks fails."""
-    if profile is not None:
-        profile.mkdir(parents=True, exist_ok=True)
     try:
         programs = asyncio.run(ready_programs(peers, progress=progress_for(sys.stderr)))
         plan = Plan(
@@ -75,7 +67,6 @@ def main(
             quick=quick,
             minutes=minutes,
             json=str(target.absolute()) if target else "",
-            profile=str(profile.absolute()) if profile else "",
             commit=commit(),
             started=utc_now().isoformat(timespec="seconds"),
             programs=programs,

@@ -7,7 +7,7 @@ from mesh_bench.programs import Programs
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Paths are absolute; `json` and `profile` are empty where not asked for."""
+    """`json` is an absolute path, or empty where not asked for."""
 
     works: tuple[str, ...]
     peers: tuple[str, ...]
@@ -15,7 +15,6 @@ class Plan:
     quick: bool
     minutes: float
     json: str
-    profile: str
     commit: str
     started: str
     programs: Programs

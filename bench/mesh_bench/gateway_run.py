@@ -27,7 +27,7 @@ def main() -> None:
     furnish(NEAR.backend.host)
     with private_folder() as folder:
         write_certificates(folder, clusters=(WEST, EAST))
-        scene = Scene(folder, plan.programs, profile=Path(plan.profile) if plan.profile else None)
+        scene = Scene(folder, plan.programs)
         rows: list[Row] = []
         try:
             for works in (common_works, passthrough_works, far_works, held_works, long_works):

@@ -16,6 +16,7 @@ from mesh_bench.loads import load_folder
 from mesh_local.cache import cache_dir, kept
 from mesh_local.go_build import Module, built
 from mesh_local.machine import Need, find_program, missing
+from mesh_local.native import native_gateway
 from mesh_runtime.progress import Progress
 
 ENVOY_VERSION = "1.40.0"
@@ -33,12 +34,13 @@ _LOAD = Module(what="the load program", folder=load_folder(), linker_flags="", i
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Where they are; empty for what was not asked for."""
+    """Where they are; empty for what was not asked for. `native` is where our gateway lies compiled."""
 
     load: str
     envoy: str
     haproxy: str
     nginx: str
+    native: str
 
 
 async def ready_programs(peers: Collection[str], *, progress: Progress) -> Programs:
@@ -54,7 +56,14 @@ async def ready_programs(peers: Collection[str], *, progress: Progress) -> Progr
     envoy = await _envoy(progress) if any(peer.startswith("envoy") for peer in peers) else None
     found = {name: find_program(name, environment=os.environ) for name in _NEEDS if name in peers}
     texts = {name: str(path) for name, path in found.items() if path is not None}
-    return Programs(str(load), str(envoy or ""), texts.get("haproxy", ""), texts.get("nginx", ""))
+    native = await native_gateway(progress=progress)
+    return Programs(
+        load=str(load),
+        envoy=str(envoy or ""),
+        haproxy=texts.get("haproxy", ""),
+        nginx=texts.get("nginx", ""),
+        native=str(native or ""),
+    )
 
 
 async def _envoy(progress: Progress) -> Path:

@@ -4,6 +4,7 @@ Ours are two processes, as in two clusters. A proxy beside us does both halves i
 thread, except where the halves are in two networks. All show the same certificates.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,13 +25,14 @@ from mesh_core.identity import cluster_id, domain, identity_host
 from mesh_core.names import DEFAULT_DOMAIN
 from mesh_gateway.route import Address
 
-OURS, DIRECT = "ours", "ours-direct"
+OURS, DIRECT, PLAIN = "ours", "ours-direct", "ours-plain"
 PROXIES = ("envoy", "envoy-h2", "haproxy")
-PAIRS = (DIRECT, *PROXIES)
+PAIRS = (DIRECT, PLAIN, *PROXIES)
 PASSING = ("haproxy", "nginx")
 # Ports: each system has two of its own, ours three. They are free, since the network is the benchmark's own
 # and clients' ports begin above (sandbox.py). A gateway of ours listens only on those that routes may have.
-_PORTS = {OURS: 20000, DIRECT: 20050, "envoy": 20010, "envoy-h2": 20020, "haproxy": 20030, "nginx": 20040}
+_PORTS = {OURS: 20000, "envoy": 20010, "envoy-h2": 20020, "haproxy": 20030, "nginx": 20040}
+_PORTS |= {DIRECT: 20050, PLAIN: 20060}
 # Open files for each stream, in that process of a system that has the most of them.
 FILES = {OURS: 1, "envoy": 4, "envoy-h2": 2, "haproxy": 4}
 _TUNNELS = 0.5
@@ -52,7 +54,10 @@ class Place:
 NEAR = Place(host="127.0.0.1", door_host="127.0.0.2", backend=Address("10.88.0.1", 9000))
 """All on one machine. The server's address is not loopback, which our gateway never dials."""
 
-_ASIDE = replace(NEAR, host="127.0.0.3", door_host="127.0.0.4")
+_ASIDE = {
+    DIRECT: replace(NEAR, host="127.0.0.3", door_host="127.0.0.4"),
+    PLAIN: replace(NEAR, host="127.0.0.5", door_host="127.0.0.6"),
+}
 """Another pair of ours needs other addresses: a gateway has ports that are the same everywhere."""
 
 
@@ -67,7 +72,6 @@ class Scene:
     programs: Programs
     place: Place = NEAR
     connections: int | None = None
-    profile: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,7 @@ def backend(scene: Scene) -> Iterator[Server]:
 def running(name: str, *, scene: Scene, passing: bool = False) -> Iterator[Running]:
     """The system, listening and not used yet; `passing`: a proxy passes TLS through and does nothing else."""
     port = _PORTS[name]
-    place = _ASIDE if name == DIRECT else scene.place
+    place = _ASIDE.get(name, scene.place)
     target, door = Address(place.host, port), Address(place.door_host, port + 1)
     with ExitStack() as stack:
         if passing and name != OURS:
@@ -115,7 +119,7 @@ def running(name: str, *, scene: Scene, passing: bool = False) -> Iterator[Runni
             stack.callback(server.stop)
         for server, ports in zip(servers, expected, strict=True):
             server.await_ports(ports)
-        if name == OURS and not passing:
+        if name in (OURS, PLAIN) and not passing:
             # In a cluster they stand long before anybody comes.
             servers[0].await_connection(door.port)
             time.sleep(_TUNNELS)
@@ -134,7 +138,7 @@ def check(system: Running, *, scene: Scene) -> None:
 
 def _pair(name: str, *, target: Address, door: Address, scene: Scene) -> list[Server]:
     west, east = shown(scene.folder, cluster=WEST), shown(scene.folder, cluster=EAST)
-    if name in (OURS, DIRECT):
+    if name in (OURS, DIRECT, PLAIN):
         return _ours(name, target=target, door=door, scene=scene)
     if name == "haproxy":
         text = haproxy_pair(
@@ -150,6 +154,7 @@ def _ours(name: str, *, target: Address, door: Address, scene: Scene) -> list[Se
         common += ["--connections", str(scene.connections)]
     # A gateway listens on one address. Nobody uses the egress half's own door.
     west = Address(target.host, door.port + 1)
+    python = _python(scene, compiled=name != PLAIN)
     egress_half = ["egress", "--door", str(west), "--peer", str(door), "--listen", str(target.port)]
     ingress_half = [
         "ingress",
@@ -161,21 +166,19 @@ def _ours(name: str, *, target: Address, door: Address, scene: Scene) -> list[Se
         str(scene.place.backend),
     ]
     return [
-        serve(f"{name}-egress", [*_python("egress", scene), *egress_half, *common], folder=scene.folder),
+        serve(f"{name}-egress", [*python, *egress_half, *common], folder=scene.folder),
         serve(
             f"{name}-ingress",
-            [*_python("ingress", scene), *ingress_half, *common],
+            [*python, *ingress_half, *common],
             folder=scene.folder,
             network=scene.place.network,
         ),
     ]
 
 
-def _python(half: str, scene: Scene) -> list[str]:
-    module = "mesh_bench.gateway_process"
-    if scene.profile is None:
-        return [sys.executable, "-m", module]
-    return [sys.executable, "-m", "mesh_bench.profiled", str(scene.profile / f"{half}.pstats"), module]
+def _python(scene: Scene, *, compiled: bool) -> list[str]:
+    path = filter(None, (scene.programs.native if compiled else "", os.environ.get("PYTHONPATH")))
+    return ["env", f"PYTHONPATH={os.pathsep.join(path)}", sys.executable, "-m", "mesh_bench.gateway_process"]
 
 
 def _envoy(

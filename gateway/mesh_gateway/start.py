@@ -74,12 +74,14 @@ def _serve(door: Address, *, settings: Settings, place: Place | None) -> None:
     # Not at the head of the file: the parent of workers needs none of it, half of its memory.
     import uvloop
 
+    from mesh_gateway import session
     from mesh_gateway.main import run
 
     # Tables are computed in a thread; the loop must get its turn back within a millisecond.
     sys.setswitchinterval(0.001)
     keep_buffers()
     _allow_many_files(settings.limits)
+    _log.info("starting", compiled=not session.__file__.endswith(".py"))
     uvloop.run(run(door, settings=settings, place=place))
 
 

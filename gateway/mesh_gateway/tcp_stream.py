@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 from collections.abc import Callable
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 from mesh_gateway.stream import HIGH_MARK, LARGEST_READ, LOW_MARK, StreamReader
 
@@ -40,13 +40,14 @@ async def listen(
 
     Raises OSError when the address or port cannot be bound.
     """
-    server = await asyncio.get_running_loop().create_server(
+    # Any: where asyncio promises a tuple of sockets uvloop gives a list, which compiled code would refuse.
+    server: Any = await asyncio.get_running_loop().create_server(
         factory, host, port, backlog=backlog, reuse_port=reuse_port or None
     )
     for listener in server.sockets:
         for level, option, value in _KEEP_ALIVE:
             listener.setsockopt(level, option, value)
-    return server
+    return cast(asyncio.Server, server)
 
 
 def keep_alive(transport: asyncio.BaseTransport) -> None:

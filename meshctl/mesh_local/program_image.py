@@ -22,6 +22,7 @@ from mesh_local.cache import identity
 from mesh_local.elf import is_library, shared_libraries
 from mesh_local.errors import MachineFault
 from mesh_local.names import PROGRAM_IMAGE
+from mesh_local.native import native_files
 from mesh_local.oci import Config, Entries, Entry, File, Link
 from mesh_local.recipe import ImageRecipe, LayerRecipe
 from mesh_local.unprivileged import SYSTEM_FILES, USER
@@ -40,8 +41,9 @@ _NOT_IN_PODS = re.compile(
 )
 
 
-def program_recipe() -> ImageRecipe:
-    """The image as this interpreter and this installation would make it now.
+def program_recipe(*, native: Path | None = None) -> ImageRecipe:
+    """The image as this interpreter and this installation would make it now; `native` is a folder with
+    compiled modules for the gateway (`native.native_gateway`).
 
     Raises MachineFault when a package is not installed as it must be.
     """
@@ -49,7 +51,7 @@ def program_recipe() -> ImageRecipe:
     needed = distributions.needed_in_pods()
     interpreter = f"{sys.version} {identity([_executable(), stdlib])}"
     packages = distributions.fingerprint(needed)
-    code = _code()
+    code = _code(native)
     return ImageRecipe(
         kind="program",
         repository=PROGRAM_IMAGE,
@@ -116,7 +118,7 @@ def _packages() -> dict[str, Entry]:
     }
 
 
-def _code() -> dict[str, Entry]:
+def _code(native: Path | None) -> dict[str, Entry]:
     """Our packages, found where Python would import them from: an editable checkout or a wheel."""
     entries: dict[str, Entry] = {}
     for package in PACKAGES:
@@ -129,6 +131,8 @@ def _code() -> dict[str, Entry]:
         for file in _files(tree):
             if "__pycache__" not in file.parts:
                 entries[f"{_site()}/{package}/{file.relative_to(tree).as_posix()}"] = File(file)
+        compiled = native_files(native / package if native is not None else tree)
+        entries |= {f"{_site()}/{name}": File(file) for name, file in compiled.items()}
     # So that a program can tell its own version.
     ours = distribution(distributions.OURS)
     folder = f"{distributions.OURS.replace('-', '_')}-{ours.version}.dist-info"

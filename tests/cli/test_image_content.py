@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from mesh_local import distributions
@@ -103,3 +104,17 @@ def test_our_programs_run_as_an_unprivileged_user_under_a_tag_of_their_content()
     recipe = program_recipe()
     assert recipe.config.user == "65532:65532"
     assert recipe.tag is None
+
+
+def test_the_gateways_machine_code_lies_beside_its_sources(tmp_path: Path) -> None:
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    made = tmp_path / "mesh_gateway"
+    made.mkdir()
+    (made / f"session{suffix}").write_bytes(b"machine code")
+    (tmp_path / f"mesh_gateway_native__mypyc{suffix}").write_bytes(b"what it shares")
+    with program_recipe(native=tmp_path).layers[-1].entries() as entries:
+        site = next(name for name in entries if name.endswith("/mesh_gateway/session.py")).removesuffix(
+            "/mesh_gateway/session.py"
+        )
+        assert f"{site}/mesh_gateway/session{suffix}" in entries
+        assert f"{site}/mesh_gateway_native__mypyc{suffix}" in entries

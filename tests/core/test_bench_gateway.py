@@ -191,10 +191,9 @@ def test_a_plan_crosses_into_the_sandbox_as_it_is() -> None:
         quick=False,
         minutes=5.0,
         json="",
-        profile="",
         commit="abc",
         started="2026-01-01T00:00:00+00:00",
-        programs=Programs("load", "envoy", "", ""),
+        programs=Programs("load", "envoy", "", "", ""),
     )
     assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
     assert (plan.seconds, plan.long_seconds) == (4.0, 300.0)

@@ -1,0 +1,121 @@
+"""The gateway with its busiest modules as machine code, compiled by mypyc from the same typed sources.
+
+Laws:
+1. What is compiled behaves as the sources do: the tests of the wire run against both.
+2. It is made once for the sources, the interpreter and the compiler, and kept in the cache.
+3. It is a gain of speed and nothing else: where it cannot be made, because this is no checkout with its
+   development packages or there is no C compiler, the sources run as they are.
+"""
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from importlib.metadata import version
+from pathlib import Path
+
+from mesh_local.cache import cache_dir, content_key, kept
+from mesh_local.child import run_logged
+from mesh_local.errors import CommandFault
+from mesh_runtime.progress import Progress
+
+PACKAGE = "mesh_gateway"
+LIBRARY = "mesh_gateway_native"
+"""What all compiled modules share; it lies beside the package."""
+
+MODULES = (
+    "attempt",
+    "balance",
+    "cluster_chooser",
+    "dial",
+    "egress",
+    "metrics",
+    "mux_incoming",
+    "mux_stream",
+    "places",
+    "pump",
+    "session",
+    "silence",
+    "stream",
+    "tcp_stream",
+    "time_limit",
+    "tls_stream",
+    "traffic",
+    "tunnel",
+    "tunnel_ingress",
+    "waiting",
+    "way",
+    "window_budget",
+    "yamux",
+)
+"""What runs for each connection and each frame. Modules with msgspec's Structs cannot be compiled."""
+
+_SEEN = ("mesh_core", "mesh_runtime")  # whose types the compiler reads
+_SETTING = "MESHCTL_NATIVE"
+_HERE = Path(__file__).parent
+
+
+async def native_gateway(*, progress: Progress) -> Path | None:
+    """A folder for PYTHONPATH in which the package lies compiled; None where it is not to be had.
+
+    Raises CommandFault when the compiler fails.
+    """
+    source = _source(PACKAGE)
+    if os.environ.get(_SETTING) == "off" or native_files(source) or not _can_compile():
+        return None
+
+    async def make(part: Path) -> None:
+        with progress.step("Compiling the gateway's busiest modules, once") as step:
+            part.mkdir()
+            await asyncio.to_thread(_copied, source, to=part / PACKAGE)
+            log = cache_dir() / "logs" / "native.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text("")
+            path = os.pathsep.join(str(_source(name).parent) for name in _SEEN)
+            ended = await run_logged(
+                [sys.executable, "-m", "mesh_local.native_build"],
+                folder=part,
+                environment={**os.environ, "MYPYPATH": path},
+                log=log,
+                on_line=lambda line: step.update(line[:80]),
+            )
+            if ended.code != 0:
+                raise CommandFault(
+                    f"the gateway cannot be compiled: {ended.last_line[:200]}",
+                    next_step=f"see {log}, or set {_SETTING}=off to run it as it is",
+                )
+
+    return await kept(cache_dir() / "native", kind=PACKAGE, key=_key(), make=make, progress=progress)
+
+
+def native_files(package: Path) -> dict[str, Path]:
+    """The machine code of a package that lies there, by its names beside the package; empty for none."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    own = {f"{package.name}/{file.name}": file for file in package.glob(f"*{suffix}")}
+    shared = {file.name: file for file in package.parent.glob(f"{LIBRARY}*{suffix}")}
+    return {**own, **shared} if own else {}
+
+
+def _can_compile() -> bool:
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    has_packages = all(importlib.util.find_spec(name) is not None for name in ("mypyc", "setuptools"))
+    return has_packages and shutil.which("gcc") is not None and header.exists()
+
+
+def _key() -> str:
+    files = [file for name in (PACKAGE, *_SEEN) for file in sorted(_source(name).rglob("*.py"))]
+    builders = [_HERE / "native.py", _HERE / "native_build.py"]
+    tools = f"{sys.version} {version('mypy')} {version('setuptools')}"
+    return content_key([tools.encode(), *(file.read_bytes() for file in (*builders, *files))])
+
+
+def _source(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None and spec.origin is not None, "our packages are installed together"
+    return Path(spec.origin).parent
+
+
+def _copied(source: Path, *, to: Path) -> None:
+    shutil.copytree(source, to, ignore=shutil.ignore_patterns("__pycache__", ".*"))
