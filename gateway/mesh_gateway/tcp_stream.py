@@ -23,6 +23,14 @@ _KEEP_ALIVE = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
 )
 
+TCP_NOTSENT_LOWAT = 25
+"""linux/tcp.h; Python's socket module has no name for it."""
+MUCH = 64 * 1024
+"""Bytes after which a connection gets a bound on what the kernel keeps unsent for it. Most end before."""
+_MOST_NOT_SENT = 128 * 1024
+"""That bound. Without it the kernel keeps megabytes for a reader that does not read, ten thousand of which
+put all TCP of the machine under memory pressure."""
+
 
 async def listen(
     factory: Callable[[], asyncio.BaseProtocol],
@@ -85,6 +93,7 @@ class TcpStream(asyncio.BufferedProtocol):
         "_aborted",
         "_accepted",
         "_bytes_ended",
+        "_carries_much",
         "_early",
         "_ended",
         "_gone",
@@ -110,6 +119,7 @@ class TcpStream(asyncio.BufferedProtocol):
         self._ended = False
         self._aborted = False
         self._gone = False
+        self._carries_much = False
         self.sent = 0
         self.came = 0
 
@@ -190,6 +200,8 @@ class TcpStream(asyncio.BufferedProtocol):
     def write(self, data: bytes) -> None:
         if not (self._ended or self._aborted or self._gone):
             self.sent += len(data)
+            if self.sent > MUCH and not self._carries_much:
+                self._carry_much()
             self._transport.write(data)
 
     def end(self) -> None:
@@ -264,6 +276,10 @@ class TcpStream(asyncio.BufferedProtocol):
         if not self._gone:
             transport.set_write_buffer_limits(high=self._HIGH_MARK, low=self._LOW_MARK)
             transport.pause_reading()
+
+    def _carry_much(self) -> None:
+        self._carries_much = True
+        self.set_option(socket.IPPROTO_TCP, option=TCP_NOTSENT_LOWAT, value=_MOST_NOT_SENT)
 
     def _hand_over(self, data: bytes) -> None:
         if self._reader is not None:

@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from mesh_gateway.errors import HandshakeFailed
 from mesh_gateway.stream import LARGEST_READ, TLS_HIGH_MARK, TLS_LOW_MARK
-from mesh_gateway.tcp_stream import TcpStream
+from mesh_gateway.tcp_stream import MUCH, TcpStream
 
 _RECORD = 16 * 1024
 _PORTION = 4 * _RECORD
@@ -99,6 +99,8 @@ class TlsStream(TcpStream):
         write = self.tls_object.write
         size = len(data)
         self.sent += size
+        if self.sent > MUCH and not self._carries_much:
+            self._carry_much()
         at = write(data)  # one record at most
         if at < size:
             view = memoryview(data)

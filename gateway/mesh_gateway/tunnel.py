@@ -21,6 +21,7 @@ from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import TunnelHello
 from mesh_gateway.route import Address
 from mesh_gateway.session import Session, SessionLimits
+from mesh_gateway.tcp_stream import TCP_NOTSENT_LOWAT
 from mesh_gateway.tls_stream import TlsStream
 from mesh_gateway.window_budget import WindowBudget
 from mesh_gateway.yamux import Farewell, ProtocolError
@@ -38,7 +39,6 @@ _UNACKNOWLEDGED = 20_000
 10 Mbit/s takes a few seconds for what lies in the buffers on the way."""
 _BUSY = 8 * 1024 * 1024
 """Bytes a second beyond which a tunnel carries bulk, and others should rather go by another."""
-_TCP_NOTSENT_LOWAT = 25  # linux/tcp.h; Python's socket module has no name for it
 _MOST_NOT_SENT = 256 * 1024
 """Bytes that the kernel takes beyond what it has sent: more would only wait there, pings behind it."""
 
@@ -115,7 +115,7 @@ class Tunnel:
     def start(self) -> None:
         """Begins to read."""
         self.session.now = self._loop.time()
-        self._stream.set_option(socket.IPPROTO_TCP, option=_TCP_NOTSENT_LOWAT, value=_MOST_NOT_SENT)
+        self._stream.set_option(socket.IPPROTO_TCP, option=TCP_NOTSENT_LOWAT, value=_MOST_NOT_SENT)
         self._stream.set_option(socket.IPPROTO_TCP, option=socket.TCP_USER_TIMEOUT, value=_UNACKNOWLEDGED)
         self._stream.start(self)
 
