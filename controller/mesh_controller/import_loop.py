@@ -40,6 +40,9 @@ PATIENCE = timedelta(seconds=3)
 """For so long a refused clusterset IP is asked for again before another is taken."""
 _WORKERS = 64
 _MOST_PLANS = 4
+_LANES_AGAIN = LANES_PATIENCE
+_ROOM_AGAIN = 60.0
+"""Seconds after which ports of lanes are asked for again that could not be had, or had no room."""
 
 
 class TooSlow(EnvironmentFault):
@@ -59,6 +62,7 @@ class ImportLoop:
         self._refused_ips: dict[ServiceKey, datetime] = {}
         self._obstacles: dict[ServiceKey, str] = {}
         self._lanes_off: dict[ServiceKey, datetime] = {}
+        self._lacking_lanes: dict[ServiceKey, float] = {}  # seconds until their ports are asked for again
         self._without_room: set[ServiceKey] = set()
         self.loop: KeyLoop[ServiceKey] = KeyLoop(
             self.reconcile,
@@ -136,6 +140,7 @@ class ImportLoop:
 
     async def _view(self, key: ServiceKey) -> tuple[ImportView, MeshError | None]:
         """The import with the ports that it needs, and what went wrong with these."""
+        self._lacking_lanes.pop(key, None)
         view = self._look.import_view(
             key,
             ports={},
@@ -151,23 +156,28 @@ class ImportLoop:
             return view, None
         try:
             ports = await self._book.hold(target for target in targets if not target.lane)
-            return replace(view, ports={**ports, **await self._lanes(targets)}), None
+            return replace(view, ports={**ports, **await self._lanes(key, targets)}), None
         except MeshError as error:
             # Ports that cannot be had must not keep the others, and our own pods, from being followed.
             held = {target: self._book.claims.port_of(target) for target in targets}
             kept = {target: port for target, port in held.items() if port is not None}
             return replace(view, ports=kept), error
 
-    async def _lanes(self, targets: Iterable[PortTarget]) -> Mapping[PortTarget, int]:
-        """Ports of further lanes: those held, and more only while there are plenty; they are a nicety."""
+    async def _lanes(self, key: ServiceKey, targets: Iterable[PortTarget]) -> Mapping[PortTarget, int]:
+        """Ports of further lanes: those held, and more only while there are plenty; they are a nicety, which
+        nothing else waits for. What is missing is asked for again."""
         further = [target for target in targets if target.lane]
         if further and self._book.is_roomy:
             try:
                 return await self._book.hold(further)
             except MeshError as error:
+                self._lacking_lanes[key] = _LANES_AGAIN
                 _log.warning("no ports for further lanes", why=error.what)
         held = {target: self._book.claims.port_of(target) for target in further}
-        return {target: port for target, port in held.items() if port is not None}
+        found = {target: port for target, port in held.items() if port is not None}
+        if len(found) < len(further):
+            self._lacking_lanes.setdefault(key, _ROOM_AGAIN)
+        return found
 
     async def _write_promised(self, key: ServiceKey, *, plan: Plan) -> tuple[Trace, ...]:
         promised = new_stand_ins(plan)
@@ -196,7 +206,7 @@ class ImportLoop:
     def _next_look(self, key: ServiceKey, *, view: ImportView) -> float | None:
         """Seconds until something is due that no event will tell of."""
         mortal = view.stand_ins + ((view.shadow,) if view.shadow is not None else ())
-        waits = [next_expiry(mortal, now=self._clock())]
+        waits = [next_expiry(mortal, now=self._clock()), self._lacking_lanes.get(key)]
         merged = view.merged
         if merged is not None and lanes_are_off(view, merged=merged):
             if self._settled(key):
