@@ -1,9 +1,11 @@
 """What comes on a stream of a tunnel: a message first, then payload, and the credit that is given for it.
 
-1. A window is given back when half of it was handed on and the reader keeps up; a reader that does not
-   stops only its own stream, and the tunnel goes on being read (ruling 15).
-2. A window doubles, up to a largest one, each time it was used up faster than in a few round trips: the
-   reader keeps up, and the window is what limits it. What windows grow by comes out of a budget.
+1. What was handed on is given back in parts, an eighth of the window each but never a small one, while the
+   reader keeps up: given back in halves, a sender far away would stand still between them. A reader that
+   does not keep up stops only its own stream, and the tunnel goes on being read (ruling 15).
+2. A window doubles, up to a largest one, each time a part was used up so fast that half of it would be gone
+   in a few round trips: the reader keeps up, and the window is what limits it. What windows grow by comes
+   out of a budget.
 3. The first bytes that come are a message (`opening`), which `answered` or `asked` gets; what follows is
    payload. Before there is a reader it is kept, and what all streams keep so is bounded.
 """
@@ -19,9 +21,12 @@ from mesh_gateway.yamux import HEADER, INITIAL_WINDOW, VERSION, WINDOW
 
 _pack = HEADER.pack
 _QUICK = 4.0
-"""A window that is used up within so many round trips is too small."""
+"""A window of which half is used up within so many round trips is too small."""
 _LEAST_QUICK = 0.01
 """Seconds that count as quick whatever the round trip."""
+_PARTS = 8
+"""A window is given back in so many parts; over 50 ms two of them carry a quarter less than eight."""
+_LEAST_PART = INITIAL_WINDOW // 2
 
 
 class Incoming(ABC):
@@ -66,7 +71,7 @@ class Incoming(ABC):
         self._early: list[bytes] = []
         self._counted = 0  # bytes that the session's budget keeps for us
         self._window = INITIAL_WINDOW
-        self._threshold = INITIAL_WINDOW // 2
+        self._threshold = _LEAST_PART
         self._grown = 0
         self._owed = 0
         self._granted_at = way.now
@@ -104,11 +109,11 @@ class Incoming(ABC):
         credit = self._owed
         self._owed = 0
         way = self._way
-        quick = max(_QUICK * way.rtt, _LEAST_QUICK)
         window = self._window
+        quick = max(_QUICK * way.rtt, _LEAST_QUICK) * self._threshold / (window // 2)
         if window < way.largest_window and way.now - self._granted_at < quick and way.budget.take(window):
             self._window = 2 * window
-            self._threshold = window
+            self._threshold = max(_LEAST_PART, self._window // _PARTS)
             self._grown += window
             credit += window
         self._granted_at = way.now

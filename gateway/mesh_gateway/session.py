@@ -11,6 +11,7 @@
 5. A peer that breaks the protocol or a bound loses the tunnel (`ProtocolError` out of `received`).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -104,7 +105,7 @@ class Session:
         """`budget` is what windows grow out of, `kept` what early data of ours may
         take until it is accepted, `early` what the other end's may."""
         self.now = 0.0
-        self.rtt = 0.0
+        self.rtt = math.inf  # until it is known the way counts as a long one
         self.blocked = False
         self.budget = budget
         self.kept = kept

@@ -5,6 +5,7 @@
 2. Alive is who was heard: any byte is life. Dead is who was not heard for `dead_after` seconds of our own
    running time while a ping was out (ruling 19). The lag of our own loop is nobody's silence.
 3. The round-trip time is the least of the last pings: a ping that waits behind bulk measures the queue.
+   The first ones leave at once: windows and the choice of a tunnel depend on how long the way is.
    Who answers no ping for a minute is dead too, whatever he says meanwhile: he may not be reading.
 4. After a go-away of either side no stream is opened in it; it closes when the last one has ended.
 5. A stream of the other end that does not say within `hello` seconds what it wants is reset.
@@ -28,6 +29,8 @@ from mesh_gateway.yamux import Farewell, ProtocolError
 
 _PINGS = 10
 """Of so many pings the quickest counts."""
+_FIRST_PINGS = 3
+"""So many follow one another at the start; the first may have waited for the other end's handshake."""
 _MOST_PINGS = 64
 """Of so many it is remembered when they went out."""
 _NO_PONG = 60.0
@@ -118,6 +121,7 @@ class Tunnel:
         self._stream.set_option(socket.IPPROTO_TCP, option=TCP_NOTSENT_LOWAT, value=_MOST_NOT_SENT)
         self._stream.set_option(socket.IPPROTO_TCP, option=socket.TCP_USER_TIMEOUT, value=_UNACKNOWLEDGED)
         self._stream.start(self)
+        self._ping(self.session.now)
 
     @property
     def is_open(self) -> bool:
@@ -153,6 +157,11 @@ class Tunnel:
     def last_rtt(self) -> float:
         """Seconds of the last ping that was answered."""
         return self._rtts[-1] if self._rtts else 0.0
+
+    @property
+    def lag(self) -> float:
+        """Seconds by which the last ping took longer than the quickest: what waits on the way, either way."""
+        return self._rtts[-1] - min(self._rtts) if self._rtts else 0.0
 
     @property
     def unsent(self) -> int:
@@ -212,10 +221,8 @@ class Tunnel:
                 del self._pings[next(iter(self._pings))]
             if self._unanswered_at is None:
                 self._unanswered_at = ran
-            number = self._new_ping()
-            self._pings[number] = now
             self._note_rate(now)
-            self.session.ping(number)
+            self._ping(now)
 
     def reset_unasked(self, *, before: float) -> None:
         """Resets streams of the other end that came before then and have not said what they want."""
@@ -255,6 +262,8 @@ class Tunnel:
             # Older ones will not be answered any more, or do not matter.
             for older in [other for other, at in self._pings.items() if at <= sent]:
                 del self._pings[older]
+            if len(self._rtts) < _FIRST_PINGS:
+                self._ping(now)
 
     def went_away(self, reason: int) -> None:
         if not self._leaving:
@@ -310,6 +319,11 @@ class Tunnel:
         self.session.leave(Farewell.PROTOCOL_ERROR)
         self.flush_now()
         self._stream.abort()
+
+    def _ping(self, now: float) -> None:
+        number = self._new_ping()
+        self._pings[number] = now
+        self.session.ping(number)
 
     def _new_ping(self) -> int:
         self._number = self._number % 0xFFFFFFFF + 1

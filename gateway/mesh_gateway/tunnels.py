@@ -3,8 +3,10 @@
 1. A stream goes by any open tunnel to its cluster, whoever dialled it: so a cluster that cannot be dialled
    is reached by the tunnels that it dialled itself.
 2. Where the way is short few tunnels carry everything, because frames that leave together cost less. Where
-   it is long streams are spread over all of them: a lost segment then holds up only some (ruling 20).
-   A tunnel that carries bulk is left to it as long as there is another.
+   it is long, or nobody knows yet, streams are spread over all of them: a lost segment then holds up only
+   some (ruling 20), and each connection brings a congestion window of its own.
+   A tunnel that carries bulk, or over a long way makes its pings wait, is left alone as long as there is
+   another.
 3. A tunnel is open when both ends have said who they are (`tunnel_hello`).
 4. A peer has so many tunnels to us at most; a further one is closed.
 5. No tunnel takes streams for ever (`tunnel_life`), and one that takes no more of them is closed after
@@ -296,10 +298,14 @@ def _load(tunnel: Tunnel) -> float:
     """The smaller, the better for one more stream."""
     streams = float(tunnel.streams)
     rtt = tunnel.session.rtt
+    is_busy = tunnel.is_busy
     if rtt < _SHORT_WAY:
         streams = streams // _ENOUGH
+    else:
+        # Where segments are lost little is much: what its pings wait behind, a stream would wait behind too.
+        is_busy |= tunnel.lag > rtt
     # What cannot be sent into now may belong to a peer that does not read at all.
-    return streams + (1e6 if tunnel.is_busy else 0.0) + (1e7 if tunnel.session.blocked else 0.0)
+    return streams + (1e6 if is_busy else 0.0) + (1e7 if tunnel.session.blocked else 0.0)
 
 
 def _session_limits(limits: Limits) -> SessionLimits:

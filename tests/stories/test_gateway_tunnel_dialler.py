@@ -3,7 +3,7 @@
 import asyncio
 import math
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import cast
@@ -23,6 +23,7 @@ from mesh_fakes.gateways import (
     leaf_of,
     on_both_loops,
 )
+from mesh_fakes.noted_wire import Wire
 from mesh_fakes.plain_tunnel import CALM, plain_pool
 from mesh_fakes.raw_tunnel import raw_tunnel
 from mesh_fakes.waiting import until
@@ -30,7 +31,6 @@ from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import Opening
 from mesh_gateway.route import Address
 from mesh_gateway.session import SessionLimits
-from mesh_gateway.stream import StreamReader
 from mesh_gateway.tls_stream import TlsStream
 from mesh_gateway.tunnel import Tunnel
 from mesh_gateway.window_budget import WindowBudget
@@ -322,33 +322,6 @@ async def test_a_tunnel_that_is_left_before_it_opens_closes_when_it_has() -> Non
 
 
 # Alive
-
-
-class Wire:
-    """In the place of a TLS connection: takes everything, and notes what is done to it."""
-
-    peer = ("192.0.2.1", 15443)
-    unsent = 0
-
-    def __init__(self) -> None:
-        self.options: dict[int, int] = {}
-        self.is_ended = False
-        self.is_aborted = False
-
-    def set_option(self, _level: int, *, option: int, value: int) -> None:
-        self.options[option] = value
-
-    def start(self, _reader: StreamReader) -> None:
-        """Nothing comes."""
-
-    def write_all(self, _pieces: Sequence[bytes | memoryview]) -> None:
-        """It has left."""
-
-    def end(self) -> None:
-        self.is_ended = True
-
-    def abort(self) -> None:
-        self.is_aborted = True
 
 
 class Host:
