@@ -21,7 +21,10 @@ from mesh_core.errors import MeshError
 from mesh_runtime.clock import utc_now
 from mesh_runtime.progress import progress_for
 
-PEERS = ("ours-plain", "ours-direct", "envoy", "envoy-h2", "haproxy", "nginx")
+PEERS = (
+    *("ours-plain", "ours-direct", "envoy", "envoy-h2", "envoy-apart", "envoy-h2-apart"),
+    *("haproxy", "nginx"),
+)
 WORKS = (
     *("connections", "request_reply", "bulk", "passthrough", "first_byte", "loss"),
     *("narrow", "idle", "stall", "overload", "soak"),

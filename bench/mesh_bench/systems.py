@@ -1,7 +1,8 @@
 """The systems that are compared, each a pair of gateways that carries one service from a port to a server.
 
 Ours are two processes, as in two clusters. A proxy beside us does both halves in one process with one
-thread, except where the halves are in two networks. All show the same certificates.
+thread, except where the halves are in two networks, and for those that are asked for apart. All show the
+same certificates.
 """
 
 import os
@@ -27,12 +28,14 @@ from mesh_gateway.route import Address
 
 OURS, DIRECT, PLAIN = "ours", "ours-direct", "ours-plain"
 PROXIES = ("envoy", "envoy-h2", "haproxy")
-PAIRS = (DIRECT, PLAIN, *PROXIES)
+APART = ("envoy-apart", "envoy-h2-apart")
+"""Envoy with a process for each half, as ours have and as two clusters would."""
+PAIRS = (DIRECT, PLAIN, *PROXIES, *APART)
 PASSING = ("haproxy", "nginx")
 # Ports: each system has two of its own, ours three. They are free, since the network is the benchmark's own
 # and clients' ports begin above (sandbox.py). A gateway of ours listens only on those that routes may have.
 _PORTS = {OURS: 20000, "envoy": 20010, "envoy-h2": 20020, "haproxy": 20030, "nginx": 20040}
-_PORTS |= {DIRECT: 20050, PLAIN: 20060}
+_PORTS |= {DIRECT: 20050, PLAIN: 20060, "envoy-apart": 20070, "envoy-h2-apart": 20080}
 # Open files for each stream, in that process of a system that has the most of them.
 FILES = {OURS: 1, "envoy": 4, "envoy-h2": 2, "haproxy": 4}
 _TUNNELS = 1.0
@@ -185,12 +188,12 @@ def _envoy(
     name: str, *, target: Address, door: Address, scene: Scene, files: tuple[Shown, Shown]
 ) -> list[Server]:
     west, east = files
-    tunnels = name == "envoy-h2"
+    tunnels = name.startswith("envoy-h2")
     halves = {
         "egress": egress(target, door=door, files=west, tunnels=tunnels),
         "ingress": ingress(door, backend=scene.place.backend, files=east, tunnels=tunnels),
     }
-    if scene.place.network is None:
+    if scene.place.network is None and name not in APART:
         return [_one_envoy(name, envoy_config(*halves.values()), scene=scene)]
     return [
         _one_envoy(
