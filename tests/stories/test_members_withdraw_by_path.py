@@ -48,6 +48,12 @@ def is_withdrawn(member: Member, source: str = "west") -> bool:
     return ready(member, source) == {(False, False)}
 
 
+def is_whole(member: Member) -> bool:
+    """Whether the import has all that belongs to it: its statuses are written last."""
+    seen = member.imported()
+    return is_reached(member) and seen is not None and bool(seen.status.conditions and seen.status.clusters)
+
+
 def stays(member: Member) -> object:
     """The import and its shadow Service, and where its slices lead."""
     seen = member.imported()
@@ -80,7 +86,7 @@ async def test_a_peer_that_no_gateway_reaches_is_withdrawn_and_comes_back_and_al
     east, west = two_members()
     async with east.running(), west.running():
         east.knows(west)
-        await until(lambda: is_reached(east))
+        await until(lambda: is_whole(east))
         before = stays(east)
         say(east, "west", a=UP, b=UP)
         await until(lambda: condition(east) == ("True", "AllGateways"))
@@ -103,7 +109,7 @@ async def test_the_controllers_stream_alone_withdraws_nothing() -> None:
     async with east.running():
         async with west.running():
             east.knows(west)
-            await until(lambda: is_reached(east))
+            await until(lambda: is_whole(east))
             say(east, "west", a=UP, b=UP)
             await until(lambda: condition(east) == ("True", "AllGateways"))
             before = stays(east)
