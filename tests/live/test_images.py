@@ -170,6 +170,12 @@ print("imported")
     assert runtime.run(images[3], "python", "-c", script) == "imported\n"
 
 
+def test_the_gateway_in_the_image_is_machine_code(runtime: Runtime, images: Sequence[Image]) -> None:
+    script = "from mesh_gateway import egress, session; print(egress.__file__, session.__file__)"
+    said = runtime.run(images[3], "python", "-c", script).split()
+    assert len(said) == 2 and all(file.endswith(".so") for file in said)
+
+
 def test_the_client_image_has_a_shell_and_the_real_clients(runtime: Runtime, images: Sequence[Image]) -> None:
     said = runtime.run(
         images[2],
