@@ -43,6 +43,7 @@ def _routes(table: RouteTable) -> JsonObject:
         "domain": table.domain,
         "egress": [_egress(port, route) for port, route in sorted(table.egress.items())],
         "ingress": [_ingress(asked, route) for asked, route in sorted(table.ingress.items())],
+        "public": [_public(name, route) for name, route in sorted(table.public.items())],
         "controllers": list(map(str, table.controllers)),
         "contested": [{"port": port, "notFor": str(target)} for port, target in table.contested],
     }
@@ -65,6 +66,10 @@ def _ingress(asked: ServicePort, route: Ingress) -> JsonObject:
         "affinity": route.affinity,
         "proxyProtocol": route.proxy_protocol,
     }
+
+
+def _public(name: str, route: Ingress) -> JsonObject:
+    return {"name": name, "service": route.owner, "endpoints": list(map(str, route.endpoints))}
 
 
 def _peers(table: RouteTable | None, *, tunnels: Sequence[TunnelSeen]) -> list[JsonObject]:

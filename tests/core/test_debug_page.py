@@ -1,6 +1,7 @@
 """The page of routes: everything that decides where a stream goes, in order."""
 
 import json
+from dataclasses import replace
 
 from mesh_core.allow import allow_of
 from mesh_core.identity import cluster_id
@@ -42,6 +43,8 @@ def test_the_table_is_shown_whole() -> None:
         controllers=(Address("10.0.0.9", 15445),),
         gateways={WEST: (Address("gw.west.example", 15443),)},
     )
+    shop = Ingress(endpoints=(Address("10.0.0.2", 8443),), owner="demo/shop")
+    table = replace(table, public={"shop.example": shop})
     page = json.loads(
         debug_page(table, tunnels=[tunnel("b"), tunnel("a", rtt=None), tunnel("x", cluster="north")])
     )
@@ -64,6 +67,9 @@ def test_the_table_is_shown_whole() -> None:
             "affinity": False,
             "proxyProtocol": True,
         }
+    ]
+    assert routes["public"] == [
+        {"name": "shop.example", "service": "demo/shop", "endpoints": ["10.0.0.2:8443"]}
     ]
     assert routes["controllers"] == ["10.0.0.9:15445"]
     north, west = page["peers"]
