@@ -94,6 +94,7 @@ class Gateway:
         self._limits = limits
         self._stopping = False
         self._table_since: float | None = None
+        self._linked: frozenset[ClusterId] = frozenset()
         self._group = asyncio.TaskGroup()
         self._contexts = ContextKeeper(place.leaf)
         self._traffic = Traffic(limits, metrics=place.metrics)
@@ -296,6 +297,10 @@ class Gateway:
         self._table_since = asyncio.get_running_loop().time()
         self._place.replaced(table)
         self._tunnel_keeper.follow(table)
+        linked = frozenset({table.cluster, *table.gateways})
+        if not self._linked <= linked:
+            self._traffic.end_but(linked)
+        self._linked = linked
         routes = (route for target, route in table.ingress.items() if target.protocol == "UDP")
         self._datagrams.keep({endpoint for route in routes for endpoint in route.endpoints})
 

@@ -9,7 +9,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from mesh_gateway.limits import Limits
@@ -170,6 +170,12 @@ class Traffic:
                 "reset, because too many streams have readers that do not keep up", reason=Unsaid.STALLED
             )
             joint.abort()
+
+    def end_but(self, peers: Collection[str]) -> None:
+        """Resets what is carried from or to any peer but these: who is unlinked is served no longer."""
+        for joint, carried in tuple(self._pumps.items()):
+            if carried.peer and carried.peer not in peers:
+                joint.abort()
 
     async def drained(self) -> None:
         """Returns when nothing is carried any more."""

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 from mesh_core.names import (
     ANNOTATION_READY_ENDPOINTS,
     ANNOTATION_TARGET_PORTS,
@@ -320,3 +322,19 @@ async def test_between_readiness_and_the_end_of_listening_there_is_a_moment() ->
         await until(lambda: not west.gateway.is_ready)
         assert await answer(port) == "east", "kube-proxy may not have noticed yet"
         await until(west.ended.is_set)
+
+
+@on_both_loops
+async def test_a_stream_of_a_peer_whose_mesh_peer_is_gone_is_reset_without_a_tunnel_too() -> None:
+    """A stream on a connection of its own went on until its ends ended it."""
+    async with scene(limits=replace(PATIENT, tunnels_per_peer=0)) as west:
+        port = free_egress_port()
+        await west.bring("hello", port=port)
+        await until_heard(port, "east")
+        reader, writer = await asyncio.open_connection(LOOPBACK, port)
+        assert await reader.readexactly(4) == b"east"
+        await west.kube.delete(MESH_PEERS, "east")
+        with pytest.raises(ConnectionResetError):
+            async with asyncio.timeout(10):
+                await reader.read()
+        writer.close()
