@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mesh_bench.comparisons import TAIL, Comparison, row_of, turns
 from mesh_bench.figures import Figure, Json, Params, Row
@@ -21,8 +22,9 @@ _SETTLED = 1.0
 """Seconds after which a program has done what it had to do after the last connection."""
 _PUSHED = 5.0
 """Seconds until stalled streams have given up sending; see `pushing` in bench/load/held.go."""
-_OFFERED = 1 << 18
-"""Bytes that each stalled stream tries to send."""
+_OFFERED = (1 << 17, 1 << 18)
+"""Bytes that each stalled stream tries to send. Ten thousand of the larger are more than what a kernel with
+24 GiB gives to all TCP (`net.ipv4.tcp_mem`): with them everybody waits, whatever the gateway does."""
 _RESERVE = 200
 _PATIENT = 20.0
 
@@ -56,8 +58,11 @@ def held_works(plan: Plan, *, scene: Scene, said: Said) -> list[Row]:
         rows += map(said, _idle_rows(found, number=number))
     if "stall" in plan.works:
         number = 500 if plan.quick else 10_000
-        found = _rounds(plan, lambda name: _stalled(name, number=number, scene=scene, plan=plan))
-        rows += map(said, _stall_rows(found, number=number))
+        for size in _OFFERED:
+            found = _rounds(
+                plan, partial(_stalled, number=number, size=size, scene=scene, seconds=plan.seconds)
+            )
+            rows += map(said, _stall_rows(found, number=number, size=size))
     return rows
 
 
@@ -83,14 +88,14 @@ def _idle(name: str, *, number: int, scene: Scene) -> Holding:
         return Holding(end.held, end.errors, fault, before, after, peak)
 
 
-def _stalled(name: str, *, number: int, scene: Scene, plan: Plan) -> Holding:
-    requests = Asked("rr", 32, plan.seconds)
+def _stalled(name: str, *, number: int, size: int, scene: Scene, seconds: float) -> Holding:
+    requests = Asked("rr", 32, seconds)
     with ExitStack() as stack:
         system = _fresh(name, number=number, scene=scene, stack=stack)
         program = scene.programs.load
         quiet = ask(program, requests, target=system.target, pids=system.pids)
         before = _resident(system)
-        asked = Asked("stall", min(number, _most(name)), size=_OFFERED, limit=_PATIENT)
+        asked = Asked("stall", min(number, _most(name)), size=size, limit=_PATIENT)
         held = stack.enter_context(holding(program, asked, target=system.target))
         time.sleep(_PUSHED)
         beside = ask(program, requests, target=system.target, pids=system.pids)
@@ -135,8 +140,8 @@ def _idle_rows(found: dict[str, list[Holding]], *, number: int) -> list[Row]:
     ]
 
 
-def _stall_rows(found: dict[str, list[Holding]], *, number: int) -> list[Row]:
-    params: Params = {"streams": number, "bytes": _OFFERED}
+def _stall_rows(found: dict[str, list[Holding]], *, number: int, size: int) -> list[Row]:
+    params: Params = {"streams": number, "bytes": size}
     detail: Json = {"opened": {name: [one.held for one in seen] for name, seen in found.items()}}
     mib = {name: Figure(tuple(one.peak / 2**20 for one in seen)) for name, seen in found.items()}
     rows = [_row("stall", params, "peak_resident_mib", "lower", mib, found, detail)]

@@ -20,7 +20,7 @@ _WARM = 0.2
 """The share of a soak at its beginning in which buffers and caches find their size."""
 _TIMES = 3
 """What is offered, as a multiple of what can be served."""
-_LIMIT, _FILLED = 100, 90
+_LIMIT, _FILLED = 100, 80
 """Streams at a time, where it is them that are offered too many."""
 _REQUESTING = 32
 

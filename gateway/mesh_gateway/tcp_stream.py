@@ -27,9 +27,10 @@ TCP_NOTSENT_LOWAT = 25
 """linux/tcp.h; Python's socket module has no name for it."""
 MUCH = 64 * 1024
 """Bytes after which a connection gets a bound on what the kernel keeps unsent for it. Most end before."""
-_MOST_NOT_SENT = 128 * 1024
+_MOST_NOT_SENT = 256 * 1024
 """That bound. Without it the kernel keeps megabytes for a reader that does not read, ten thousand of which
-put all TCP of the machine under memory pressure."""
+put all TCP of the machine under memory pressure. With less the first window of a stream would not fit in, and
+lie in our own memory."""
 
 
 async def listen(
