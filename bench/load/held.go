@@ -14,6 +14,8 @@ const (
 	ramp = 64
 	// How long a stalled stream tries to send when nobody takes anything.
 	pushing = 2 * time.Second
+	// So many connections that fail say that there will be no more: each may wait as long as order.limit.
+	enough = 100
 )
 
 // hold opens connections, writes a line, waits for the end of stdin, and writes how many still answer.
@@ -26,6 +28,10 @@ func hold(order Order, stalled bool) {
 	var fault string
 	started := time.Now()
 	each(order.number, func(int) {
+		if failed.Load() >= enough {
+			failed.Add(1)
+			return
+		}
 		conn, err := opened(order, stalled)
 		lock.Lock()
 		defer lock.Unlock()
