@@ -16,7 +16,7 @@ from mesh_bench.slopes import percent_per_hour
 from mesh_bench.systems import OURS, PROXIES, Running, Scene, backend, check, running
 
 _EVERY = 1.0
-_WARM = 0.2
+_WARM = 0.5
 """The share of a soak at its beginning in which buffers and caches find their size."""
 _TIMES = 3
 """What is offered, as a multiple of what can be served."""
