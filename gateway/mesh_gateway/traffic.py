@@ -172,7 +172,10 @@ class Traffic:
             joint.abort()
 
     def end_but(self, peers: Collection[str]) -> None:
-        """Resets what is carried from or to any peer but these: who is unlinked is served no longer."""
+        """Resets what is carried from or to any peer but these: who is unlinked is served no longer.
+
+        A stream that one cluster refused and another took still counts as the first one's.
+        """
         for joint, carried in tuple(self._pumps.items()):
             if carried.peer and carried.peer not in peers:
                 joint.abort()

@@ -161,7 +161,7 @@ class Tunnel:
     @property
     def lag(self) -> float:
         """Seconds by which the last ping took longer than the quickest: what waits on the way, either way."""
-        return self._rtts[-1] - min(self._rtts) if self._rtts else 0.0
+        return self._rtts[-1] - self.session.rtt if self._rtts else 0.0
 
     @property
     def unsent(self) -> int:

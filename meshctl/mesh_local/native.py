@@ -2,7 +2,7 @@
 
 Laws:
 1. What is compiled behaves as the sources do: the tests of the wire run against both.
-2. It is made once for the sources, the interpreter and the compiler, and kept in the cache.
+2. It is made once for the sources, the interpreter and mypyc's version, and kept in the cache.
 3. It is a gain of speed and nothing else: where it cannot be made, because this is no checkout with its
    development packages or there is no C compiler, the sources run as they are.
 """

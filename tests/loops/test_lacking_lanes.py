@@ -4,10 +4,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from mesh_controller.act import Writer
 from mesh_controller.caches import Caches
-from mesh_controller.import_loop import ImportLoop
-from mesh_controller.look import Look
 from mesh_controller.port_book import PortBook, TryAgain
 from mesh_core.lanes import MOST_LANES, PATIENCE
 from mesh_core.names import LABEL_LANE
@@ -17,6 +14,7 @@ from mesh_core.record import RecordPort
 from mesh_core.record_plan import plan_imported
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.exports import NOW, record
+from mesh_fakes.import_loops import import_loop
 from mesh_fakes.members import Member, new_member
 from mesh_fakes.under_way import under_way
 from mesh_runtime.kube import ENDPOINT_SLICES
@@ -40,14 +38,7 @@ async def look(east: Member, *, book_of: type[PortBook]) -> float | None:
     """A controller begins and looks once; seconds until its next look."""
     kube = east.api.client()
     caches = Caches(kube)
-    book = book_of(kube, caches=caches, cluster="east", clock=lambda: NOW, contested=lambda _key: None)
-    loop = ImportLoop(
-        caches=caches,
-        look=Look(caches, cluster="east"),
-        writer=Writer(kube, rest=book.rest),
-        book=book,
-        clock=lambda: NOW,
-    )
+    loop = import_loop(kube, caches=caches, cluster="east", clock=lambda: NOW, book_of=book_of)
     async with under_way(caches.run()):
         await caches.until_synced()
         return await loop.reconcile(HELLO)

@@ -8,11 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from mesh_controller.act import Writer
 from mesh_controller.caches import Caches
-from mesh_controller.import_loop import ImportLoop
-from mesh_controller.look import Look
-from mesh_controller.port_book import PortBook
 from mesh_core.names import SYSTEM_NAMESPACE, shadow_service_name
 from mesh_core.objects import Service
 from mesh_core.peer_view import Absence, Wanted
@@ -22,6 +18,7 @@ from mesh_core.stand_ins import KEPT
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.exports import headless, record
 from mesh_fakes.http_member import Fault, HttpMember, http_client
+from mesh_fakes.import_loops import import_loop
 from mesh_fakes.members import Member, new_member
 from mesh_fakes.under_way import under_way
 from mesh_runtime.kube import IMPORTED_RECORDS, SERVICES, ApiError
@@ -54,12 +51,7 @@ class Scene:
         """A controller begins, and looks once at what it knows of; seconds until its next look."""
         async with http_client(HttpMember(self.east.api, self.faults)) as kube:
             caches = Caches(kube)
-            look = Look(caches, cluster="east")
-            book = PortBook(
-                kube, caches=caches, cluster="east", clock=lambda: self.now, contested=lambda _key: None
-            )
-            writer = Writer(kube, rest=book.rest)
-            loop = ImportLoop(caches=caches, look=look, writer=writer, book=book, clock=lambda: self.now)
+            loop = import_loop(kube, caches=caches, cluster="east", clock=lambda: self.now)
             async with under_way(caches.run()):
                 await caches.until_synced()
                 assert caches.names() == {("demo", "hello")}

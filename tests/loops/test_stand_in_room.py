@@ -3,11 +3,7 @@
 import pytest
 from msgspec import structs
 
-from mesh_controller.act import Writer
 from mesh_controller.caches import Caches
-from mesh_controller.import_loop import ImportLoop
-from mesh_controller.look import Look
-from mesh_controller.port_book import PortBook
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.peer_view import Absence, Wanted
 from mesh_core.record import ExportRecord, RecordPort, Shard, ShardEndpoint, ShardPort
@@ -15,6 +11,7 @@ from mesh_core.record_plan import plan_imported, stored_name
 from mesh_core.stand_ins import stand_in_of
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.exports import NOW, headless, shard
+from mesh_fakes.import_loops import import_loop
 from mesh_fakes.members import Member, new_member
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
@@ -56,16 +53,7 @@ async def test_an_import_without_room_is_asked_for_when_another_one_of_its_clust
     east.api.put(MESH_PEERS, {"metadata": {"name": "west"}, "spec": {"gateways": [], **limits}})
     kube = east.api.client()
     caches = Caches(kube)
-    book = PortBook(
-        kube, caches=caches, cluster="east", clock=lambda: NOW, contested=lambda key: loop.loop.add(key)
-    )
-    loop = ImportLoop(
-        caches=caches,
-        look=Look(caches, cluster="east"),
-        writer=Writer(kube, rest=book.rest),
-        book=book,
-        clock=lambda: NOW,
-    )
+    loop = import_loop(kube, caches=caches, cluster="east", clock=lambda: NOW)
     async with under_way(caches.run()):
         await caches.until_synced()
         async with under_way(loop.loop.run()):
