@@ -34,8 +34,8 @@ def lines(way: Way) -> list[str]:
         f"   (ServiceImport {name})",
         f"kube-proxy      {ip}:{port} to one of {_addresses([way.route])}"
         f"   (Service {way.shadow}, EndpointSlice {way.route.metadata.name})",
-        f"egress gateway  one mTLS connection to {_gateways(way.peer)},"
-        f" SNI {port}.{name}.{namespace}.svc.clusterset.local   (MeshPeer {way.peer.metadata.name})",
+        f"egress gateway  a stream in a tunnel with {_gateways(way.peer)}, for {namespace}/{name}:{port}"
+        f"   (MeshPeer {way.peer.metadata.name})",
         f"ingress gateway in {way.exporter}, to one of {backends}"
         f"   (its EndpointSlices with {LABEL_SOURCE_CLUSTER}={way.exporter})",
     ]
