@@ -8,10 +8,11 @@ neither gateway can read or forge what is said.
 
 import asyncio
 import ssl
+from dataclasses import replace
 from typing import Final
 
 from mesh_controller.peer_stream import PeerStream
-from mesh_core.identity import Component, Expected, Identity
+from mesh_core.identity import Component, Expected
 from mesh_core.names import ALPN_INNER, ALPN_PEER
 from mesh_core.objects import PeerGateway
 from mesh_core.peer_wire import PeerProtocolError
@@ -95,7 +96,7 @@ def _verify_door(carrier: asyncio.BaseTransport, *, standing: Standing) -> None:
     tls = carrier.get_extra_info("ssl_object")
     assert isinstance(tls, ssl.SSLObject)
     ours = standing.identity
-    gateway = Identity(cluster=ours.cluster, component=Component.GATEWAY, domain=ours.domain)
-    verify_peer(tls, expected=Expected.exactly(gateway))
+    gateway = replace(ours, component=Component.GATEWAY)
+    verify_peer(tls, expected=Expected.exactly(gateway), trust=None)
     if tls.selected_alpn_protocol() != ALPN_INNER:
         raise PeerProtocolError(f"our own gateway does not speak {ALPN_INNER}")

@@ -20,7 +20,7 @@ from mesh_controller.peer_server import StandingReader
 from mesh_controller.peer_stream import PeerStream, StreamEnded
 from mesh_core.admission import EntryKey
 from mesh_core.allowance import LEAST, Allowance
-from mesh_core.identity import Component, Expected, Identity, cluster_id
+from mesh_core.identity import Component, Expected, cluster_id
 from mesh_core.names import ALPN_PEER, GATEWAY_INNER
 from mesh_core.objects import PeerGateway
 from mesh_core.peer_identity import IdentityUsedTwice
@@ -199,12 +199,12 @@ class PeerLink:
         """Take the stream's messages until it ends by an error."""
         if stream.tls.selected_alpn_protocol() != ALPN_PEER:
             raise PeerProtocolError(f"the peer does not speak {ALPN_PEER}")
-        theirs = Identity(
-            cluster=cluster_id(self.view.cluster),
-            component=Component.CONTROLLER,
+        expected = Expected(
             domain=standing.identity.domain,
+            components=frozenset({Component.CONTROLLER}),
+            clusters=frozenset({cluster_id(self.view.cluster)}),
         )
-        verify_peer(stream.tls, expected=Expected.exactly(theirs))
+        theirs = verify_peer(stream.tls, expected=expected, trust=standing.trust).identity
         pinned = self._at.pinned(self.view.cluster)
         verifier = ChainVerifier(expected=theirs, roots=standing.roots, clock=self._at.clock)
         session = PeerSession(

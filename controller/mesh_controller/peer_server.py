@@ -33,6 +33,7 @@ from mesh_core.peer_wire import (
     PeerProtocolError,
     Watch,
 )
+from mesh_core.trust import Trust
 from mesh_runtime.latest import first_of
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
@@ -110,7 +111,7 @@ class PeerServer:
             return None
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            serving = self._serve(PeerStream(reader, writer), identity=standing.identity)
+            serving = self._serve(PeerStream(reader, writer), standing=standing)
             try:
                 group.create_task(serving)
             except RuntimeError:
@@ -127,12 +128,12 @@ class PeerServer:
             ssl_shutdown_timeout=_SHUTDOWN_LIMIT,
         )
 
-    async def _serve(self, stream: PeerStream, *, identity: Identity) -> None:
+    async def _serve(self, stream: PeerStream, *, standing: Standing) -> None:
         """One stream, from the end of the handshake to its own; nothing that a peer does gets out."""
         self._streams += 1
         reason, peer = "", "unknown"
         try:
-            peer = _who(stream, identity=identity)
+            peer = _who(stream, identity=standing.identity, trust=standing.trust)
             self._by_peer[peer] += 1
             if self._streams > MOST_STREAMS:
                 raise PeerProtocolError(f"more than {MOST_STREAMS} streams are open")
@@ -201,12 +202,12 @@ class PeerServer:
                 await stream.send((Heartbeat(),))
 
 
-def _who(stream: PeerStream, *, identity: Identity) -> str:
+def _who(stream: PeerStream, *, identity: Identity, trust: Trust) -> str:
     """The cluster id of the other end; raises PeerRefused or PeerProtocolError."""
     if stream.tls.selected_alpn_protocol() != ALPN_PEER:
         raise PeerProtocolError(f"the peer does not speak {ALPN_PEER}")
     expected = Expected(domain=identity.domain, components=frozenset({Component.CONTROLLER}))
-    theirs = verify_peer(stream.tls, expected=expected)
+    theirs = verify_peer(stream.tls, expected=expected, trust=trust).identity
     if theirs.cluster == identity.cluster:
         raise PeerRefused(f"the peer has our own identity {theirs}")
     return theirs.cluster

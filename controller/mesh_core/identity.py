@@ -1,6 +1,7 @@
 """Who somebody is in the clusterset: a component of a cluster, written as a SPIFFE URI.
 
     spiffe://<cluster id>.<domain>/<component>        SPIFFE ID, "The SPIFFE Identity", section 2
+    spiffe://<cluster id>.<pool>.<domain>/<component>      of a cluster that an issuer let in
 
 1. A `ClusterId` or `Domain` that came from `cluster_id` or `domain` is a valid one; nothing else is cast.
 2. Reading is strict: one spelling means one identity, and every other spelling means none.
@@ -65,11 +66,13 @@ class Identity:
     cluster: ClusterId
     component: Component
     domain: Domain
+    pool: str = ""
+    """The pool of the issuer that let the cluster in (ruling 2); "" for whom the root itself admitted."""
 
     @property
     def host(self) -> str:
         """`<cluster id>.<domain>`: host of the URI, and the subtree that holds the DNS names."""
-        return identity_host(self.cluster, domain=self.domain)
+        return identity_host(self.cluster, domain=self.domain, pool=self.pool)
 
     @property
     def uri(self) -> str:
@@ -89,11 +92,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Who may stand at the other end: these components, of these clusters or (None) of any member."""
+    """Who may stand at the other end: these components, of these clusters or (None) of any member.
+
+    `pool` None leaves it to the rules of trust in which pool a cluster of that id is.
+    """
 
     domain: Domain
     components: frozenset[Component]
     clusters: frozenset[ClusterId] | None = None
+    pool: str | None = None
 
     @classmethod
     def exactly(cls, identity: Identity) -> "Expected":
@@ -102,6 +109,7 @@ class Expected:
             domain=identity.domain,
             components=frozenset({identity.component}),
             clusters=frozenset({identity.cluster}),
+            pool=identity.pool,
         )
 
     def admits(self, identity: Identity) -> bool:
@@ -110,6 +118,7 @@ class Expected:
             identity.domain == self.domain
             and identity.component in self.components
             and (self.clusters is None or identity.cluster in self.clusters)
+            and (self.pool is None or identity.pool == self.pool)
         )
 
     def __str__(self) -> str:
@@ -153,26 +162,29 @@ def domain(text: str) -> Domain:
     return Domain(text)
 
 
-def identity_host(cluster: ClusterId, *, domain: Domain) -> str:
+def identity_host(cluster: ClusterId, *, domain: Domain, pool: str = "") -> str:
     """The DNS name that holds everything of one member, and bounds what its intermediate may sign."""
-    return f"{cluster}.{domain}"
+    return f"{cluster}.{pool}.{domain}" if pool else f"{cluster}.{domain}"
 
 
 def identity_of_uri(uri: str, *, domain: Domain) -> Identity:
     """The identity that `uri` spells in `domain`.
 
-    Raises NotAnIdentity for everything else: another scheme or domain, a cluster of two labels, upper
-    case, a port, user information, a query, a fragment, percent signs, or a path that is not exactly
-    one known component.
+    One label between the cluster and the domain is a pool. Raises NotAnIdentity for everything else:
+    another scheme or domain, upper case, a port, user information, a query, a fragment, percent signs, or a
+    path that is not exactly one known component.
     """
     match = _SPIFFE.fullmatch(uri)
-    if match is None or match[2] != domain:
+    if match is None:
+        raise NotAnIdentity(f"{uri[:300]!r} is no identity in {domain}")
+    pool = "" if match[2] == domain else match[2].removesuffix(f".{domain}")
+    if "." in pool or pool == match[2] != domain:
         raise NotAnIdentity(f"{uri[:300]!r} is no identity in {domain}")
     try:
         component = Component(match[3])
     except ValueError as error:
         raise NotAnIdentity(f"{uri[:300]!r} names a component that does not exist") from error
-    return Identity(cluster=ClusterId(match[1]), component=component, domain=domain)
+    return Identity(cluster=ClusterId(match[1]), component=component, domain=domain, pool=pool)
 
 
 def sole_identity(uris: Sequence[str], *, domain: Domain) -> Identity:

@@ -8,7 +8,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from mesh_core.errors import MeshError
 from mesh_core.identity import Component, Identity
 from mesh_core.lifetimes import Window, retry_delay
 from mesh_core.membership import Membership
+from mesh_core.trust import OPEN, Trust
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.latest import Latest
 from mesh_runtime.log import logger
@@ -35,14 +36,16 @@ _LONGEST_WAIT = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Who we are, the means to show it, and the roots by which others are believed (PEM).
+    """Who we are, the means to show it, the roots by which others are believed (PEM), and the rules for it.
 
-    All that `tls.server_context` and `tls.client_context` need; make both anew when it changes.
+    All that `tls.server_context` and `tls.client_context` need; make both anew when it changes. `trust` is
+    for `tls.verify_peer`.
     """
 
     identity: Identity
     credentials: Credentials
     roots: tuple[str, ...]
+    trust: Trust = OPEN
 
 
 class Issuer(Protocol):
@@ -115,8 +118,8 @@ class LeafSource:
             _log.warning("certificate dropped: this is another identity now", was=str(standing.identity))
             self._held = None
             self._latest.publish(None)
-        elif membership.roots != standing.roots:
-            self._show(standing.identity, standing.credentials, roots=membership.roots)
+        elif (membership.roots, membership.trust) != (standing.roots, standing.trust):
+            self._show(standing.identity, standing.credentials, membership=membership)
 
     async def _renewed(self, membership: Membership) -> float:
         """Renew if it is time; seconds until the next look."""
@@ -142,7 +145,7 @@ class LeafSource:
         prove(credentials, identity=identity, roots=membership.roots)
         window = window_in(certificates_from_pem(credentials.chain_pem, what="our own certificate")[0])
         self._held = _Held(credentials, window, window.renewal(jitter=self._jitter()))
-        self._show(identity, credentials, roots=membership.roots)
+        self._show(identity, credentials, membership=membership)
         _log.info("certificate obtained", identity=str(identity), until=window.end.isoformat())
 
     async def _issued(self, identity: Identity, membership: Membership) -> Credentials | None:
@@ -157,5 +160,5 @@ class LeafSource:
                 task.cancel()
             await asyncio.gather(issuing, changing, return_exceptions=True)
 
-    def _show(self, identity: Identity, credentials: Credentials, *, roots: Sequence[str]) -> None:
-        self._latest.publish(Standing(identity, credentials, tuple(roots)))
+    def _show(self, identity: Identity, credentials: Credentials, *, membership: Membership) -> None:
+        self._latest.publish(Standing(identity, credentials, membership.roots, membership.trust))

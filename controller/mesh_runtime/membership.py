@@ -5,6 +5,7 @@ from typing import Protocol
 
 from mesh_core.membership import Membership, NotAMember, membership_of
 from mesh_core.names import PROPERTY_CLUSTER_ID, TRUST_BUNDLE
+from mesh_core.trust_statement import Held, held_by, newer_of
 from mesh_runtime.kube import CLUSTER_PROPERTIES, TRUST_BUNDLES, Informer, KubeClient
 from mesh_runtime.latest import Latest
 from mesh_runtime.log import logger
@@ -31,7 +32,8 @@ class MembershipSource:
     """Who we are and whom we trust, as the objects say; run it in a task group.
 
     An API server that is away changes nothing (law 1 of `kube.informer`): only objects that are really
-    gone or unreadable end a membership.
+    gone or unreadable end a membership. A bundle that goes back in number, as after a restore of the
+    cluster's store, changes nothing either: what was once refused stays so while this process lives.
     """
 
     def __init__(self, kube: KubeClient) -> None:
@@ -39,6 +41,12 @@ class MembershipSource:
         self._bundle = Informer(kube, TRUST_BUNDLES, fields=f"metadata.name={TRUST_BUNDLE}")
         self._latest: Latest[Membership] = Latest()
         self._why = "the API server was not asked yet"
+        self._held = Held()
+
+    @property
+    def held(self) -> Held:
+        """The newest signed texts that were seen."""
+        return self._held
 
     @property
     def current(self) -> Membership | None:
@@ -69,7 +77,12 @@ class MembershipSource:
     def _look(self) -> None:
         if not (self._name.synced.is_set() and self._bundle.synced.is_set()):
             return
-        found = membership_of(self._name.get(PROPERTY_CLUSTER_ID), self._bundle.get(TRUST_BUNDLE))
+        bundle = self._bundle.get(TRUST_BUNDLE)
+        if bundle is None or (self._held.statement or bundle.spec).domain != bundle.spec.domain:
+            # A cluster that left, or is of another clusterset now, begins anew.
+            self._held = Held()
+        self._held = newer_of(held_by(bundle), self._held)
+        found = membership_of(self._name.get(PROPERTY_CLUSTER_ID), bundle, held=self._held)
         match found:
             case Membership():
                 if found != self.current:

@@ -6,7 +6,8 @@
    handshakes without any client certificate. To serve different demands on one port, read the
    ClientHello and choose between contexts before the handshake.
 3. Names: neither end checks a host name. After the handshake, and before a byte is sent or believed,
-   both call `verify_peer`, which reads the URI name and nothing else.
+   both call `verify_peer`, which reads the URI name and nothing else, and asks the rules of the moment
+   (`mesh_core.trust`) about the keys of the chain that OpenSSL has verified.
 4. Keys stay in memory: OpenSSL reads them through an anonymous file (memfd_create), never from disk.
 
 **When a handshake is over.** In TLS 1.3 the server answers first: the client's handshake is complete
@@ -20,14 +21,24 @@ when it has checked the server and sent its own certificate, *before* the server
   before it has verified. So an end of stream before the first byte means "refused or gone", never "done".
 """
 
+import hashlib
 import os
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from mesh_core.errors import Fault, MeshError
 from mesh_core.identity import Domain, Expected, Identity, NotAnIdentity, sole_identity
+from mesh_core.trust import Chain, Trust, refusal
+
+# `_ssl.ENCODING_DER`; the public module does not show it.
+_DER = 2
 
 
 class UnusableCredentials(MeshError):
@@ -54,6 +65,14 @@ class Credentials:
 
     key_pem: bytes = field(repr=False)
     chain_pem: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """Who is at the other end, and by which keys: enough to ask again when the rules change."""
+
+    identity: Identity
+    chain: Chain
 
 
 def server_context(credentials: Credentials, *, roots: Sequence[str], alpn: Sequence[str]) -> ssl.SSLContext:
@@ -96,12 +115,48 @@ def peer_identity(tls: ssl.SSLObject | ssl.SSLSocket, *, domain: Domain) -> Iden
         raise PeerRefused(f"the other end is nobody we know: {error.what}") from error
 
 
-def verify_peer(tls: ssl.SSLObject | ssl.SSLSocket, *, expected: Expected) -> Identity:
-    """`peer_identity`, if it is one of those `expected`; raises PeerRefused otherwise."""
+def verify_peer(tls: ssl.SSLObject | ssl.SSLSocket, *, expected: Expected, trust: Trust | None) -> "Believed":
+    """Who is at the other end, if it is one of those `expected` and `trust` believes the keys above it.
+
+    A peer that was agreed to have a root of its own is expected in its own domain. `trust` None is for
+    components of our own cluster, whose leaves our own intermediate signs. Raises PeerRefused.
+    """
+    chain = proved_chain(tls)
+    foreign = trust.foreign_of(chain.root) if trust is not None else None
+    if foreign is not None:
+        expected = replace(expected, domain=foreign[1].domain)
     identity = peer_identity(tls, domain=expected.domain)
     if not expected.admits(identity):
         raise PeerRefused(f"the other end is {identity}, but we want {expected}")
-    return identity
+    why = refusal(identity, chain=chain, trust=trust) if trust is not None else ""
+    if why:
+        raise PeerRefused(why)
+    return Believed(identity, chain)
+
+
+def proved_chain(tls: ssl.SSLObject | ssl.SSLSocket) -> Chain:
+    """The keys above the leaf of the other end, as OpenSSL has verified them; raises PeerRefused.
+
+    It is the chain that was built, up to the root that is ours, whatever else the other end has sent.
+    """
+    try:
+        ders = _verified_ders(tls)
+    except (ValueError, AttributeError) as error:
+        raise PeerRefused("the handshake is not over, or its chain is unreadable") from error
+    match [key_id(der) for der in ders[1:]]:
+        case [intermediate, root]:
+            return Chain(root=root, intermediate=intermediate)
+        case [intermediate, issuer, root]:
+            return Chain(root=root, intermediate=intermediate, issuer=issuer)
+        case _:
+            raise PeerRefused(f"the other end showed a chain of {len(ders)} certificates, not 3 or 4")
+
+
+@lru_cache(maxsize=4096)
+def key_id(der: bytes) -> str:
+    """The KeyId of a certificate's key: SHA-256 of its SubjectPublicKeyInfo, in hexadecimal digits."""
+    key = x509.load_der_x509_certificate(der).public_key()
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
 
 
 def _prepared(
@@ -148,3 +203,12 @@ def _uris(certificate: "ssl._PeerCertRetDictType") -> list[str]:
     names = certificate.get("subjectAltName", ())
     assert isinstance(names, tuple)
     return [str(name[1]) for name in names if name[0] == "URI"]
+
+
+def _verified_ders(tls: ssl.SSLObject | ssl.SSLSocket) -> list[bytes]:
+    public = getattr(tls, "get_verified_chain", None)
+    if public is not None:
+        return cast(list[bytes], public())
+    # Python 3.13 made it public; before, it is on the inner object, and gives certificate objects.
+    inner = getattr(tls, "_sslobj")  # noqa: B009  # the type stubs do not know it
+    return [one.public_bytes(_DER) for one in inner.get_verified_chain() or ()]

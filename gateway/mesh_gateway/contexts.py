@@ -10,6 +10,7 @@ from typing import Protocol
 from mesh_core.errors import MeshError
 from mesh_core.identity import Domain
 from mesh_core.names import ALPN_INNER, ALPN_STREAM, ALPN_TUNNEL
+from mesh_core.trust import Trust
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
 from mesh_runtime.tls import client_context, server_context
@@ -20,10 +21,13 @@ _log = logger(__name__)
 @dataclass(frozen=True, slots=True)
 class Contexts:
     """`server` for peers that come to us, `client` for those we go to; the same for tunnels.
-    `inner` is for programs of our own cluster. `roots` are those by which others are believed."""
+    `inner` is for programs of our own cluster, which is in `pool`. `roots` are those by which others are
+    believed, by the rules of `trust`."""
 
     domain: Domain
+    pool: str
     roots: frozenset[str]
+    trust: Trust
     server: ssl.SSLContext
     client: ssl.SSLContext
     tunnel_server: ssl.SSLContext
@@ -63,7 +67,9 @@ def _contexts(standing: Standing | None) -> Contexts | None:
     try:
         return Contexts(
             domain=standing.identity.domain,
+            pool=standing.identity.pool,
             roots=frozenset(standing.roots),
+            trust=standing.trust,
             server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
             client=client_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
             tunnel_server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_TUNNEL]),

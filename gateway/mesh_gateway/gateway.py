@@ -143,6 +143,7 @@ class Gateway:
             limits=self._limits,
             metrics=metrics,
             witness=witness,
+            judge=self._traffic.judge,
             group=self._group,
         )
         return pool, keeper

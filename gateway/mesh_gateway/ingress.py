@@ -40,7 +40,7 @@ from mesh_gateway.traffic import Traffic
 from mesh_gateway.tunnel_life import good_for
 from mesh_runtime.clock import utc_now
 from mesh_runtime.log import logger
-from mesh_runtime.tls import PeerRefused, verify_peer
+from mesh_runtime.tls import Believed, PeerRefused, verify_peer
 
 _log = logger(__name__)
 
@@ -56,7 +56,9 @@ _MEMBERS = frozenset({Component.GATEWAY, Component.CLIENT})
 class Tunnels(Protocol):
     """Who takes tunnels that peers dialled (`tunnels.TunnelPool`)."""
 
-    def adopt(self, stream: TlsStream, *, cluster: ClusterId, good_for: float, refusal: str) -> object | None:
+    def adopt(
+        self, stream: TlsStream, *, cluster: ClusterId, believed: Believed, good_for: float, refusal: str
+    ) -> object | None:
         """Takes charge of it; None, and closed, when the cluster has enough. Its certificate is good for so
         many seconds; with `refusal` it gets no tunnel, and hears why."""
 
@@ -166,9 +168,12 @@ class IngressHalf:
 
     async def _serve(self, door: Doorway, entry: Serve, *, table: RouteTable, contexts: Contexts) -> "_End":
         stream = await self._shake_hands(door, contexts.server)
-        caller = verify_peer(
-            stream.tls_object, expected=Expected(domain=contexts.domain, components=_MEMBERS)
+        stream.believed = verify_peer(
+            stream.tls_object,
+            expected=Expected(domain=contexts.domain, components=_MEMBERS),
+            trust=contexts.trust,
         )
+        caller = stream.believed.identity
         if caller.cluster not in table.gateways and caller.cluster != table.cluster:
             self._refusals.note(_unlinked(caller.cluster), reason=Reason.NOT_ALLOWED)
             return _End.CLOSED
@@ -202,7 +207,8 @@ class IngressHalf:
     async def _become_tunnel(self, door: Doorway, *, contexts: Contexts) -> "_End":
         stream = await self._shake_hands(door, contexts.tunnel_server)
         expected = Expected(domain=contexts.domain, components=frozenset({Component.GATEWAY}))
-        caller = verify_peer(stream.tls_object, expected=expected)
+        believed = verify_peer(stream.tls_object, expected=expected, trust=contexts.trust)
+        caller = believed.identity
         # The table of now: whoever is unlinked meanwhile would not be closed with the others.
         table = self._table()
         is_linked = table is not None and caller.cluster in table.gateways and caller.cluster != table.cluster
@@ -210,7 +216,9 @@ class IngressHalf:
         if refusal:
             self._refusals.note(refusal, reason=Reason.NOT_ALLOWED)
         lasts = good_for(stream.tls_object, now=utc_now())
-        taken = self._tunnels.adopt(stream, cluster=caller.cluster, good_for=lasts, refusal=refusal)
+        taken = self._tunnels.adopt(
+            stream, cluster=caller.cluster, believed=believed, good_for=lasts, refusal=refusal
+        )
         if taken is None and is_linked:
             self._refusals.note(f"cluster {caller.cluster} has enough tunnels", reason=Reason.OVERLOAD)
         return _End.KEPT

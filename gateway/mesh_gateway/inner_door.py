@@ -110,8 +110,9 @@ class InnerDoor:
             domain=contexts.domain,
             components=frozenset({target.component}),
             clusters=frozenset({table.cluster}),
+            pool=contexts.pool,
         )
-        verify_peer(stream.tls_object, expected=expected)
+        verify_peer(stream.tls_object, expected=expected, trust=None)
         self._strangers.discard(door)
         return self._join(stream, target=target)
 

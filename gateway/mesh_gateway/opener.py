@@ -86,16 +86,19 @@ class DirectOpener:
                 f"cluster {target.cluster} broke off a stream ({why})", reason=Unsaid.HANDSHAKE_FAILED
             )
 
-        return await reach(
+        stream, believed = await reach(
             gateway,
             cluster=target.cluster,
             domain=contexts.domain,
+            trust=contexts.trust,
             context=contexts.client,
             server_name=name,
             alpn=ALPN_STREAM,
             limits=self._limits,
             broken=broken,
         )
+        stream.believed = believed
+        return stream
 
 
 def _server_name(target: Target) -> str:

@@ -6,11 +6,12 @@ import ssl
 from collections.abc import Callable
 
 from mesh_core.identity import ClusterId, Component, Domain, Expected
+from mesh_core.trust import Trust
 from mesh_gateway.limits import Limits
 from mesh_gateway.route import Address
 from mesh_gateway.tcp_stream import keep_alive
 from mesh_gateway.tls_stream import TlsStream
-from mesh_runtime.tls import PeerRefused, verify_peer
+from mesh_runtime.tls import Believed, PeerRefused, verify_peer
 
 
 class NoHostName(OSError):
@@ -22,13 +23,14 @@ async def reach(
     *,
     cluster: ClusterId,
     domain: Domain,
+    trust: Trust,
     context: ssl.SSLContext,
     server_name: str,
     alpn: str,
     limits: Limits,
     broken: Callable[[str], None] | None = None,
-) -> TlsStream:
-    """A TLS stream, not started, whose other end is a gateway of `cluster` and speaks `alpn`.
+) -> tuple[TlsStream, Believed]:
+    """A TLS stream, not started, whose other end is a gateway of `cluster` and speaks `alpn`; and by what.
 
     Raises HandshakeFailed, PeerRefused, TimeoutError and OSError, of which NoHostName is one; no byte of a
     client was sent then.
@@ -46,15 +48,16 @@ async def reach(
     try:
         async with asyncio.timeout(limits.handshake):
             await stream.handshake()
-        verify_peer(
+        believed = verify_peer(
             stream.tls_object,
             expected=Expected(
                 domain=domain, components=frozenset({Component.GATEWAY}), clusters=frozenset({cluster})
             ),
+            trust=trust,
         )
         if stream.tls_object.selected_alpn_protocol() != alpn:
             raise PeerRefused(f"the other end does not speak {alpn}")
     except BaseException:
         stream.abort()
         raise
-    return stream
+    return stream, believed

@@ -21,6 +21,7 @@ from typing import ClassVar
 from mesh_gateway.errors import HandshakeFailed
 from mesh_gateway.stream import LARGEST_READ, TLS_HIGH_MARK, TLS_LOW_MARK
 from mesh_gateway.tcp_stream import MUCH, TcpStream
+from mesh_runtime.tls import Believed
 
 _RECORD = 16 * 1024
 _PORTION = 4 * _RECORD
@@ -40,7 +41,7 @@ class TlsStream(TcpStream):
     _HIGH_MARK: ClassVar[int] = TLS_HIGH_MARK
     _LOW_MARK: ClassVar[int] = TLS_LOW_MARK
 
-    __slots__ = ("_broken", "_incoming", "_open", "_outgoing", "_shaken", "tls_object")
+    __slots__ = ("_broken", "_incoming", "_open", "_outgoing", "_shaken", "believed", "tls_object")
 
     def __init__(
         self,
@@ -66,6 +67,8 @@ class TlsStream(TcpStream):
         self._shaken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._open = False
         self._broken = broken
+        self.believed: Believed | None = None
+        """By which keys the other end was believed, where that was asked."""
 
     def take_over(self, transport: asyncio.Transport, *, received: bytes) -> None:
         """Begins the handshake as a server on a paused connection of which `received` was read."""

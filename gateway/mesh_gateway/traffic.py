@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from mesh_core.trust import Trust, refusal
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Unsaid
 from mesh_gateway.pipes import Pipes
@@ -22,6 +23,8 @@ from mesh_gateway.route import Address
 from mesh_gateway.splice import spliced
 from mesh_gateway.stream import Stream
 from mesh_gateway.tcp_stream import TcpStream
+from mesh_gateway.tls_stream import TlsStream
+from mesh_runtime.tls import Believed
 
 _LITTLE = 16 * 1024
 """Unsent bytes that do not count: a stream that holds less, and is held up, cannot come to hold more."""
@@ -35,6 +38,7 @@ class _Carried:
     peer: str
     over: Callable[[bool], None] | None
     claim: Claim
+    believed: Believed | None = None
 
 
 class _Stalled:
@@ -118,7 +122,7 @@ class Traffic:
         `over` hears whether both ways had ended by themselves.
         """
         pump = Pump(left, right, watcher=self)
-        self._carry(pump, carried=_Carried(endpoint, peer, over, claim))
+        self._carry(pump, carried=_Carried(endpoint, peer, over, claim, _believed(left) or _believed(right)))
         return pump
 
     def pass_through(
@@ -180,6 +184,16 @@ class Traffic:
             if carried.peer and carried.peer not in peers:
                 joint.abort()
 
+    def judge(self, trust: Trust) -> None:
+        """Resets what is carried over a connection whose other end is believed no more by the rules of now.
+
+        Streams in tunnels end with their tunnels.
+        """
+        for joint, carried in tuple(self._pumps.items()):
+            believed = carried.believed
+            if believed is not None and refusal(believed.identity, chain=believed.chain, trust=trust):
+                joint.abort()
+
     async def drained(self) -> None:
         """Returns when nothing is carried any more."""
         await self._idle.wait()
@@ -230,3 +244,7 @@ class Traffic:
             self._open[endpoint] = left
         else:
             del self._open[endpoint]
+
+
+def _believed(stream: Stream) -> Believed | None:
+    return stream.believed if isinstance(stream, TlsStream) else None

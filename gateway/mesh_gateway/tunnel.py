@@ -26,6 +26,7 @@ from mesh_gateway.tcp_stream import TCP_NOTSENT_LOWAT
 from mesh_gateway.tls_stream import TlsStream
 from mesh_gateway.window_budget import WindowBudget
 from mesh_gateway.yamux import Farewell, ProtocolError
+from mesh_runtime.tls import Believed
 
 _PINGS = 10
 """Of so many pings the quickest counts."""
@@ -94,6 +95,8 @@ class Tunnel:
         """When it takes no more streams, replaced or not."""
         self.left_at: float | None = None
         """Since when it takes no more streams."""
+        self.believed: Believed | None = None
+        """By which keys the other end is believed, for as long as it is."""
         self.refusal = ""
         """Why the other end is told no when it says hello; "" when it may be heard."""
         self._stream = stream

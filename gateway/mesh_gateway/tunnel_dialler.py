@@ -145,10 +145,11 @@ class PeerDialler:
         """A tunnel that is open; None when there is none to be had at this address now."""
         began = asyncio.get_running_loop().time()
         try:
-            stream = await reach(
+            stream, believed = await reach(
                 address,
                 cluster=self._cluster,
                 domain=contexts.domain,
+                trust=contexts.trust,
                 context=contexts.tunnel_client,
                 server_name=f"gateway.{self._cluster}.{contexts.domain}",
                 alpn=ALPN_TUNNEL,
@@ -167,7 +168,9 @@ class PeerDialler:
             return None
         self._metrics.handshake(self._cluster, seconds=asyncio.get_running_loop().time() - began)
         lasts = good_for(stream.tls_object, now=utc_now())
-        tunnel = self._pool.dialled(stream, cluster=self._cluster, way=address, good_for=lasts)
+        tunnel = self._pool.dialled(
+            stream, cluster=self._cluster, believed=believed, way=address, good_for=lasts
+        )
         return tunnel if await self._agreed(tunnel) else None
 
     async def _agreed(self, tunnel: Tunnel) -> bool:

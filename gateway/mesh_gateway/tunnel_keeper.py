@@ -2,12 +2,14 @@
 
 1. Tunnels with a cluster that is no peer any more end at once, whoever dialled them.
 2. When we believe in a root no more, or have another domain, all tunnels are replaced.
+3. What the rules of trust refuse ends within a second of their change, in tunnels and beside them.
 """
 
 import asyncio
 from collections.abc import Callable
 
 from mesh_core.identity import ClusterId
+from mesh_core.trust import Trust
 from mesh_gateway.contexts import Contexts
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import GatewayMetrics
@@ -30,6 +32,7 @@ class TunnelKeeper:
         limits: Limits,
         metrics: GatewayMetrics,
         witness: Witness,
+        judge: Callable[[Trust], None],
         group: asyncio.TaskGroup,
     ) -> None:
         self._pool = pool
@@ -37,6 +40,7 @@ class TunnelKeeper:
         self._limits = limits
         self._metrics = metrics
         self._witness = witness
+        self._judge = judge
         self._group = group
         self._gateways: dict[ClusterId, tuple[Address, ...]] = {}
         self._diallers: dict[ClusterId, asyncio.Task[None]] = {}
@@ -80,6 +84,10 @@ class TunnelKeeper:
                 if seen is not None and (seen.roots - contexts.roots or seen.domain != contexts.domain):
                     self._pool.renew()
                 seen = contexts
+            if contexts is not None:
+                # Each time: a handshake that began under other rules may have ended just now.
+                self._pool.judge(contexts.trust)
+                self._judge(contexts.trust)
             await asyncio.sleep(_LOOK)
 
     def _dialler(self, cluster: ClusterId) -> PeerDialler:

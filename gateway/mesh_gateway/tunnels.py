@@ -12,7 +12,7 @@
 5. No tunnel takes streams for ever (`tunnel_life`), and one that takes no more of them is closed after
    `tunnel_drain`, whatever still goes on in it.
 6. When we believe in a root no more, all tunnels are replaced within a minute, because any of them may be
-   that of a member who is believed for its sake.
+   that of a member who is believed for its sake. One whose other end is refused by name ends at once.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 from mesh_core.identity import ClusterId
+from mesh_core.trust import Trust
+from mesh_core.trust import refusal as refused_by
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.mux_stream import MuxStream
@@ -34,6 +36,7 @@ from mesh_gateway.tunnel_hello import HelloTalk
 from mesh_gateway.tunnel_life import life_of
 from mesh_gateway.tunnel_log import TunnelLog
 from mesh_gateway.window_budget import WindowBudget
+from mesh_runtime.tls import Believed
 
 _TURN = 0.25
 """Seconds between two looks at the clock."""
@@ -109,11 +112,18 @@ class TunnelPool:
         return (tunnel for tunnels in tuple(self._tunnels.values()) for tunnel in tuple(tunnels))
 
     def adopt(
-        self, stream: TlsStream, *, cluster: ClusterId, good_for: float = math.inf, refusal: str = ""
+        self,
+        stream: TlsStream,
+        *,
+        cluster: ClusterId,
+        believed: Believed | None = None,
+        good_for: float = math.inf,
+        refusal: str = "",
     ) -> Tunnel | None:
         """A tunnel that `cluster` dialled, by its certificate. None, and closed, if it has enough.
 
-        The certificate is good for so many seconds. With `refusal` the other end hears just this.
+        `believed` is asked again when the rules change. The certificate is good for so many seconds. With
+        `refusal` the other end hears just this.
         """
         theirs = [tunnel for tunnel in self._tunnels.get(cluster, ()) if not tunnel.is_client]
         taken = sum(tunnel.left_at is None for tunnel in theirs)
@@ -122,7 +132,7 @@ class TunnelPool:
             stream.abort()
             return None
         tunnel = self._made(stream, cluster=cluster, is_client=False, good_for=good_for)
-        tunnel.refusal = refusal
+        tunnel.refusal, tunnel.believed = refusal, believed
         tunnel.start()
         return tunnel
 
@@ -131,13 +141,14 @@ class TunnelPool:
         stream: TlsStream,
         *,
         cluster: ClusterId,
+        believed: Believed | None = None,
         way: Address | None = None,
         good_for: float = math.inf,
     ) -> Tunnel:
         """A tunnel that we dialled, at `way`; it opens when both have said hello. The other end's certificate
         is good for so many seconds."""
         tunnel = self._made(stream, cluster=cluster, is_client=True, good_for=good_for)
-        tunnel.way = way
+        tunnel.way, tunnel.believed = way, believed
         tunnel.start()
         self._talk.begin(tunnel, done=self._opened)
         return tunnel
@@ -160,6 +171,17 @@ class TunnelPool:
         """Closes all tunnels with a cluster that we are not linked with any more, now."""
         for tunnel in self.of(cluster):
             tunnel.abort(f"there is no MeshPeer {cluster} any more")
+
+    def judge(self, trust: Trust) -> None:
+        """Closes all tunnels whose other end is believed no more by the rules of now."""
+        for tunnel in self.all():
+            believed = tunnel.believed
+            if believed is None:
+                continue
+            why = refused_by(believed.identity, chain=believed.chain, trust=trust)
+            if why:
+                self._witness.problem(tunnel.cluster, why)
+                tunnel.abort(why)
 
     def leave(self) -> None:
         """Takes no more streams, tells all peers, and closes each tunnel when its last stream has ended."""

@@ -70,7 +70,7 @@ def test_whatever_is_read_has_exactly_that_spelling(uri: str) -> None:
         "spiffe://west.clusterset.internal:443/gateway",
         "spiffe://east@west.clusterset.internal/gateway",
         "spiffe://west.clusterset.internal.evil.example/gateway",
-        "spiffe://a.west.clusterset.internal/gateway",
+        "spiffe://b.a.west.clusterset.internal/gateway",
         "spiffe://clusterset.internal/gateway",
         "spiffe://west.clusterset.internal./gateway",
         "spiffe://west.CLUSTERSET.internal/gateway",
@@ -88,6 +88,13 @@ def test_whatever_is_read_has_exactly_that_spelling(uri: str) -> None:
 def test_another_spelling_is_nobody(uri: str) -> None:
     with pytest.raises(NotAnIdentity):
         identity_of_uri(uri, domain=DOMAIN)
+
+
+def test_one_label_before_the_domain_is_the_pool_of_whoever_let_the_cluster_in() -> None:
+    found = identity_of_uri("spiffe://north.by-west.clusterset.internal/gateway", domain=DOMAIN)
+    assert (found.cluster, found.pool, found.component) == ("north", "by-west", Component.GATEWAY)
+    assert found.uri == "spiffe://north.by-west.clusterset.internal/gateway"
+    assert found != identity_of_uri("spiffe://north.clusterset.internal/gateway", domain=DOMAIN)
 
 
 def test_a_dot_in_the_domain_is_a_dot() -> None:

@@ -268,6 +268,7 @@ async def ingress(
             limits=limits,
             metrics=metrics,
             witness=half.witness,
+            judge=half.traffic.judge,
             group=group,
         )
         half.keeper.follow(half.table)
@@ -343,6 +344,7 @@ async def egress(
             limits=limits,
             metrics=metrics,
             witness=half.witness,
+            judge=half.traffic.judge,
             group=group,
         )
         watching = group.create_task(half.tunnels.run())

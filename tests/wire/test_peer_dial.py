@@ -14,6 +14,7 @@ from mesh_core.identity import Component, Expected
 from mesh_core.names import ALPN_PEER
 from mesh_core.objects import PeerGateway
 from mesh_core.peer_wire import Ack, Mesh, Message, PeerProtocolError, Put, record_bytes
+from mesh_core.trust import OPEN
 from mesh_fakes.clusterset import FakeClusterset, identity
 from mesh_fakes.exports import record
 from mesh_fakes.gateways import on_both_loops
@@ -43,7 +44,7 @@ class Far:
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         stream = PeerStream(reader, writer)
         expected = Expected(domain=CLUSTERSET.domain, components=frozenset({Component.CONTROLLER}))
-        self.who.append(verify_peer(stream.tls, expected=expected).cluster)
+        self.who.append(verify_peer(stream.tls, expected=expected, trust=OPEN).identity.cluster)
         try:
             await stream.send((Mesh(peers=("east",)),))
             body = record_bytes(record("west"))
@@ -81,7 +82,7 @@ async def test_the_two_controllers_speak_end_to_end_and_the_door_is_asked_for_th
     async with west() as far, inner_door(CLUSTERSET, "east", leads=lambda _: ("127.0.0.1", far.port)) as door:
         stream = await dialled(door)
         assert stream.tls.selected_alpn_protocol() == ALPN_PEER
-        verify_peer(stream.tls, expected=Expected.exactly(identity("west", Component.CONTROLLER)))
+        verify_peer(stream.tls, expected=Expected.exactly(identity("west", Component.CONTROLLER)), trust=OPEN)
         came: list[Message] = []
         while len(came) < MANY + 1:
             # A slow reader: what waits is held back on the way, and nothing is lost.

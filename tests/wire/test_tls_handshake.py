@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mesh_core.identity import Component, Expected, domain
+from mesh_core.trust import OPEN
 from mesh_fakes.clusterset import DOMAIN, FakeClusterset, identity
 from mesh_fakes.forged import Forgery, chain, good_names
 from mesh_runtime.pki import make_intermediate
@@ -41,8 +42,8 @@ def pair(*, server: Credentials, client: Credentials, alpn: tuple[str, ...] = ("
 def test_two_members_know_each_other_by_their_uri() -> None:
     ends = pair(server=SET.credentials("east"), client=SET.credentials("west"))
     ends.handshake()
-    assert verify_peer(ends.client, expected=Expected.exactly(EAST)) == EAST
-    assert verify_peer(ends.server, expected=GATEWAYS) == WEST
+    assert verify_peer(ends.client, expected=Expected.exactly(EAST), trust=OPEN).identity == EAST
+    assert verify_peer(ends.server, expected=GATEWAYS, trust=OPEN).identity == WEST
     assert ends.client.version() == "TLSv1.3"
     assert ends.server.selected_alpn_protocol() == "meshctl/1"
 
@@ -241,7 +242,7 @@ def test_a_believable_peer_can_be_the_wrong_one(expected: Expected) -> None:
     ends = pair(server=SET.credentials("east"), client=SET.credentials("west"))
     ends.handshake()
     with pytest.raises(PeerRefused, match="west"):
-        verify_peer(ends.server, expected=expected)
+        verify_peer(ends.server, expected=expected, trust=OPEN)
 
 
 def test_another_domain_below_the_same_root_is_nobody() -> None:
@@ -255,7 +256,7 @@ def test_another_domain_below_the_same_root_is_nobody() -> None:
     ends = pair(server=SET.credentials("east"), client=credentials)
     ends.handshake()
     with pytest.raises(PeerRefused, match=r"no identity in clusterset\.internal"):
-        verify_peer(ends.server, expected=GATEWAYS)
+        verify_peer(ends.server, expected=GATEWAYS, trust=OPEN)
 
 
 def test_a_client_without_a_certificate_is_refused() -> None:
@@ -329,7 +330,7 @@ def test_a_clients_handshake_is_over_before_the_server_has_looked_at_it() -> Non
     with pytest.raises(ssl.SSLWantReadError):
         ends.server.do_handshake()
     ends.client.do_handshake()
-    assert verify_peer(ends.client, expected=Expected.exactly(EAST)) == EAST
+    assert verify_peer(ends.client, expected=Expected.exactly(EAST), trust=OPEN).identity == EAST
     ends.client.write(b"too early")
     with pytest.raises(ssl.SSLCertVerificationError):
         ends.server.do_handshake()

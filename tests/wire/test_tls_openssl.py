@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mesh_core.identity import Component, Expected
+from mesh_core.trust import OPEN
 from mesh_fakes.clusterset import DOMAIN, FakeClusterset, identity
 from mesh_fakes.forged import good_names
 from mesh_runtime.pem import certificates_to_pem
@@ -44,7 +45,9 @@ async def greeter() -> AsyncIterator[tuple[int, list[str]]]:
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            greeted.append(verify_peer(writer.get_extra_info("ssl_object"), expected=expected).uri)
+            greeted.append(
+                verify_peer(writer.get_extra_info("ssl_object"), expected=expected, trust=OPEN).identity.uri
+            )
             writer.write(b"greetings\n")
             await writer.drain()
         except PeerRefused:

@@ -35,8 +35,6 @@ from mesh_core.objects.mesh import (
     PathReport,
     PeerGateway,
     PeerImport,
-    TrustBundle,
-    TrustBundleSpec,
 )
 from mesh_core.objects.meta import Condition, KubernetesObject, Meta, OwnerReference
 from mesh_core.objects.platform import (
@@ -52,6 +50,7 @@ from mesh_core.objects.platform import (
 )
 from mesh_core.objects.pods import Pod
 from mesh_core.objects.service import Service, ServicePort, ServiceSpec
+from mesh_core.objects.trust import TrustBundle, TrustBundleSpec, TrustBundleStatus
 
 __all__ = [
     "CertificateSigningRequest",
@@ -98,4 +97,5 @@ __all__ = [
     "ServiceSpec",
     "TrustBundle",
     "TrustBundleSpec",
+    "TrustBundleStatus",
 ]

@@ -111,20 +111,6 @@ class ImportedShard(KubernetesObject, frozen=True, rename="camel", kw_only=True)
     spec: Shard
 
 
-class TrustBundleSpec(Struct, frozen=True, rename="camel", kw_only=True):
-    """Identity domain and trusted roots (PEM, one certificate each)."""
-
-    domain: str
-    generation: int
-    roots: tuple[str, ...]
-
-
-class TrustBundle(KubernetesObject, frozen=True, rename="camel", kw_only=True):
-    """What this cluster trusts; the one object is named `clusterset`."""
-
-    spec: TrustBundleSpec
-
-
 class ClusterPropertySpec(Struct, frozen=True, rename="camel", kw_only=True):
     """One value."""
 
