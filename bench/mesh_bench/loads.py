@@ -59,12 +59,19 @@ class Asked:
         return [*made, "-pids", ",".join(map(str, pids))]
 
 
-def ask(program: str, asked: Asked, *, target: Address, pids: Sequence[int] = ()) -> Measured:
-    """What one call measured. Raises BenchFault."""
+def ask(
+    program: str, asked: Asked, *, target: Address, pids: Sequence[int] = (), last: bool = False
+) -> Measured:
+    """What one call measured. Raises BenchFault.
+
+    With `last` whatever else wants to run comes first: a load without measure beside the server that it
+    loads would otherwise starve that server, and what was measured would be their scheduler.
+    """
     limit = _PATIENCE + (asked.seconds or 0)
+    before = ["nice", "-n", "15"] if last else []
     try:
         ended = subprocess.run(
-            [program, *asked.arguments(target, pids=pids)],
+            [*before, program, *asked.arguments(target, pids=pids)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=limit,

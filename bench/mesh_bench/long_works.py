@@ -148,7 +148,7 @@ def _overloaded(name: str, *, plan: Plan, scene: Scene) -> Overload:
         capacity = ask(program, Asked("conn", 16, plan.seconds), target=system.target)
         rate = max(1.0, _TIMES * capacity.ops / capacity.seconds)
         asked = Asked("offer", seconds=2 * plan.seconds, rate=rate)
-        offered = ask(program, asked, target=system.target, pids=system.pids)
+        offered = ask(program, asked, target=system.target, pids=system.pids, last=True)
         return Overload(capacity, offered)
 
 

@@ -104,13 +104,13 @@ class EgressHalf:
         self._chooser = ClusterChooser(self._silence)
         self._refusals = Refusals("egress", metrics=metrics)
 
-    def accept(self, port: int, client: TcpStream) -> None:
-        """Takes a connection that came to local port `port`."""
+    def accept(self, port: int, client: TcpStream) -> bool:
+        """Takes a connection that came to local port `port`; False when there is no place for it."""
         host, number = client.peer
         if not self._traffic.admit(_claim(host)):
-            self._refusals.note("too many connections", reason=Reason.OVERLOAD)
+            self.turned_away(1)
             client.abort()
-            return
+            return False
         table = self._table()
         route = table.egress.get(port) if table is not None else None
         looked = self._sources.look(host)
@@ -120,6 +120,18 @@ class EgressHalf:
             self._refuse(client, _FOREIGN, host=host, reason=Reason.SOURCE_UNKNOWN)
         else:
             self._group.create_task(self._wait(port, client, host=host, number=number))
+        return True
+
+    # listeners.Places
+
+    def is_full(self, host: str) -> bool:
+        return not self._traffic.has_room(_claim(host))
+
+    def turned_away(self, count: int) -> None:
+        for _ in range(count):
+            self._refusals.note("too many connections", reason=Reason.OVERLOAD)
+
+    # udp_ports
 
     def open_udp(self, port: int, client: Address) -> Stream | None:
         """A stream for a new UDP flow; None to refuse it."""

@@ -106,7 +106,11 @@ class Gateway:
         self._egress = self._make_egress()
         self._ingress, self._inner = self._make_ingress(), self._make_inner()
         self._listeners = Listeners(
-            door.host, backlog=limits.backlog, accepted=self._egress.accept, reuse_port=place.reuse_port
+            door.host,
+            backlog=limits.backlog,
+            accepted=self._egress.accept,
+            places=self._egress,
+            reuse_port=place.reuse_port,
         )
         self._udp_ports = UdpPorts(
             door.host,

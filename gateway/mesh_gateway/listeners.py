@@ -3,15 +3,19 @@
 1. A port that cannot be bound does not keep the others from being opened; it is tried again by the next
    `match`, and logged once.
 2. Closing a port touches no connection that was accepted through it.
-3. Spare ports, which lead nowhere yet, are listened to in advance: kube-proxy may send somebody before we
+3. When a connection is refused for want of a place, those behind it are dealt with at once (`crowd`).
+4. Spare ports, which lead nowhere yet, are listened to in advance: kube-proxy may send somebody before we
    know the route (ruling 6). One that cannot be bound is nothing to speak of.
 
 A listener costs 0.1 ms and 1 kB here, one without asyncio half as much: not worth a second kind.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
+from mesh_gateway.crowd import turn_away
 from mesh_gateway.tcp_stream import TcpStream, listen
 from mesh_runtime.log import logger
 
@@ -21,24 +25,37 @@ _log = logger(__name__)
 _AT_ONCE = 50
 
 
+class Places(Protocol):
+    """Who knows whether there is a place for a connection (`egress.EgressHalf`)."""
+
+    def is_full(self, host: str) -> bool:
+        """Whether a connection from that source address would be refused for want of a place."""
+
+    def turned_away(self, count: int) -> None:
+        """So many were."""
+
+
 class Listeners:
-    """Listening sockets on one address, by port. `accepted` gets each connection with its port; with
-    `reuse_port` other processes of ours listen there too."""
+    """Listening sockets on one address, by port. `accepted` gets each connection with its port, and says
+    whether there was a place for it; with `reuse_port` other processes of ours listen there too."""
 
     def __init__(
         self,
         host: str,
         *,
         backlog: int,
-        accepted: Callable[[int, TcpStream], None],
+        accepted: Callable[[int, TcpStream], bool],
+        places: Places | None = None,
         reuse_port: bool = False,
     ) -> None:
         self._host = host
         self._backlog = backlog
         self._reuse_port = reuse_port
         self._accepted = accepted
+        self._places = places
         self._servers: dict[int, asyncio.Server] = {}
         self._failing: set[int] = set()
+        self._welcomes: set[asyncio.Task[None]] = set()
 
     @property
     def ports(self) -> frozenset[int]:
@@ -73,7 +90,7 @@ class Listeners:
     async def _listen(self, port: int, *, needed: bool) -> None:
         try:
             server = await listen(
-                lambda: TcpStream(accepted=lambda stream: self._accepted(port, stream)),
+                lambda: self._stream(port),
                 self._host,
                 port=port,
                 backlog=self._backlog,
@@ -88,3 +105,23 @@ class Listeners:
         else:
             self._failing.discard(port)
             self._servers[port] = server
+
+    def _stream(self, port: int) -> TcpStream:
+        return TcpStream(accepted=lambda stream: self._came(port, stream))
+
+    def _came(self, port: int, stream: TcpStream) -> None:
+        server = self._servers.get(port)
+        if self._accepted(port, stream) or self._places is None or server is None:
+            return
+        crowd = turn_away([one.fileno() for one in server.sockets], is_full=self._places.is_full)
+        self._places.turned_away(crowd.reset)
+        if crowd.welcome is not None:
+            task = asyncio.ensure_future(self._welcome(port, crowd.welcome))
+            self._welcomes.add(task)
+            task.add_done_callback(self._welcomes.discard)
+
+    async def _welcome(self, port: int, client: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: self._stream(port), client)
+        except OSError:
+            client.close()

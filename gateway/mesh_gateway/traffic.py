@@ -101,6 +101,13 @@ class Traffic:
         self._idle.clear()
         return True
 
+    def has_room(self, claim: Claim) -> bool:
+        """Whether `admit` would take a place."""
+        if not self._places.take(claim):
+            return False
+        self._places.give_back(claim)
+        return True
+
     def release(self, claim: Claim = INWARD) -> None:
         """Gives back the place of a connection that came to nothing."""
         self._places.give_back(claim)

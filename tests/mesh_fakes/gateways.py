@@ -284,7 +284,10 @@ async def ingress(
             group=group,
         )
         server = await listen(
-            lambda: Doorway(accepted=served.accept), LOOPBACK, port=half.address.port, backlog=256
+            lambda: Doorway(accepted=served.accept),
+            LOOPBACK,
+            port=half.address.port,
+            backlog=256,
         )
         try:
             yield half
@@ -360,7 +363,7 @@ async def egress(
             access=AccessLog(),
             group=group,
         )
-        listeners = Listeners(LOOPBACK, backlog=256, accepted=served.accept)
+        listeners = Listeners(LOOPBACK, backlog=256, accepted=served.accept, places=served)
         await listeners.match([port, *more])
         assert not listeners.failing
         if tunnels or (tunnels is None and _IN_TUNNELS.get()):

@@ -33,10 +33,12 @@ class Scene:
     keeper: RouteKeeper = field(init=False)
 
     def __post_init__(self) -> None:
-        self.listeners = Listeners(
-            LOOPBACK, backlog=16, accepted=lambda port, stream: self.came.append((port, stream))
-        )
+        self.listeners = Listeners(LOOPBACK, backlog=16, accepted=self._came)
         self.keeper = RouteKeeper(lambda: self.objects, listeners=self.listeners, compute=self.compute)
+
+    def _came(self, port: int, stream: TcpStream) -> bool:
+        self.came.append((port, stream))
+        return True
 
     def claims(self, ports: Mapping[str, int]) -> None:
         """East exports these services, with these local ports."""

@@ -1,9 +1,12 @@
 """Who is served at all, and that nobody takes the places of everybody else (rulings 15 and 17)."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+
+import pytest
 
 from mesh_core.identity import cluster_id
 from mesh_fakes.backends import backend, echo
@@ -120,6 +123,29 @@ async def test_one_pod_cannot_take_the_places_of_the_others() -> None:
         await until(lambda: near.traffic.admitted == 2)
         held.append(await called(near.port))
         assert None not in held
+        for writer in filter(None, held):
+            writer.transport.abort()
+
+
+@on_both_loops
+async def test_a_crowd_is_turned_away_at_once_and_who_has_a_place_in_it_is_served() -> None:
+    async with opened(limits=replace(PATIENT, streams_per_source=2)) as (near, _):
+        held = [await called(near.port) for _ in range(2)]
+        # They come while the loop is not looking, so that all of them wait to be accepted.
+        crowd = [socket.create_connection((LOOPBACK, near.port)) for _ in range(100)]
+        other = socket.create_connection((LOOPBACK, near.port), source_address=("127.0.0.2", 0))
+        crowd += [socket.create_connection((LOOPBACK, near.port)) for _ in range(20)]
+        other.setblocking(False)
+        other.send(b"?")
+        answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(other, 1), 5)
+        assert answer == b"?"
+        await until(lambda: near.traffic.admitted == 3)
+        for one in crowd:
+            one.setblocking(False)
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(asyncio.get_running_loop().sock_recv(one, 1), 5)
+            one.close()
+        other.close()
         for writer in filter(None, held):
             writer.transport.abort()
 
