@@ -1,16 +1,30 @@
 """The trust of a clusterset, made in memory: a root, members, and what their components show."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from mesh_core.conditions import rfc3339
 from mesh_core.identity import ClusterId, Component, Domain, Identity, cluster_id, domain
 from mesh_core.membership import Membership
+from mesh_core.objects.trust import (
+    IssuerEntry,
+    RefusedKey,
+    Revocations,
+    RootEntry,
+    RosterEntry,
+    Rotation,
+    Signed,
+    Statement,
+)
 from mesh_runtime.intermediate import own_leaf
 from mesh_runtime.pem import certificates_to_pem
 from mesh_runtime.pki import Authority, make_intermediate, make_root, new_key
 from mesh_runtime.tls import Credentials
+from mesh_runtime.trust_signing import key_id_of, signed
 
 DOMAIN = domain("clusterset.internal")
 
@@ -59,3 +73,86 @@ class FakeClusterset:
     def membership(self, cluster: str) -> Membership:
         """What the member's objects say."""
         return Membership(cluster=cluster_id(cluster), domain=self.domain, roots=self.roots)
+
+    def rebuilt(self, cluster: str) -> Authority:
+        """The member begins anew, with another key; what it showed before is signed all the same."""
+        self._members.pop(cluster_id(cluster), None)
+        return self.member(cluster)
+
+    def key(self, cluster: str) -> str:
+        """KeyId of the member's intermediate."""
+        return key_id_of(self.member(cluster).key.public_key())
+
+    def refused(self, cluster: str, *, why: str = "it was stolen") -> RefusedKey:
+        """An entry that refuses the key which the member has now."""
+        return RefusedKey(key=self.key(cluster), cluster=cluster, since=rfc3339(self.now), why=why)
+
+    def roster(
+        self,
+        *members: str,
+        admitted: Mapping[str, str] | None = None,
+        uids: Mapping[str, str] | None = None,
+    ) -> tuple[RosterEntry, ...]:
+        """Entries with the key and the intermediate that each member has now."""
+        return tuple(
+            RosterEntry(
+                cluster=name,
+                keys=(self.key(name),),
+                uid=(uids or {}).get(name, ""),
+                admitted=(admitted or {}).get(name, ""),
+                certificates=(certificates_to_pem((self.member(name).certificate,)).decode(),),
+            )
+            for name in sorted(members)
+        )
+
+    def statement(
+        self,
+        generation: int,
+        *,
+        roster: Sequence[RosterEntry],
+        refused: Iterable[RefusedKey] = (),
+        issuers: Iterable[IssuerEntry] = (),
+        revokers: Iterable[ec.EllipticCurvePublicKey] = (),
+        rotation: Rotation | None = None,
+        roots: Sequence[Authority] = (),
+        by: Sequence[Authority] = (),
+    ) -> Signed:
+        """What the root says; `roots` and `by` (who signs) are the one root unless they are given.
+
+        Somebody else's clusterset of the same domain makes a forgery of it.
+        """
+        content = Statement(
+            domain=self.domain,
+            generation=generation,
+            roots=tuple(root_entry(one) for one in roots or (self.root,)),
+            roster=tuple(roster),
+            issued=rfc3339(self.now),
+            issuers=tuple(issuers),
+            refused=tuple(refused),
+            revokers=tuple(_public_pem(key) for key in revokers),
+            rotation=rotation,
+        )
+        return signed(content, by=[one.key for one in by or (self.root,)])
+
+    def revocations(
+        self,
+        number: int,
+        *,
+        refused: Iterable[RefusedKey],
+        by: Sequence[ec.EllipticCurvePrivateKey] = (),
+    ) -> Signed:
+        """Keys that are refused beside the statement; the root signs unless `by` is given."""
+        content = Revocations(
+            domain=self.domain, number=number, issued=rfc3339(self.now), refused=tuple(refused)
+        )
+        return signed(content, by=by or (self.root.key,))
+
+
+def root_entry(root: Authority) -> RootEntry:
+    """A root as a statement names it."""
+    pem = certificates_to_pem((root.certificate,)).decode()
+    return RootEntry(key=key_id_of(root.key.public_key()), certificate=pem)
+
+
+def _public_pem(key: ec.EllipticCurvePublicKey) -> str:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

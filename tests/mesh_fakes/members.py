@@ -4,11 +4,14 @@ A peer's gateway is left out: MeshPeer points at the peer's controller itself.
 """
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from mesh_controller.controller import Controller, Trust
 from mesh_controller.intermediate_source import IntermediateSource
@@ -16,6 +19,7 @@ from mesh_controller.main import bound_socket
 from mesh_core.identity import cluster_id
 from mesh_core.names import (
     GATEWAY,
+    INTERMEDIATE_SECRET,
     LABEL_KUBERNETES_SERVICE,
     LABEL_SERVICE_NAME,
     LABEL_SOURCE_CLUSTER,
@@ -24,22 +28,26 @@ from mesh_core.names import (
     SYSTEM_NAMESPACE,
     TRUST_BUNDLE,
 )
-from mesh_core.objects import Condition, EndpointSlice, MeshPeer, ServiceImport
+from mesh_core.objects import Condition, EndpointSlice, MeshPeer, ServiceImport, TrustBundle
+from mesh_core.objects.trust import LocalRefusal, Signed
 from mesh_core.signing import CONTROLLER_ACCOUNT
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.member_api import MemberApi
 from mesh_fakes.under_way import under_way
 from mesh_runtime.approval import approve_intermediate
+from mesh_runtime.intermediate import CERTIFICATE, KEY, SECRET_TYPE
 from mesh_runtime.kube import (
     CLUSTER_PROPERTIES,
     ENDPOINT_SLICES,
     MESH_PEERS,
+    SECRETS,
     SERVICE_EXPORTS,
     SERVICE_IMPORTS,
     SERVICES,
     TRUST_BUNDLES,
 )
 from mesh_runtime.membership import MembershipSource
+from mesh_runtime.pem import certificates_to_pem, key_to_pem
 
 GATEWAY_PODS = ("10.1.0.8", "10.1.0.9")
 
@@ -138,6 +146,42 @@ class Member:
         """The ready gateway pods of this cluster."""
         self.endpoints(*addresses, name=GATEWAY, namespace=SYSTEM_NAMESPACE, port=15443)
 
+    def has_intermediate(self) -> None:
+        """It was let in before, with the key and the certificate that the clusterset knows of it now."""
+        authority = self.clusterset.member(self.name)
+        data = {KEY: key_to_pem(authority.key), CERTIFICATE: certificates_to_pem((authority.certificate,))}
+        body = {
+            "metadata": {"namespace": SYSTEM_NAMESPACE, "name": INTERMEDIATE_SECRET},
+            "type": SECRET_TYPE,
+            "data": {name: base64.b64encode(value).decode() for name, value in data.items()},
+        }
+        self.api.put(SECRETS, body)
+
+    def trusts(
+        self,
+        statement: Signed | None = None,
+        *,
+        revocations: Signed | None = None,
+        refused_here: Sequence[LocalRefusal] = (),
+    ) -> None:
+        """Its operator writes these into the spec of the TrustBundle; what is None stays."""
+        spec: dict[str, Any] = {}
+        if statement is not None:
+            spec["statement"] = msgspec.to_builtins(statement)
+            spec["generation"] = int(msgspec.json.decode(statement.text)["generation"])
+        if revocations is not None:
+            spec["revocations"] = msgspec.to_builtins(revocations)
+        if refused_here:
+            spec["refusedHere"] = msgspec.to_builtins(tuple(refused_here))
+        self.api.put(TRUST_BUNDLES, {"metadata": {"name": TRUST_BUNDLE}, "spec": spec})
+
+    @property
+    def bundle(self) -> TrustBundle:
+        """What it trusts, as the object says."""
+        found = self.api.find(TRUST_BUNDLES, TRUST_BUNDLE)
+        assert found is not None
+        return found
+
     @asynccontextmanager
     async def running(self, *, replica: str = "") -> AsyncIterator[Controller]:
         """Its controller, until the block ends; the intermediate is approved when it is asked for."""
@@ -163,7 +207,8 @@ class Member:
         """What the person with the root does, once."""
         async with asyncio.timeout(20):
             while source.authority is None:
-                if source.secret is not None:
+                secret = source.secret
+                if secret is not None and CERTIFICATE not in secret.data:
                     await approve_intermediate(
                         self.api.client(),
                         root=self.clusterset.root,
@@ -182,8 +227,12 @@ def new_member(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     namespaces: Sequence[str] = ("demo",),
     uid: str = "",
+    statement: Signed | None = None,
 ) -> Member:
-    """A member with two gateway pods and nothing exported; its namespaces have the UID `<uid>-<name>`."""
+    """A member with two gateway pods and nothing exported; its namespaces have the UID `<uid>-<name>`.
+
+    With a `statement` it was let in before, and that is what its operator has written of trust.
+    """
     api = MemberApi(clock=clock, service_range=f"10.{96 + len(name)}.0")
     member = Member(name, clusterset, api)
     for namespace in ("kube-system", SYSTEM_NAMESPACE, *namespaces):
@@ -192,4 +241,7 @@ def new_member(
     spec = {"domain": clusterset.domain, "generation": 1, "roots": list(clusterset.roots)}
     api.put(TRUST_BUNDLES, {"metadata": {"name": TRUST_BUNDLE}, "spec": spec})
     member.gateways(GATEWAY_PODS)
+    if statement is not None:
+        member.has_intermediate()
+        member.trusts(statement)
     return member
