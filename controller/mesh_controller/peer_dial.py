@@ -88,7 +88,7 @@ def _end_to_end(standing: Standing) -> ssl.SSLContext:
 
 
 def _name(cluster: str, *, standing: Standing) -> str:
-    return f"peer.{cluster}.{standing.identity.domain}"
+    return f"peer.{cluster}.{standing.trust.domain_of(cluster, ours=standing.identity.domain)}"
 
 
 def _verify_door(carrier: asyncio.BaseTransport, *, standing: Standing) -> None:

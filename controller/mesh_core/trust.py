@@ -30,7 +30,10 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class ForeignTrust:
-    """The root keys and the domain of one peer that belongs to another clusterset (PEM in `roots`)."""
+    """The roots (PEM), their KeyIds and the domain of one peer that belongs to another clusterset.
+
+    Without roots nobody is believed to be that peer.
+    """
 
     domain: Domain
     keys: frozenset[str]
@@ -42,7 +45,8 @@ class Trust:
     """The rules of the moment. `roster` maps cluster ids to keys, None where nobody has signed one.
 
     `issuers` maps keys to pools, `pins` the ids of clusters below issuers to keys, `admitted` ids to RFC 3339
-    times. `roots` are KeyIds of our own roots, empty where no statement names them.
+    times, `foreign` ids of peers with roots of their own. `roots` are KeyIds of our own roots; empty, it says
+    that there are no others.
     """
 
     generation: int = 0
@@ -56,9 +60,14 @@ class Trust:
     pins: Mapping[str, str] = field(default_factory=dict)
     foreign: Mapping[str, ForeignTrust] = field(default_factory=dict)
 
+    def domain_of(self, cluster: str, *, ours: Domain) -> Domain:
+        """The domain of a member's identities: `ours`, but for a peer with a root of its own."""
+        agreed = self.foreign.get(cluster)
+        return agreed.domain if agreed is not None else ours
+
     def foreign_of(self, root: str) -> tuple[str, ForeignTrust] | None:
-        """The peer whose own root this is; None for a root of ours."""
-        if not self.foreign or root in self.roots:
+        """The peer whose own root this is; None for one of ours."""
+        if root in self.roots:
             return None
         return next(((peer, one) for peer, one in sorted(self.foreign.items()) if root in one.keys), None)
 
@@ -102,6 +111,8 @@ def refusal(identity: Identity, *, chain: Chain, trust: Trust) -> str:
     agreed = trust.foreign_of(chain.root)
     if agreed is not None:
         return _foreign(identity, peer=agreed[0], trust=agreed[1])
+    if trust.roots and chain.root not in trust.roots:
+        return f"the root above {identity} is none that is believed here"
     if identity.cluster in trust.foreign:
         return f"{identity.cluster} was agreed to come under a root of its own, not under ours"
     if chain.issuer:

@@ -118,7 +118,7 @@ class LeafSource:
             _log.warning("certificate dropped: this is another identity now", was=str(standing.identity))
             self._held = None
             self._latest.publish(None)
-        elif (membership.roots, membership.trust) != (standing.roots, standing.trust):
+        elif (_roots(membership), membership.trust) != (standing.roots, standing.trust):
             self._show(standing.identity, standing.credentials, membership=membership)
 
     async def _renewed(self, membership: Membership) -> float:
@@ -161,4 +161,10 @@ class LeafSource:
             await asyncio.gather(issuing, changing, return_exceptions=True)
 
     def _show(self, identity: Identity, credentials: Credentials, *, membership: Membership) -> None:
-        self._latest.publish(Standing(identity, credentials, membership.roots, membership.trust))
+        self._latest.publish(Standing(identity, credentials, _roots(membership), membership.trust))
+
+
+def _roots(membership: Membership) -> tuple[str, ...]:
+    """By which others are believed: ours, and those of peers with roots of their own; each once."""
+    foreign = (root for one in membership.trust.foreign.values() for root in one.roots)
+    return tuple(dict.fromkeys((*membership.roots, *foreign)))

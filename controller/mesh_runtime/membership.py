@@ -1,16 +1,27 @@
-"""This cluster's membership, kept current from its two objects, each watched by its one name."""
+"""This cluster's membership, kept current from its two objects, each watched by its one name.
+
+Which peers have roots of their own is read from their MeshPeers. By which key a root is known is computed
+here, from the certificates: what the objects say of it is not what OpenSSL goes by.
+"""
 
 import asyncio
+from dataclasses import replace
 from typing import Protocol
 
+from mesh_core.identity import InvalidName, domain
 from mesh_core.membership import Membership, NotAMember, membership_of
 from mesh_core.names import PROPERTY_CLUSTER_ID, TRUST_BUNDLE
+from mesh_core.objects import PeerTrust
+from mesh_core.trust import ForeignTrust
 from mesh_core.trust_statement import Held, held_by, newer_of
-from mesh_runtime.kube import CLUSTER_PROPERTIES, TRUST_BUNDLES, Informer, KubeClient
+from mesh_runtime.kube import CLUSTER_PROPERTIES, MESH_PEERS, TRUST_BUNDLES, Informer, KubeClient
 from mesh_runtime.latest import Latest
 from mesh_runtime.log import logger
+from mesh_runtime.trust_signing import keys_of
 
 _log = logger(__name__)
+
+_NOBODYS = domain("nobody.invalid")
 
 
 class MembershipReader(Protocol):
@@ -39,6 +50,7 @@ class MembershipSource:
     def __init__(self, kube: KubeClient) -> None:
         self._name = Informer(kube, CLUSTER_PROPERTIES, fields=f"metadata.name={PROPERTY_CLUSTER_ID}")
         self._bundle = Informer(kube, TRUST_BUNDLES, fields=f"metadata.name={TRUST_BUNDLE}")
+        self._peers = Informer(kube, MESH_PEERS)
         self._latest: Latest[Membership] = Latest()
         self._why = "the API server was not asked yet"
         self._held = Held()
@@ -66,16 +78,20 @@ class MembershipSource:
         """Watch, for ever."""
         self._name.on_change(self._look)
         self._bundle.on_change(self._look)
+        self._peers.on_change(self._look)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._name.run())
             group.create_task(self._bundle.run())
+            group.create_task(self._peers.run())
             await self._name.synced.wait()
             await self._bundle.synced.wait()
+            await self._peers.synced.wait()
             # An empty list is no change, yet it is an answer.
             self._look()
 
     def _look(self) -> None:
-        if not (self._name.synced.is_set() and self._bundle.synced.is_set()):
+        # Without the peers somebody below our own root could be one that has a root of its own.
+        if not all(informer.synced.is_set() for informer in (self._name, self._bundle, self._peers)):
             return
         bundle = self._bundle.get(TRUST_BUNDLE)
         if bundle is None or (self._held.statement or bundle.spec).domain != bundle.spec.domain:
@@ -85,11 +101,33 @@ class MembershipSource:
         found = membership_of(self._name.get(PROPERTY_CLUSTER_ID), bundle, held=self._held)
         match found:
             case Membership():
+                trust = replace(found.trust, roots=frozenset(keys_of(found.roots)), foreign=self._foreign())
+                found = replace(found, trust=trust)
                 if found != self.current:
-                    _log.info("membership read", cluster=found.cluster, domain=found.domain)
+                    _log.info(
+                        "membership read",
+                        cluster=found.cluster,
+                        domain=found.domain,
+                        generation=trust.generation,
+                        revision=trust.revision,
+                    )
                 self._latest.publish(found)
             case NotAMember(why=why):
                 if why != self._why:
                     _log.warning("this cluster is not a member", why=why)
                 self._why = why
                 self._latest.publish(None)
+
+    def _foreign(self) -> dict[str, ForeignTrust]:
+        peers = (peer for peer in self._peers.values() if peer.metadata.deletion_timestamp is None)
+        return {peer.metadata.name: _agreed(peer.spec.trust) for peer in peers if peer.spec.trust is not None}
+
+
+def _agreed(stated: PeerTrust) -> ForeignTrust:
+    try:
+        return ForeignTrust(
+            domain=domain(stated.domain), keys=frozenset(keys_of(stated.roots)), roots=stated.roots
+        )
+    except InvalidName:
+        # Not as if nothing had been said: then somebody below our own root could be this peer.
+        return ForeignTrust(domain=_NOBODYS, keys=frozenset(), roots=())

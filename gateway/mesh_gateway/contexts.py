@@ -34,6 +34,10 @@ class Contexts:
     tunnel_client: ssl.SSLContext
     inner: ssl.SSLContext
 
+    def domain_of(self, cluster: str) -> Domain:
+        """The domain of that cluster's identities."""
+        return self.trust.domain_of(cluster, ours=self.domain)
+
 
 class StandingReader(Protocol):
     """Where the standing is read (`mesh_runtime.leaf.LeafSource`)."""

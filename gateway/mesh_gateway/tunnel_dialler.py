@@ -151,7 +151,7 @@ class PeerDialler:
                 domain=contexts.domain,
                 trust=contexts.trust,
                 context=contexts.tunnel_client,
-                server_name=f"gateway.{self._cluster}.{contexts.domain}",
+                server_name=f"gateway.{self._cluster}.{contexts.domain_of(self._cluster)}",
                 alpn=ALPN_TUNNEL,
                 limits=self._limits,
             )

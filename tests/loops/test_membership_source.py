@@ -1,10 +1,12 @@
 """Who we are, followed through the API; and the small things that waiting is made of."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from mesh_core.trust import OPEN
 from mesh_fakes.controller_trust import trust_scene
 from mesh_fakes.waiting import until
 from mesh_runtime.kube import CLUSTER_PROPERTIES, TRUST_BUNDLES
@@ -19,7 +21,11 @@ async def test_both_objects_make_a_membership() -> None:
     async with trust_scene(ago=HOUR, leads=False) as scene:
         assert scene.membership.current is None
         await scene.join()
-        assert await scene.membership.after(None) == scene.clusterset.membership("west")
+        found = await scene.membership.after(None)
+        assert found is not None
+        assert replace(found, trust=OPEN) == scene.clusterset.membership("west")
+        assert replace(found.trust, roots=frozenset()) == OPEN
+        assert len(found.trust.roots) == 1
 
 
 async def test_what_is_missing_is_named() -> None:

@@ -35,6 +35,7 @@ from mesh_core.objects.mesh import (
     PathReport,
     PeerGateway,
     PeerImport,
+    PeerTrust,
 )
 from mesh_core.objects.meta import Condition, KubernetesObject, Meta, OwnerReference
 from mesh_core.objects.platform import (
@@ -88,6 +89,7 @@ __all__ = [
     "PathReport",
     "PeerGateway",
     "PeerImport",
+    "PeerTrust",
     "Pod",
     "Secret",
     "Service",

@@ -42,18 +42,27 @@ class PeerImport(Struct, frozen=True, rename="camel", kw_only=True):
     limits: ImportLimits = ImportLimits()
 
 
+class PeerTrust(Struct, frozen=True, rename="camel", kw_only=True):
+    """The clusterset of a peer with a root of its own: the domain of its identities, and its roots (PEM)."""
+
+    domain: str
+    roots: tuple[str, ...]
+
+
 class MeshPeerSpec(Struct, frozen=True, rename="camel", kw_only=True):
     """Where the peer's gateway answers, in order of preference, which network it is on, what is taken of it.
 
     `network` "" is a network of the peer's own. `dial` says who dials whom: with `outbound` this cluster
     dials the peer and is not dialled, with `inbound` it never dials and waits for the tunnels of the peer,
-    whose gateways need not be known then.
+    whose gateways need not be known then. With `trust` the peer belongs to another clusterset: its identities
+    are believed under its own roots, for this one cluster id, and under ours no more.
     """
 
     gateways: tuple[PeerGateway, ...] = ()
     network: str = ""
     dial: Dial = "both"
     imports: PeerImport = field(default=PeerImport(), name="import")
+    trust: PeerTrust | None = None
 
     @property
     def dialled(self) -> tuple[PeerGateway, ...]:

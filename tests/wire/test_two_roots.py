@@ -1,0 +1,80 @@
+"""Peers that keep a root of their own: believed for the one id that was agreed, and for nothing else."""
+
+import pytest
+
+from mesh_core.identity import Component, Expected, domain
+from mesh_core.trust import ForeignTrust, Trust
+from mesh_fakes.clusterset import DOMAIN, FakeClusterset
+from mesh_runtime.proof import InMemoryPair
+from mesh_runtime.tls import Credentials, PeerRefused, client_context, server_context, verify_peer
+from mesh_runtime.trust_signing import keys_of
+
+OURS = FakeClusterset()
+THEIRS = FakeClusterset(domain("other.example"))
+NAMESAKE = FakeClusterset(DOMAIN)
+"""Another clusterset that chose the same domain, as many do."""
+GATEWAYS = Expected(domain=DOMAIN, components=frozenset({Component.GATEWAY}))
+
+
+def agreed(clusterset: FakeClusterset) -> ForeignTrust:
+    return ForeignTrust(
+        domain=clusterset.domain, keys=frozenset(keys_of(clusterset.roots)), roots=clusterset.roots
+    )
+
+
+TRUST = Trust(
+    roots=frozenset(keys_of(OURS.roots)), foreign={"north": agreed(THEIRS), "south": agreed(NAMESAKE)}
+)
+ROOTS = (*OURS.roots, *THEIRS.roots, *NAMESAKE.roots)
+
+
+def seen_by_us(shown: Credentials, *, trust: Trust = TRUST) -> str:
+    """Whom we take the other end for, that shows this."""
+    ends = InMemoryPair(
+        server=server_context(OURS.credentials("west"), roots=ROOTS, alpn=()),
+        client=client_context(shown, roots=ROOTS, alpn=()),
+    )
+    ends.handshake()
+    return str(verify_peer(ends.server, expected=GATEWAYS, trust=trust).identity)
+
+
+def test_a_peer_is_believed_under_the_root_that_was_agreed_for_it() -> None:
+    assert seen_by_us(THEIRS.credentials("north")) == "spiffe://north.other.example/gateway"
+
+
+def test_a_peer_of_another_clusterset_with_our_domain_is_told_by_its_root() -> None:
+    assert seen_by_us(NAMESAKE.credentials("south")) == "spiffe://south.clusterset.internal/gateway"
+
+
+def test_our_own_members_are_believed_as_before() -> None:
+    assert seen_by_us(OURS.credentials("east")) == "spiffe://east.clusterset.internal/gateway"
+
+
+@pytest.mark.parametrize(
+    ("shown", "why"),
+    {
+        "another cluster of theirs": (THEIRS.credentials("east"), "speaks for nobody else"),
+        "one of ours, by their root": (NAMESAKE.credentials("east"), "speaks for nobody else"),
+        "ourselves, by their root": (NAMESAKE.credentials("west"), "speaks for nobody else"),
+        "the other peer, by their root": (NAMESAKE.credentials("north"), "speaks for nobody else"),
+        "the peer, by our own root": (OURS.credentials("south"), "under a root of its own"),
+        "a component that no gateway is": (THEIRS.credentials("north", Component.CONTROLLER), "we want"),
+    }.values(),
+    ids=str,
+)
+def test_everybody_else_is_refused(shown: Credentials, why: str) -> None:
+    with pytest.raises(PeerRefused, match=why):
+        seen_by_us(shown)
+
+
+def test_a_root_that_was_withdrawn_is_believed_for_nobody() -> None:
+    """The context of a moment ago may still have it."""
+    withdrawn = Trust(roots=TRUST.roots, foreign={"south": agreed(NAMESAKE)})
+    with pytest.raises(PeerRefused, match=r"no identity|none that is believed"):
+        seen_by_us(THEIRS.credentials("north"), trust=withdrawn)
+
+
+def test_a_peer_whose_agreement_does_not_read_is_nobody() -> None:
+    nothing = ForeignTrust(domain=domain("nobody.invalid"), keys=frozenset(), roots=())
+    with pytest.raises(PeerRefused, match="under a root of its own"):
+        seen_by_us(OURS.credentials("south"), trust=Trust(roots=TRUST.roots, foreign={"south": nothing}))
