@@ -51,6 +51,9 @@ class Carrier(Protocol):
     def join(self, attempt: "Attempt", stream: Stream) -> Pump:
         """Carries bytes between the attempt's client and the stream."""
 
+    def moved(self, attempt: "Attempt", pump: Pump) -> None:
+        """What was joined goes to another cluster, or another way, than it was joined for."""
+
     def accepted(self, attempt: "Attempt") -> None:
         """The far side took the stream."""
 
@@ -70,6 +73,7 @@ class Attempt:
     __slots__ = (
         "_carrier",
         "_left",
+        "_moved",
         "_order",
         "_pump",
         "_tried",
@@ -103,6 +107,7 @@ class Attempt:
         self._order = list(order)  # of clusters whose tunnels may still be asked
         self._left: list[ClusterId] = []  # clusters that only a connection of its own may reach
         self._tried: list[Tunnel] = []
+        self._moved = False  # by a refusal, away from the cluster that it was joined for
         self._carrier = carrier
         self._pump: Pump | None = None
         self._tunnel: Tunnel | None = None
@@ -189,12 +194,15 @@ class Attempt:
     def _accepted(self) -> None:
         self.was_accepted = True
         self._tried = []
+        if self._moved and self._pump is not None:
+            self._carrier.moved(self, self._pump)
         self._carrier.accepted(self)
 
     def _again(self, stream: MuxStream, *, answer: Answer | None) -> None:
         if answer is not None and answer.reason not in _OF_ONE_GATEWAY:
             # Its other gateways would say the same.
             self._order = [cluster for cluster in self._order if cluster != self.cluster]
+        self._moved = True
         kept, ended = stream.take_kept()
         stream.release()
         self._carrier.refused(self, answer=answer)

@@ -181,6 +181,10 @@ class EgressHalf:
         claim = _claim(attempt.asked.client)
         return self._traffic.join(attempt.client, stream, peer=str(attempt.cluster), over=over, claim=claim)
 
+    def moved(self, attempt: Attempt, pump: Pump) -> None:
+        assert attempt.stream is not None, "somebody accepted"
+        self._traffic.moved(pump, peer=str(attempt.cluster), stream=attempt.stream)
+
     def accepted(self, attempt: Attempt) -> None:
         cluster = attempt.cluster
         assert cluster is not None, "somebody accepted"

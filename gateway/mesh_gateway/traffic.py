@@ -10,7 +10,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mesh_core.trust import Trust, refusal
 from mesh_gateway.limits import Limits
@@ -132,6 +132,13 @@ class Traffic:
         self._carry(pump, carried=_Carried(endpoint, peer, over, claim, _believed(left) or _believed(right)))
         return pump
 
+    def moved(self, pump: Joint, *, peer: str, stream: Stream) -> None:
+        """What is carried goes to another peer now, over `stream`: it counts as that one's from here on."""
+        carried = self._pumps.get(pump)
+        if carried is not None:
+            self.flowing(pump)
+            self._pumps[pump] = replace(carried, peer=peer, believed=_believed(stream))
+
     def pass_through(
         self,
         left: TcpStream,
@@ -183,10 +190,7 @@ class Traffic:
             joint.abort()
 
     def end_but(self, peers: Collection[str]) -> None:
-        """Resets what is carried from or to any peer but these: who is unlinked is served no longer.
-
-        A stream that one cluster refused and another took still counts as the first one's.
-        """
+        """Resets what is carried from or to any peer but these: who is unlinked is served no longer."""
         for joint, carried in tuple(self._pumps.items()):
             if carried.peer and carried.peer not in peers:
                 joint.abort()

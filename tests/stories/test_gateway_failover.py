@@ -6,7 +6,9 @@ from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
-from mesh_fakes.backends import backend, saying
+import pytest
+
+from mesh_fakes.backends import backend, echo, saying
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.gateways import (
     LOOPBACK,
@@ -217,3 +219,29 @@ async def ended(reader: asyncio.StreamReader) -> bool:
         return await reader.read() == b""
     except ConnectionError:
         return True
+
+
+@on_both_loops
+async def test_a_stream_that_one_cluster_refused_is_the_others_who_took_it() -> None:
+    """Unlinking the first touches it not, unlinking the second ends it."""
+    clusterset = FakeClusterset()
+    async with AsyncExitStack() as stack:
+        there = await stack.enter_async_context(backend(echo))
+        refuses = await stack.enter_async_context(ingress(clusterset, "east", endpoints=()))
+        takes = await stack.enter_async_context(ingress(clusterset, "north", endpoints=(there,)))
+        remotes = {"east": (refuses.address,), "north": (takes.address,)}
+        near = await stack.enter_async_context(
+            egress(clusterset, remotes, weights={"east": 100, "north": 1}, tunnels=True)
+        )
+        reader, writer = await asyncio.open_connection(LOOPBACK, near.port)
+        writer.write(b"hello")
+        assert await reader.readexactly(5) == b"hello"
+        for unlinked in ({"west", "north"}, {"west", "north", "south"}):
+            near.traffic.end_but(unlinked)
+            writer.write(b"still there?")
+            assert await reader.readexactly(12) == b"still there?"
+        near.traffic.end_but({"west", "east"})
+        with pytest.raises(ConnectionResetError):
+            await reader.read(1)
+        writer.close()
+        await until(lambda: near.traffic.admitted == 0)
