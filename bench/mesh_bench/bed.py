@@ -22,7 +22,8 @@ import yaml
 
 from mesh_bench.guard import SET
 from mesh_bench.scene import gateway_slice
-from mesh_cli.admission import bundle_body, property_bodies
+from mesh_cli.admission import property_bodies
+from mesh_cli.bundle import open_body
 from mesh_cli.install import apply_definitions, apply_objects, manifests_for
 from mesh_cli.member import read_facts
 from mesh_cli.shipped import Overlay
@@ -79,10 +80,7 @@ async def bed(*names: str) -> AsyncIterator[Bed]:
         await up(Request(clusters=names, light=True), folder=files.folder, progress=progress)
         trust = init_trust_dir(folder / "trust", domain=domain(DEFAULT_DOMAIN), now=utc_now())
         async with AsyncExitStack() as stack:
-            made = {
-                name: await _joined(files, name=name, folder=folder, trust=trust, stack=stack)
-                for name in names
-            }
+            made = {name: await _joined(files, name=name, folder=folder, stack=stack) for name in names}
             yield Bed(folder, trust, made)
     finally:
         await down(folder=files.folder, progress=progress)
@@ -92,18 +90,18 @@ async def bed(*names: str) -> AsyncIterator[Bed]:
         guard.wait()
 
 
-async def _joined(
-    files: SetFiles, *, name: str, folder: Path, trust: TrustDir, stack: AsyncExitStack
-) -> Cluster:
+async def _joined(files: SetFiles, *, name: str, folder: Path, stack: AsyncExitStack) -> Cluster:
     """What `meshctl join` does, but for waiting for programs that nobody runs here."""
     kube = await stack.enter_async_context(connect(kubeconfig=files.kubeconfig, context=name))
     manifests = manifests_for(Overlay.NODE_PORT, image=None)
     await apply_definitions(kube, manifests)
     facts = await read_facts(kube, context=name)
-    trust = record_member(folder / "trust", cluster=cluster_id(name), uid=facts.uid)
-    for body in property_bodies(cluster=cluster_id(name), trust=trust):
+    known = record_member(folder / "trust", cluster=cluster_id(name), uid=facts.uid)
+    for body in property_bodies(cluster=cluster_id(name), trust=known):
         await kube.apply(CLUSTER_PROPERTIES, body, field_manager=_MANAGER)
-    await kube.apply(TRUST_BUNDLES, bundle_body(trust), field_manager=_MANAGER)
+    # Without a roster: the root's signature is all that is asked for.
+    bundle = open_body(known.domain, roots=known.known_roots, before=None)
+    await kube.apply(TRUST_BUNDLES, bundle, field_manager=_MANAGER)
     await apply_objects(kube, manifests)
     await kube.create(ENDPOINT_SLICES, gateway_slice())
     plan = next(one for one in state_of_running(files).plan.clusters if one.name == name)

@@ -1,11 +1,14 @@
-"""Signing the intermediate of a cluster, by whoever holds the root key: one step of `meshctl join`.
+"""Signing the intermediate of a cluster, by whoever holds the root key: `meshctl join` and `trust approve`.
 
 1. Only a request that the API server says came from the controller's own ServiceAccount is signed.
 2. Only for the cluster id that the person named: the request's wish must be that cluster's controller.
 3. Of the request, the public key alone goes into the certificate (law 1 of `pki`).
 """
 
+from dataclasses import dataclass, replace
+
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from mesh_core.errors import EnvironmentFault, UserError
 from mesh_core.identity import ClusterId, Component, Domain, Identity, NotAnIdentity, sole_identity
@@ -35,6 +38,38 @@ class WrongCluster(UserError):
     """The cluster that was reached is not the one that was named."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The controller's open request, and the key that it is for."""
+
+    request: CertificateSigningRequest
+    public_key: ec.EllipticCurvePublicKey
+
+
+async def asked_intermediate(kube: KubeClient, *, cluster: ClusterId, domain: Domain, limit: float) -> Asked:
+    """Wait at most `limit` seconds for the controller's open request.
+
+    Raises NoRequest, WrongCluster, BadRequest, ApiError or Unreachable.
+    """
+    request = await _open_request(kube, limit=limit)
+    read = request_in(request)
+    _check_wish(read, Identity(cluster=cluster, component=Component.CONTROLLER, domain=domain))
+    return Asked(request, read.public_key)
+
+
+async def answer(kube: KubeClient, asked: Asked, *, certificate: x509.Certificate, message: str) -> None:
+    """Approve the request with `message`, and give it its certificate.
+
+    The API server stamps who made a request, so the caller's own permissions decide what may be
+    approved: `update` or `patch` on the approval and status of requests, and `approve` and `sign` on
+    the signer. Raises ApiError or Unreachable.
+    """
+    request = asked.request
+    if not is_approved(request):
+        request = await approve(kube, request, message=message)
+    await give(kube, request, chain_pem=certificates_to_pem((certificate,)))
+
+
 async def approve_intermediate(
     kube: KubeClient,
     *,
@@ -44,21 +79,12 @@ async def approve_intermediate(
     limit: float,
     clock: Clock = utc_now,
 ) -> x509.Certificate:
-    """Wait at most `limit` seconds for the controller's open request, sign it; the certificate given.
-
-    The API server stamps who made a request, so the caller's own permissions decide what may be
-    approved: `update` or `patch` on the approval and status of requests, and `approve` and `sign` on
-    the signer. Raises NoRequest, WrongCluster, BadRequest, ApiError or Unreachable.
-    """
-    request = await _open_request(kube, limit=limit)
-    read = request_in(request)
-    _check_wish(read, Identity(cluster=cluster, component=Component.CONTROLLER, domain=domain))
+    """Both at once, for a clusterset without a roster; the certificate given. Raises as they do."""
+    asked = await asked_intermediate(kube, cluster=cluster, domain=domain, limit=limit)
     certificate = make_intermediate(
-        root, cluster=cluster, domain=domain, public_key=read.public_key, now=clock()
+        root, cluster=cluster, domain=domain, public_key=asked.public_key, now=clock()
     )
-    if not is_approved(request):
-        request = await approve(kube, request, message=f"{cluster} is a member of {domain}")
-    await give(kube, request, chain_pem=certificates_to_pem((certificate,)))
+    await answer(kube, asked, certificate=certificate, message=f"{cluster} is a member of {domain}")
     return certificate
 
 
@@ -92,7 +118,8 @@ def _check_wish(read: ReadRequest, wanted: Identity) -> None:
             f"the controller asks for no identity in {wanted.domain} ({error.what})",
             next_step="check its TrustBundle; meshctl join writes it",
         ) from error
-    if wish != wanted:
+    if replace(wish, pool="") != wanted:
+        # Whom an issuer let in asks in its pool; who names it here admits it without one.
         raise WrongCluster(
             f"the controller asks to be {wish}, not {wanted}",
             next_step="check the kubeconfig context and the ClusterProperty of that cluster",

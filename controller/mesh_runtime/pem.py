@@ -7,7 +7,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mesh_core.errors import MeshError
+from mesh_core.errors import MeshError, UserError
 
 
 class UnreadablePem(MeshError):
@@ -19,20 +19,42 @@ class UnreadablePem(MeshError):
         )
 
 
-def key_to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """PKCS #8, not encrypted: for memory, the intermediate's Secret and the root's file only."""
+class WrongPassphrase(UserError):
+    """The passphrase does not open the key."""
+
+    def __init__(self, *, what: str) -> None:
+        super().__init__(f"the passphrase does not open {what}", next_step="try again with the right one")
+
+
+def key_to_pem(key: ec.EllipticCurvePrivateKey, *, passphrase: bytes = b"") -> bytes:
+    """PKCS #8, encrypted when there is a `passphrase`.
+
+    Without one it is for memory, the intermediate's Secret and files of mode 0600 only.
+    """
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption(),
     )
 
 
-def key_from_pem(pem: bytes, *, what: str) -> ec.EllipticCurvePrivateKey:
-    """A P-256 key; `what` names it in the UnreadablePem that is raised for anything else."""
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a key in PEM wants a passphrase (RFC 7468, section 11)."""
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem
+
+
+def key_from_pem(pem: bytes, *, what: str, passphrase: bytes = b"") -> ec.EllipticCurvePrivateKey:
+    """A P-256 key; `what` names it in the UnreadablePem that is raised for anything else.
+
+    Raises WrongPassphrase when the key is encrypted with another one.
+    """
+    encrypted = is_encrypted(pem)
     try:
-        key = serialization.load_pem_private_key(pem, password=None)
+        key = serialization.load_pem_private_key(pem, password=(passphrase or b" ") if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # What OpenSSL says of a wrong passphrase and of damage inside is the same.
+        if encrypted:
+            raise WrongPassphrase(what=what) from None
         raise UnreadablePem(what=what, why="no PEM private key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise UnreadablePem(what=what, why="not a P-256 key")

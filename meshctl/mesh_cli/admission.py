@@ -11,8 +11,11 @@ from typing import Any
 from mesh_cli.member import Facts
 from mesh_core.errors import UserError
 from mesh_core.identity import ClusterId
-from mesh_core.names import PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET, PROPERTY_NETWORK, TRUST_BUNDLE
-from mesh_runtime.trust_dir import ClusterIdTaken, TrustDir
+from mesh_core.names import PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET, PROPERTY_NETWORK
+from mesh_core.roster import entry_of
+from mesh_core.trust_statement import held_by
+from mesh_runtime.trust_dir import ClusterIdTaken, PublicTrust
+from mesh_runtime.trust_signing import keys_of
 
 # A JSON object for the API server.
 Body = Mapping[str, Any]
@@ -22,7 +25,9 @@ class JoinRefused(UserError):
     """The cluster is something else already."""
 
 
-def check_newcomer(facts: Facts, *, cluster: ClusterId, trust: TrustDir, beside_others: bool = False) -> None:
+def check_newcomer(
+    facts: Facts, *, cluster: ClusterId, trust: PublicTrust, beside_others: bool = False
+) -> None:
     """Raises JoinRefused, or ClusterIdTaken, unless the cluster may be member `cluster` under `trust`.
 
     `beside_others` says that ServiceImports of somebody else are known and to be left alone.
@@ -30,6 +35,9 @@ def check_newcomer(facts: Facts, *, cluster: ClusterId, trust: TrustDir, beside_
     holder = trust.members.get(cluster, facts.uid)
     if holder != facts.uid:
         raise ClusterIdTaken(cluster, holder=holder)
+    entry = entry_of(trust.held.statement, cluster=cluster)
+    if entry is not None and entry.uid and entry.uid != facts.uid:
+        raise ClusterIdTaken(cluster, holder=entry.uid)
     if facts.cluster_id is not None and facts.cluster_id.spec.value != cluster:
         raise JoinRefused(
             f"context {facts.context} has the cluster id {facts.cluster_id.spec.value} already",
@@ -51,7 +59,9 @@ def check_newcomer(facts: Facts, *, cluster: ClusterId, trust: TrustDir, beside_
         _check_bundle(facts, trust=trust)
 
 
-def property_bodies(*, cluster: ClusterId, trust: TrustDir, network: str | None = None) -> tuple[Body, ...]:
+def property_bodies(
+    *, cluster: ClusterId, trust: PublicTrust, network: str | None = None
+) -> tuple[Body, ...]:
     """The ClusterProperties that say which cluster this is, of which clusterset, and on which network.
 
     Without a `network` nothing is said of it.
@@ -62,17 +72,14 @@ def property_bodies(*, cluster: ClusterId, trust: TrustDir, network: str | None 
     return tuple({"metadata": {"name": name}, "spec": {"value": text}} for name, text in properties.items())
 
 
-def bundle_body(trust: TrustDir) -> Body:
-    """The first TrustBundle of a member."""
-    spec = {"domain": trust.domain, "generation": 1, "roots": [trust.root_pem]}
-    return {"metadata": {"name": TRUST_BUNDLE}, "spec": spec}
-
-
-def _check_bundle(facts: Facts, *, trust: TrustDir) -> None:
+def _check_bundle(facts: Facts, *, trust: PublicTrust) -> None:
+    """The cluster must believe a root of this folder: the present one, or one before or after it."""
     assert facts.bundle is not None
-    spec = facts.bundle.spec
-    if spec.domain != trust.domain or trust.root_pem.strip() not in {root.strip() for root in spec.roots}:
+    statement = held_by(facts.bundle).statement
+    roots = [one.certificate for one in statement.roots] if statement else facts.bundle.spec.roots
+    own = statement.domain if statement else facts.bundle.spec.domain
+    if own != trust.domain or not keys_of(roots).keys() & keys_of(trust.known_roots).keys():
         raise JoinRefused(
-            f"context {facts.context} trusts another root (of {spec.domain}) already",
+            f"context {facts.context} trusts another root (of {own}) already",
             next_step="use the trust folder that it was joined with",
         )

@@ -12,12 +12,14 @@ from pathlib import Path
 import click
 
 from mesh_cli.addresses import NoGatewayAddress, format_address, gateway_addresses
-from mesh_cli.admission import bundle_body, check_newcomer, property_bodies
+from mesh_cli.admission import check_newcomer, property_bodies
 from mesh_cli.cluster_dns import CONFIG_MAP, NAMESPACE, Stub, StubState, add_stub
 from mesh_cli.corefile import stub
+from mesh_cli.enrolment import Enrolment, enrolled, taken
 from mesh_cli.install import apply_definitions, apply_objects, manifests_for, overlay_in
-from mesh_cli.member import Facts, read_facts
+from mesh_cli.member import read_facts
 from mesh_cli.networks import parse_network
+from mesh_cli.passphrase import asking
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_cli.shipped import Overlay
 from mesh_cli.startup import start_programs
@@ -28,13 +30,13 @@ from mesh_runtime.kube import (
     CLUSTER_PROPERTIES,
     NODES,
     SERVICES,
-    TRUST_BUNDLES,
     KubeClient,
     connect,
     current_context,
 )
 from mesh_runtime.progress import Progress, progress_for
-from mesh_runtime.trust_dir import TrustDir, load_trust_dir, record_member
+from mesh_runtime.trust_book import unknown_members
+from mesh_runtime.trust_dir import PublicTrust, load_trust_dir, record_member
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,17 @@ class Newcomer:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """What was done; `definitions` are the kinds that were installed or upgraded."""
+    """What was done; `definitions` are the kinds that were installed or upgraded.
 
-    trust: TrustDir
+    `unknown` are members without which there is no roster yet.
+    """
+
+    trust: PublicTrust
     definitions: tuple[str, ...]
     signed: bool
     stub: Stub
     gateways: tuple[PeerGateway, ...]
+    unknown: tuple[ClusterId, ...] = ()
 
 
 @click.command("join")
@@ -129,39 +135,33 @@ def command(
 
 async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progress) -> Joined:
     """Check, install, sign, wait, and make cluster DNS ask ours; raises MeshErrors of every step."""
-    trust = load_trust_dir(newcomer.trust_folder)
+    passphrase = asking()
+    trust = load_trust_dir(newcomer.trust_folder, passphrase=passphrase)
     async with connect(kubeconfig=kubeconfig, context=newcomer.context) as client:
         with progress.step(f"{newcomer.context}: check that it can be {newcomer.cluster}"):
             facts = await read_facts(client, context=newcomer.context)
+            check_newcomer(facts, cluster=newcomer.cluster, trust=trust, beside_others=newcomer.beside_others)
+            trust = taken(trust, facts=facts, passphrase=passphrase)
             check_newcomer(facts, cluster=newcomer.cluster, trust=trust, beside_others=newcomer.beside_others)
         overlay = newcomer.overlay or await overlay_in(client) or Overlay.LOAD_BALANCER
         manifests = manifests_for(overlay, image=newcomer.image)
         with progress.step(f"{newcomer.context}: install the kinds"):
             definitions = await apply_definitions(client, manifests)
-        trust = record_member(newcomer.trust_folder, cluster=newcomer.cluster, uid=facts.uid)
-        with progress.step(f"{newcomer.context}: install the programs"):
-            await _write_membership(client, facts, newcomer=newcomer, trust=trust)
-            await apply_objects(client, manifests)
-        signed = await start_programs(
-            client,
-            context=newcomer.context,
-            cluster=newcomer.cluster,
-            trust=trust,
-            limit=newcomer.limit,
-            progress=progress,
+        known = record_member(newcomer.trust_folder, cluster=newcomer.cluster, uid=facts.uid)
+        enrolment = Enrolment(
+            client, trust, context=newcomer.context, cluster=newcomer.cluster, uid=facts.uid
         )
+        with progress.step(f"{newcomer.context}: install the programs"):
+            for body in property_bodies(cluster=newcomer.cluster, trust=trust, network=newcomer.network):
+                await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
+            await enrolment.publish(known)
+            await apply_objects(client, manifests)
+        signed = await start_programs(enrolment, limit=newcomer.limit, progress=progress)
+        known = await enrolled(enrolment)
         with progress.step(f"{newcomer.context}: make cluster DNS forward {CLUSTERSET_ZONE}"):
             found = await add_stub(client)
         gateways = await _gateways(client)
-    return Joined(trust, tuple(definitions), signed, stub=found, gateways=gateways)
-
-
-async def _write_membership(client: KubeClient, facts: Facts, *, newcomer: Newcomer, trust: TrustDir) -> None:
-    for body in property_bodies(cluster=newcomer.cluster, trust=trust, network=newcomer.network):
-        await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
-    if facts.bundle is None:
-        # One that is there was checked to trust our root, and its generation is not ours to set back.
-        await client.apply(TRUST_BUNDLES, bundle_body(trust), field_manager=FIELD_MANAGER)
+    return Joined(known, tuple(definitions), signed, found, gateways, unknown=unknown_members(known))
 
 
 async def _gateways(client: KubeClient) -> tuple[PeerGateway, ...]:
@@ -178,9 +178,20 @@ def report(newcomer: Newcomer, joined: Joined) -> list[str]:
     lines = [f"{newcomer.cluster} is a member of {joined.trust.domain} (context {newcomer.context})"]
     lines += [f"  installed {name}" for name in joined.definitions]
     lines += ["  signed its intermediate certificate"] if joined.signed else []
+    lines += _roster_lines(joined)
     addresses = ", ".join(map(format_address, joined.gateways))
     lines += [f"  gateway: {addresses or 'no address yet'}"]
     return lines + _dns_lines(joined.stub, context=newcomer.context)
+
+
+def _roster_lines(joined: Joined) -> list[str]:
+    statement = joined.trust.held.statement
+    if statement is None:
+        return [
+            f"  no roster yet: the keys of {', '.join(joined.unknown)} are not known; join them again, or "
+            "evict those that are no more with meshctl trust evict"
+        ]
+    return [f"  roster: generation {statement.generation}, {len(statement.roster)} members"]
 
 
 def _dns_lines(found: Stub, *, context: str) -> list[str]:
@@ -203,7 +214,7 @@ def _dns_lines(found: Stub, *, context: str) -> list[str]:
             return [f"  DNS: forwards to {found.address} by {where}"]
 
 
-def _next_words(newcomer: Newcomer, trust: TrustDir) -> tuple[str, ...]:
+def _next_words(newcomer: Newcomer, trust: PublicTrust) -> tuple[str, ...]:
     if trust.members.keys() - {newcomer.cluster}:
         return "link", newcomer.context, "OTHER_CONTEXT"
     folder = str(newcomer.trust_folder)

@@ -9,42 +9,34 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from mesh_cli.enrolment import Enrolment
 from mesh_cli.rollout import wait_until_running
 from mesh_core.errors import MeshError
-from mesh_core.identity import ClusterId
-from mesh_runtime.approval import NoRequest, approve_intermediate
-from mesh_runtime.kube import KubeClient
+from mesh_runtime.approval import NoRequest, asked_intermediate
 from mesh_runtime.progress import Progress
-from mesh_runtime.trust_dir import TrustDir
 
 # Seconds for a request for renewal to be seen and signed where everything runs already.
 _GRACE = 1.0
 
 
-async def start_programs(
-    client: KubeClient,
-    *,
-    context: str,
-    cluster: ClusterId,
-    trust: TrustDir,
-    limit: float,
-    progress: Progress,
-) -> bool:
+async def start_programs(enrolment: Enrolment, *, limit: float, progress: Progress) -> bool:
     """Wait until all programs run, at most `limit` seconds; whether an intermediate was signed.
 
-    Raises rollout.NotRunning, and what `approve_intermediate` raises but for NoRequest.
+    Raises rollout.NotRunning, and what `asked_intermediate` and `Enrolment.certify` raise but for NoRequest.
     """
+    begun = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        signing = group.create_task(
-            _outcome(_sign(client, cluster=cluster, trust=trust, limit=limit, progress=progress))
-        )
-        running = group.create_task(_outcome(_run(client, context=context, limit=limit, progress=progress)))
+        signing = group.create_task(_outcome(_sign(enrolment, begun=begun, limit=limit, progress=progress)))
+        running = group.create_task(_outcome(_run(enrolment, limit=limit, progress=progress)))
         await asyncio.wait({signing, running}, return_when=asyncio.FIRST_COMPLETED)
         if signing.done() and _is_final(signing.result()):
             running.cancel()
         else:
             await asyncio.wait({running})
             await asyncio.wait({signing}, timeout=_GRACE)
+            if begun.is_set():
+                # The controller may run by what the bundle says before its request is answered.
+                await asyncio.wait({signing})
             signing.cancel()
     if not signing.cancelled() and (refused := signing.result()) is not None and _is_final(refused):
         raise refused
@@ -53,17 +45,18 @@ async def start_programs(
     return not signing.cancelled() and signing.result() is None
 
 
-async def _sign(
-    client: KubeClient, *, cluster: ClusterId, trust: TrustDir, limit: float, progress: Progress
-) -> None:
-    await approve_intermediate(client, root=trust.root, cluster=cluster, domain=trust.domain, limit=limit)
-    with progress.step(f"{cluster}: sign its intermediate certificate"):
-        pass
+async def _sign(enrolment: Enrolment, *, begun: asyncio.Event, limit: float, progress: Progress) -> None:
+    asked = await asked_intermediate(
+        enrolment.client, cluster=enrolment.cluster, domain=enrolment.trust.domain, limit=limit
+    )
+    begun.set()
+    with progress.step(f"{enrolment.cluster}: sign its intermediate certificate"):
+        await enrolment.certify(asked)
 
 
-async def _run(client: KubeClient, *, context: str, limit: float, progress: Progress) -> None:
-    with progress.step(f"{context}: wait for the programs") as step:
-        await wait_until_running(client, context=context, limit=limit, step=step)
+async def _run(enrolment: Enrolment, *, limit: float, progress: Progress) -> None:
+    with progress.step(f"{enrolment.context}: wait for the programs") as step:
+        await wait_until_running(enrolment.client, context=enrolment.context, limit=limit, step=step)
 
 
 async def _outcome(work: Coroutine[Any, Any, None]) -> MeshError | None:  # Any: asyncio's own types

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.passphrase import new_passphrase
 from mesh_core.identity import domain as checked_domain
 from mesh_core.names import DEFAULT_DOMAIN
 from mesh_runtime.clock import utc_now
+from mesh_runtime.secret_file import PASSPHRASE_FILE
 from mesh_runtime.trust_dir import ROOT_KEY, init_trust_dir
 
 
@@ -29,12 +31,20 @@ def command() -> None:
     show_default=True,
     help="DNS name below which the clusterset's identities lie. It is never looked up, and fixed for life.",
 )
-def init(folder: Path, domain: str) -> None:
+@click.option(
+    "--encrypt",
+    is_flag=True,
+    help=f"Ask for a passphrase for the key, or read it from the file that ${PASSPHRASE_FILE} names.",
+)
+def init(folder: Path, domain: str, encrypt: bool) -> None:
     """Make the root of a new clusterset.
 
-    The key that is made can let any cluster in. It is used by `join` only and may be kept offline.
+    The key that is made can let any cluster in. It may be kept offline but for `join` and the verbs below
+    `trust` that say so.
     """
-    made = init_trust_dir(folder, domain=checked_domain(domain), now=utc_now())
+    named = checked_domain(domain)
+    passphrase = new_passphrase(folder / ROOT_KEY) if encrypt else b""
+    made = init_trust_dir(folder, domain=named, now=utc_now(), passphrase=passphrase)
     ends = made.root.certificate.not_valid_after_utc.date()
     click.echo(f"made the root of {made.domain} in {folder}, good until {ends}")
     click.echo(f"keep {folder / ROOT_KEY} secret: whoever has it can let clusters in")

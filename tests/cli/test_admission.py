@@ -6,19 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from mesh_cli.admission import JoinRefused, bundle_body, check_newcomer, property_bodies
+from mesh_cli.admission import JoinRefused, check_newcomer, property_bodies
+from mesh_cli.bundle import open_body
 from mesh_cli.member import Facts
 from mesh_core.identity import cluster_id, domain
 from mesh_core.names import PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET
 from mesh_core.objects import ClusterProperty, Meta, TrustBundle, TrustBundleSpec
 from mesh_core.objects.mesh import ClusterPropertySpec
-from mesh_runtime.trust_dir import ClusterIdTaken, TrustDir, init_trust_dir, record_member
+from mesh_runtime.trust_dir import ClusterIdTaken, PublicTrust, init_trust_dir, record_member
 
 EAST = cluster_id("east")
 
 
 @pytest.fixture(scope="module")
-def trust(tmp_path_factory: pytest.TempPathFactory) -> TrustDir:
+def trust(tmp_path_factory: pytest.TempPathFactory) -> PublicTrust:
     folder: Path = tmp_path_factory.mktemp("trust")
     init_trust_dir(folder, domain=domain("clusterset.internal"), now=datetime(2026, 1, 1, tzinfo=UTC))
     return record_member(folder, cluster=cluster_id("taken"), uid="uid-of-another")
@@ -38,11 +39,11 @@ def facts(*, named: str = "", clusterset: str = "", bundle: TrustBundleSpec | No
     )
 
 
-def test_a_fresh_cluster_may_join_under_a_free_id(trust: TrustDir) -> None:
+def test_a_fresh_cluster_may_join_under_a_free_id(trust: PublicTrust) -> None:
     check_newcomer(facts(), cluster=EAST, trust=trust)
 
 
-def test_a_member_may_join_again(trust: TrustDir) -> None:
+def test_a_member_may_join_again(trust: PublicTrust) -> None:
     spec = TrustBundleSpec(domain=trust.domain, generation=4, roots=("another root", trust.root_pem))
     found = facts(named="east", clusterset=trust.domain, bundle=spec)
     check_newcomer(found, cluster=EAST, trust=trust)
@@ -64,29 +65,31 @@ def test_a_member_may_join_again(trust: TrustDir) -> None:
     ],
 )
 def test_a_cluster_that_is_something_else_already_is_refused(
-    trust: TrustDir, found: Facts, complaint: str
+    trust: PublicTrust, found: Facts, complaint: str
 ) -> None:
     with pytest.raises(JoinRefused, match=complaint):
         check_newcomer(found, cluster=EAST, trust=trust)
 
 
-def test_beside_another_implementation_a_cluster_joins_only_when_told_to_ruling_29(trust: TrustDir) -> None:
+def test_beside_another_implementation_a_cluster_joins_only_when_told_to_ruling_29(
+    trust: PublicTrust,
+) -> None:
     found = replace(facts(), foreign=("demo/theirs",))
     with pytest.raises(JoinRefused, match=r"another implementation made: demo/theirs; .*--beside-others"):
         check_newcomer(found, cluster=EAST, trust=trust)
     check_newcomer(found, cluster=EAST, trust=trust, beside_others=True)
 
 
-def test_an_id_that_another_cluster_holds_is_refused(trust: TrustDir) -> None:
+def test_an_id_that_another_cluster_holds_is_refused(trust: PublicTrust) -> None:
     with pytest.raises(ClusterIdTaken, match=r"belongs to another cluster .*uid-of-another"):
         check_newcomer(facts(), cluster=cluster_id("taken"), trust=trust)
 
 
-def test_what_is_written_says_who_the_cluster_is_and_whom_it_trusts(trust: TrustDir) -> None:
+def test_what_is_written_says_who_the_cluster_is_and_whom_it_trusts(trust: PublicTrust) -> None:
     first, second = property_bodies(cluster=EAST, trust=trust)
     assert first == {"metadata": {"name": "cluster.clusterset.k8s.io"}, "spec": {"value": "east"}}
     assert second == {"metadata": {"name": "clusterset.k8s.io"}, "spec": {"value": "clusterset.internal"}}
-    spec = bundle_body(trust)["spec"]
+    spec = open_body(trust.domain, roots=(trust.root_pem,), before=None)["spec"]
     assert spec["domain"] == "clusterset.internal"
     assert spec["roots"] == [trust.root_pem]
     assert trust.root_pem.startswith("-----BEGIN CERTIFICATE-----\n")

@@ -1,74 +1,13 @@
 """The verbs as a person uses them, on API servers that keep objects."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from mesh_cli.main import command
-from mesh_core.errors import MeshError
-from mesh_fakes.clusters import (
-    MESH,
-    REQUEST,
-    bare_cluster,
-    make_member,
-    with_connected_peers,
-    with_controllers,
-)
-from mesh_fakes.object_server import ObjectServer, served, write_kubeconfig
-
-Meshctl = Callable[..., Result]
-
-
-@pytest.fixture
-def east() -> ObjectServer:
-    return with_connected_peers(with_controllers(bare_cluster("east")))
-
-
-@pytest.fixture
-def west() -> ObjectServer:
-    return with_connected_peers(with_controllers(bare_cluster("west")))
-
-
-@pytest.fixture
-def meshctl(tmp_path: Path, east: ObjectServer, west: ObjectServer) -> Iterator[Meshctl]:
-    """Runs `meshctl` with contexts `e`, `w` and `dead`; an error that a person would read is the result's."""
-    with ExitStack() as stack:
-        urls = {"e": stack.enter_context(served(east)).url, "w": stack.enter_context(served(west)).url}
-        urls["dead"] = "http://127.0.0.1:9"
-        file = write_kubeconfig(tmp_path / "kubeconfig", servers=urls, current="e")
-
-        def run(*words: str) -> Result:
-            return CliRunner().invoke(command, ["--kubeconfig", str(file), *words], standalone_mode=False)
-
-        yield run
-
-
-@pytest.fixture
-def trust(tmp_path: Path, meshctl: Meshctl) -> str:
-    folder = str(tmp_path / "trust")
-    assert done(meshctl("trust", "init", "--dir", folder))
-    return folder
-
-
-def done(result: Result) -> str:
-    """The output of a command that must have succeeded."""
-    assert result.exception is None, result.exception
-    return result.stdout
-
-
-def complaint(result: Result) -> str:
-    """The one line that a failed command ends with."""
-    assert isinstance(result.exception, MeshError), result
-    return str(result.exception)
-
-
-def join(meshctl: Meshctl, trust: str, *more: str) -> Result:
-    words = ("--context", "e", "--cluster-id", "east", "--trust", trust, "--service-type", "nodeport")
-    return meshctl("join", *words, *more)
+from mesh_fakes.clusters import MESH, REQUEST, make_member
+from mesh_fakes.commands import Meshctl, complaint, done, join
+from mesh_fakes.object_server import ObjectServer
 
 
 def test_init_makes_a_root_and_names_the_next_command(meshctl: Meshctl, tmp_path: Path) -> None:

@@ -130,9 +130,11 @@ class TrustBundleSpec(Struct, frozen=True, rename="camel", kw_only=True, omit_de
 
     `roots` (PEM, one certificate each) and `generation` repeat the statement's, or stand alone in a bundle
     that nobody signed. `pins` are keys of roots that an invitation named and whose statement is not here yet.
+    `pool` is that of the issuer that let this cluster in, "" where the root itself did.
     """
 
     domain: str
+    pool: str = ""
     generation: int = 0
     roots: tuple[str, ...] = ()
     statement: Signed | None = None
