@@ -61,7 +61,7 @@ def measure(pair: FullPair, work: str, *, side: str, cluster: str, rate: float, 
         wait_for(lambda: pair.listed() == 2, what="two gateways in the slice", limit=90)
         time.sleep(_SETTLE)
         act, mend = _deed(pair, work, cluster=cluster)
-        process = _client(pair, rate=rate)
+        process = client(pair, rate=rate)
         try:
             time.sleep(_LEAD)
             fault = time.monotonic()
@@ -79,7 +79,8 @@ def measure(pair: FullPair, work: str, *, side: str, cluster: str, rate: float, 
     return Measurement(work, side, rate, outcome(made, fault=fault, window=ended), took, round(busy, 1))
 
 
-def _client(pair: FullPair, *, rate: float) -> "subprocess.Popen[bytes]":
+def client(pair: FullPair, *, rate: float) -> "subprocess.Popen[bytes]":
+    """New connections at that rate from west, until its input ends; then it says what came of them."""
     program = (sys.executable, "-m", "mesh_bench.rate", pair.address(), str(PORT), str(rate), str(_PATIENCE))
     return subprocess.Popen(
         [*inside(pair, "west"), *program],
