@@ -21,6 +21,7 @@ from mesh_runtime.kube import (
     SERVICE_EXPORTS,
     SERVICE_IMPORTS,
     SERVICES,
+    TRUST_BUNDLES,
     ApiError,
     KubeClient,
     Resource,
@@ -39,6 +40,7 @@ _RESOURCES: Final[Mapping[Kind, Resource[Any]]] = {
     Kind.IMPORTED_RECORD: IMPORTED_RECORDS,
     Kind.IMPORTED_SHARD: IMPORTED_SHARDS,
     Kind.MESH_PEER: MESH_PEERS,
+    Kind.TRUST_BUNDLE: TRUST_BUNDLES,
 }
 
 

@@ -169,6 +169,8 @@ class Caches:
                 return self.shards.get(name, namespace=namespace)
             case Kind.MESH_PEER:
                 return self.peers.get(name)
+            case Kind.TRUST_BUNDLE:
+                return self.trust.get(name)
 
     def feed_own_exports(self, queue: KeyQueue) -> None:
         """Whatever may change what this cluster exports."""

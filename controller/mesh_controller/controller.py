@@ -27,13 +27,16 @@ from mesh_controller.peer_server import PeerServer
 from mesh_controller.peers_loop import PeersLoop
 from mesh_controller.port_book import PortBook
 from mesh_controller.reach_loop import ReachLoop
+from mesh_controller.trust_loop import TextsReader, TrustLoop
 from mesh_core.errors import EnvironmentFault
 from mesh_core.identity import ClusterId
 from mesh_core.membership import Membership
 from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE
+from mesh_core.trust_exchange import Settled, settled
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import KubeClient, LeaderElection
-from mesh_runtime.membership import MembershipReader
+from mesh_runtime.leaf import Standing
+from mesh_runtime.trust_signing import root_above
 
 
 class IdentityChanged(EnvironmentFault):
@@ -44,7 +47,7 @@ class IdentityChanged(EnvironmentFault):
 class Trust:
     """Where membership and certificates come from."""
 
-    membership: MembershipReader
+    membership: TextsReader
     source: IntermediateSource
 
 
@@ -76,9 +79,16 @@ class Controller:
         )
         writer = Writer(kube, rest=self._book.rest)
         self._own = OwnRecords(caches=caches, look=look)
-        greeting = Greeting(caches, cluster=membership.cluster)
+        self._greeting = greeting = Greeting(caches, cluster=membership.cluster, settled=self._settled)
         self._identities = IdentityWatch(caches, writer=writer, clock=clock)
-        self._server = PeerServer(listener, records=self._own, greeting=greeting, identities=self._identities)
+        self._texts = TrustLoop(caches=caches, membership=trust.membership, writer=writer, clock=clock)
+        self._server = PeerServer(
+            listener,
+            records=self._own,
+            greeting=greeting,
+            identities=self._identities,
+            trust=self._texts,
+        )
         self._exports = ExportLoop(caches=caches, look=look, writer=writer, clock=clock)
         self._imports = ImportLoop(caches=caches, look=look, writer=writer, book=self._book, clock=clock)
         self._peers = PeersLoop(
@@ -87,6 +97,7 @@ class Controller:
             writer=writer,
             contact=Contact(kube, holder=name),
             trust=trust.source,
+            texts=self._texts,
             pending=lambda: trust.source.state.message,
             greeting=greeting,
             identities=self._identities,
@@ -113,7 +124,9 @@ class Controller:
             group.create_task(self._own.run())
             group.create_task(self._server.run(self._trust.source))
             group.create_task(self._identities.run())
+            group.create_task(self._texts.run())
             group.create_task(self._watch_identity())
+            group.create_task(self._watch_standing())
             await self._caches.until_synced()
             group.create_task(self._election.run(self._lead))
 
@@ -143,3 +156,18 @@ class Controller:
                     f"this cluster is no longer {ours.cluster} of {ours.domain}",
                     next_step="nothing: the controller starts again as who it is now",
                 )
+            self._greeting.trust_changed()
+
+    async def _watch_standing(self) -> None:
+        standing: Standing | None = None
+        while True:
+            standing = await self._trust.source.after(standing)
+            self._greeting.trust_changed()
+
+    def _settled(self) -> Settled:
+        """What we say that all of this cluster goes by."""
+        membership, standing = self._trust.membership.current, self._trust.source.current
+        if membership is None:
+            return Settled()
+        chain = standing.credentials.chain_pem if standing is not None else b""
+        return settled(membership.trust, root=root_above(chain, roots=membership.roots))

@@ -1,7 +1,9 @@
-"""What this cluster says of itself on a stream: its hello, and which clusters it is linked with."""
+"""What this cluster says of itself on a stream: its hello, which clusters it is linked with, its trust."""
+
+from collections.abc import Callable
 
 from mesh_controller.caches import Caches
-from mesh_core.names import PROPERTY_NETWORK, TRUST_BUNDLE
+from mesh_core.names import PROPERTY_NETWORK
 from mesh_core.peer_wire import (
     FEATURE_SHARDS,
     FEATURE_SIGNATURES,
@@ -9,17 +11,25 @@ from mesh_core.peer_wire import (
     PROTOCOL_VERSION,
     Hello,
     Mesh,
+    TrustReport,
 )
+from mesh_core.trust_exchange import Settled, report_of
 from mesh_runtime.latest import Latest
 
 
 class Greeting:
-    """The greeting of `cluster`; make it before the caches run, use it when they are complete."""
+    """The greeting of `cluster`; make it before the caches run, use it when they are complete.
 
-    def __init__(self, caches: Caches, *, cluster: str) -> None:
+    `settled` says what all of this cluster goes by; whoever knows that it may have changed calls
+    `trust_changed`.
+    """
+
+    def __init__(self, caches: Caches, *, cluster: str, settled: Callable[[], Settled]) -> None:
         self.cluster = cluster
         self.mesh: Latest[Mesh] = Latest()
+        self.report: Latest[TrustReport] = Latest()
         self._caches = caches
+        self._settled = settled
         self._look()
         caches.peers.on_change(self._look)
 
@@ -46,16 +56,23 @@ class Greeting:
     def hello(self, peer: str) -> Hello:
         """The hello of this moment to `peer`."""
         system = self._caches.namespaces.get("kube-system")
-        bundle = self._caches.trust.get(TRUST_BUNDLE)
+        self.trust_changed()
+        trust = self._settled()
         return Hello(
             version=PROTOCOL_VERSION,
             cluster=self.cluster,
             kube_system_uid=system.metadata.uid if system is not None else "",
-            trust_generation=bundle.spec.generation if bundle is not None else 0,
+            trust_generation=trust.generation,
+            trust_revision=trust.revision,
+            trust_root=trust.root,
             network=self.network,
             dial=self.dial(peer),
             features=(FEATURE_SHARDS, FEATURE_SIGNATURES),
         )
+
+    def trust_changed(self) -> None:
+        """What is settled may differ from what was said: standing streams are told."""
+        self.report.publish(report_of(self._settled()))
 
     def _look(self) -> None:
         self.mesh.publish(Mesh(peers=tuple(sorted(self.peers)[:MOST_PEERS])))

@@ -17,22 +17,26 @@ from typing import Never, Protocol
 
 from mesh_controller.peer_dial import dial_gateway, dial_through_tunnel
 from mesh_controller.peer_server import StandingReader
-from mesh_controller.peer_stream import PeerStream, StreamEnded
+from mesh_controller.peer_stream import GREETING_LIMIT, PeerStream, StreamEnded
+from mesh_controller.trust_loop import TrustLoop
+from mesh_controller.trust_talk import TrustTalk
 from mesh_core.admission import EntryKey
 from mesh_core.allowance import LEAST, Allowance
 from mesh_core.identity import Component, Expected, cluster_id
 from mesh_core.names import ALPN_PEER, GATEWAY_INNER
 from mesh_core.objects import PeerGateway
+from mesh_core.objects.mesh import PeerTrust
 from mesh_core.peer_identity import IdentityUsedTwice
 from mesh_core.peer_session import Effect, PeerLeft, PeerSession, Phase
 from mesh_core.peer_status import Link, LinkState
 from mesh_core.peer_view import PeerView
-from mesh_core.peer_wire import Ack, Hello, Mesh, Message, PeerProtocolError
+from mesh_core.peer_wire import Ack, Bye, Hello, Mesh, Message, PeerProtocolError, Trust
 from mesh_runtime.clock import Clock
+from mesh_runtime.latest import first_of
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
 from mesh_runtime.record_signing import ChainVerifier
-from mesh_runtime.tls import PeerRefused, UnusableCredentials, verify_peer
+from mesh_runtime.tls import PeerRefused, UnusableCredentials, prove_peer
 
 _log = logger(__name__)
 
@@ -67,13 +71,15 @@ class _Failure:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every link of a controller shares; `pending` says why there is no certificate.
+    """What every link of a controller shares; `pending` says why there is no certificate, `texts` takes those
+    that peers pass on.
 
     `pinned` gives the UID of the cluster that a peer was so far, "" for nobody yet. `door` gives the
     inner door of our own gateways, None while there is none.
     """
 
     trust: StandingReader
+    texts: TrustLoop
     pending: Callable[[], str]
     hello: Callable[[str], Hello]
     pinned: Callable[[str], str]
@@ -101,6 +107,7 @@ class PeerLink:
         self._last_sync: datetime | None = None
         self._told: Hello | None = None
         self._mesh: Mesh | None = None
+        self._trust: PeerTrust | None = None
 
     @property
     def state(self) -> LinkState:
@@ -115,6 +122,7 @@ class PeerLink:
             network=self._told.network if self._told is not None else None,
             dial=self._told.dial if self._told is not None else None,
             peers=self._mesh.peers if self._mesh is not None else None,
+            trust=self._trust,
             uid=self._told.kube_system_uid if self._told is not None and known else "",
         )
 
@@ -204,46 +212,94 @@ class PeerLink:
             components=frozenset({Component.CONTROLLER}),
             clusters=frozenset({cluster_id(self.view.cluster)}),
         )
-        theirs = verify_peer(stream.tls, expected=expected, trust=standing.trust).identity
-        pinned = self._at.pinned(self.view.cluster)
-        verifier = ChainVerifier(expected=theirs, roots=standing.roots, clock=self._at.clock)
+        proved = prove_peer(stream.tls, expected=expected, trust=standing.trust)
+        talk = TrustTalk(self._at.texts, proved=proved, domain=standing.identity.domain)
+        talk.admit()
         session = PeerSession(
-            self.view, hello=self._at.hello(self.view.cluster), pinned=pinned, verifier=verifier
+            self.view,
+            hello=self._at.hello(self.view.cluster),
+            pinned=self._at.pinned(self.view.cluster),
+            verifier=ChainVerifier(expected=proved.identity, roots=standing.roots, clock=self._at.clock),
         )
         await stream.send((session.hello,))
+        await self._meet(session, stream, talk=talk)
+        await first_of(self._hear(session, stream, talk=talk), talk.watch(), talk.pass_on(stream))
+        raise AssertionError("none of them returns")
+
+    async def _meet(self, session: PeerSession, stream: PeerStream, *, talk: TrustTalk) -> None:
+        """Hear the peer's hello, pass on what it lacks and ask for its records.
+
+        Of a peer that we do not know yet nothing is taken but newer trust, by which it may be known. A peer
+        that does not know us yet has ours before it reads what we ask for.
+        """
+        replies: list[Message] = []
+        try:
+            async with asyncio.timeout(GREETING_LIMIT):
+                while session.phase is Phase.GREETING:
+                    replies += self._taken(await stream.receive(), session=session, talk=talk)
+                if not talk.is_believed:
+                    await first_of(talk.until_believed(), self._hear_trust(session, stream, talk=talk))
+        except TimeoutError as error:
+            if not talk.is_believed:
+                raise PeerRefused(talk.verdict.words) from error
+            raise StreamEnded("no greeting came") from error
+        await stream.send((*talk.news(), *replies))
+
+    async def _hear_trust(self, session: PeerSession, stream: PeerStream, *, talk: TrustTalk) -> Never:
+        while True:
+            if not (talk.is_ahead or talk.has_taken or talk.is_believed):
+                raise PeerRefused(talk.verdict.words)
+            self._taken(await stream.receive(), session=session, talk=talk)
+
+    async def _hear(self, session: PeerSession, stream: PeerStream, *, talk: TrustTalk) -> Never:
+        """Take what comes, as fast as the peer may speak."""
         async with asyncio.timeout(_LIST_LIMIT):
             while session.phase is not Phase.SYNCED:
-                await self._take(session, stream)
+                await self._take(session, stream, talk=talk)
         while True:
-            size = await self._take(session, stream)
+            size = await self._take(session, stream, talk=talk)
             # The budget outlives streams: coming again brings no new one.
             wait = self._allowance.spend(size, now=asyncio.get_running_loop().time())
             await asyncio.sleep(min(wait, _LONGEST_WAIT))
 
-    async def _take(self, session: PeerSession, stream: PeerStream) -> int:
+    async def _take(self, session: PeerSession, stream: PeerStream, *, talk: TrustTalk) -> int:
         """Take what comes next; for how many bytes it counts."""
         messages = await stream.receive()
+        await stream.send(self._taken(messages, session=session, talk=talk))
+        return max(stream.taken, LEAST * len(messages))
+
+    def _taken(self, messages: Sequence[Message], *, session: PeerSession, talk: TrustTalk) -> list[Message]:
+        """Take these messages; what to answer."""
         self.heard = self._at.clock()
         replies: list[Message] = []
+        is_believed = talk.is_believed
         for message in messages:
+            if not (is_believed or isinstance(message, Hello | Trust | Bye)):
+                raise PeerRefused(talk.verdict.words)
             effect = session.take(message)
+            if isinstance(message, Hello):
+                talk.greet(message)
+            if effect.trust is not None:
+                talk.take(effect.trust)
             self._heed(effect, session=session)
             # Of several acknowledgements only the last says anything.
             if isinstance(effect.reply, Ack) and replies and isinstance(replies[-1], Ack):
                 replies.pop()
             replies += [effect.reply] if effect.reply is not None else []
-        await stream.send(replies)
-        return max(stream.taken, LEAST * len(messages))
+        return replies
 
     def _heed(self, effect: Effect, *, session: PeerSession) -> None:
         """Tell the listener what a message has changed."""
         cluster, listener = self.view.cluster, self._at.listener
-        if effect.mesh:
+        if effect.report:
+            self._trust = session.trust
+            listener.state_changed(cluster)
+        elif effect.mesh:
             self._mesh = session.mesh
             listener.state_changed(cluster)
         elif effect.synced:
             self._last_sync = self._at.clock()
-            self._told = session.peer
+            self._told, self._trust = session.peer, session.trust
             _log.info("a peer is synced", peer=cluster, exports=self.view.services)
             listener.list_changed(cluster)
             self._become(Link.SYNCED)

@@ -4,21 +4,27 @@
 2. A slow peer gets the newest state of each export, not every change: nothing is queued for it. One that
    is too far behind, or silent for three heartbeats, is let go and comes again.
 3. A new certificate of ours changes the listener, not the streams that stand.
-4. A replica whose caches may be behind tells no complete list: what it lacks, the peer would delete.
+4. Who is refused by the trust of the moment is closed at once, and told why; a newcomer, whom our texts do
+   not name yet, may say hello and pass on newer ones (`trust_talk`).
+5. A replica whose caches may be behind tells no complete list: what it lacks, the peer would delete.
 """
 
 import asyncio
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from mesh_controller.greeting import Greeting
 from mesh_controller.identity_watch import IdentityWatch
 from mesh_controller.own_records import OwnRecords
 from mesh_controller.peer_stream import GREETING_LIMIT, HEARTBEAT, PeerStream, StreamEnded
+from mesh_controller.trust_loop import TrustLoop
+from mesh_controller.trust_talk import TrustTalk
 from mesh_core.errors import MeshError
-from mesh_core.identity import Component, Expected, Identity
+from mesh_core.identity import Component, Expected
 from mesh_core.names import ALPN_PEER
 from mesh_core.peer_identity import IdentityUsedTwice
 from mesh_core.peer_session import check_hello
@@ -31,21 +37,24 @@ from mesh_core.peer_wire import (
     Mesh,
     Message,
     PeerProtocolError,
+    Trust,
+    TrustReport,
     Watch,
 )
-from mesh_core.trust import Trust
 from mesh_runtime.latest import first_of
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
 from mesh_runtime.pem import UnreadablePem
 from mesh_runtime.record_signing import signer_of
-from mesh_runtime.tls import PeerRefused, UnusableCredentials, server_context, verify_peer
+from mesh_runtime.tls import Believed, PeerRefused, UnusableCredentials, prove_peer, server_context
 
 _log = logger(__name__)
 
 MOST_STREAMS = 256
 MOST_OF_ONE = 16
 """Streams of one cluster: one at a time is the rule, and a dead one is noticed after three heartbeats."""
+MOST_NEWCOMERS = 8
+"""Streams at once of clusters that our texts do not name yet."""
 _HANDSHAKE_LIMIT = 5.0
 _SHUTDOWN_LIMIT = 1.0
 # Signatures made without a pause: ten milliseconds or so.
@@ -67,13 +76,21 @@ class PeerServer:
     """Serves streams on `listener`."""
 
     def __init__(
-        self, listener: socket.socket, *, records: OwnRecords, greeting: Greeting, identities: IdentityWatch
+        self,
+        listener: socket.socket,
+        *,
+        records: OwnRecords,
+        greeting: Greeting,
+        identities: IdentityWatch,
+        trust: TrustLoop,
     ) -> None:
         self._listener = listener
         self._records = records
         self._greeting = greeting
         self._identities = identities
+        self._trust = trust
         self._streams = 0
+        self._newcomers = 0
         self._by_peer: Counter[str] = Counter()
 
     async def run(self, trust: StandingReader) -> None:
@@ -133,13 +150,15 @@ class PeerServer:
         self._streams += 1
         reason, peer = "", "unknown"
         try:
-            peer = _who(stream, identity=standing.identity, trust=standing.trust)
+            proved = _who(stream, standing=standing)
+            talk = TrustTalk(self._trust, proved=proved, domain=standing.identity.domain)
+            peer = talk.peer
             self._by_peer[peer] += 1
             if self._streams > MOST_STREAMS:
                 raise PeerProtocolError(f"more than {MOST_STREAMS} streams are open")
             if self._by_peer[peer] > MOST_OF_ONE:
                 raise PeerProtocolError(f"more than {MOST_OF_ONE} streams of {peer} are open")
-            await self._speak(stream, peer=peer)
+            await self._speak(stream, talk=talk)
         except* StreamEnded as group:
             _log.info("a peer's stream ended", peer=peer, why=_first(group))
         except* IdentityUsedTwice as group:
@@ -157,10 +176,12 @@ class PeerServer:
                 del self._by_peer[peer]
             await stream.close(reason=reason)
 
-    async def _speak(self, stream: PeerStream, *, peer: str) -> None:
-        ours = self._greeting.hello(peer)
-        await stream.send((ours,))
-        theirs, watch, rest = await _greeted(stream)
+    async def _speak(self, stream: PeerStream, *, talk: TrustTalk) -> None:
+        peer = talk.peer
+        with self._admitted(talk):
+            ours = self._greeting.hello(peer)
+            await stream.send((ours,))
+            theirs, watch, rest = await _greeted(stream, ours=ours, talk=talk)
         check_hello(theirs, cluster=peer, ours=ours, pinned=self._identities.pinned(peer))
         resumes = watch.epoch == self._records.log.epoch
         if not resumes and not self._records.is_current:
@@ -172,12 +193,26 @@ class PeerServer:
             await asyncio.sleep(0)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tell(stream, watch, ours=ours, theirs=theirs))
-            group.create_task(_hear(stream, rest))
+            group.create_task(_hear(stream, rest, talk=talk))
+            group.create_task(talk.watch())
+            group.create_task(talk.pass_on(stream))
+
+    @contextmanager
+    def _admitted(self, talk: TrustTalk) -> Iterator[None]:
+        """While the greeting goes on: count newcomers; raises PeerRefused for whom nobody lets in."""
+        is_new = not talk.admit()
+        if is_new and self._newcomers >= MOST_NEWCOMERS:
+            raise PeerRefused(f"{talk.verdict.words} (and {MOST_NEWCOMERS} others wait here unknown)")
+        self._newcomers += is_new
+        try:
+            yield
+        finally:
+            self._newcomers -= is_new
 
     async def _tell(self, stream: PeerStream, watch: Watch, *, ours: Hello, theirs: Hello) -> None:
         """Everything since the peer's position, then every change, and heartbeats in between."""
         log, shards = self._records.log, FEATURE_SHARDS in theirs.features
-        mesh = self._greeting.mesh.value
+        mesh, report = self._greeting.mesh.value, _reported(ours)
         replay = log.opening(watch, shards=shards)
         await stream.send((*_of(mesh), *replay.messages))
         while True:
@@ -186,6 +221,9 @@ class PeerServer:
                 raise StreamEnded("this cluster is on another network now, or another side dials")
             if mesh != (mesh := self._greeting.mesh.value):
                 await stream.send(_of(mesh))
+            said, report = report, self._greeting.report.value or report
+            if report != said:
+                await stream.send((report,))
             revision = replay.revision
             if not log.remembers(revision):
                 raise PeerProtocolError("the peer is too far behind and has to list again")
@@ -196,53 +234,105 @@ class PeerServer:
             await first_of(
                 self._records.revision.after(revision or None),
                 self._greeting.mesh.after(mesh),
+                self._greeting.report.after(report),
                 limit=HEARTBEAT,
             )
-            if (self._records.revision.value, self._greeting.mesh.value) == (revision or None, mesh):
+            now_said = self._records.revision.value, self._greeting.mesh.value, self._greeting.report.value
+            if now_said == (revision or None, mesh, report):
                 await stream.send((Heartbeat(),))
 
 
-def _who(stream: PeerStream, *, identity: Identity, trust: Trust) -> str:
-    """The cluster id of the other end; raises PeerRefused or PeerProtocolError."""
+def _who(stream: PeerStream, *, standing: Standing) -> Believed:
+    """Who OpenSSL says is at the other end; raises PeerRefused or PeerProtocolError."""
     if stream.tls.selected_alpn_protocol() != ALPN_PEER:
         raise PeerProtocolError(f"the peer does not speak {ALPN_PEER}")
+    identity = standing.identity
     expected = Expected(domain=identity.domain, components=frozenset({Component.CONTROLLER}))
-    theirs = verify_peer(stream.tls, expected=expected, trust=trust).identity
-    if theirs.cluster == identity.cluster:
-        raise PeerRefused(f"the peer has our own identity {theirs}")
-    return theirs.cluster
+    proved = prove_peer(stream.tls, expected=expected, trust=standing.trust)
+    if proved.identity.cluster == identity.cluster:
+        raise PeerRefused(f"the peer has our own identity {proved.identity}")
+    return proved
 
 
-async def _greeted(stream: PeerStream) -> tuple[Hello, Watch, list[Message]]:
-    """The peer's hello, its `watch`, and what came behind them."""
-    messages: list[Message] = []
+async def _greeted(stream: PeerStream, *, ours: Hello, talk: TrustTalk) -> tuple[Hello, Watch, list[Message]]:
+    """The peer's hello, its `watch`, and what came behind them; it is believed then.
+
+    It is sent what it lacks as soon as it has said hello, because it may not believe us before.
+    """
     try:
         async with asyncio.timeout(GREETING_LIMIT):
-            while len(messages) < 2:
-                messages += await stream.receive()
+            theirs, rest = await _hello_of(stream)
+            # Whom nobody knows yet pins nothing, and clashes with nobody.
+            check_hello(theirs, cluster=talk.peer, ours=ours, pinned="")
+            talk.greet(theirs)
+            if talk.is_believed:
+                await stream.send(talk.news())
+            watch, rest = await _watch_of(stream, rest, talk=talk)
+            if not talk.has_taken:
+                _demand(talk)
+            await talk.until_believed()
     except TimeoutError as error:
+        _demand(talk)
         raise StreamEnded("no greeting came") from error
+    return theirs, watch, rest
+
+
+def _demand(talk: TrustTalk) -> None:
+    """Raise PeerRefused unless the peer is believed."""
+    if not talk.is_believed:
+        raise PeerRefused(talk.verdict.words)
+
+
+async def _hello_of(stream: PeerStream) -> tuple[Hello, list[Message]]:
+    messages: list[Message] = []
+    while not messages:
+        messages = await stream.receive()
     match messages:
-        case [Hello() as theirs, Watch() as watch, *rest]:
-            return theirs, watch, rest
-        case [Hello(), Bye(reason=reason), *_]:
-            raise StreamEnded(f"the peer left: {reason[:600]!r}")
+        case [Hello() as theirs, *rest]:
+            return theirs, rest
         case _:
             raise PeerProtocolError("the stream does not begin with hello and watch")
 
 
-async def _hear(stream: PeerStream, messages: list[Message]) -> None:
-    """Take acknowledgements until the peer leaves; silence ends the stream."""
+async def _watch_of(
+    stream: PeerStream, messages: list[Message], *, talk: TrustTalk
+) -> tuple[Watch, list[Message]]:
+    """The peer's `watch` and what came behind it; before it the peer may pass on trust."""
+    while True:
+        for number, message in enumerate(messages, start=1):
+            match message:
+                case Watch():
+                    return message, messages[number:]
+                case Trust():
+                    talk.take(message)
+                case Bye(reason=reason):
+                    raise StreamEnded(f"the peer left: {reason[:600]!r}")
+                case _:
+                    raise PeerProtocolError("the stream does not begin with hello and watch")
+        messages = await stream.receive()
+
+
+async def _hear(stream: PeerStream, messages: list[Message], *, talk: TrustTalk) -> None:
+    """Take acknowledgements and trust until the peer leaves; silence ends the stream."""
     while True:
         for message in messages:
             match message:
                 case Ack():
                     pass
+                case Trust():
+                    talk.take(message)
                 case Bye(reason=reason):
                     raise StreamEnded(f"the peer left: {reason[:300]!r}")
                 case _:
                     raise PeerProtocolError("the peer sends what only a server sends")
         messages = await stream.receive()
+
+
+def _reported(hello: Hello) -> TrustReport:
+    """What a hello has said of trust."""
+    return TrustReport(
+        generation=hello.trust_generation, revision=hello.trust_revision, root=hello.trust_root
+    )
 
 
 def _of(mesh: Mesh | None) -> tuple[Mesh, ...]:

@@ -20,6 +20,7 @@ from mesh_controller.identity_watch import IdentityWatch
 from mesh_controller.key_loop import KeyLoop
 from mesh_controller.peer_link import PeerLink, Surroundings
 from mesh_controller.peer_server import StandingReader
+from mesh_controller.trust_loop import TrustLoop
 from mesh_core.admission import EntryKey
 from mesh_core.identity import InvalidName, cluster_id
 from mesh_core.import_policy import policy_for
@@ -70,6 +71,7 @@ class PeersLoop:
         writer: Writer,
         contact: Contact,
         trust: StandingReader,
+        texts: TrustLoop,
         pending: Callable[[], str],
         greeting: Greeting,
         identities: IdentityWatch,
@@ -85,6 +87,7 @@ class PeersLoop:
         self._clock = clock
         self._surroundings = Surroundings(
             trust=trust,
+            texts=texts,
             pending=pending,
             hello=greeting.hello,
             pinned=identities.pinned,

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Final, assert_never
 
 from mesh_core.admission import EntryKey
+from mesh_core.objects.mesh import PeerTrust
 from mesh_core.peer_identity import check_identity
 from mesh_core.peer_log import ListDigest
 from mesh_core.peer_view import MOST_LISTED, Arrival, PeerView
@@ -30,9 +31,12 @@ from mesh_core.peer_wire import (
     Put,
     Signer,
     Synced,
+    Trust,
+    TrustReport,
     Watch,
 )
 from mesh_core.record_signature import RecordVerifier, Signature
+from mesh_core.trust_exchange import reported
 
 _MOST_LISTED_BYTES: Final = 64 << 20
 
@@ -53,12 +57,15 @@ class Phase(Enum):
 class Effect:
     """What a message leads to: what to send, whether all may have changed, or which keys did.
 
-    `mesh` says that something else is known of the peer's own peers.
+    `mesh` says that something else is known of the peer's own peers, `report` the same of its trust; `trust`
+    are texts that it passes on.
     """
 
     reply: Message | None = None
     synced: bool = False
     mesh: bool = False
+    report: bool = False
+    trust: Trust | None = None
     changed: tuple[EntryKey, ...] = ()
 
 
@@ -77,6 +84,7 @@ class PeerSession:
         self.phase = Phase.GREETING
         self.peer: Hello | None = None
         self.mesh: Mesh | None = None
+        self.trust: PeerTrust | None = None
         self._pinned = pinned
         self._verifier = verifier
         self._aside: list[Arrival | Drop] = []
@@ -92,6 +100,8 @@ class PeerSession:
                     raise PeerProtocolError("the peer speaks of its peers before its hello")
                 self.mesh = message
                 return Effect(mesh=True)
+            case Trust() | TrustReport():
+                return self._trusted(message)
             case Signer():
                 return self._adopt(message)
             case Put():
@@ -113,9 +123,17 @@ class PeerSession:
         if self.phase is not Phase.GREETING:
             raise PeerProtocolError("the peer greets twice")
         check_hello(theirs, cluster=self.view.cluster, ours=self.hello, pinned=self._pinned)
-        self.peer = theirs
+        self.peer, self.trust = theirs, reported(theirs)
         self.phase = Phase.WATCHING
         return Effect(reply=Watch(epoch=self.view.epoch, revision=self.view.revision))
+
+    def _trusted(self, message: Trust | TrustReport) -> Effect:
+        if self.phase is Phase.GREETING:
+            raise PeerProtocolError("the peer speaks of trust before its hello")
+        if isinstance(message, Trust):
+            return Effect(trust=message)
+        self.trust = reported(message)
+        return Effect(report=True)
 
     def _adopt(self, signer: Signer) -> Effect:
         """Another key signs from here on; who shows one that is not its own is not listened to."""

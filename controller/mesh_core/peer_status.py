@@ -23,8 +23,9 @@ from mesh_core.conditions import as_json as condition_json
 from mesh_core.conditions import rfc3339, settled, truth
 from mesh_core.names import MANAGER, PROPERTY_NETWORK
 from mesh_core.objects import Condition, MeshPeer
+from mesh_core.objects.mesh import PeerTrust
 from mesh_core.peer_identity import told
-from mesh_core.plan import Apply, Json, Kind, Plan
+from mesh_core.plan import Apply, Json, Kind, Plan, as_json
 
 CONNECTED = "Connected"
 RECORDS_ACCEPTED = "RecordsAccepted"
@@ -64,8 +65,8 @@ class LinkState:
     """The stream to one peer. `detail` is a sentence about why it is not synced.
 
     `exports` and `last_sync` are None as long as this process has no complete list of the peer, `network`,
-    `dial` and `peers` (cluster ids) as long as it has not said them. `uid` is that of its kube-system, ""
-    before the first list.
+    `dial`, `peers` (cluster ids) and `trust` as long as it has not said them. `uid` is that of its
+    kube-system, "" before the first list.
     """
 
     link: Link
@@ -76,6 +77,7 @@ class LinkState:
     network: str | None = None
     dial: str | None = None
     peers: tuple[str, ...] | None = None
+    trust: PeerTrust | None = None
     uid: str = ""
 
 
@@ -118,12 +120,14 @@ def plan_peer_status(peer: MeshPeer, *, state: LinkState, ours: Ours, now: datet
     # The first UID stays until the MeshPeer is deleted (ruling 29).
     uid = before.kube_system_uid or state.uid
     is_shown = all(condition in before.conditions for condition in conditions)
-    facts = (exports, last_sync, uid)
-    if is_shown and facts == (before.exports, before.last_sync, before.kube_system_uid):
+    trust = before.trust if state.trust is None else state.trust
+    facts = (exports, last_sync, uid, trust)
+    if is_shown and facts == (before.exports, before.last_sync, before.kube_system_uid, before.trust):
         return ()
     status: Json = {"exports": exports, "conditions": [condition_json(one) for one in conditions]}
     status |= {"lastSync": last_sync} if last_sync else {}
     status |= {"kubeSystemUid": uid} if uid else {}
+    status |= {"trust": as_json(trust)} if trust is not None else {}
     body = {"metadata": {"name": peer.metadata.name}, "status": status}
     return (Apply(kind=Kind.MESH_PEER, body=body, manager=STATUS_MANAGER, subresource="status"),)
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from mesh_core.errors import Fault, MeshError
+from mesh_core.objects.trust import Signed
 
 LONGEST_FRAME: Final = 1 << 20
 PROTOCOL_VERSION: Final = 1
@@ -52,15 +53,17 @@ class Hello(_Message, frozen=True, tag="hello"):
     """The first message each way: who speaks, and what it can.
 
     `kube_system_uid` is the UID of the namespace kube-system, which tells a copied cluster from the
-    first one; `trust_generation` is that of the TrustBundle in force; `network` is the network that the
-    cluster shares with others, "" for one of its own, and None from who does not say it. `dial` is
-    `spec.dial` of the speaker's MeshPeer for the listener, "" while it has none, None from who does not say.
+    first one; `network` is the network that the cluster shares with others, "" for one of its own, and None
+    from who does not say it. `dial` is `spec.dial` of the speaker's MeshPeer for the listener, "" while it
+    has none, None from who does not say. The fields of trust are those of `TrustReport`.
     """
 
     version: Count
     cluster: ShortText
     kube_system_uid: ShortText = ""
-    trust_generation: Count = 0
+    trust_generation: Revision = 0
+    trust_revision: Revision = 0
+    trust_root: ShortText = ""
     network: ShortText | None = None
     dial: ShortText | None = None
     features: Annotated[tuple[ShortText, ...], Meta(max_length=64)] = ()
@@ -122,6 +125,25 @@ class Synced(_Message, frozen=True, tag="synced"):
     hash: ShortText = ""
 
 
+class Trust(_Message, frozen=True, tag="trust", omit_defaults=True):
+    """Either end: a signed text that is newer than what the other one has said that it goes by."""
+
+    statement: Signed | None = None
+    revocations: Signed | None = None
+
+
+class TrustReport(_Message, frozen=True, tag="trustReport"):
+    """Server: what all of its cluster goes by, when that is something else than its hello said.
+
+    Numbers of the statement and of the revocations, 0 where nobody has signed any; `root` is the KeyId of
+    the root that its own certificates hang on, "" when that is not known.
+    """
+
+    generation: Revision
+    revision: Revision = 0
+    root: ShortText = ""
+
+
 class Heartbeat(_Message, frozen=True, tag="heartbeat"):
     """Server: still here."""
 
@@ -138,7 +160,7 @@ class Bye(_Message, frozen=True, tag="bye"):
     reason: Annotated[str, Meta(max_length=LONGEST_REASON)]
 
 
-Message = Hello | Mesh | Watch | Signer | Put | Drop | Synced | Heartbeat | Ack | Bye
+Message = Hello | Mesh | Watch | Signer | Put | Drop | Synced | Trust | TrustReport | Heartbeat | Ack | Bye
 
 
 class _Envelope(msgspec.Struct):
@@ -146,7 +168,20 @@ class _Envelope(msgspec.Struct):
 
 
 _KNOWN: Final = frozenset(
-    {"hello", "mesh", "watch", "signer", "put", "drop", "synced", "heartbeat", "ack", "bye"}
+    {
+        "hello",
+        "mesh",
+        "watch",
+        "signer",
+        "put",
+        "drop",
+        "synced",
+        "trust",
+        "trustReport",
+        "heartbeat",
+        "ack",
+        "bye",
+    }
 )
 _messages: Final[msgspec.json.Decoder[Message]] = msgspec.json.Decoder(Message)
 _envelopes: Final = msgspec.json.Decoder(_Envelope)

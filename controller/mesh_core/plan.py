@@ -30,6 +30,7 @@ class Kind(Enum):
     IMPORTED_RECORD = "ImportedRecord"
     IMPORTED_SHARD = "ImportedShard"
     MESH_PEER = "MeshPeer"
+    TRUST_BUNDLE = "TrustBundle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

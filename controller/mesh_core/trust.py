@@ -13,6 +13,8 @@ What OpenSSL has checked before (signatures, dates, name constraints) is not ask
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
 
 from mesh_core.identity import Domain, Identity
 from mesh_core.objects.trust import LocalRefusal, RefusedKey
@@ -100,14 +102,59 @@ def trust_of(
     )
 
 
+class Belief(Enum):
+    """What the rules make of somebody."""
+
+    BELIEVED = "Believed"
+    EVICTED = "Evicted"
+    """A key of the chain is refused, or this cluster's operator has put the id out."""
+    UNKNOWN = "Unknown"
+    """The texts in force do not name it; a newer statement might."""
+    MISPLACED = "Misplaced"
+    """It shows a root, a pool or a key that is not for its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules make of somebody, and why, for both sides to read; "" for who is believed."""
+
+    belief: Belief
+    words: str = ""
+
+
+BELIEVED: Final = Verdict(Belief.BELIEVED)
+
+
 def refusal(identity: Identity, *, chain: Chain, trust: Trust) -> str:
     """Why `identity` is not believed with that chain, for both sides to read; "" when it is."""
+    return judge(identity, chain=chain, trust=trust).words
+
+
+def judge(identity: Identity, *, chain: Chain, trust: Trust) -> Verdict:
+    """Whether `identity` is believed with that chain."""
+    evicted = _evicted_by(identity, chain=chain, trust=trust)
+    if evicted:
+        return Verdict(Belief.EVICTED, evicted)
+    misplaced = _misplaced(identity, chain=chain, trust=trust)
+    if misplaced:
+        return Verdict(Belief.MISPLACED, misplaced)
+    if trust.foreign_of(chain.root) is not None:
+        return BELIEVED
+    unknown = _unknown(identity, chain=chain, trust=trust)
+    return Verdict(Belief.UNKNOWN, unknown) if unknown else BELIEVED
+
+
+def _evicted_by(identity: Identity, *, chain: Chain, trust: Trust) -> str:
     for key in (chain.intermediate, chain.issuer, chain.root):
         if key and (refused := trust.refused.get(key)) is not None:
             return _evicted(identity.cluster, refused.cluster, since=refused.since, why=refused.why)
     here = trust.refused_here.get(identity.cluster)
     if here is not None and (not here.keys or chain.intermediate in here.keys):
         return _evicted(identity.cluster, here.cluster, since=here.since, why=here.why, here=True)
+    return ""
+
+
+def _misplaced(identity: Identity, *, chain: Chain, trust: Trust) -> str:
     agreed = trust.foreign_of(chain.root)
     if agreed is not None:
         return _foreign(identity, peer=agreed[0], trust=agreed[1])
@@ -119,6 +166,13 @@ def refusal(identity: Identity, *, chain: Chain, trust: Trust) -> str:
         return _below_issuer(identity, chain=chain, trust=trust)
     if identity.pool:
         return f"{identity} is in a pool, but no issuer stands above it"
+    return ""
+
+
+def _unknown(identity: Identity, *, chain: Chain, trust: Trust) -> str:
+    if chain.issuer:
+        known_issuer = chain.issuer in trust.issuers
+        return "" if known_issuer else f"who let {identity.cluster} in is no issuer of this clusterset"
     if trust.roster is not None and chain.intermediate not in trust.roster.get(identity.cluster, frozenset()):
         known = "with another key" if identity.cluster in trust.roster else "at all"
         return (
@@ -130,9 +184,7 @@ def refusal(identity: Identity, *, chain: Chain, trust: Trust) -> str:
 
 def _below_issuer(identity: Identity, *, chain: Chain, trust: Trust) -> str:
     pool = trust.issuers.get(chain.issuer)
-    if pool is None:
-        return f"who let {identity.cluster} in is no issuer of this clusterset"
-    if identity.pool != pool:
+    if pool is not None and identity.pool != pool:
         return f"an issuer of the pool {pool} let {identity} in, which is not in it"
     if trust.roster is not None and identity.cluster in trust.roster:
         return f"the id {identity.cluster} belongs to a member that the root itself admitted"

@@ -54,11 +54,17 @@ class MembershipSource:
         self._latest: Latest[Membership] = Latest()
         self._why = "the API server was not asked yet"
         self._held = Held()
+        self._texts: Latest[Held] = Latest()
 
     @property
     def held(self) -> Held:
         """The newest signed texts that were seen."""
         return self._held
+
+    async def held_after(self, seen: Held) -> Held:
+        """The newest signed texts, as soon as they are not `seen`."""
+        found = await self._texts.after(seen if self._texts.value is not None else None)
+        return found if found is not None else Held()
 
     @property
     def current(self) -> Membership | None:
@@ -98,6 +104,7 @@ class MembershipSource:
             # A cluster that left, or is of another clusterset now, begins anew.
             self._held = Held()
         self._held = newer_of(held_by(bundle), self._held)
+        self._texts.publish(self._held)
         found = membership_of(self._name.get(PROPERTY_CLUSTER_ID), bundle, held=self._held)
         match found:
             case Membership():

@@ -121,6 +121,18 @@ def verify_peer(tls: ssl.SSLObject | ssl.SSLSocket, *, expected: Expected, trust
     A peer that was agreed to have a root of its own is expected in its own domain. `trust` None is for
     components of our own cluster, whose leaves our own intermediate signs. Raises PeerRefused.
     """
+    proved = prove_peer(tls, expected=expected, trust=trust)
+    why = refusal(proved.identity, chain=proved.chain, trust=trust) if trust is not None else ""
+    if why:
+        raise PeerRefused(why)
+    return proved
+
+
+def prove_peer(tls: ssl.SSLObject | ssl.SSLSocket, *, expected: Expected, trust: Trust | None) -> "Believed":
+    """The same without asking whether `trust` believes the keys, which is then up to `mesh_core.trust.judge`.
+
+    Raises PeerRefused.
+    """
     chain = proved_chain(tls)
     foreign = trust.foreign_of(chain.root) if trust is not None else None
     if foreign is not None:
@@ -128,9 +140,6 @@ def verify_peer(tls: ssl.SSLObject | ssl.SSLSocket, *, expected: Expected, trust
     identity = peer_identity(tls, domain=expected.domain)
     if not expected.admits(identity):
         raise PeerRefused(f"the other end is {identity}, but we want {expected}")
-    why = refusal(identity, chain=chain, trust=trust) if trust is not None else ""
-    if why:
-        raise PeerRefused(why)
     return Believed(identity, chain)
 
 

@@ -125,6 +125,24 @@ def revoker_keys(statement: Statement) -> dict[str, ec.EllipticCurvePublicKey]:
     return {key_id_of(key): key for key in found if key is not None}
 
 
+@lru_cache(maxsize=64)
+def root_above(chain_pem: bytes, *, roots: tuple[str, ...]) -> str:
+    """The KeyId of the one of `roots` (PEM) that has signed the last certificate of a chain, "" for none."""
+    try:
+        last = certificates_from_pem(chain_pem, what="a chain")[-1]
+    except _UNREADABLE:
+        return ""
+    for pem in roots:
+        try:
+            root = certificates_from_pem(pem.encode(), what="a root")[0]
+            last.verify_directly_issued_by(root)
+        except (*_UNREADABLE, InvalidSignature, TypeError):
+            continue
+        key = _p256(root.public_key())
+        return key_id_of(key) if key is not None else ""
+    return ""
+
+
 def _holds(key: ec.EllipticCurvePublicKey, value: str, body: bytes) -> bool:
     try:
         key.verify(base64.b64decode(value, validate=True), body, _ALGORITHM)

@@ -50,6 +50,11 @@ class FakeClusterset:
         """As a TrustBundle carries them."""
         return (certificates_to_pem((self.root.certificate,)).decode(),)
 
+    @property
+    def root_key(self) -> str:
+        """KeyId of the root."""
+        return key_id_of(self.root.key.public_key())
+
     def member(self, cluster: str) -> Authority:
         """The member's intermediate, the same at every call."""
         name = cluster_id(cluster)

@@ -25,6 +25,7 @@ from mesh_runtime.kube import (
     SERVICE_EXPORTS,
     SERVICE_IMPORTS,
     SERVICES,
+    TRUST_BUNDLES,
     ApiError,
     Resource,
 )
@@ -41,6 +42,7 @@ RESOURCES: Mapping[Kind, Resource[Any]] = {
     Kind.IMPORTED_RECORD: IMPORTED_RECORDS,
     Kind.IMPORTED_SHARD: IMPORTED_SHARDS,
     Kind.MESH_PEER: MESH_PEERS,
+    Kind.TRUST_BUNDLE: TRUST_BUNDLES,
 }
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh_core.objects.trust import LONGEST_TEXT, Signature, Signed
 from mesh_core.peer_wire import (
     LONGEST_FRAME,
     Ack,
@@ -22,6 +23,8 @@ from mesh_core.peer_wire import (
     Put,
     Signer,
     Synced,
+    Trust,
+    TrustReport,
     Watch,
     farewell,
     frame,
@@ -29,6 +32,7 @@ from mesh_core.peer_wire import (
 )
 from mesh_fakes.exports import record
 
+SIGNED = Signed(text="{}", signatures=(Signature(key="0" * 64, value="c2ln"),))
 SPELLED: list[tuple[Message, dict[str, object]]] = [
     (
         Hello(
@@ -36,6 +40,8 @@ SPELLED: list[tuple[Message, dict[str, object]]] = [
             cluster="east",
             kube_system_uid="u",
             trust_generation=2,
+            trust_revision=3,
+            trust_root="0" * 64,
             network="n",
             dial="outbound",
             features=("x",),
@@ -46,6 +52,8 @@ SPELLED: list[tuple[Message, dict[str, object]]] = [
             "cluster": "east",
             "kubeSystemUid": "u",
             "trustGeneration": 2,
+            "trustRevision": 3,
+            "trustRoot": "0" * 64,
             "network": "n",
             "dial": "outbound",
             "features": ["x"],
@@ -73,6 +81,24 @@ SPELLED: list[tuple[Message, dict[str, object]]] = [
     (
         Synced(epoch="e", revision=9, complete=True, count=1, hash="h"),
         {"type": "synced", "epoch": "e", "revision": 9, "complete": True, "count": 1, "hash": "h"},
+    ),
+    (
+        Trust(statement=SIGNED),
+        {
+            "type": "trust",
+            "statement": {"text": "{}", "signatures": [{"key": "0" * 64, "value": "c2ln"}]},
+        },
+    ),
+    (
+        Trust(revocations=SIGNED),
+        {
+            "type": "trust",
+            "revocations": {"text": "{}", "signatures": [{"key": "0" * 64, "value": "c2ln"}]},
+        },
+    ),
+    (
+        TrustReport(generation=2, revision=3, root="0" * 64),
+        {"type": "trustReport", "generation": 2, "revision": 3, "root": "0" * 64},
     ),
     (Heartbeat(), {"type": "heartbeat"}),
     (Ack(revision=9), {"type": "ack", "revision": 9}),
@@ -127,6 +153,41 @@ def test_one_value_has_one_spelling() -> None:
     assert json.dumps(json.loads(raw), sort_keys=True, separators=(",", ":")).encode() == raw
 
 
+def test_the_longest_text_with_all_its_signatures_fits_in_a_frame() -> None:
+    full = Signed(text="x" * LONGEST_TEXT, signatures=(Signature(key="0" * 64, value="v" * 200),) * 16)
+    (found,) = read(frame(Trust(statement=full)))
+    assert found == Trust(statement=full)
+
+
+# What a controller of before knows: the types of messages, and the fields of a hello.
+KNOWN_BEFORE = {"hello", "mesh", "watch", "signer", "put", "drop", "synced", "heartbeat", "ack", "bye"}
+
+
+class HelloBefore(msgspec.Struct, tag_field="type", tag="hello", rename="camel"):
+    """The hello of a version that exchanges no trust."""
+
+    version: int
+    cluster: str
+    kube_system_uid: str = ""
+    trust_generation: int = 0
+    network: str | None = None
+    dial: str | None = None
+    features: tuple[str, ...] = ()
+
+
+def test_a_version_that_knows_no_trust_reads_the_hello_and_skips_the_rest() -> None:
+    """What is new are types that it does not know, and fields of a message that it does."""
+    hello = frame(Hello(version=1, cluster="a", trust_generation=4, trust_revision=5, trust_root="0" * 64))
+    assert msgspec.json.decode(hello[4:], type=HelloBefore).trust_generation == 4
+    for message in (Trust(statement=SIGNED), TrustReport(generation=1)):
+        assert json.loads(frame(message)[4:])["type"] not in KNOWN_BEFORE
+
+
+def test_the_hello_of_a_version_that_knows_no_trust_says_nothing_of_it() -> None:
+    (found,) = read(packed(b'{"type":"hello","version":1,"cluster":"a"}'))
+    assert found == Hello(version=1, cluster="a")
+
+
 def test_unknown_messages_and_unknown_fields_are_skipped() -> None:
     new = packed(b'{"type": "weather", "wind": 3}')
     more = packed(b'{"type": "ack", "revision": 3, "mood": "good"}')
@@ -151,6 +212,11 @@ BROKEN = {
     "a long reason": packed(b'{"type": "bye", "reason": "' + b"a" * 1001 + b'"}'),
     "a deep record": packed(b'{"type":"put","revision":1,"record":' + b"[" * 9000 + b"]" * 9000 + b"}"),
     "a deep message of an unknown type": packed(b'{"type":"x","y":' + b"[" * 9000 + b"]" * 9000 + b"}"),
+    "a text that is too long": packed(
+        b'{"type":"trust","statement":{"signatures":[],"text":"' + b"x" * (LONGEST_TEXT + 1) + b'"}}'
+    ),
+    "a text without signatures": packed(b'{"type":"trust","statement":{"signatures":null,"text":"{}"}}'),
+    "a report of what nobody can have": packed(b'{"type":"trustReport","generation":-1}'),
     "many features": packed(
         b'{"type":"hello","version":1,"cluster":"a","features":["a"' + b',"a"' * 64 + b"]}"
     ),

@@ -132,7 +132,8 @@ async def test_a_peer_gets_hello_the_list_and_then_every_change() -> None:
         assert [pem.splitlines()[0] for pem in signer["chain"]] == ["-----BEGIN CERTIFICATE-----"] * 2
         assert put["signature"]
         assert (hello["version"], hello["cluster"]) == (1, "west")
-        assert hello["trustGeneration"] == 1
+        assert (hello["trustGeneration"], hello["trustRevision"]) == (0, 0), "nobody signed anything"
+        assert len(hello["trustRoot"]) == 64
         assert hello["kubeSystemUid"] == "west-kube-system"
         (port,) = put["record"]["ports"]
         assert (port["name"], port["port"], port["ready"]) == ("http", 80, 1)

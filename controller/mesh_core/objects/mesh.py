@@ -85,18 +85,30 @@ class PathReport(Struct, frozen=True, rename="camel", kw_only=True):
     since: str = ""
 
 
+class PeerTrust(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """What the peer says that all of it goes by: numbers of statement and revocations, 0 for none.
+
+    `root` is the KeyId of the root that its own certificates hang on, "" when it is not known.
+    """
+
+    generation: int = 0
+    revision: int = 0
+    root: str = ""
+
+
 class MeshPeerStatus(Struct, frozen=True, rename="camel", kw_only=True):
     """What the leading controller knows of the peer; the time of last contact is in the peer's Lease.
 
     `kube_system_uid` is the UID of kube-system of the cluster that this peer is; "" before the first list.
     `last_clash` is when another cluster was last seen under the peer's id. `gateways` is what each local
-    gateway says of the way to it.
+    gateway says of the way to it. `trust` None: the peer has not said.
     """
 
     exports: int = 0
     last_sync: str = ""
     kube_system_uid: str = ""
     last_clash: str = ""
+    trust: PeerTrust | None = None
     gateways: tuple[PathReport, ...] = ()
     conditions: tuple[Condition, ...] = ()
 

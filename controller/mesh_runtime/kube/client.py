@@ -5,6 +5,7 @@ retried here, because the caller knows whether it may be. Reading is decoded int
 plain mappings with just the fields that we own.
 """
 
+import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -203,9 +204,10 @@ class KubeClient:
         content_type: str = "application/json",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {**await self._authorization(), "Accept": "application/json"}
-        data = None
+        data: io.BytesIO | None = None
         if body is not None:
-            data = msgspec.json.encode(body)
+            # As a file: of bytes beyond one mebibyte, as a TrustBundle may have, aiohttp warns.
+            data = io.BytesIO(msgspec.json.encode(body))
             headers["Content-Type"] = content_type
         try:
             async with self._session.request(
