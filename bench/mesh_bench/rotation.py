@@ -1,4 +1,4 @@
-"""A root rotation while connections are offered: `meshctl trust rotate`, left alone or killed at each step."""
+"""A root rotation while connections are offered: `meshctl trust rotate`, alone or killed at each step."""
 
 import os
 import re
