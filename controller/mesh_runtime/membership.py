@@ -11,7 +11,7 @@ from typing import Protocol
 from mesh_core.identity import InvalidName, domain
 from mesh_core.membership import Membership, NotAMember, membership_of
 from mesh_core.names import PROPERTY_CLUSTER_ID, TRUST_BUNDLE
-from mesh_core.objects import PeerTrust
+from mesh_core.objects import PeerClusterset
 from mesh_core.trust import ForeignTrust
 from mesh_core.trust_statement import Held, held_by, newer_of
 from mesh_runtime.kube import CLUSTER_PROPERTIES, MESH_PEERS, TRUST_BUNDLES, Informer, KubeClient
@@ -130,7 +130,7 @@ class MembershipSource:
         return {peer.metadata.name: _agreed(peer.spec.trust) for peer in peers if peer.spec.trust is not None}
 
 
-def _agreed(stated: PeerTrust) -> ForeignTrust:
+def _agreed(stated: PeerClusterset) -> ForeignTrust:
     try:
         return ForeignTrust(
             domain=domain(stated.domain), keys=frozenset(keys_of(stated.roots)), roots=stated.roots

@@ -33,9 +33,9 @@ from mesh_core.objects.mesh import (
     MeshPeerSpec,
     MeshPeerStatus,
     PathReport,
+    PeerClusterset,
     PeerGateway,
     PeerImport,
-    PeerTrust,
 )
 from mesh_core.objects.meta import Condition, KubernetesObject, Meta, OwnerReference
 from mesh_core.objects.platform import (
@@ -87,9 +87,9 @@ __all__ = [
     "Node",
     "OwnerReference",
     "PathReport",
+    "PeerClusterset",
     "PeerGateway",
     "PeerImport",
-    "PeerTrust",
     "Pod",
     "Secret",
     "Service",

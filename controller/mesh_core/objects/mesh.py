@@ -42,7 +42,7 @@ class PeerImport(Struct, frozen=True, rename="camel", kw_only=True):
     limits: ImportLimits = ImportLimits()
 
 
-class PeerTrust(Struct, frozen=True, rename="camel", kw_only=True):
+class PeerClusterset(Struct, frozen=True, rename="camel", kw_only=True):
     """The clusterset of a peer with a root of its own: the domain of its identities, and its roots (PEM)."""
 
     domain: str
@@ -62,7 +62,7 @@ class MeshPeerSpec(Struct, frozen=True, rename="camel", kw_only=True):
     network: str = ""
     dial: Dial = "both"
     imports: PeerImport = field(default=PeerImport(), name="import")
-    trust: PeerTrust | None = None
+    trust: PeerClusterset | None = None
 
     @property
     def dialled(self) -> tuple[PeerGateway, ...]:
