@@ -9,6 +9,7 @@
 
 import asyncio
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mesh_controller.act import Writer
@@ -69,7 +70,7 @@ class Controller:
         self._trust = trust
         self._clock = clock
         self._caches = caches = Caches(kube)
-        self._look = look = Look(caches, cluster=membership.cluster)
+        self._look = look = Look(caches, cluster=membership.cluster, admitted=self._admitted)
         self._book = PortBook(
             kube,
             caches=caches,
@@ -149,6 +150,7 @@ class Controller:
     async def _watch_identity(self) -> None:
         seen: Membership | None = self._membership
         while True:
+            admitted = self._admitted()
             seen = await self._trust.membership.after(seen)
             ours = self._membership
             if seen is None or (seen.cluster, seen.domain) != (ours.cluster, ours.domain):
@@ -157,12 +159,21 @@ class Controller:
                     next_step="nothing: the controller starts again as who it is now",
                 )
             self._greeting.trust_changed()
+            if admitted != self._admitted():
+                # Which export is the oldest may have changed, everywhere.
+                for key in self._caches.names():
+                    self._imports.loop.add(key)
+                    self._exports.loop.add(key)
 
     async def _watch_standing(self) -> None:
         standing: Standing | None = None
         while True:
             standing = await self._trust.source.after(standing)
             self._greeting.trust_changed()
+
+    def _admitted(self) -> Mapping[str, str]:
+        current = self._trust.membership.current
+        return current.trust.admitted if current is not None else {}
 
     def _settled(self) -> Settled:
         """What we say that all of this cluster goes by."""

@@ -4,7 +4,7 @@ What our own export comes to is kept until something that it was computed from c
 the log for peers, by the conditions and by the import, at each change of anything.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from mesh_controller.caches import Caches, ServiceKey
@@ -15,6 +15,7 @@ from mesh_core.export import ExportDecision, decide, is_exported
 from mesh_core.export_record import Exporter
 from mesh_core.import_policy import ImportPolicy, policy_for
 from mesh_core.import_view import Gateways, ImportView, obstacle
+from mesh_core.merge import counted
 from mesh_core.names import (
     GATEWAY,
     PROPERTY_NETWORK,
@@ -29,10 +30,16 @@ from mesh_core.record import ExportRecord, Shard
 
 
 class Look:
-    """The views of this cluster, whose id is `cluster`; make it before the caches run."""
+    """The views of this cluster, whose id is `cluster`; make it before the caches run.
 
-    def __init__(self, caches: Caches, *, cluster: str) -> None:
+    `admitted` gives the times (RFC 3339) at which the signed roster let each cluster in.
+    """
+
+    def __init__(
+        self, caches: Caches, *, cluster: str, admitted: Callable[[], Mapping[str, str]] = dict
+    ) -> None:
         self._caches = caches
+        self._admitted = admitted
         self._endpoints = OwnEndpoints(caches, cluster=cluster)
         self.replicas = Replicas(caches)
         self._policies: dict[str, tuple[tuple[str, str], ImportPolicy]] = {}
@@ -93,12 +100,15 @@ class Look:
         return obstacle(service_import=seen, shadow=self._shadow(key))
 
     def records(self, key: ServiceKey) -> tuple[ExportRecord, ...]:
-        """The records of this name: those of peers, and our own."""
+        """The records of this name, as they count: those of peers, and our own."""
         theirs = (seen.spec for seen in self._caches.records_of.get(key))
         foreign = tuple(record for record in theirs if record.cluster != self.cluster)
         decision = self.own_export(key)
         own = decision.record if decision is not None else None
-        return foreign if own is None else (*foreign, own)
+        records, admitted = (foreign if own is None else (*foreign, own)), self._admitted()
+        if not admitted:
+            return records
+        return tuple(counted(one, admitted=admitted.get(one.cluster, "")) for one in records)
 
     def import_view(
         self,

@@ -2,7 +2,8 @@
 
 1. The same records give the same import in every cluster, in whatever order they come.
 2. Oldest first: by creationTimestamp of the ServiceExport, then by cluster id. There is no local
-   advantage and no majority.
+   advantage and no majority. A time before the cluster's admission in the signed roster counts as that
+   admission (`counted`), our own too, so that every cluster ranks alike.
 3. Ports are a union. A port that clashes with an older one, by name or by (protocol, port), is dropped,
    never renamed; its cluster then serves the other ports only.
 4. Everything else is the oldest export's value as a whole; maps are not merged key by key.
@@ -10,14 +11,18 @@
    steer software here, and that is not a peer's to decide.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from mesh_core.objects import ImportPort, ImportSpec
 from mesh_core.objects.service import ClientIPConfig, SessionAffinityConfig
 from mesh_core.record import ExportRecord, RecordPort, Traffic
 
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 RESERVED_DOMAINS: Final = ("kubernetes.io", "k8s.io", "x-k8s.io", "meshctl.dev")
 
 
@@ -65,6 +70,16 @@ def merge(records: Iterable[ExportRecord]) -> MergedImport | None:
         traffic=Traffic(oldest.traffic),
         scopes={record.cluster: record.zone_scope for record in ranked},
     )
+
+
+def counted(record: ExportRecord, *, admitted: str) -> ExportRecord:
+    """The record with the time by which it is ranked (ruling 11).
+
+    `admitted` is when the roster let its cluster in (RFC 3339, UTC), "" where nobody has said.
+    """
+    if record.created >= admitted or not _TIME.fullmatch(admitted):
+        return record
+    return msgspec.structs.replace(record, created=admitted)
 
 
 def is_reserved(key: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_core.merge import MergedImport, is_reserved, merge
+from mesh_core.merge import MergedImport, counted, is_reserved, merge
 from mesh_core.record import ExportRecord, RecordPort
 from mesh_fakes.exports import record
 
@@ -271,3 +271,31 @@ def test_a_conflict_tells_whose_value_is_used_and_who_disagrees() -> None:
     assert messages[0] == (
         "Conflicting session affinity. The oldest export wins: east has None. 1/2 clusters disagree: west."
     )
+
+
+@pytest.mark.parametrize(
+    ("created", "admitted", "expected"),
+    [
+        ("1970-01-01T00:00:00Z", "2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z"),
+        ("2026-04-30T23:59:59Z", "2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z"),
+        ("2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z", "2026-05-01T00:00:00Z"),
+        ("2026-06-01T00:00:00Z", "2026-05-01T00:00:00Z", "2026-06-01T00:00:00Z"),
+        ("1970-01-01T00:00:00Z", "", "1970-01-01T00:00:00Z"),
+        ("1970-01-01T00:00:00Z", "last May", "1970-01-01T00:00:00Z"),
+        ("1970-01-01T00:00:00Z", "2026-05-01T02:00:00+02:00", "1970-01-01T00:00:00Z"),
+    ],
+)
+def test_a_time_before_the_members_admission_counts_as_that_admission_ruling_11(
+    created: str, admitted: str, expected: str
+) -> None:
+    claimed = msgspec.structs.replace(record("west"), created=created)
+    assert counted(claimed, admitted=admitted).created == expected
+
+
+def test_who_claims_1970_wins_no_conflict_against_a_member_of_longer_standing_ruling_11() -> None:
+    ours = msgspec.structs.replace(record("east"), created="2026-02-01T00:00:00Z")
+    theirs = msgspec.structs.replace(record("west"), created="1970-01-01T00:00:00Z", type="Headless")
+    admitted = {"east": "2026-01-01T00:00:00Z", "west": "2026-03-01T00:00:00Z"}
+    merged = merge(counted(one, admitted=admitted[one.cluster]) for one in (ours, theirs))
+    assert merged is not None
+    assert merged.spec.type == "ClusterSetIP"
