@@ -103,6 +103,17 @@ def test_the_trust_bundle_is_read_by_name(program: str) -> None:
     assert by_name["trustbundles"] == [names.TRUST_BUNDLE]
 
 
+def test_what_peers_say_of_trust_goes_into_the_status_and_nobody_here_writes_the_spec_ruling_1() -> None:
+    written = [
+        (program, rule["resources"], rule.get("resourceNames"), set(rule["verbs"]))
+        for program in PROGRAMS
+        for rule in rules(program)
+        if any(one.startswith("trustbundles") for one in rule["resources"])
+        and not set(rule["verbs"]) <= READING
+    ]
+    assert written == [(names.CONTROLLER, ["trustbundles/status"], [names.TRUST_BUNDLE], {"update", "patch"})]
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_a_right_is_bound_to_the_account_that_the_pods_run_under(program: str) -> None:
     bindings = of_kind("ClusterRoleBinding", "RoleBinding")

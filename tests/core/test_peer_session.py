@@ -5,6 +5,8 @@ import pytest
 
 from mesh_core import peer_view
 from mesh_core.objects import ImportLimits
+from mesh_core.objects.mesh import PeerTrust
+from mesh_core.objects.trust import Signed
 from mesh_core.peer_identity import IdentityUsedTwice
 from mesh_core.peer_log import ListDigest, RecordLog
 from mesh_core.peer_session import PeerLeft, PeerSession, Phase
@@ -21,6 +23,8 @@ from mesh_core.peer_wire import (
     Put,
     Signer,
     Synced,
+    Trust,
+    TrustReport,
     Watch,
     record_bytes,
 )
@@ -412,3 +416,26 @@ def test_a_log_and_a_session_understand_each_other() -> None:
         second.take(message)
     assert view.standing(("demo", "s3", "")) is Absence.GONE
     assert view.standing(("demo", "s4", "")) == Wanted(export("s4", ready=4))
+
+
+def test_what_the_peer_says_of_its_trust_is_that_of_its_hello_until_it_reports_something_else() -> None:
+    session = PeerSession(PeerView(cluster="west"), hello=OURS)
+    session.take(msgspec.structs.replace(THEIRS, trust_generation=2, trust_revision=1))
+    assert session.trust == PeerTrust(generation=2, revision=1)
+    effect = session.take(TrustReport(generation=3, root="0" * 64))
+    assert effect.report
+    assert session.trust == PeerTrust(generation=3, root="0" * 64)
+
+
+def test_texts_are_handed_on_in_every_phase_after_the_hello_and_change_no_records() -> None:
+    passed = Trust(statement=Signed(text="{}"))
+    assert session_of(PeerView(cluster="west")).take(passed).trust == passed
+    session = listed(PeerView(cluster="west"), put(export()))
+    effect = session.take(passed)
+    assert (effect.trust, effect.reply, effect.changed) == (passed, None, ())
+
+
+@pytest.mark.parametrize("message", [Trust(), TrustReport(generation=1)])
+def test_trust_before_the_hello_ends_the_stream(message: Message) -> None:
+    with pytest.raises(PeerProtocolError, match="before its hello"):
+        PeerSession(PeerView(cluster="west"), hello=OURS).take(message)

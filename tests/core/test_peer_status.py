@@ -1,11 +1,13 @@
 """What a MeshPeer shows, and when that is written."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import pytest
 
 from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, MeshPeerStatus, Meta
+from mesh_core.objects.mesh import PeerTrust
 from mesh_core.peer_identity import IDENTITY_MANAGER, OVER, plan_clash, plan_end_of_clash, until_over
 from mesh_core.peer_status import Link, LinkState, Ours, plan_peer_status
 from mesh_core.plan import Apply, Plan
@@ -191,3 +193,15 @@ def test_a_clash_is_shown_noted_once_a_minute_and_over_when_nobody_was_seen_for_
     assert found is not None
     assert (found.status, found.reason) == ("False", "OneCluster")
     assert until_over(peer, now=again + OVER) is None
+
+
+def test_what_the_peer_goes_by_is_shown_when_it_changes_and_kept_while_it_is_away() -> None:
+    """The status names what the peer itself said: generation, revision and root."""
+    told_first = PeerTrust(generation=2, revision=1, root="0" * 64)
+    seen = after(replace(SYNCED, trust=told_first))
+    assert seen.status.trust == told_first
+    assert plan_peer_status(seen, state=replace(SYNCED, trust=told_first), ours=EAST, now=NOW) == ()
+    lost = after(LinkState(Link.UNREACHABLE, detail="nobody answers"), peer=seen)
+    assert lost.status.trust == told_first
+    later = PeerTrust(generation=3, root="1" * 64)
+    assert after(replace(SYNCED, trust=later), peer=seen).status.trust == later

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh_core.objects import Condition, Meta, TrustBundle, TrustBundleSpec
-from mesh_core.objects.mesh import ToldTrust
+from mesh_core.objects.mesh import PeerTrust
 from mesh_core.objects.trust import (
     LONGEST_TEXT,
     Revocations,
@@ -113,7 +113,7 @@ def test_a_budget_that_nobody_touched_for_a_minute_is_as_new() -> None:
 def test_what_a_cluster_says_of_its_trust_is_what_the_other_one_shows() -> None:
     ours = settled(Rules(generation=3, revision=2), root=KEY)
     assert ours == Settled(3, 2, KEY)
-    shown = ToldTrust(generation=3, revision=2, root=KEY)
+    shown = PeerTrust(generation=3, revision=2, root=KEY)
     assert reported(report_of(ours)) == shown
     hello = Hello(version=1, cluster="a", trust_generation=3, trust_revision=2, trust_root=KEY)
     assert reported(hello) == shown

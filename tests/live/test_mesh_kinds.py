@@ -10,6 +10,7 @@ import pytest
 from mesh_controller.act import Writer
 from mesh_core.admission import admit
 from mesh_core.objects import MeshPeer
+from mesh_core.objects.mesh import PeerTrust
 from mesh_core.path_report import Finding, Tunnel, plan_report
 from mesh_core.peer_identity import plan_clash, plan_end_of_clash
 from mesh_core.peer_status import Link, LinkState, Ours, plan_peer_status
@@ -137,6 +138,9 @@ async def test_a_shard_that_none_can_be_is_refused_by_the_api_server(
             await kube.create(IMPORTED_SHARDS, {"metadata": meta, "spec": spec})
 
 
+TRUST = PeerTrust(generation=3, revision=2, root="0" * 64)
+
+
 async def peer(kube: KubeClient) -> MeshPeer:
     return await kube.get(MESH_PEERS, "west")
 
@@ -151,7 +155,7 @@ async def test_a_mesh_peer_carries_the_conditions_of_two_managers(light: Bed) ->
     gateways = [{"host": "gw.example", "port": 15443}]
     spec = {"gateways": gateways, "network": "blue", "import": imports}
     state = LinkState(
-        Link.SYNCED, exports=1, last_sync=NOW, refusals=("no",), network="", peers=(), uid="uid"
+        Link.SYNCED, exports=1, last_sync=NOW, refusals=("no",), network="", peers=(), uid="uid", trust=TRUST
     )
     ours = Ours("east", frozenset({"west"}))
     async with light.client("alone") as kube:
@@ -173,6 +177,7 @@ async def test_a_mesh_peer_carries_the_conditions_of_two_managers(light: Bed) ->
             "IdentityUsedTwice": "True",
         }
         assert seen.status.kube_system_uid == "uid"
+        assert seen.status.trust == TRUST
         assert plan_peer_status(seen, state=state, ours=ours, now=NOW) == ()
         await writer.write(plan_end_of_clash(seen, now=NOW.replace(year=2027)))
         kinds = {one.type: one.status for one in (await peer(kube)).status.conditions}

@@ -1,14 +1,11 @@
 """The server of the controllers' stream against whoever may come: real TLS, bytes made by hand."""
 
 import asyncio
-import json
 import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
@@ -17,52 +14,12 @@ from mesh_core.identity import Component
 from mesh_core.names import ALPN_PEER
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.members import Member, new_member
+from mesh_fakes.raw_peer import HELLO, WATCH, call, packed, until_listening
 from mesh_runtime.tls import Credentials, client_context
 
 pytestmark = pytest.mark.asyncio
 
 CLUSTERSET = FakeClusterset()
-# A JSON object: its values are whatever JSON has, hence Any.
-Json = dict[str, Any]
-HELLO: Json = {"type": "hello", "version": 1, "cluster": "east"}
-WATCH: Json = {"type": "watch", "epoch": "", "revision": 0}
-
-
-def packed(message: Json) -> bytes:
-    body = json.dumps(message).encode()
-    return struct.pack(">I", len(body)) + body
-
-
-@dataclass(slots=True)
-class Caller:
-    """A connection that reads and writes frames with struct and json."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    def say(self, *messages: Json) -> None:
-        self.writer.write(b"".join(packed(message) for message in messages))
-
-    async def hear(self) -> Json:
-        async with asyncio.timeout(5):
-            (length,) = struct.unpack(">I", await self.reader.readexactly(4))
-            found: Json = json.loads(await self.reader.readexactly(length))
-            return found
-
-    async def hear_until(self, kind: str) -> list[Json]:
-        """Everything up to the first message of that type."""
-        found = [await self.hear()]
-        while found[-1]["type"] != kind:
-            found.append(await self.hear())
-        return found
-
-    async def is_closed(self) -> bool:
-        """Whether the server ends it, saying nothing more."""
-        async with asyncio.timeout(5):
-            try:
-                return await self.reader.read() == b""
-            except (ConnectionError, ssl.SSLError):
-                return True
 
 
 def credentials(component: Component = Component.CONTROLLER, *, cluster: str = "east") -> Credentials:
@@ -77,15 +34,7 @@ async def served() -> AsyncIterator[Member]:
     west.endpoints("10.2.0.1")
     west.export()
     async with west.running():
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", west.port)
-                except ConnectionError:
-                    await asyncio.sleep(0.01)
-                else:
-                    writer.close()
-                    break
+        await until_listening(west)
         yield west
 
 
@@ -97,17 +46,6 @@ async def until_headless(west: Member) -> None:
                 peer.say({**HELLO, "features": ["shards"]}, WATCH)
                 if len(await peer.hear_until("synced")) == 6:
                     return
-
-
-@asynccontextmanager
-async def call(west: Member, context: ssl.SSLContext) -> AsyncIterator[Caller]:
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", west.port, ssl=context, server_hostname="peer.west.clusterset.internal"
-    )
-    try:
-        yield Caller(reader, writer)
-    finally:
-        writer.transport.abort()
 
 
 def context_of(shown: Credentials, *, alpn: str = ALPN_PEER) -> ssl.SSLContext:

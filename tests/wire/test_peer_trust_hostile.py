@@ -1,0 +1,255 @@
+"""Trust on the controllers' stream against whoever may come: real TLS, bytes made by hand (ruling 1)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+import pytest
+
+from mesh_controller.peer_server import MOST_NEWCOMERS
+from mesh_core.identity import Component
+from mesh_core.objects.trust import LocalRefusal, Signed
+from mesh_core.trust_exchange import MOST_TEXTS
+from mesh_fakes.clusterset import FakeClusterset
+from mesh_fakes.members import Member, new_member
+from mesh_fakes.raw_peer import HELLO, WATCH, Caller, Json, call, context_of, until_listening
+from mesh_fakes.waiting import until
+
+pytestmark = pytest.mark.asyncio
+
+
+@asynccontextmanager
+async def served(clusterset: FakeClusterset, statement: Signed) -> AsyncIterator[Member]:
+    """The cluster west, which exports one Service and goes by `statement`."""
+    west = new_member("west", clusterset=clusterset, statement=statement)
+    west.service()
+    west.endpoints("10.2.0.1")
+    west.export()
+    async with west.running():
+        await until_listening(west)
+        yield west
+
+
+@asynccontextmanager
+async def caller(west: Member, cluster: str = "east") -> AsyncIterator[Caller]:
+    """A connection of that cluster's controller."""
+    shown = west.clusterset.credentials(cluster, Component.CONTROLLER)
+    async with call(west, context_of(shown, of=west)) as found:
+        yield found
+
+
+def trust(statement: Signed | None = None, revocations: Signed | None = None) -> Json:
+    texts = {"statement": statement, "revocations": revocations}
+    said = {name: text for name, text in texts.items() if text is not None}
+    found: Json = msgspec.json.decode(msgspec.json.encode({"type": "trust", **said}))
+    return found
+
+
+def hello(cluster: str, **fields: object) -> Json:
+    return {**HELLO, "cluster": cluster, **fields}
+
+
+async def is_served(west: Member, cluster: str = "east") -> bool:
+    """Whether a member that keeps to the protocol gets its list."""
+    async with caller(west, cluster) as peer:
+        peer.say(hello(cluster, trustGeneration=9), WATCH)
+        kinds = [message["type"] for message in await peer.hear_until("synced")]
+    return kinds == ["hello", "mesh", "signer", "put", "synced"]
+
+
+def writes(west: Member) -> int:
+    """How often the TrustBundle was written."""
+    return sum(method != "GET" and "trustbundles" in path for _, method, path in west.api.requests)
+
+
+async def test_who_is_behind_gets_the_texts_after_its_hello_and_before_it_asks_for_anything() -> None:
+    clusterset = FakeClusterset()
+    statement = clusterset.statement(3, roster=clusterset.roster("east", "west"))
+    revocations = clusterset.revocations(2, refused=[clusterset.refused("north")])
+    async with served(clusterset, statement) as west:
+        west.trusts(revocations=revocations)
+        await until(lambda: west.bundle.status.revision == 2)
+        async with caller(west) as peer:
+            said = await peer.hear()
+            assert (said["trustGeneration"], said["trustRevision"]) == (3, 2)
+            assert said["trustRoot"] == clusterset.root_key
+            peer.say(hello("east", trustGeneration=2))
+            assert await peer.hear() == trust(statement)
+            assert await peer.hear() == trust(revocations=revocations)
+            peer.say(WATCH)
+            await peer.hear_until("synced")
+            # A stream that stands is told of what comes later, and what the server goes by then.
+            fourth = clusterset.statement(4, roster=clusterset.roster("east", "west"))
+            west.trusts(fourth)
+            later = [await peer.hear(), await peer.hear()]
+            assert trust(fourth) in later
+            report = {"type": "trustReport", "generation": 4, "revision": 2, "root": clusterset.root_key}
+            assert report in later
+
+
+async def test_who_says_that_it_has_them_gets_none() -> None:
+    clusterset = FakeClusterset()
+    async with served(clusterset, clusterset.statement(3, roster=clusterset.roster("east", "west"))) as west:
+        assert await is_served(west)
+
+
+async def test_a_newcomer_gets_nothing_but_the_hello_and_the_reason() -> None:
+    clusterset = FakeClusterset()
+    async with served(clusterset, clusterset.statement(1, roster=clusterset.roster("west"))) as west:
+        async with caller(west, "south") as stranger:
+            stranger.say(hello("south"), WATCH)
+            first, bye = await stranger.hear(), await stranger.hear()
+            assert (first["type"], bye["type"]) == ("hello", "bye")
+            assert "generation 1 of the trust bundle does not know south at all" in bye["reason"]
+            assert await stranger.is_closed()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"type": "ack", "revision": 1},
+        {"type": "put", "revision": 1, "record": {}},
+        {"type": "mesh", "peers": ["east"]},
+        {"type": "trustReport", "generation": 9},
+    ],
+    ids=lambda said: str(said["type"]),
+)
+async def test_a_newcomer_may_say_hello_and_trust_only(said: Json) -> None:
+    clusterset = FakeClusterset()
+    async with served(clusterset, clusterset.statement(1, roster=clusterset.roster("west"))) as west:
+        async with caller(west, "south") as stranger:
+            stranger.say(hello("south"), said)
+            assert (await stranger.hear_until("bye"))[-1]["reason"]
+            assert await stranger.is_closed()
+
+
+async def test_a_newcomer_that_brings_a_forgery_stays_a_stranger_and_is_shown() -> None:
+    clusterset, forger = FakeClusterset(), FakeClusterset()
+    async with served(clusterset, clusterset.statement(1, roster=clusterset.roster("west"))) as west:
+        async with caller(west, "south") as stranger:
+            forged = forger.statement(2, roster=clusterset.roster("south"))
+            stranger.say(hello("south", trustGeneration=2), trust(forged), WATCH)
+            assert "does not know south" in (await stranger.hear_until("bye"))[-1]["reason"]
+        await until(lambda: bool(west.bundle.status.conditions))
+        (condition,) = west.bundle.status.conditions
+        assert (condition.type, condition.status) == ("Accepted", "False")
+        assert "south passed on a text that is refused: no root that is believed" in condition.message
+        assert west.bundle.status.generation == 1
+
+
+async def test_a_newcomer_that_brings_the_newer_statement_is_served_on_the_same_stream() -> None:
+    clusterset = FakeClusterset()
+    async with served(clusterset, clusterset.statement(1, roster=clusterset.roster("west"))) as west:
+        async with caller(west, "south") as peer:
+            newer = clusterset.statement(2, roster=clusterset.roster("south", "west"))
+            peer.say(hello("south", trustGeneration=2), trust(newer), WATCH)
+            kinds = [message["type"] for message in await peer.hear_until("synced")]
+            assert kinds[0] == "hello"
+            assert "put" in kinds
+            assert "trust" not in kinds, "it has what it brought"
+        assert west.bundle.status.statement == newer
+
+
+async def test_strangers_who_wait_are_few_and_keep_nobody_else_out() -> None:
+    clusterset = FakeClusterset()
+    async with served(clusterset, clusterset.statement(1, roster=clusterset.roster("east", "west"))) as west:
+        async with AsyncExitStack() as stack:
+            waiting = []
+            for number in range(MOST_NEWCOMERS):
+                stranger = await stack.enter_async_context(caller(west, f"south-{number}"))
+                stranger.say(hello(f"south-{number}"))
+                assert (await stranger.hear())["type"] == "hello"
+                waiting.append(stranger)
+            async with caller(west, "one-more") as late:
+                late.say(hello("one-more"))
+                bye = await late.hear()
+                assert (bye["type"], "others wait here unknown" in bye["reason"]) == ("bye", True)
+            assert await is_served(west)
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            for stranger in waiting:
+                assert "does not know" in (await stranger.hear())["reason"]
+            assert loop.time() - began < 6
+        async with caller(west, "one-more") as again:
+            again.say(hello("one-more"))
+            assert (await again.hear())["type"] == "hello"
+
+
+async def test_an_evicted_peer_hears_why_and_no_hello() -> None:
+    clusterset = FakeClusterset()
+    statement = clusterset.statement(
+        2, roster=clusterset.roster("west"), refused=[clusterset.refused("east", why="its disk was sold")]
+    )
+    async with served(clusterset, statement) as west:
+        async with caller(west) as peer:
+            peer.say(hello("east", trustGeneration=3), trust(statement), WATCH)
+            bye = await peer.hear()
+            assert bye["type"] == "bye"
+            assert "east was evicted from the clusterset" in bye["reason"]
+            assert "its disk was sold" in bye["reason"]
+            assert await peer.is_closed()
+
+
+async def test_a_stream_that_stands_ends_within_a_second_of_the_eviction_also_when_nobody_reads() -> None:
+    clusterset = FakeClusterset()
+    async with served(clusterset, clusterset.statement(1, roster=clusterset.roster("east", "west"))) as west:
+        async with caller(west) as peer:
+            peer.say(hello("east", trustGeneration=1), WATCH)
+            await peer.hear_until("synced")
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            west.trusts(refused_here=[LocalRefusal(cluster="east")])
+            assert "was evicted by this cluster's operator" in (await peer.hear_until("bye"))[-1]["reason"]
+            assert await peer.is_closed()
+            assert loop.time() - began < 1
+
+
+async def test_who_sends_ever_new_texts_is_let_go_and_makes_nobody_write_ruling_1() -> None:
+    clusterset, forger = FakeClusterset(), FakeClusterset()
+    async with served(clusterset, clusterset.statement(1, roster=clusterset.roster("east", "west"))) as west:
+        await until(lambda: west.bundle.status.generation == 1)
+        before = writes(west)
+        for attempt in range(2):
+            async with caller(west) as peer:
+                peer.say(hello("east", trustGeneration=1), WATCH)
+                for number in range(3 * MOST_TEXTS):
+                    peer.say(trust(forger.statement(number + 2, roster=clusterset.roster("east"))))
+                bye = (await peer.hear_until("bye"))[-1]["reason"]
+                assert "passes on more than 8 texts of trust a minute" in bye, f"attempt {attempt}"
+        assert await is_served(west)
+        assert writes(west) - before <= 2
+        assert west.bundle.status.generation == 1
+
+
+async def test_an_older_text_that_was_signed_in_its_day_changes_nothing_and_is_no_fault_ruling_1() -> None:
+    clusterset = FakeClusterset()
+    older = clusterset.statement(2, roster=clusterset.roster("east", "south", "west"))
+    newest = clusterset.statement(
+        3, roster=clusterset.roster("east", "west"), refused=[clusterset.refused("south")]
+    )
+    async with served(clusterset, newest) as west:
+        async with caller(west) as peer:
+            peer.say(hello("east", trustGeneration=3), trust(older), WATCH)
+            assert "put" in [message["type"] for message in await peer.hear_until("synced")]
+        assert west.bundle.status.generation == 3
+        assert west.bundle.status.statement is None
+        assert [one.status for one in west.bundle.status.conditions] == ["True"]
+
+
+async def test_trust_before_hello_ends_the_stream() -> None:
+    clusterset = FakeClusterset()
+    statement = clusterset.statement(1, roster=clusterset.roster("east", "west"))
+    async with served(clusterset, statement) as west, caller(west) as peer:
+        peer.say(trust(statement), HELLO, WATCH)
+        assert "does not begin with hello and watch" in (await peer.hear_until("bye"))[-1]["reason"]
+
+
+async def test_a_version_that_knows_no_trust_is_served_as_before() -> None:
+    """It says nothing of revisions and roots, and skips what it does not know."""
+    clusterset = FakeClusterset()
+    async with served(clusterset, clusterset.statement(5, roster=clusterset.roster("east", "west"))) as west:
+        async with caller(west) as peer:
+            peer.say(hello("east", trustGeneration=1), WATCH)
+            heard = [message["type"] for message in await peer.hear_until("synced")]
+            assert [kind for kind in heard if kind != "trust"] == ["hello", "mesh", "signer", "put", "synced"]
