@@ -25,7 +25,9 @@ class TrustTalk:
     def __init__(self, loop: TrustLoop, *, proved: Believed, domain: Domain) -> None:
         self._loop = loop
         self._proved = proved
-        self._is_ours = proved.identity.domain == domain
+        # By the root: two clustersets may have chosen one domain.
+        is_foreign = loop.rules.foreign_of(proved.chain.root) is not None
+        self._is_ours = proved.identity.domain == domain and not is_foreign
         self._has = Has()
         self._greeted = asyncio.Event()
         self.has_taken = False
