@@ -31,6 +31,7 @@ from mesh_core.peer_session import Effect, PeerLeft, PeerSession, Phase
 from mesh_core.peer_status import Link, LinkState
 from mesh_core.peer_view import PeerView
 from mesh_core.peer_wire import Ack, Bye, Hello, Mesh, Message, PeerProtocolError, Trust
+from mesh_core.trust import Chain
 from mesh_runtime.clock import Clock
 from mesh_runtime.latest import first_of
 from mesh_runtime.leaf import Standing
@@ -108,6 +109,7 @@ class PeerLink:
         self._told: Hello | None = None
         self._mesh: Mesh | None = None
         self._trust: PeerTrust | None = None
+        self._chain: Chain | None = None
 
     @property
     def state(self) -> LinkState:
@@ -124,6 +126,8 @@ class PeerLink:
             peers=self._mesh.peers if self._mesh is not None else None,
             trust=self._trust,
             uid=self._told.kube_system_uid if self._told is not None and known else "",
+            key=self._chain.intermediate if self._chain is not None and known else "",
+            is_pooled=self._chain is not None and bool(self._chain.issuer),
         )
 
     async def run(self) -> None:
@@ -223,6 +227,7 @@ class PeerLink:
         )
         await stream.send((session.hello,))
         await self._meet(session, stream, talk=talk)
+        self._chain = proved.chain
         await first_of(self._hear(session, stream, talk=talk), talk.watch(), talk.pass_on(stream))
         raise AssertionError("none of them returns")
 

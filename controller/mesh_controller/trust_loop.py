@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from mesh_controller.act import Writer
 from mesh_controller.caches import Caches
+from mesh_controller.foreign_loop import ForeignLoop
 from mesh_core.membership import Membership
 from mesh_core.names import TRUST_BUNDLE
 from mesh_core.objects.trust import Signed
@@ -52,6 +53,7 @@ class TrustLoop:
 
     def __init__(self, *, caches: Caches, membership: TextsReader, writer: Writer, clock: Clock) -> None:
         self.membership = membership
+        self.foreign = ForeignLoop(caches=caches, writer=writer)
         self._caches = caches
         self._writer = writer
         self._clock = clock
@@ -96,9 +98,15 @@ class TrustLoop:
             self._queue.add(TRUST_BUNDLE)
         return taken
 
+    def take_foreign(self, offered: TrustMessage, *, sender: str, key: str) -> Held:
+        """The same for a peer with a root of its own, of what its own clusterset has signed."""
+        self._spend(sender=sender, key=key)
+        return self.foreign.take(offered, sender=sender)
+
     async def run(self) -> None:
         """Write, for ever."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.foreign.run())
             group.create_task(self._follow())
             group.create_task(work(self._queue, self._show, name="trust"))
 

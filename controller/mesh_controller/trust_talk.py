@@ -3,7 +3,8 @@
 1. Whoever is refused by the rules of the moment is closed at once, however long the stream has stood.
 2. A newcomer, whose chain is good under a root but whom the texts in force do not name, may say hello and
    hand over newer texts, for `GREETING_LIMIT` seconds. Who is evicted is no newcomer.
-3. A peer of another clusterset (`mesh_core.trust.ForeignTrust`) has texts of its own: none go either way.
+3. A peer of another clusterset (`mesh_core.trust.ForeignTrust`) has texts of its own: each end tells its own,
+   and the other believes them for this one peer (`foreign_loop`).
 """
 
 import asyncio
@@ -28,7 +29,9 @@ class TrustTalk:
         # By the root: two clustersets may have chosen one domain.
         is_foreign = loop.rules.foreign_of(proved.chain.root) is not None
         self._is_ours = proved.identity.domain == domain and not is_foreign
+        self._is_foreign = is_foreign
         self._has = Has()
+        self._theirs = Has()
         self._greeted = asyncio.Event()
         self.has_taken = False
 
@@ -56,18 +59,20 @@ class TrustTalk:
 
     def greet(self, theirs: Hello) -> None:
         """The other end has said hello."""
-        self._has = Has(theirs.trust_generation, theirs.trust_revision)
+        said = Has(theirs.trust_generation, theirs.trust_revision)
+        # What another clusterset numbers has nothing to do with our numbers.
+        self._theirs, self._has = said, self._has if self._is_foreign else said
         self._greeted.set()
 
     @property
     def is_ahead(self) -> bool:
         """Whether the other end has said that it has newer texts than are in force here."""
-        held = self._loop.membership.held
-        return self._has.generation > held.generation or self._has.revision > held.revision
+        held = self._loop.foreign.held(self.peer) if self._is_foreign else self._loop.membership.held
+        return self._theirs.generation > held.generation or self._theirs.revision > held.revision
 
     def news(self) -> tuple[Trust, ...]:
         """What the other end lacks; it counts as sent."""
-        if not self._is_ours:
+        if not (self._is_ours or self._is_foreign):
             return ()
         held = self._loop.membership.held
         found = news(held, has=self._has)
@@ -76,11 +81,15 @@ class TrustTalk:
 
     def take(self, offered: Trust) -> None:
         """The other end passes on texts; raises PeerProtocolError when there are too many."""
-        if not self._is_ours:
+        if not (self._is_ours or self._is_foreign):
             return
-        identity, chain = self._proved.identity, self._proved.chain
-        taken = self._loop.take(offered, sender=identity.cluster, key=chain.issuer or chain.intermediate)
-        self._has = self._has.also(taken)
+        chain = self._proved.chain
+        key = chain.issuer or chain.intermediate
+        if self._is_foreign:
+            taken = self._loop.take_foreign(offered, sender=self.peer, key=key)
+        else:
+            taken = self._loop.take(offered, sender=self.peer, key=key)
+            self._has = self._has.also(taken)
         self.has_taken = self.has_taken or taken != Held()
 
     async def until_believed(self) -> None:

@@ -67,6 +67,8 @@ class LinkState:
     `exports` and `last_sync` are None as long as this process has no complete list of the peer, `network`,
     `dial`, `peers` (cluster ids) and `trust` as long as it has not said them. `uid` is that of its
     kube-system, "" before the first list.
+
+    `key` is the KeyId of its intermediate, "" before the first list; `is_pooled`: an issuer has signed that.
     """
 
     link: Link
@@ -79,6 +81,8 @@ class LinkState:
     peers: tuple[str, ...] | None = None
     trust: PeerTrust | None = None
     uid: str = ""
+    key: str = ""
+    is_pooled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +125,17 @@ def plan_peer_status(peer: MeshPeer, *, state: LinkState, ours: Ours, now: datet
     uid = before.kube_system_uid or state.uid
     is_shown = all(condition in before.conditions for condition in conditions)
     trust = before.trust if state.trust is None else state.trust
-    facts = (exports, last_sync, uid, trust)
-    if is_shown and facts == (before.exports, before.last_sync, before.kube_system_uid, before.trust):
+    # The first key of a cluster in a pool stays: whoever has its issuer could make a second one (ruling 2).
+    key = (before.key or state.key) if state.is_pooled else (state.key or before.key)
+    facts = (exports, last_sync, uid, trust, key)
+    shown = (before.exports, before.last_sync, before.kube_system_uid, before.trust, before.key)
+    if is_shown and facts == shown:
         return ()
     status: Json = {"exports": exports, "conditions": [condition_json(one) for one in conditions]}
     status |= {"lastSync": last_sync} if last_sync else {}
     status |= {"kubeSystemUid": uid} if uid else {}
     status |= {"trust": as_json(trust)} if trust is not None else {}
+    status |= {"key": key} if key else {}
     body = {"metadata": {"name": peer.metadata.name}, "status": status}
     return (Apply(kind=Kind.MESH_PEER, body=body, manager=STATUS_MANAGER, subresource="status"),)
 

@@ -34,12 +34,14 @@ class Chain:
 class ForeignTrust:
     """The roots (PEM), their KeyIds and the domain of one peer that belongs to another clusterset.
 
-    Without roots nobody is believed to be that peer.
+    Without roots nobody is believed to be that peer. `rules` are those of its own clusterset, None while it
+    has passed on no statement.
     """
 
     domain: Domain
     keys: frozenset[str]
     roots: tuple[str, ...]
+    rules: "Trust | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,10 @@ def judge(identity: Identity, *, chain: Chain, trust: Trust) -> Verdict:
     misplaced = _misplaced(identity, chain=chain, trust=trust)
     if misplaced:
         return Verdict(Belief.MISPLACED, misplaced)
-    if trust.foreign_of(chain.root) is not None:
-        return BELIEVED
+    agreed = trust.foreign_of(chain.root)
+    if agreed is not None:
+        rules = agreed[1].rules
+        return judge(identity, chain=chain, trust=rules) if rules is not None else BELIEVED
     unknown = _unknown(identity, chain=chain, trust=trust)
     return Verdict(Belief.UNKNOWN, unknown) if unknown else BELIEVED
 

@@ -10,6 +10,7 @@ Checking signatures is the runtime's (`mesh_runtime.trust_signing`); it says whi
 
 from collections.abc import Callable, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeVar
 
 import msgspec
@@ -63,13 +64,15 @@ def signed_bytes(text: str, *, kind: type[Statement] | type[Revocations]) -> byt
     return _CONTEXT[kind] + text.encode()
 
 
+@lru_cache(maxsize=16)
 def read_statement(text: str) -> Statement:
-    """The statement in `text`; raises BadTrust."""
+    """The statement in `text`; raises BadTrust. Remembered, since it is long and read at every look."""
     statement = _read(text, kind=Statement)
     _check_statement(statement)
     return statement
 
 
+@lru_cache(maxsize=16)
 def read_revocations(text: str) -> Revocations:
     """The revocations in `text`; raises BadTrust."""
     return _read(text, kind=Revocations)

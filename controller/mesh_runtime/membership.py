@@ -8,11 +8,12 @@ import asyncio
 from dataclasses import replace
 from typing import Protocol
 
+from mesh_core.foreign import foreign_texts
 from mesh_core.identity import InvalidName, domain
 from mesh_core.membership import Membership, NotAMember, membership_of
 from mesh_core.names import PROPERTY_CLUSTER_ID, TRUST_BUNDLE
-from mesh_core.objects import PeerClusterset
-from mesh_core.trust import ForeignTrust
+from mesh_core.objects import MeshPeer, PeerClusterset
+from mesh_core.trust import ForeignTrust, trust_of
 from mesh_core.trust_statement import Held, held_by, newer_of
 from mesh_runtime.kube import CLUSTER_PROPERTIES, MESH_PEERS, TRUST_BUNDLES, Informer, KubeClient
 from mesh_runtime.latest import Latest
@@ -108,7 +109,12 @@ class MembershipSource:
         found = membership_of(self._name.get(PROPERTY_CLUSTER_ID), bundle, held=self._held)
         match found:
             case Membership():
-                trust = replace(found.trust, roots=frozenset(keys_of(found.roots)), foreign=self._foreign())
+                trust = replace(
+                    found.trust,
+                    roots=frozenset(keys_of(found.roots)),
+                    foreign=self._foreign(),
+                    pins=self._pins(),
+                )
                 found = replace(found, trust=trust)
                 if found != self.current:
                     _log.info(
@@ -127,14 +133,24 @@ class MembershipSource:
 
     def _foreign(self) -> dict[str, ForeignTrust]:
         peers = (peer for peer in self._peers.values() if peer.metadata.deletion_timestamp is None)
-        return {peer.metadata.name: _agreed(peer.spec.trust) for peer in peers if peer.spec.trust is not None}
+        return {
+            peer.metadata.name: _agreed(peer, stated=peer.spec.trust)
+            for peer in peers
+            if peer.spec.trust is not None
+        }
+
+    def _pins(self) -> dict[str, str]:
+        return {peer.metadata.name: peer.status.key for peer in self._peers.values() if peer.status.key}
 
 
-def _agreed(stated: PeerClusterset) -> ForeignTrust:
+def _agreed(peer: MeshPeer, *, stated: PeerClusterset) -> ForeignTrust:
+    held = foreign_texts(peer)
+    statement = held.statement
+    roots = tuple(root.certificate for root in statement.roots) if statement is not None else stated.roots
+    keys = frozenset(keys_of(roots))
+    rules = replace(trust_of(held), roots=keys) if statement is not None else None
     try:
-        return ForeignTrust(
-            domain=domain(stated.domain), keys=frozenset(keys_of(stated.roots)), roots=stated.roots
-        )
+        return ForeignTrust(domain=domain(stated.domain), keys=keys, roots=roots, rules=rules)
     except InvalidName:
         # Not as if nothing had been said: then somebody below our own root could be this peer.
         return ForeignTrust(domain=_NOBODYS, keys=frozenset(), roots=())

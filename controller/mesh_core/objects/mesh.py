@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from mesh_core.objects.meta import Condition, KubernetesObject
+from mesh_core.objects.trust import Signed
 from mesh_core.record import ExportRecord, Shard
 
 Dial = Literal["both", "outbound", "inbound"]
@@ -96,12 +97,24 @@ class PeerTrust(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults
     root: str = ""
 
 
+class ForeignTexts(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """What the peer's own clusterset has signed since, as the peer passed it on and this cluster checked it.
+
+    `agreed` tells for which `spec.trust` it was: for another one it counts no more.
+    """
+
+    agreed: str
+    statement: Signed | None = None
+    revocations: Signed | None = None
+
+
 class MeshPeerStatus(Struct, frozen=True, rename="camel", kw_only=True):
     """What the leading controller knows of the peer; the time of last contact is in the peer's Lease.
 
     `kube_system_uid` is the UID of kube-system of the cluster that this peer is; "" before the first list.
     `last_clash` is when another cluster was last seen under the peer's id. `gateways` is what each local
-    gateway says of the way to it. `trust` None: the peer has not said.
+    gateway says of the way to it. `trust` None: the peer has not said. `key` is the KeyId of its
+    intermediate: the newest, but of a cluster that an issuer let in the first one, which stays (ruling 2).
     """
 
     exports: int = 0
@@ -109,6 +122,8 @@ class MeshPeerStatus(Struct, frozen=True, rename="camel", kw_only=True):
     kube_system_uid: str = ""
     last_clash: str = ""
     trust: PeerTrust | None = None
+    key: str = ""
+    clusterset: ForeignTexts | None = None
     gateways: tuple[PathReport, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
