@@ -33,6 +33,8 @@ from mesh_core.errors import EnvironmentFault
 from mesh_core.identity import ClusterId
 from mesh_core.membership import Membership
 from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE
+from mesh_core.trust import OPEN
+from mesh_core.trust import Trust as Rules
 from mesh_core.trust_exchange import Settled, settled
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import KubeClient, LeaderElection
@@ -81,7 +83,7 @@ class Controller:
         writer = Writer(kube, rest=self._book.rest)
         self._own = OwnRecords(caches=caches, look=look)
         self._greeting = greeting = Greeting(caches, cluster=membership.cluster, settled=self._settled)
-        self._identities = IdentityWatch(caches, writer=writer, clock=clock)
+        self._identities = IdentityWatch(caches, writer=writer, clock=clock, named=lambda: self._rules.uids)
         self._texts = TrustLoop(caches=caches, membership=trust.membership, writer=writer, clock=clock)
         self._server = PeerServer(
             listener,
@@ -171,9 +173,13 @@ class Controller:
             standing = await self._trust.source.after(standing)
             self._greeting.trust_changed()
 
-    def _admitted(self) -> Mapping[str, str]:
+    @property
+    def _rules(self) -> Rules:
         current = self._trust.membership.current
-        return current.trust.admitted if current is not None else {}
+        return current.trust if current is not None else OPEN
+
+    def _admitted(self) -> Mapping[str, str]:
+        return self._rules.admitted
 
     def _settled(self) -> Settled:
         """What we say that all of this cluster goes by."""

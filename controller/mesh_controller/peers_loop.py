@@ -135,7 +135,7 @@ class PeersLoop:
             await self._stop(name)
             return None
         state = _impossible(name, cluster=self._cluster) or self._started(peer).state
-        ours, now = Ours(self._cluster, self._greeting.peers), self._clock()
+        ours, now = Ours(self._cluster, self._greeting.peers, self._identities.named(name)), self._clock()
         plan = plan_peer_status(peer, state=state, ours=ours, now=now) + plan_end_of_clash(peer, now=now)
         await self._writer.write(plan)
         return until_over(peer, now=now) or None

@@ -87,10 +87,14 @@ class LinkState:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """This cluster's id, and the clusters that it has a MeshPeer for."""
+    """This cluster's id, and the clusters that it has a MeshPeer for.
+
+    `named` is the UID that the signed roster states for the peer, "" where it states none.
+    """
 
     cluster: str
     peers: frozenset[str]
+    named: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,9 @@ def plan_peer_status(peer: MeshPeer, *, state: LinkState, ours: Ours, now: datet
             conditions += [old for old in before.conditions if old.type == kind]
     exports = before.exports if state.exports is None else state.exports
     last_sync = before.last_sync if state.last_sync is None else rfc3339(state.last_sync)
-    # The first UID stays until the MeshPeer is deleted (ruling 29).
-    uid = before.kube_system_uid or state.uid
+    # The first UID stays until the MeshPeer is deleted (ruling 29), or the root names another (ruling 1).
+    is_named = bool(state.uid) and state.uid == ours.named
+    uid = state.uid if is_named else before.kube_system_uid or state.uid
     is_shown = all(condition in before.conditions for condition in conditions)
     trust = before.trust if state.trust is None else state.trust
     # The first key of a cluster in a pool stays: whoever has its issuer could make a second one (ruling 2).

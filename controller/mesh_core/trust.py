@@ -49,8 +49,8 @@ class Trust:
     """The rules of the moment. `roster` maps cluster ids to keys, None where nobody has signed one.
 
     `issuers` maps keys to pools, `pins` the ids of clusters below issuers to keys, `admitted` ids to RFC 3339
-    times, `foreign` ids of peers with roots of their own. `roots` are KeyIds of our own roots; empty, it says
-    that there are no others.
+    times, `uids` ids to the UIDs of their kube-system as far as the root knows them, `foreign` ids of peers
+    with roots of their own. `roots` are KeyIds of our own roots; empty, it says that there are no others.
     """
 
     generation: int = 0
@@ -58,6 +58,7 @@ class Trust:
     roots: frozenset[str] = frozenset()
     roster: Mapping[str, frozenset[str]] | None = None
     admitted: Mapping[str, str] = field(default_factory=dict)
+    uids: Mapping[str, str] = field(default_factory=dict)
     issuers: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, RefusedKey] = field(default_factory=dict)
     refused_here: Mapping[str, LocalRefusal] = field(default_factory=dict)
@@ -96,6 +97,7 @@ def trust_of(
         roots=frozenset(root.key for root in statement.roots) if statement else frozenset(),
         roster={one.cluster: frozenset(one.keys) for one in statement.roster} if statement else None,
         admitted={one.cluster: one.admitted for one in statement.roster} if statement else {},
+        uids={one.cluster: one.uid for one in statement.roster if one.uid} if statement else {},
         issuers={one.key: one.pool for one in statement.issuers} if statement else {},
         refused={one.key: one for one in refused},
         refused_here={one.cluster: one for one in refused_here},

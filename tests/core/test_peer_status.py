@@ -87,6 +87,14 @@ def test_the_first_uid_stays() -> None:
     assert after(SYNCED, peer=west(status=other)).status.kube_system_uid == "uid-first"
 
 
+def test_a_rebuilt_cluster_that_the_root_has_let_in_again_takes_the_place_of_the_first_ruling_1() -> None:
+    other = msgspec.structs.replace(west().status, kube_system_uid="uid-first")
+    rebuilt = replace(EAST, named="uid-west")
+    assert after(SYNCED, peer=west(status=other), ours=rebuilt).status.kube_system_uid == "uid-west"
+    unknown = replace(EAST, named="uid-third")
+    assert after(SYNCED, peer=west(status=other), ours=unknown).status.kube_system_uid == "uid-first"
+
+
 def test_refusals_are_a_condition_of_their_own_and_a_word_in_connected() -> None:
     state = LinkState(
         Link.SYNCED, exports=1, last_sync=NOW, refusals=tuple(f"demo/s{n}: bad" for n in range(9))

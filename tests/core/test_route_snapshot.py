@@ -154,4 +154,5 @@ def test_it_holds_no_key_and_no_certificate(tmp_path: Path) -> None:
     assert not {field for field in Membership.__dataclass_fields__ if f'"{field}"' in content} - {
         "cluster",
         "domain",
+        "trust",  # of a MeshPeer: by which numbers the peer goes, and which root it was agreed to have
     }

@@ -28,6 +28,7 @@ class Forgery:
     start: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=1))
     life: timedelta = timedelta(hours=24)
     identifies_issuer: bool = True
+    name: str = "forged"
 
     def signed_by(self, issuer: Authority) -> Authority:
         """The certificate, with its key."""
@@ -45,7 +46,7 @@ class Forgery:
     def _builder(self, issuer: Authority, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "forged")]))
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.name)]))
             .issuer_name(issuer.certificate.subject)
             .public_key(key)
             .serial_number(x509.random_serial_number())

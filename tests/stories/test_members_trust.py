@@ -12,7 +12,7 @@ from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.members import Member, new_member
 from mesh_fakes.waiting import until
 from mesh_runtime.kube import MESH_PEERS, TRUST_BUNDLES
-from mesh_runtime.pki import new_key
+from mesh_runtime.pki import make_root, new_key
 
 pytestmark = pytest.mark.asyncio
 
@@ -67,6 +67,12 @@ def told(member: Member, peer: str) -> tuple[int, int]:
     found = member.peer(peer)
     trust = found.status.trust if found is not None else None
     return (trust.generation, trust.revision) if trust is not None else (-1, -1)
+
+
+async def reached(sender: Member, other: Member, *, generation: int) -> None:
+    """Until the other one goes by that generation, and has said so to the sender."""
+    await until(lambda: in_force(other) == (generation, 0), limit=20)
+    await until(lambda: told(sender, other.name) == (generation, 0))
 
 
 async def test_an_eviction_reaches_a_third_cluster_by_relay_and_closes_what_stands_ruling_1() -> None:
@@ -203,6 +209,49 @@ async def test_a_member_rejoins_under_a_new_key_after_its_old_one_was_evicted_ru
             assert in_force(east) == (3, 0)
             east.knows(again)
             await until(lambda: shows(east, "west") == SYNCED, limit=20)
+
+
+async def test_a_rebuilt_cluster_comes_back_where_its_old_self_is_still_known_ruling_1() -> None:
+    """Its kube-system is another one, which the MeshPeers of before have pinned; the root knows better."""
+    clusterset = FakeClusterset()
+    east, west = members(clusterset, "east", "west")
+    stolen = clusterset.refused("west")
+    async with east.running():
+        async with west.running():
+            link(east, west)
+            await until(lambda: shows(east, "west") == shows(west, "east") == SYNCED, limit=20)
+        clusterset.rebuilt("west")
+        roster = clusterset.roster("east", "west", uids={"west": "rebuilt-kube-system"})
+        statement = clusterset.statement(2, roster=roster, refused=[stolen])
+        again = new_member("west", clusterset=clusterset, statement=statement, uid="rebuilt")
+        async with again.running():
+            again.knows(east)
+            east.knows(again)
+            await until(lambda: shows(again, "east") == shows(east, "west") == SYNCED, limit=20)
+            peer = east.peer("west")
+            assert peer is not None
+            assert peer.status.kube_system_uid == "rebuilt-kube-system"
+            assert shows(east, "west", "IdentityUsedTwice")[0] != "True"
+
+
+async def test_who_slept_through_generations_follows_by_the_next_peer_and_delayed_nobody_ruling_1() -> None:
+    """Scenario (b): a member that is away blocks nothing, and goes on from the number it had."""
+    clusterset = FakeClusterset()
+    east, north, west = members(clusterset, *NAMES)
+    new_root = make_root(clusterset.domain, now=clusterset.now)
+    both = (clusterset.root, new_root)
+    roster = clusterset.roster(*NAMES)
+    async with running(east, north):
+        link(east, north)
+        for generation in (2, 3, 4):
+            statement = clusterset.statement(generation, roster=roster, roots=both, by=both)
+            east.trusts(statement)
+            await reached(east, north, generation=generation)
+        async with west.running():
+            link(west, north)
+            await until(lambda: in_force(west) == (4, 0), limit=20)
+            assert west.bundle.status.statement == statement
+            await until(lambda: shows(west, "north") == shows(north, "west") == SYNCED, limit=20)
 
 
 async def test_whom_a_server_does_not_know_it_may_tell_who_it_is_when_only_the_server_is_dialled() -> None:

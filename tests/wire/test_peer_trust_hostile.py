@@ -8,13 +8,17 @@ import msgspec
 import pytest
 
 from mesh_controller.peer_server import MOST_NEWCOMERS
-from mesh_core.identity import Component
-from mesh_core.objects.trust import LocalRefusal, Signed
+from mesh_core.identity import Component, Identity, cluster_id
+from mesh_core.objects.trust import IssuerEntry, LocalRefusal, RefusedKey, Signed
 from mesh_core.trust_exchange import MOST_TEXTS
 from mesh_fakes.clusterset import FakeClusterset
+from mesh_fakes.forged import Forgery, chain, good_names
 from mesh_fakes.members import Member, new_member
 from mesh_fakes.raw_peer import HELLO, WATCH, Caller, Json, call, context_of, until_listening
 from mesh_fakes.waiting import until
+from mesh_runtime.pki import Authority
+from mesh_runtime.tls import Credentials
+from mesh_runtime.trust_signing import key_id_of
 
 pytestmark = pytest.mark.asyncio
 
@@ -253,3 +257,47 @@ async def test_a_version_that_knows_no_trust_is_served_as_before() -> None:
             peer.say(hello("east", trustGeneration=1), WATCH)
             heard = [message["type"] for message in await peer.hear_until("synced")]
             assert [kind for kind in heard if kind != "trust"] == ["hello", "mesh", "signer", "put", "synced"]
+
+
+def below(issuer: Authority, *, who: Identity) -> Credentials:
+    """What an issuer's holder can sign for anybody: its certificate here has no name constraints at all."""
+    intermediate = Forgery(is_authority=True, name="intermediate").signed_by(issuer)
+    return chain(good_names(who).signed_by(intermediate), intermediate, issuer)
+
+
+def guest(clusterset: FakeClusterset, cluster: str, *, pool: str = "") -> Identity:
+    return Identity(cluster_id(cluster), Component.CONTROLLER, clusterset.domain, pool)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "pool", "words"),
+    [
+        ("east", "", "which is not in it"),
+        ("east", "guests", "belongs to a member that the root itself admitted"),
+        ("payments", "", "which is not in it"),
+        ("payments", "others", "which is not in it"),
+        ("payments", "guests", ""),
+    ],
+)
+async def test_who_holds_an_issuer_can_let_in_new_ids_of_its_pool_and_nobody_else_ruling_2(
+    cluster: str, pool: str, words: str
+) -> None:
+    clusterset = FakeClusterset()
+    issuer = Forgery(is_authority=True, name="issuer").signed_by(clusterset.root)
+    key = key_id_of(issuer.key.public_key())
+    entry = IssuerEntry(key=key, pool="guests", holder="north", certificate="PEM")
+    roster = clusterset.roster("east", "north", "west")
+    shown = below(issuer, who=guest(clusterset, cluster, pool=pool))
+    async with served(clusterset, clusterset.statement(1, roster=roster, issuers=[entry])) as west:
+        async with call(west, context_of(shown, of=west)) as peer:
+            peer.say(hello(cluster, trustGeneration=1), WATCH)
+            if words:
+                bye = await peer.hear()
+                assert (bye["type"], words in bye["reason"]) == ("bye", True), bye
+                return
+            assert (await peer.hear_until("synced"))[-1]["complete"]
+            # Whoever refuses the issuer refuses all that hang on it, at once.
+            refused = RefusedKey(key=key, cluster="north", why="its issuer was copied")
+            west.trusts(clusterset.statement(2, roster=roster, refused=[refused]))
+            bye = (await peer.hear_until("bye"))[-1]
+            assert f"{cluster} was evicted from the clusterset with north, which let it in" in bye["reason"]
