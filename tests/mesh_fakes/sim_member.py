@@ -14,7 +14,9 @@ from typing import Never, cast
 
 from mesh_controller.controller import Controller, Trust
 from mesh_core.identity import Component
+from mesh_core.membership import Membership
 from mesh_core.names import SYSTEM_NAMESPACE
+from mesh_core.trust_statement import Held
 from mesh_fakes.clusterset import FakeClusterset, identity
 from mesh_fakes.sim_api import SimApi, SimClient, Weather
 from mesh_fakes.sim_loop import Listener
@@ -35,18 +37,31 @@ class WallClock:
         return BEGIN + timedelta(seconds=asyncio.get_running_loop().time()) + self.ahead
 
 
-class _Trust:
-    """Membership and certificates that never change."""
-
-    def __init__(self, cluster: str) -> None:
-        who = identity(cluster, Component.CONTROLLER)
-        credentials = _clusterset.credentials(cluster, Component.CONTROLLER)
-        self.current: Standing | None = Standing(who, credentials, _clusterset.roots)
+class _Never:
+    """Something that never changes."""
 
     async def after(self, seen: object) -> Never:
         """What comes after `seen`: nothing does."""
         await asyncio.get_running_loop().create_future()
         raise AssertionError("nobody ends this wait")
+
+
+class _Membership(_Never):
+    """A membership whose bundle nobody has signed."""
+
+    def __init__(self, cluster: str) -> None:
+        self.current: Membership | None = _clusterset.membership(cluster)
+        self.held = Held()
+        self.held_after = self.after
+
+
+class _Certificates(_Never):
+    """The controller's own."""
+
+    def __init__(self, cluster: str) -> None:
+        who = identity(cluster, Component.CONTROLLER)
+        credentials = _clusterset.credentials(cluster, Component.CONTROLLER)
+        self.current: Standing | None = Standing(who, credentials, _clusterset.roots)
 
 
 class _Election:
@@ -61,18 +76,18 @@ class _Election:
 
 # A little before: what is signed at the beginning must be good then.
 _clusterset = FakeClusterset(now=BEGIN - timedelta(hours=1))
-_trusts = {name: _Trust(name) for name in CLUSTERS}
+_certificates = {name: _Certificates(name) for name in CLUSTERS}
 
 
 class SimController(Controller):
     """One replica, which leads as soon as it can."""
 
     def __init__(self, member: "SimMember", *, name: str) -> None:
-        trust = _trusts[member.name]
+        trust = _Source(_Membership(member.name), _certificates[member.name])
         super().__init__(
             SimClient(member.api, weather=member.weather, dice=member.dice),
             membership=_clusterset.membership(member.name),
-            trust=cast(Trust, _Source(trust, trust)),
+            trust=cast(Trust, trust),
             # The simulated loop takes it for a socket.
             listener=cast(socket.socket, Listener(member.name)),
             name=name,
@@ -91,8 +106,8 @@ class SimController(Controller):
 class _Source:
     """As `mesh_controller.controller.Trust`."""
 
-    membership: _Trust
-    source: _Trust
+    membership: _Membership
+    source: _Certificates
 
 
 @dataclass
