@@ -28,6 +28,7 @@ from mesh_controller.peer_server import PeerServer
 from mesh_controller.peers_loop import PeersLoop
 from mesh_controller.port_book import PortBook
 from mesh_controller.reach_loop import ReachLoop
+from mesh_controller.settled import SettledWatch
 from mesh_controller.trust_loop import TextsReader, TrustLoop
 from mesh_core.errors import EnvironmentFault
 from mesh_core.identity import ClusterId
@@ -35,11 +36,8 @@ from mesh_core.membership import Membership
 from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE
 from mesh_core.trust import OPEN
 from mesh_core.trust import Trust as Rules
-from mesh_core.trust_exchange import Settled, settled
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import KubeClient, LeaderElection
-from mesh_runtime.leaf import Standing
-from mesh_runtime.trust_signing import root_above
 
 
 class IdentityChanged(EnvironmentFault):
@@ -82,7 +80,14 @@ class Controller:
         )
         writer = Writer(kube, rest=self._book.rest)
         self._own = OwnRecords(caches=caches, look=look)
-        self._greeting = greeting = Greeting(caches, cluster=membership.cluster, settled=self._settled)
+        self._settled = SettledWatch(caches, replicas=look.replicas, standing=trust.source)
+        greeting = Greeting(
+            caches,
+            cluster=membership.cluster,
+            held=lambda: trust.membership.held,
+            settled=self._settled.now,
+        )
+        self._settled.on_change(greeting.trust_changed)
         self._identities = IdentityWatch(caches, writer=writer, clock=clock, named=lambda: self._rules.uids)
         self._texts = TrustLoop(caches=caches, membership=trust.membership, writer=writer, clock=clock)
         self._server = PeerServer(
@@ -129,7 +134,7 @@ class Controller:
             group.create_task(self._identities.run())
             group.create_task(self._texts.run())
             group.create_task(self._watch_identity())
-            group.create_task(self._watch_standing())
+            group.create_task(self._settled.run())
             await self._caches.until_synced()
             group.create_task(self._election.run(self._lead))
 
@@ -155,23 +160,20 @@ class Controller:
             admitted = self._admitted()
             seen = await self._trust.membership.after(seen)
             ours = self._membership
-            if seen is None or (seen.cluster, seen.domain) != (ours.cluster, ours.domain):
+            if seen is None or (seen.cluster, seen.pool, seen.domain) != (
+                ours.cluster,
+                ours.pool,
+                ours.domain,
+            ):
                 raise IdentityChanged(
                     f"this cluster is no longer {ours.cluster} of {ours.domain}",
                     next_step="nothing: the controller starts again as who it is now",
                 )
-            self._greeting.trust_changed()
             if admitted != self._admitted():
                 # Which export is the oldest may have changed, everywhere.
                 for key in self._caches.names():
                     self._imports.loop.add(key)
                     self._exports.loop.add(key)
-
-    async def _watch_standing(self) -> None:
-        standing: Standing | None = None
-        while True:
-            standing = await self._trust.source.after(standing)
-            self._greeting.trust_changed()
 
     @property
     def _rules(self) -> Rules:
@@ -180,11 +182,3 @@ class Controller:
 
     def _admitted(self) -> Mapping[str, str]:
         return self._rules.admitted
-
-    def _settled(self) -> Settled:
-        """What we say that all of this cluster goes by."""
-        membership, standing = self._trust.membership.current, self._trust.source.current
-        if membership is None:
-            return Settled()
-        chain = standing.credentials.chain_pem if standing is not None else b""
-        return settled(membership.trust, root=root_above(chain, roots=membership.roots))

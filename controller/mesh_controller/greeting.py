@@ -14,21 +14,30 @@ from mesh_core.peer_wire import (
     TrustReport,
 )
 from mesh_core.trust_exchange import Settled, report_of
+from mesh_core.trust_statement import Held
 from mesh_runtime.latest import Latest
 
 
 class Greeting:
     """The greeting of `cluster`; make it before the caches run, use it when they are complete.
 
-    `settled` says what all of this cluster goes by; whoever knows that it may have changed calls
-    `trust_changed`.
+    `held` gives the texts that are here, `settled` what all of this cluster goes by; whoever knows that it
+    may have changed calls `trust_changed`.
     """
 
-    def __init__(self, caches: Caches, *, cluster: str, settled: Callable[[], Settled]) -> None:
+    def __init__(
+        self,
+        caches: Caches,
+        *,
+        cluster: str,
+        held: Callable[[], Held],
+        settled: Callable[[], Settled],
+    ) -> None:
         self.cluster = cluster
         self.mesh: Latest[Mesh] = Latest()
         self.report: Latest[TrustReport] = Latest()
         self._caches = caches
+        self._held = held
         self._settled = settled
         self._look()
         caches.peers.on_change(self._look)
@@ -57,14 +66,14 @@ class Greeting:
         """The hello of this moment to `peer`."""
         system = self._caches.namespaces.get("kube-system")
         self.trust_changed()
-        trust = self._settled()
+        held = self._held()
         return Hello(
             version=PROTOCOL_VERSION,
             cluster=self.cluster,
             kube_system_uid=system.metadata.uid if system is not None else "",
-            trust_generation=trust.generation,
-            trust_revision=trust.revision,
-            trust_root=trust.root,
+            trust_generation=held.generation,
+            trust_revision=held.revision,
+            trust_root=self._settled().root,
             network=self.network,
             dial=self.dial(peer),
             features=(FEATURE_SHARDS, FEATURE_SIGNATURES),

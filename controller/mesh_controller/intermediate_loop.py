@@ -2,7 +2,8 @@
 
 The key is made here, lies in the Secret and never leaves it; the request goes to whoever holds the
 root, as a CertificateSigningRequest for the signer `meshctl.dev/intermediate` (`meshctl join` answers
-it). What comes back is verified before it is stored. The steps are `mesh_core.intermediate`.
+it). What comes back is verified before it is stored, and so is what the roster names for us. The steps are
+`mesh_core.intermediate`.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from mesh_controller.intermediate_source import IntermediateSource
 from mesh_core.errors import MeshError
 from mesh_core.identity import Component, Identity
 from mesh_core.intermediate import Answer, Situation, Step, next_step
-from mesh_core.lifetimes import INTERMEDIATE_LIFE, Window
+from mesh_core.lifetimes import INTERMEDIATE_LIFE
 from mesh_core.membership import Membership
 from mesh_core.names import INTERMEDIATE_SECRET, SIGNER_INTERMEDIATE, SYSTEM_NAMESPACE
 from mesh_core.objects import CertificateSigningRequest, KubernetesObject, Secret
@@ -25,8 +26,10 @@ from mesh_runtime.intermediate import (
     CERTIFICATE,
     KEY,
     SECRET_TYPE,
-    believed_intermediate,
+    intermediate_in_force,
+    is_chain,
     request_name,
+    same_intermediate,
     stored_certificate,
     stored_key,
 )
@@ -34,8 +37,8 @@ from mesh_runtime.kube import CSRS, SECRETS, ApiError, Informer, KubeClient, Res
 from mesh_runtime.kube.client import Body
 from mesh_runtime.log import logger
 from mesh_runtime.membership import MembershipReader
-from mesh_runtime.pem import UnreadablePem, key_to_pem
-from mesh_runtime.pki import new_key, window_in
+from mesh_runtime.pem import UnreadablePem, certificates_to_pem, key_to_pem
+from mesh_runtime.pki import Authority, new_key, window_in
 from mesh_runtime.signing_request import make_request
 from mesh_runtime.work import Terminal, WorkQueue, work
 
@@ -105,13 +108,18 @@ class IntermediateLoop:
         name = request_name(key.public_key(), identity=identity)
         await self._discard_others(name)
         request = self._requests.get(name)
+        in_force = self._in_force(stored_certificate(secret), key, membership)
         situation = Situation(
-            stored=self._window(stored_certificate(secret), key, membership),
+            in_force=window_in(in_force.certificate) if in_force is not None else None,
+            is_stored=in_force is not None and is_chain(stored_certificate(secret), in_force),
             answer=self._answer(request, secret, key, membership),
         )
         match next_step(situation, now=self._clock()):
             case Step.ASK:
                 await self._ask(name, key, identity)
+            case Step.ADOPT:
+                assert in_force is not None
+                await self._store(secret, certificates_to_pem(in_force.chain))
             case Step.STORE:
                 await self._store(secret, _issued(request))
             case Step.DISCARD:
@@ -134,23 +142,24 @@ class IntermediateLoop:
                 return Answer.PENDING
             case Refused():
                 return Answer.REFUSED
-            case Issued(chain_pem=chain) if chain == stored_certificate(secret):
+            case Issued(chain_pem=chain) if same_intermediate(chain, stored_certificate(secret)):
                 return Answer.STORED
             case Issued(chain_pem=chain):
-                return Answer.GOOD if self._window(chain, key, membership) else Answer.BAD
+                found = self._in_force(chain, key, membership)
+                is_good = found is not None and same_intermediate(chain, certificates_to_pem(found.chain))
+                return Answer.GOOD if is_good else Answer.BAD
 
-    def _window(
-        self, chain_pem: bytes, key: ec.EllipticCurvePrivateKey, membership: Membership
-    ) -> Window | None:
-        """When the intermediate is good; None when there is none, or one that is not believed."""
-        if not chain_pem:
+    def _in_force(
+        self, stored: bytes, key: ec.EllipticCurvePrivateKey, membership: Membership
+    ) -> Authority | None:
+        """What counts of the roster's intermediate and this one; None when neither does."""
+        if not stored and not membership.certificate:
             return None
         try:
-            authority = believed_intermediate(chain_pem, key=key, membership=membership)
+            return intermediate_in_force(stored, key=key, membership=membership)
         except MeshError as error:
             _log.warning("an intermediate does not count", why=str(error))
             return None
-        return window_in(authority.certificate)
 
     async def _make_key(self) -> None:
         body = {

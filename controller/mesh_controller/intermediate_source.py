@@ -1,7 +1,8 @@
 """What every controller replica, leading or not, holds of trust: the intermediate and its own leaf.
 
-The Secret is watched by its one name; a certificate in it counts only after it was verified against the
-membership of the moment. The controller's leaf is signed here and now and is nowhere written.
+The Secret is watched by its one name; a certificate in it, or in the roster for its key, counts only after it
+was verified against the membership of the moment. The controller's leaf is signed here and now and is nowhere
+written.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from mesh_core.membership import Membership
 from mesh_core.names import INTERMEDIATE_SECRET, SYSTEM_NAMESPACE
 from mesh_core.objects import Secret
 from mesh_runtime.clock import Clock, utc_now
-from mesh_runtime.intermediate import believed_intermediate, own_leaf, stored_certificate, stored_key
+from mesh_runtime.intermediate import intermediate_in_force, own_leaf, stored_certificate, stored_key
 from mesh_runtime.kube import SECRETS, Informer, KubeClient
 from mesh_runtime.latest import Latest, first_of
 from mesh_runtime.leaf import LeafSource, Standing
@@ -66,6 +67,7 @@ class IntermediateSource:
         self._clock = clock
         self._secret: Latest[Secret] = Latest()
         self._authority: Latest[Authority] = Latest()
+        self._why = ""
         self._leaf = LeafSource(
             _OwnIssuer(self, clock=clock),
             component=Component.CONTROLLER,
@@ -120,7 +122,8 @@ class IntermediateSource:
         if self.authority is None:
             return TrustState(
                 TrustReason.TRUST_PENDING,
-                "this cluster has no signed intermediate; run meshctl join with the clusterset's root",
+                self._why
+                or "this cluster has no signed intermediate; run meshctl join with the clusterset's root",
             )
         return TrustState(TrustReason.TRUSTED, "the intermediate is signed and verified")
 
@@ -148,16 +151,20 @@ class IntermediateSource:
             )
 
     def _believed(self, secret: Secret | None, membership: Membership | None) -> Authority | None:
-        if membership is None or secret is None or not stored_certificate(secret):
+        self._why = ""
+        if membership is None or secret is None:
+            return None
+        if not stored_certificate(secret) and not membership.certificate:
             return None
         try:
-            return believed_intermediate(
-                stored_certificate(secret),
-                key=stored_key(secret),
-                membership=membership,
+            return intermediate_in_force(
+                stored_certificate(secret), key=stored_key(secret), membership=membership
             )
         except MeshError as error:
-            _log.warning("the stored intermediate does not count", why=str(error))
+            if stored_certificate(secret):
+                # Without one in the Secret, the roster's is for a key that is no more: ours is being signed.
+                self._why = f"the intermediate does not count: {error}"
+                _log.warning("the intermediate does not count", why=str(error))
             return None
 
 

@@ -108,7 +108,7 @@ class LeafSigner:
 
     def _chain(self, authority: Authority, identity: Identity, read: ReadRequest) -> bytes:
         leaf = make_leaf(authority, identity=identity, public_key=read.public_key, now=self._clock())
-        return certificates_to_pem((leaf, authority.certificate))
+        return certificates_to_pem((leaf, *authority.chain))
 
     async def _refuse(self, request: CertificateSigningRequest, refusal: Refuse) -> None:
         # The API knows no way from Approved to Denied; Failed ends a request that others approved.

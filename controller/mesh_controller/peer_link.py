@@ -219,11 +219,15 @@ class PeerLink:
         proved = prove_peer(stream.tls, expected=expected, trust=standing.trust)
         talk = TrustTalk(self._at.texts, proved=proved, domain=standing.identity.domain)
         talk.admit()
+        # The stream outlives changes of roots, after which the peer signs below another.
+        verifier = ChainVerifier(
+            expected=proved.identity, beliefs=lambda: self._at.trust.current or standing, clock=self._at.clock
+        )
         session = PeerSession(
             self.view,
             hello=self._at.hello(self.view.cluster),
             pinned=self._at.pinned(self.view.cluster),
-            verifier=ChainVerifier(expected=proved.identity, roots=standing.roots, clock=self._at.clock),
+            verifier=verifier,
         )
         await stream.send((session.hello,))
         await self._meet(session, stream, talk=talk)

@@ -15,7 +15,7 @@ import ssl
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from mesh_controller.greeting import Greeting
 from mesh_controller.identity_watch import IdentityWatch
@@ -41,6 +41,7 @@ from mesh_core.peer_wire import (
     TrustReport,
     Watch,
 )
+from mesh_core.trust_exchange import reported
 from mesh_runtime.latest import first_of
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
@@ -49,6 +50,8 @@ from mesh_runtime.record_signing import signer_of
 from mesh_runtime.tls import Believed, PeerRefused, UnusableCredentials, prove_peer, server_context
 
 _log = logger(__name__)
+
+M = TypeVar("M", Mesh, TrustReport)
 
 MOST_STREAMS = 256
 MOST_OF_ONE = 16
@@ -212,18 +215,18 @@ class PeerServer:
     async def _tell(self, stream: PeerStream, watch: Watch, *, ours: Hello, theirs: Hello) -> None:
         """Everything since the peer's position, then every change, and heartbeats in between."""
         log, shards = self._records.log, FEATURE_SHARDS in theirs.features
-        mesh, report = self._greeting.mesh.value, _reported(ours)
+        mesh, report = self._greeting.mesh.value, self._greeting.report.value
+        told = () if report is None or reported(report) == reported(ours) else (report,)
         replay = log.opening(watch, shards=shards)
-        await stream.send((*_of(mesh), *replay.messages))
+        await stream.send((*told, *_of(mesh), *replay.messages))
         while True:
             now = self._greeting.hello(theirs.cluster)
             if (ours.network, ours.dial) != (now.network, now.dial):
                 raise StreamEnded("this cluster is on another network now, or another side dials")
             if mesh != (mesh := self._greeting.mesh.value):
                 await stream.send(_of(mesh))
-            said, report = report, self._greeting.report.value or report
-            if report != said:
-                await stream.send((report,))
+            if report != (report := self._greeting.report.value):
+                await stream.send(_of(report))
             revision = replay.revision
             if not log.remembers(revision):
                 raise PeerProtocolError("the peer is too far behind and has to list again")
@@ -328,15 +331,8 @@ async def _hear(stream: PeerStream, messages: list[Message], *, talk: TrustTalk)
         messages = await stream.receive()
 
 
-def _reported(hello: Hello) -> TrustReport:
-    """What a hello has said of trust."""
-    return TrustReport(
-        generation=hello.trust_generation, revision=hello.trust_revision, root=hello.trust_root
-    )
-
-
-def _of(mesh: Mesh | None) -> tuple[Mesh, ...]:
-    return () if mesh is None else (mesh,)
+def _of(said: M | None) -> tuple[M, ...]:
+    return () if said is None else (said,)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> str:

@@ -11,9 +11,9 @@ from typing import Final, Never
 
 from mesh_controller.caches import Caches
 from mesh_core.import_view import Gateways
-from mesh_core.names import SYSTEM_NAMESPACE
+from mesh_core.names import ANNOTATION_TRUST_GENERATION, SYSTEM_NAMESPACE
 from mesh_core.objects import Lease
-from mesh_core.replicas import Hearing
+from mesh_core.replicas import Hearing, lease_name
 from mesh_runtime.kube import LEASES, ApiError, BadAnswer, KubeClient, Unreachable
 from mesh_runtime.log import logger
 
@@ -45,6 +45,16 @@ class Replicas:
         With nobody else to go to, one that only lost sight of its API server is better than none.
         """
         return Gateways(ipv4=self._left(ready.ipv4), ipv6=self._left(ready.ipv6))
+
+    def trust_generations(self) -> tuple[str | None, ...]:
+        """What the gateways that are not silent say of the trust bundle; None of one that says nothing."""
+        names = (lease_name(replica) for replica in self._hearing.alive())
+        leases = (self._caches.replicas.get(name, namespace=SYSTEM_NAMESPACE) for name in names)
+        return tuple(
+            lease.metadata.annotations.get(ANNOTATION_TRUST_GENERATION)
+            for lease in leases
+            if lease is not None
+        )
 
     async def until_settled(self) -> None:
         """Return when it is known of each listed Lease whether anybody renews it, or after a while.

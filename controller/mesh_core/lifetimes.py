@@ -14,6 +14,8 @@ ROOT_LIFE = timedelta(days=3652)
 """Ten years. The root's key may lie offline, and replacing it is a step of every member."""
 INTERMEDIATE_LIFE = timedelta(days=90)
 """Renewal needs the root's key, so a person: after 60 days, with 30 days in which to come to it."""
+ISSUER_LIFE = timedelta(days=30)
+"""Renewal needs the root's key too; short, because an issuer lets in whom it likes while it is good."""
 LEAF_LIFE = timedelta(hours=24)
 """Renewal needs nobody; a stolen leaf is worth at most a day."""
 REQUEST_LIFE = timedelta(minutes=15)

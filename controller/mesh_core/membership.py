@@ -22,7 +22,8 @@ class Membership:
     """A member's own name and what it trusts; `roots` are PEM certificates, one each, at least one.
 
     `trust` says who below them is believed. `pool` is that of the issuer that let this cluster in, "" where
-    the root did. `certificate` is the intermediate that the root has last signed for it (PEM), "" for none.
+    the root did. `certificate` is what the root has last signed for it (PEM), "" for nothing: its
+    intermediate, in a pool that of the issuer.
     """
 
     cluster: ClusterId
@@ -69,6 +70,7 @@ def membership_of(
             domain=domain(bundle.spec.domain),
             roots=roots,
             trust=trust_of(held, refused_here=bundle.spec.refused_here),
+            pool=cluster_id(bundle.spec.pool) if bundle.spec.pool else "",
         )
     except InvalidName as error:
         return NotAMember(str(error))
@@ -79,9 +81,12 @@ def membership_of(
             f"the statement of TrustBundle {TRUST_BUNDLE} is for {statement.domain}, its spec for "
             f"{member.domain}; {_JOIN}"
         )
-    return replace(member, certificate=_own_certificate(statement, cluster=member.cluster))
+    return replace(member, certificate=_own_certificate(statement, member=member))
 
 
-def _own_certificate(statement: Statement, *, cluster: str) -> str:
-    own = next((entry for entry in statement.roster if entry.cluster == cluster), None)
+def _own_certificate(statement: Statement, *, member: Membership) -> str:
+    if member.pool:
+        # The roster speaks of those whom the root admitted; one of them may have the same id.
+        return next((one.certificate for one in statement.issuers if one.pool == member.pool), "")
+    own = next((entry for entry in statement.roster if entry.cluster == member.cluster), None)
     return own.certificates[-1] if own is not None and own.certificates else ""

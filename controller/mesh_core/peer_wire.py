@@ -55,7 +55,8 @@ class Hello(_Message, frozen=True, tag="hello"):
     `kube_system_uid` is the UID of the namespace kube-system, which tells a copied cluster from the
     first one; `network` is the network that the cluster shares with others, "" for one of its own, and None
     from who does not say it. `dial` is `spec.dial` of the speaker's MeshPeer for the listener, "" while it
-    has none, None from who does not say. The fields of trust are those of `TrustReport`.
+    has none, None from who does not say. `trust_generation` and `trust_revision` are the numbers of the
+    signed texts that the speaker has; `trust_root` is that of `TrustReport`.
     """
 
     version: Count

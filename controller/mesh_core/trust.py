@@ -164,7 +164,7 @@ def _misplaced(identity: Identity, *, chain: Chain, trust: Trust) -> str:
     agreed = trust.foreign_of(chain.root)
     if agreed is not None:
         return _foreign(identity, peer=agreed[0], trust=agreed[1])
-    if trust.roots and chain.root not in trust.roots:
+    if trust.roots and chain.root not in trust.roots and not _is_named(identity, chain=chain, trust=trust):
         return f"the root above {identity} is none that is believed here"
     if identity.cluster in trust.foreign:
         return f"{identity.cluster} was agreed to come under a root of its own, not under ours"
@@ -173,6 +173,16 @@ def _misplaced(identity: Identity, *, chain: Chain, trust: Trust) -> str:
     if identity.pool:
         return f"{identity} is in a pool, but no issuer stands above it"
     return ""
+
+
+def _is_named(identity: Identity, *, chain: Chain, trust: Trust) -> bool:
+    """Whether the texts in force name the key that let it in: then it is the same which root had signed it.
+
+    A connection stands longer than the phases of a change of roots; for a new one OpenSSL asks for the root.
+    """
+    if chain.issuer:
+        return chain.issuer in trust.issuers
+    return chain.intermediate in (trust.roster or {}).get(identity.cluster, frozenset())
 
 
 def _unknown(identity: Identity, *, chain: Chain, trust: Trust) -> str:

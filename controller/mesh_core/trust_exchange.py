@@ -1,7 +1,8 @@
 """What two controllers say to each other of trust: pure decisions about signed texts that travel (ruling 1).
 
-1. Whoever has the newer text sends it: what is said in hellos and reports decides, and what this stream has
-   carried since. Who is behind is told once a stream, not again and again.
+1. Whoever has the newer text sends it: what hellos say decides, and what this stream has carried since. Who
+   is behind is told once a stream, not again and again. What a cluster has settled on is said in reports; it
+   may lag behind the texts that it has.
 2. A text travels alone in its message, so that the longest one fits in a frame.
 3. What is byte by byte the text in force, or not newer, costs no signature check.
 4. Texts that want to be checked are counted: somebody who sends ever new ones keeps nobody busy.
@@ -12,7 +13,6 @@ from typing import Final
 
 from mesh_core.objects.mesh import PeerTrust
 from mesh_core.peer_wire import Hello, PeerProtocolError, Trust, TrustReport, frame
-from mesh_core.trust import Trust as Rules
 from mesh_core.trust_statement import Held
 
 MOST_TEXTS: Final = 8
@@ -29,22 +29,20 @@ class Settled:
     root: str = ""
 
 
-def settled(rules: Rules | None, *, root: str) -> Settled:
-    """What our hello and our reports say while `rules` are in force; nothing without any."""
-    return Settled(rules.generation, rules.revision, root) if rules is not None else Settled(root=root)
-
-
 def report_of(ours: Settled) -> TrustReport:
     """The message that says it."""
     return TrustReport(generation=ours.generation, revision=ours.revision, root=ours.root)
 
 
 def reported(said: Hello | TrustReport) -> PeerTrust:
-    """What a peer has said, as its MeshPeer shows it."""
+    """What a peer has said, as its MeshPeer shows it.
+
+    A hello names the texts that a peer has, which is more than it has settled on: that is not heard yet.
+    """
     match said:
         case Hello():
             root = said.trust_root
-            generation, revision = said.trust_generation, said.trust_revision
+            generation, revision = 0, said.trust_revision
         case TrustReport():
             generation, revision, root = said.generation, said.revision, said.root
     is_key = len(root) == 64 and set(root) <= set("0123456789abcdef")

@@ -1,7 +1,8 @@
 """The certificate that a running component shows, kept fresh for as long as the component lives.
 
 1. What is shown was tried by a handshake before (`proof`): a bad certificate never replaces a good one.
-2. Trust in others follows the TrustBundle at once; one's own certificate follows its clock.
+2. Trust in others follows the TrustBundle at once; one's own certificate follows its clock, and within
+   seconds the intermediate that the roster names: a chain of another one may soon be believed by nobody.
 3. When the issuer is away, the old certificate is kept until it ends, and asking goes on with back-off.
 4. Another cluster id or domain is another identity: the old certificate is dropped at once.
 """
@@ -10,20 +11,24 @@ import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Protocol
+
+from cryptography import x509
 
 from mesh_core.errors import MeshError
 from mesh_core.identity import Component, Identity
 from mesh_core.lifetimes import Window, retry_delay
 from mesh_core.membership import Membership
+from mesh_core.settled import settled_generation
 from mesh_core.trust import OPEN, Trust
 from mesh_runtime.clock import Clock, utc_now
+from mesh_runtime.intermediate import stands_for
 from mesh_runtime.latest import Latest
 from mesh_runtime.log import logger
 from mesh_runtime.membership import MembershipReader
-from mesh_runtime.pem import certificates_from_pem
+from mesh_runtime.pem import UnreadablePem, certificates_from_pem
 from mesh_runtime.pki import window_in
 from mesh_runtime.proof import prove
 from mesh_runtime.tls import Credentials
@@ -32,6 +37,8 @@ _log = logger(__name__)
 
 # The wall clock may be set while we wait by another one: look again after this many seconds.
 _LONGEST_WAIT = 300.0
+# All gateways of a cluster learn of a new intermediate at once; they ask within so many seconds.
+_SPREAD = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +46,14 @@ class Standing:
     """Who we are, the means to show it, the roots by which others are believed (PEM), and the rules for it.
 
     All that `tls.server_context` and `tls.client_context` need; make both anew when it changes. `trust` is
-    for `tls.verify_peer`.
+    for `tls.verify_peer`. `settled` is the newest generation of the bundle that all of this goes by.
     """
 
     identity: Identity
     credentials: Credentials
     roots: tuple[str, ...]
     trust: Trust = OPEN
+    settled: int = 0
 
 
 class Issuer(Protocol):
@@ -57,9 +65,13 @@ class Issuer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Held:
+    """`top` is the last of its chain, which the root has signed; `awaits` the one named since (PEM)."""
+
     credentials: Credentials
     window: Window
+    top: x509.Certificate
     renewal: datetime
+    awaits: str = ""
 
 
 class LeafSource:
@@ -84,6 +96,7 @@ class LeafSource:
         self._jitter = jitter
         self._held: _Held | None = None
         self._failures = 0
+        self._settled = 0
         self._latest: Latest[Standing] = Latest()
 
     @property
@@ -112,14 +125,22 @@ class LeafSource:
     def _follow(self, membership: Membership | None) -> None:
         """Adapt what is shown to the membership (laws 2 and 4)."""
         standing = self._latest.value
-        if standing is None:
+        if standing is None or self._held is None:
             return
         if membership is None or membership.identity(self._component) != standing.identity:
             _log.warning("certificate dropped: this is another identity now", was=str(standing.identity))
             self._held = None
+            self._settled = 0
             self._latest.publish(None)
-        elif (_roots(membership), membership.trust) != (standing.roots, standing.trust):
-            self._show(standing.identity, standing.credentials, membership=membership)
+            return
+        if _carries(self._held, membership):
+            self._held = replace(self._held, awaits="")
+        elif self._held.awaits != membership.certificate:
+            soon = self._clock() + timedelta(seconds=_SPREAD * self._jitter())
+            self._held = replace(
+                self._held, renewal=min(self._held.renewal, soon), awaits=membership.certificate
+            )
+        self._show(self._held, membership=membership)
 
     async def _renewed(self, membership: Membership) -> float:
         """Renew if it is time; seconds until the next look."""
@@ -131,7 +152,8 @@ class LeafSource:
                 self._failures += 1
                 _log.warning("no new certificate", why=str(error), again_in=round(wait, 1))
                 return wait
-            self._failures = 0
+            if self._held is None or not self._held.awaits:
+                self._failures = 0
         if self._held is None:
             return 0.0
         return max(0.0, (self._held.renewal - self._clock()).total_seconds())
@@ -143,9 +165,17 @@ class LeafSource:
         if credentials is None:
             return
         prove(credentials, identity=identity, roots=membership.roots)
-        window = window_in(certificates_from_pem(credentials.chain_pem, what="our own certificate")[0])
-        self._held = _Held(credentials, window, window.renewal(jitter=self._jitter()))
-        self._show(identity, credentials, membership=membership)
+        chain = certificates_from_pem(credentials.chain_pem, what="our own certificate")
+        window = window_in(chain[0])
+        held = _Held(credentials, window, chain[-1], window.renewal(jitter=self._jitter()))
+        if not _carries(held, membership):
+            # Whoever signs has not looked at the roster yet.
+            wait = retry_delay(self._failures, jitter=self._jitter())
+            self._failures += 1
+            soon = min(held.renewal, self._clock() + timedelta(seconds=wait))
+            held = replace(held, renewal=soon, awaits=membership.certificate)
+        self._held = held
+        self._show(held, membership=membership)
         _log.info("certificate obtained", identity=str(identity), until=window.end.isoformat())
 
     async def _issued(self, identity: Identity, membership: Membership) -> Credentials | None:
@@ -160,11 +190,31 @@ class LeafSource:
                 task.cancel()
             await asyncio.gather(issuing, changing, return_exceptions=True)
 
-    def _show(self, identity: Identity, credentials: Credentials, *, membership: Membership) -> None:
-        self._latest.publish(Standing(identity, credentials, _roots(membership), membership.trust))
+    def _show(self, held: _Held, *, membership: Membership) -> None:
+        trust = membership.trust
+        self._settled = settled_generation(
+            self._settled, generation=trust.generation, shows_named=not held.awaits
+        )
+        identity = membership.identity(self._component)
+        roots = _roots(membership)
+        self._latest.publish(Standing(identity, held.credentials, roots, trust, self._settled))
 
 
 def _roots(membership: Membership) -> tuple[str, ...]:
     """By which others are believed: ours, and those of peers with roots of their own; each once."""
     foreign = (root for one in membership.trust.foreign.values() for root in one.roots)
     return tuple(dict.fromkeys((*membership.roots, *foreign)))
+
+
+def _carries(held: _Held, membership: Membership) -> bool:
+    """Whether the chain that we show has the intermediate that the roster names, or a later one like it."""
+    if not membership.certificate:
+        return True
+    try:
+        named = certificates_from_pem(membership.certificate.encode(), what="our certificate in the roster")[
+            0
+        ]
+    except UnreadablePem:
+        # Nobody can ever show it, and whoever waits for us must see that.
+        return False
+    return stands_for(held.top, named)

@@ -1,4 +1,4 @@
-"""Making the certificates of a clusterset: root, intermediate of a member, leaf of a component.
+"""Making the certificates of a clusterset: root, issuer, intermediate of a member, leaf of a component.
 
 1. A signer takes a public key and nothing else from whoever asks; names and powers are decided here.
 2. ECDSA on P-256 with SHA-256 throughout; subject and authority key identifiers everywhere, so that
@@ -6,7 +6,10 @@
 3. An intermediate is bound to its member by critical name constraints: URI host and DNS subtree
    `<cluster id>.<domain>`. Addresses are excluded. E-mail is confined to one mailbox that nobody has,
    since OpenSSL knows no exclusion that matches every mailbox (an empty one excludes none: tried).
-4. Nothing outlives its issuer.
+4. An issuer (ruling 2) is bound to its pool in the same way: URI hosts and DNS names below
+   `<pool>.<domain>`, and one intermediate between it and a leaf. OpenSSL would take a leaf directly below
+   it; `mesh_core.trust` does not.
+5. Nothing outlives its issuer.
 
 Requests for certificates are in `signing_request`, text forms in `pem`, belief in `tls`.
 """
@@ -24,6 +27,7 @@ from mesh_core.errors import MeshError
 from mesh_core.identity import ClusterId, Domain, Identity, identity_host
 from mesh_core.lifetimes import (
     INTERMEDIATE_LIFE,
+    ISSUER_LIFE,
     LEAF_LIFE,
     ROOT_LIFE,
     Window,
@@ -37,11 +41,18 @@ ORGANISATION = "clusterset-mesh"
 class Authority:
     """A certificate that may sign others, with its key, which never shows in a repr.
 
-    Equal certificates have equal keys, so the certificate alone is compared.
+    `above` are the certificates between it and the root. Equal certificates have equal keys, so the key is
+    not compared.
     """
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey = field(repr=False, compare=False)
+    above: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def chain(self) -> tuple[x509.Certificate, ...]:
+        """What is shown behind a leaf: the certificate, and those above it but the root."""
+        return self.certificate, *self.above
 
 
 class IssuerNotValid(MeshError):
@@ -78,24 +89,46 @@ def make_root(domain: Domain, *, now: datetime) -> Authority:
     return Authority(certificate=_sign(builder, issuer=subject, key=key), key=key)
 
 
-def make_intermediate(
+def make_issuer(
     root: Authority,
+    *,
+    pool: str,
+    holder: ClusterId,
+    domain: Domain,
+    public_key: ec.EllipticCurvePublicKey,
+    now: datetime,
+) -> x509.Certificate:
+    """The certificate by which `holder` lets clusters in: intermediates only, and only for names of `pool`.
+
+    Raises IssuerNotValid.
+    """
+    window = _window(ISSUER_LIFE, now=now, issuer=root)
+    subject = _name(common_name=pool, organisation=f"issuer of {holder}"[:64])
+    builder = _builder(subject=subject, public_key=public_key, window=window)
+    builder = _as_authority(builder, path_length=1)
+    builder = builder.add_extension(issuer_constraints(pool, domain=domain), critical=True)
+    return _sign_by(builder, issuer=root)
+
+
+def make_intermediate(
+    issuer: Authority,
     *,
     cluster: ClusterId,
     domain: Domain,
     public_key: ec.EllipticCurvePublicKey,
     now: datetime,
+    pool: str = "",
 ) -> x509.Certificate:
     """The signing certificate of member `cluster`: leaves only, and only with names of its own.
 
-    Raises IssuerNotValid.
+    The root signs it, or for one in a `pool` that pool's issuer. Raises IssuerNotValid.
     """
-    window = _window(INTERMEDIATE_LIFE, now=now, issuer=root)
-    subject = _name(common_name=cluster, organisation=domain[:64])
+    window = _window(INTERMEDIATE_LIFE, now=now, issuer=issuer)
+    subject = _name(common_name=cluster, organisation=(f"{pool}.{domain}" if pool else domain)[:64])
     builder = _builder(subject=subject, public_key=public_key, window=window)
     builder = _as_authority(builder, path_length=0)
-    builder = builder.add_extension(name_constraints(cluster, domain=domain), critical=True)
-    return _sign_by(builder, issuer=root)
+    builder = builder.add_extension(name_constraints(cluster, domain=domain, pool=pool), critical=True)
+    return _sign_by(builder, issuer=issuer)
 
 
 def make_leaf(
@@ -125,16 +158,34 @@ def make_leaf(
     return _sign_by(builder, issuer=intermediate)
 
 
-def name_constraints(cluster: ClusterId, *, domain: Domain) -> x509.NameConstraints:
+def name_constraints(cluster: ClusterId, *, domain: Domain, pool: str = "") -> x509.NameConstraints:
     """What an intermediate of `cluster` may name (RFC 5280, section 4.2.1.10).
 
     A URI constraint without a leading dot means that host and no host below it; a DNS one means the
     subtree.
     """
-    host = identity_host(cluster, domain=domain)
+    host = identity_host(cluster, domain=domain, pool=pool)
+    return _constraints(host, uris=host)
+
+
+def issuer_constraints(pool: str, *, domain: Domain) -> x509.NameConstraints:
+    """What may be named below the issuer of `pool`: hosts below `<pool>.<domain>`, and not that itself."""
+    host = f"{pool}.{domain}"
+    return _constraints(host, uris=f".{host}")
+
+
+def constraints_of(certificate: x509.Certificate) -> x509.NameConstraints | None:
+    """The name constraints of a certificate; None without any, or with some that do not read."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return None
+
+
+def _constraints(host: str, *, uris: str) -> x509.NameConstraints:
     return x509.NameConstraints(
         permitted_subtrees=[
-            x509.UniformResourceIdentifier(host),
+            x509.UniformResourceIdentifier(uris),
             x509.DNSName(host),
             x509.RFC822Name(f"nobody@{host}"),
         ],

@@ -4,16 +4,18 @@
    controller of the very cluster. No handshake proves it as elsewhere (`proof`), since the key is not ours;
    so the chain is walked here, by rules that take less than OpenSSL would: every certificate is directly
    issued by the next, all but the leaf may sign certificates, and the one above the leaf carries exactly
-   the name constraints that the clusterset's root gives to that member.
-2. P-256 with SHA-256 only, as all certificates of a clusterset (`pki`).
+   the name constraints that are that member's; an issuer between it and the root those of its pool.
+2. Its keys are asked the same as those of a handshake (`mesh_core.trust`), by the rules of the moment: a
+   stream outlives changes of roots.
+3. P-256 with SHA-256 only, as all certificates of a clusterset (`pki`).
 """
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -22,10 +24,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mesh_core.identity import Identity, NotAnIdentity, sole_identity
 from mesh_core.record_signature import signed_bytes
+from mesh_core.trust import Chain, Trust, refusal
 from mesh_runtime.clock import Clock
 from mesh_runtime.pem import UnreadablePem, certificates_from_pem, certificates_to_pem, key_from_pem
-from mesh_runtime.pki import name_constraints, window_in
+from mesh_runtime.pki import issuer_constraints, name_constraints, window_in
 from mesh_runtime.tls import Credentials
+from mesh_runtime.trust_signing import key_id_of
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -60,13 +64,25 @@ def signer_of(credentials: Credentials) -> LeafSignature:
     return LeafSignature(chain, key_from_pem(credentials.key_pem, what="the key of our own certificate"))
 
 
-class ChainVerifier:
-    """Checks signatures of the controller `expected`, whose chains end at one of `roots` (PEM)."""
+class Beliefs(Protocol):
+    """The roots that are believed (PEM) and the rules for those below them, as `leaf.Standing` has them."""
 
-    def __init__(self, *, expected: Identity, roots: Sequence[str], clock: Clock) -> None:
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """One certificate each."""
+
+    @property
+    def trust(self) -> Trust:
+        """As `tls.verify_peer` asks them."""
+
+
+class ChainVerifier:
+    """Checks signatures of the controller `expected`; `beliefs` gives those of the moment."""
+
+    def __init__(self, *, expected: Identity, beliefs: Callable[[], Beliefs], clock: Clock) -> None:
         self.leaf = ""
         self._expected = expected
-        self._roots = roots
+        self._beliefs = beliefs
         self._clock = clock
         self._key: ec.EllipticCurvePublicKey | None = None
 
@@ -74,8 +90,9 @@ class ChainVerifier:
         """Take another signer; why it is not the peer's controller, "" when it is."""
         try:
             certificates = certificates_from_pem("".join(chain).encode(), what="the signer's chain")
-            roots = certificates_from_pem("\n".join(self._roots).encode(), what="our roots")
-            fault = self._fault(certificates, roots=roots)
+            beliefs = self._beliefs()
+            roots = certificates_from_pem("\n".join(beliefs.roots).encode(), what="our roots")
+            fault = self._fault(certificates, roots=roots, trust=beliefs.trust)
             key = certificates[0].public_key()
         except _UNREADABLE as error:
             return f"its chain does not read ({str(error)[:200]})"
@@ -95,7 +112,9 @@ class ChainVerifier:
             return False
         return True
 
-    def _fault(self, chain: Sequence[x509.Certificate], *, roots: Sequence[x509.Certificate]) -> str:
+    def _fault(
+        self, chain: Sequence[x509.Certificate], *, roots: Sequence[x509.Certificate], trust: Trust
+    ) -> str:
         leaf, *above = [one for one in chain if one not in roots]
         anchor = next((root for root in roots if _is_issued((above or [leaf])[-1], by=root)), None)
         if anchor is None:
@@ -109,14 +128,16 @@ class ChainVerifier:
             return "a certificate of its chain has a critical extension that we do not know"
         if not all(_may_issue(one, below=depth) for depth, one in enumerate(issuers)):
             return "a certificate of its chain may not sign others"
-        return self._naming_fault(leaf, above=above)
+        return self._naming_fault(leaf, above=above) or self._refusal(issuers, trust=trust)
 
     def _naming_fault(self, leaf: x509.Certificate, *, above: Sequence[x509.Certificate]) -> str:
-        """The leaf must name the one controller, and its issuer be bound to that cluster."""
-        bound = name_constraints(self._expected.cluster, domain=self._expected.domain)
-        constraints = [_extension(one, x509.NameConstraints) for one in above]
-        if constraints[0] != bound or any(one not in (None, bound) for one in constraints):
-            return f"its issuer is not bound to {self._expected.cluster}"
+        """The leaf must name the one controller; those above it be bound to that cluster, and to its pool."""
+        cluster, domain, pool = self._expected.cluster, self._expected.domain, self._expected.pool
+        bounds = [name_constraints(cluster, domain=domain, pool=pool)]
+        if pool:
+            bounds.append(issuer_constraints(pool, domain=domain))
+        if [_extension(one, x509.NameConstraints) for one in above] != bounds:
+            return f"who signed it is not bound to {cluster}{f' and the pool {pool}' if pool else ''}"
         usage = _extension(leaf, x509.KeyUsage)
         names = _extension(leaf, x509.SubjectAlternativeName)
         basic = _extension(leaf, x509.BasicConstraints)
@@ -128,6 +149,17 @@ class ChainVerifier:
         except NotAnIdentity as error:
             return f"its certificate names nobody we know ({error.what[:200]})"
         return "" if identity == self._expected else f"it is {identity} and not {self._expected}"
+
+    def _refusal(self, issuers: Sequence[x509.Certificate], *, trust: Trust) -> str:
+        """What the rules say of the keys above the leaf, whose number `_naming_fault` has checked."""
+        keys = [_key_id(one) for one in issuers]
+        chain = Chain(root=keys[-1], intermediate=keys[0], issuer=keys[1] if len(keys) > 2 else "")
+        return refusal(self._expected, chain=chain, trust=trust)
+
+
+def _key_id(one: x509.Certificate) -> str:
+    key = one.public_key()
+    return key_id_of(key) if isinstance(key, ec.EllipticCurvePublicKey) else "of another kind"
 
 
 def _is_issued(one: x509.Certificate, *, by: x509.Certificate) -> bool:

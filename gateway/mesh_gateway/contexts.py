@@ -22,12 +22,14 @@ _log = logger(__name__)
 class Contexts:
     """`server` for peers that come to us, `client` for those we go to; the same for tunnels.
     `inner` is for programs of our own cluster, which is in `pool`. `roots` are those by which others are
-    believed, by the rules of `trust`."""
+    believed, by the rules of `trust`. `settled` is the newest generation of the trust bundle that all of this
+    goes by."""
 
     domain: Domain
     pool: str
     roots: frozenset[str]
     trust: Trust
+    settled: int
     server: ssl.SSLContext
     client: ssl.SSLContext
     tunnel_server: ssl.SSLContext
@@ -74,6 +76,7 @@ def _contexts(standing: Standing | None) -> Contexts | None:
             pool=standing.identity.pool,
             roots=frozenset(standing.roots),
             trust=standing.trust,
+            settled=standing.settled,
             server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
             client=client_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
             tunnel_server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_TUNNEL]),

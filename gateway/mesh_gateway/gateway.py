@@ -217,6 +217,12 @@ class Gateway:
         return self._dialler.ejected
 
     @property
+    def settled(self) -> int:
+        """The generation of the trust bundle that we go by (`mesh_core.settled`); 0 with nothing to show."""
+        contexts = self._contexts.current
+        return contexts.settled if contexts is not None else 0
+
+    @property
     def table_age(self) -> float | None:
         """Seconds since the routes were computed; None before."""
         since = self._table_since

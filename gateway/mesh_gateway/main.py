@@ -151,7 +151,7 @@ def _parts(kube: KubeClient, *, door: Address, settings: Settings, place: Place 
         watches=watches,
         objects=objects,
         siblings=siblings,
-        lease=ReplicaLease(kube, replica=replica, clock=utc_now),
+        lease=ReplicaLease(kube, replica=replica, settled=lambda: gateway.settled, clock=utc_now),
         prober=prober,
         reporter=reporter,
         metrics=metrics,

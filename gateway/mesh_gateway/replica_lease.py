@@ -2,16 +2,19 @@
 
 1. It is renewed about every second, by a write that nobody else makes. While that fails it is tried again as
    often, and said once.
-2. At an orderly end it is deleted: whoever drains is no sibling any more. After another end the leading
+2. It says by which generation of the trust bundle this gateway goes (`mesh_core.settled`): whoever rotates a
+   root waits for that.
+3. At an orderly end it is deleted: whoever drains is no sibling any more. After another end the leading
    controller sweeps it away.
 """
 
 import asyncio
 import random
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from mesh_core.names import GATEWAY, LABEL_REPLICA, SYSTEM_NAMESPACE
+from mesh_core.names import ANNOTATION_TRUST_GENERATION, GATEWAY, LABEL_REPLICA, SYSTEM_NAMESPACE
 from mesh_core.replicas import LEASE_SECONDS, RENEWED_EVERY, lease_name
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import LEASES, ApiError, BadAnswer, KubeClient, Unreachable
@@ -24,12 +27,13 @@ _LIMIT: Final = 2.0
 
 
 class ReplicaLease:
-    """The Lease of the replica `replica` (`mesh_core.replicas.replica_id`)."""
+    """The Lease of the replica `replica` (`mesh_core.replicas.replica_id`); `settled` is asked each time."""
 
-    def __init__(self, kube: KubeClient, *, replica: str, clock: Clock) -> None:
+    def __init__(self, kube: KubeClient, *, replica: str, settled: Callable[[], int], clock: Clock) -> None:
         self._kube = kube
         self._replica = replica
         self._name = lease_name(replica)
+        self._settled = settled
         self._clock = clock
         self._is_there = False
         self._failed = False
@@ -62,7 +66,7 @@ class ReplicaLease:
 
     async def _write(self) -> None:
         if self._is_there:
-            body = {"spec": {"renewTime": self._now()}}
+            body = {"metadata": {"annotations": self._said()}, "spec": {"renewTime": self._now()}}
             try:
                 await self._kube.merge_patch(LEASES, self._name, body, namespace=SYSTEM_NAMESPACE)
                 return
@@ -92,6 +96,7 @@ class ReplicaLease:
                 "name": self._name,
                 "namespace": SYSTEM_NAMESPACE,
                 "labels": {LABEL_REPLICA: GATEWAY},
+                "annotations": self._said(),
             },
             "spec": {
                 "holderIdentity": self._replica,
@@ -99,6 +104,9 @@ class ReplicaLease:
                 "renewTime": self._now(),
             },
         }
+
+    def _said(self) -> dict[str, str]:
+        return {ANNOTATION_TRUST_GENERATION: str(self._settled())}
 
     def _now(self) -> str:
         return self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -13,7 +13,7 @@ DUE = Window(start=NOW - timedelta(days=60), end=NOW + timedelta(days=30))
 
 
 @pytest.mark.parametrize(
-    ("stored", "answer", "step"),
+    ("in_force", "answer", "step"),
     [
         (None, Answer.NOT_ASKED, Step.ASK),
         (DUE, Answer.NOT_ASKED, Step.ASK),
@@ -25,7 +25,16 @@ DUE = Window(start=NOW - timedelta(days=60), end=NOW + timedelta(days=30))
         (FRESH, Answer.STORED, Step.DISCARD),
         (None, Answer.BAD, Step.DISCARD),
         (FRESH, Answer.BAD, Step.DISCARD),
+        (DUE, Answer.PENDING, Step.WAIT),
+        (FRESH, Answer.PENDING, Step.DISCARD),
+        (FRESH, Answer.REFUSED, Step.WAIT),
     ],
 )
-def test_one_step_follows_from_what_is_there(stored: Window | None, answer: Answer, step: Step) -> None:
-    assert next_step(Situation(stored=stored, answer=answer), now=NOW) is step
+def test_one_step_follows_from_what_is_there(in_force: Window | None, answer: Answer, step: Step) -> None:
+    assert next_step(Situation(in_force=in_force, answer=answer), now=NOW) is step
+
+
+@pytest.mark.parametrize("answer", list(Answer))
+def test_what_the_roster_named_is_stored_before_anything_else(answer: Answer) -> None:
+    assert next_step(Situation(in_force=DUE, answer=answer, is_stored=False), now=NOW) is Step.ADOPT
+    assert next_step(Situation(in_force=None, answer=answer, is_stored=False), now=NOW) is not Step.ADOPT

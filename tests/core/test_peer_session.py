@@ -418,10 +418,10 @@ def test_a_log_and_a_session_understand_each_other() -> None:
     assert view.standing(("demo", "s4", "")) == Wanted(export("s4", ready=4))
 
 
-def test_what_the_peer_says_of_its_trust_is_that_of_its_hello_until_it_reports_something_else() -> None:
+def test_the_peer_has_settled_on_nothing_until_it_reports_it() -> None:
     session = PeerSession(PeerView(cluster="west"), hello=OURS)
     session.take(msgspec.structs.replace(THEIRS, trust_generation=2, trust_revision=1))
-    assert session.trust == PeerTrust(generation=2, revision=1)
+    assert session.trust == PeerTrust(generation=0, revision=1)
     effect = session.take(TrustReport(generation=3, root="0" * 64))
     assert effect.report
     assert session.trust == PeerTrust(generation=3, root="0" * 64)

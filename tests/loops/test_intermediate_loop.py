@@ -10,6 +10,7 @@ from mesh_controller.intermediate_source import TrustReason
 from mesh_core.identity import Component
 from mesh_core.names import SIGNER_INTERMEDIATE
 from mesh_core.objects import CertificateSigningRequest
+from mesh_core.objects.trust import RosterEntry, Signed, Statement
 from mesh_fakes.clusterset import FakeClusterset, identity
 from mesh_fakes.controller_trust import TrustScene, trust_scene
 from mesh_fakes.waiting import until
@@ -17,11 +18,13 @@ from mesh_runtime.approval import NoRequest, WrongCluster
 from mesh_runtime.intermediate import stored_certificate, stored_key
 from mesh_runtime.kube import CSRS, SECRETS, Informer
 from mesh_runtime.pem import certificates_to_pem
-from mesh_runtime.pki import make_intermediate, new_key, window_in
+from mesh_runtime.pki import Authority, make_intermediate, make_root, new_key, window_in
 from mesh_runtime.proof import prove
 from mesh_runtime.request_answer import approve, deny, give
+from mesh_runtime.rotation import root_entry
 from mesh_runtime.sighting import sighting
 from mesh_runtime.signing_request import make_request, request_in
+from mesh_runtime.trust_signing import key_id_of, signed
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -235,3 +238,108 @@ async def test_another_domain_is_another_request() -> None:
         approved = await approve(scene.api.client(), new, message="so it is said")
         await give(scene.api.client(), approved, chain_pem=certificates_to_pem((certificate,)))
         assert (await scene.standing()).identity == identity("north", Component.CONTROLLER)
+
+
+# What the roster names.
+
+
+def statement_of(
+    scene: TrustScene, *, generation: int, roots: tuple[Authority, ...], own: Authority, days: float = 0
+) -> Signed:
+    """Signed by the first root; the last has signed west's key, that many days ago."""
+    certificate = make_intermediate(
+        roots[-1],
+        cluster=identity("west").cluster,
+        domain=scene.clusterset.domain,
+        public_key=own.certificate.public_key(),  # type: ignore[arg-type]  # all our keys are of one kind
+        now=scene.clock() - days * DAY,
+    )
+    entry = RosterEntry(
+        cluster="west",
+        keys=(key_id_of(own.key.public_key()),),
+        certificates=(certificates_to_pem((certificate,)).decode(),),
+    )
+    statement = Statement(
+        domain=scene.clusterset.domain,
+        generation=generation,
+        roots=tuple(map(root_entry, roots)),
+        roster=(entry,),
+    )
+    return signed(statement, by=[root.key for root in roots])
+
+
+async def test_a_certificate_that_the_roster_names_takes_effect_and_is_stored_without_anybody() -> None:
+    """And so the old root can go; a restart finds what it needs in the Secret."""
+    async with trust_scene(ago=HOUR) as scene:
+        await scene.joined()
+        first = await scene.source.authority_after(None)
+        old, new = scene.clusterset.root, make_root(scene.clusterset.domain, now=scene.clock())
+        await scene.state(statement_of(scene, generation=2, roots=(old, new), own=first))
+        second = await scene.source.authority_after(first)
+        assert second.key.public_key() == first.key.public_key()
+        second.certificate.verify_directly_issued_by(new.certificate)
+        await until_stored(scene, second)
+        assert await scene.requests() == []
+        await until(lambda: (now := scene.source.current) is not None and now.settled == 2, limit=60)
+        alone = statement_of(scene, generation=3, roots=(new,), own=first)
+        await scene.state(alone)
+        await until(lambda: (now := scene.source.current) is not None and now.settled == 3, limit=60)
+        standing = scene.source.current
+        assert standing is not None and len(standing.roots) == 1
+        prove(standing.credentials, identity=standing.identity, roots=standing.roots)
+
+
+async def until_stored(scene: TrustScene, authority: Authority) -> None:
+    """The Secret holds it within a minute."""
+    async with asyncio.timeout(60):
+        while True:
+            secret = await scene.secret()
+            if secret is not None and stored_certificate(secret) == certificates_to_pem(authority.chain):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_a_fresh_certificate_in_the_roster_ends_the_asking_for_one() -> None:
+    async with trust_scene(ago=HOUR) as scene:
+        await scene.join()
+        await scene.approve(earlier=61 * DAY)
+        first = await scene.source.authority_after(None)
+        await the_request(scene)
+        await scene.state(statement_of(scene, generation=2, roots=(scene.clusterset.root,), own=first))
+        second = await scene.source.authority_after(first)
+        await until_stored(scene, second)
+        await asyncio.sleep(10)
+        assert await scene.requests() == []
+        await asyncio.sleep(10 * LOOK)
+        assert await scene.requests() == []
+
+
+async def test_an_old_certificate_in_the_roster_gives_way_to_the_renewed_one() -> None:
+    """Nobody signed a statement with it; else the old one were used to its end, with leaves ever shorter."""
+    async with trust_scene(ago=HOUR) as scene:
+        await scene.join()
+        await scene.approve(earlier=62 * DAY)
+        first = await scene.source.authority_after(None)
+        old = statement_of(scene, generation=2, roots=(scene.clusterset.root,), own=first, days=61)
+        await scene.state(old)
+        second = await scene.source.authority_after(first)
+        await the_request(scene)
+        await scene.approve()
+        third = await scene.source.authority_after(second)
+        await until_stored(scene, third)
+        await asyncio.sleep(10 * LOOK)
+        assert scene.source.authority == third
+        assert await scene.requests() == []
+        assert (now := scene.source.current) is not None and now.settled == 2
+
+
+async def test_a_roster_that_names_another_key_is_told_and_nothing_of_it_is_stored() -> None:
+    async with trust_scene(ago=HOUR) as scene:
+        await scene.joined()
+        other = scene.clusterset.member("west")
+        await scene.state(statement_of(scene, generation=2, roots=(scene.clusterset.root,), own=other))
+        await until(lambda: scene.source.state.reason is TrustReason.TRUST_PENDING, limit=60)
+        assert "names another key for west" in scene.source.state.message
+        before = await scene.secret()
+        await asyncio.sleep(10)
+        assert await scene.secret() == before

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 from cryptography import x509
 
 from mesh_controller.intermediate_loop import IntermediateLoop
@@ -20,6 +21,7 @@ from mesh_core.names import (
     TRUST_BUNDLE,
 )
 from mesh_core.objects import CertificateSigningRequest, Secret
+from mesh_core.objects.trust import Signed
 from mesh_core.signing import CONTROLLER_ACCOUNT
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.clusterset import FakeClusterset
@@ -55,6 +57,12 @@ class TrustScene:
         }
         bundle = {"metadata": {"name": TRUST_BUNDLE}, "spec": spec}
         await admin.apply(TRUST_BUNDLES, bundle, field_manager=MANAGER)
+
+    async def state(self, statement: Signed) -> None:
+        """The root has signed this, and somebody has brought it."""
+        spec = {"domain": self.clusterset.domain, "statement": msgspec.to_builtins(statement)}
+        bundle = {"metadata": {"name": TRUST_BUNDLE}, "spec": spec}
+        await self.api.client().apply(TRUST_BUNDLES, bundle, field_manager=MANAGER)
 
     async def approve(self, *, cluster: str = "west", earlier: timedelta = timedelta()) -> x509.Certificate:
         """What the person with the root does, or would have done that much earlier."""

@@ -29,6 +29,8 @@ class Forgery:
     life: timedelta = timedelta(hours=24)
     identifies_issuer: bool = True
     name: str = "forged"
+    may_sign: bool = True
+    """Of a CA: whether its key usage says so."""
 
     def signed_by(self, issuer: Authority) -> Authority:
         """The certificate, with its key."""
@@ -61,7 +63,7 @@ class Forgery:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         if self.is_authority:
-            usage = _usage(signs=True)
+            usage = _usage(signs=self.may_sign)
         else:
             usage = _usage(signs=False)
             builder = builder.add_extension(x509.ExtendedKeyUsage(self.purposes), critical=False)

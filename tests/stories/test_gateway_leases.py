@@ -14,13 +14,15 @@ from mesh_controller.caches import Caches
 from mesh_controller.import_loop import ImportLoop
 from mesh_controller.look import Look
 from mesh_controller.port_book import PortBook
-from mesh_core.names import LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
+from mesh_controller.replicas import Replicas
+from mesh_controller.settled import SettledWatch
+from mesh_core.names import GATEWAY, LABEL_REPLICA, LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
 from mesh_core.peer_view import Wanted
 from mesh_core.record import RecordPort
 from mesh_core.record_plan import plan_imported
 from mesh_core.replicas import ABANDONED, lease_name
 from mesh_core.signing import CONTROLLER_ACCOUNT
-from mesh_fakes.clusterset import FakeClusterset
+from mesh_fakes.clusterset import FakeClusterset, identity
 from mesh_fakes.exports import record
 from mesh_fakes.jumping_clock import JumpingClock
 from mesh_fakes.members import GATEWAY_PODS, Member, new_member
@@ -29,6 +31,9 @@ from mesh_fakes.waiting import until
 from mesh_gateway.replica_lease import ReplicaLease
 from mesh_gateway.siblings import Siblings
 from mesh_runtime.kube import ENDPOINT_SLICES, LEASES, ApiError
+from mesh_runtime.latest import Latest
+from mesh_runtime.leaf import Standing
+from mesh_runtime.tls import Credentials
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -45,13 +50,16 @@ class Gateway:
 
     member: Member
     replica: str
+    settled: int = 0
     siblings: Siblings = field(init=False)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         kube = self.member.api.client(f"gateway {self.replica}")
-        lease = ReplicaLease(kube, replica=self.replica, clock=self.member.api.clock)
+        lease = ReplicaLease(
+            kube, replica=self.replica, settled=lambda: self.settled, clock=self.member.api.clock
+        )
         self.siblings = Siblings(kube, own=self.replica)
         self._tasks = [
             asyncio.create_task(lease.keep(self._stop)),
@@ -274,3 +282,69 @@ async def test_the_lease_of_a_gateway_that_is_gone_is_swept_away_after_a_while()
             assert lease_name(B) in leases(east), "its pod is still there"
             east.gateways([A])
             await until(lambda: leases(east) == {lease_name(A): A}, limit=60)
+
+
+@dataclass
+class Own:
+    """The controller's own standing."""
+
+    latest: Latest[Standing] = field(default_factory=Latest)
+
+    @property
+    def current(self) -> Standing | None:
+        return self.latest.value
+
+    async def after(self, seen: Standing | None) -> Standing | None:
+        return await self.latest.after(seen)
+
+    def settles(self, generation: int) -> None:
+        credentials = Credentials(key_pem=b"", chain_pem=b"")
+        self.latest.publish(Standing(identity("east"), credentials, roots=(), settled=generation))
+
+
+@asynccontextmanager
+async def settling(member: Member) -> AsyncIterator[tuple[Own, SettledWatch]]:
+    """What the controller of `member` says that the cluster has settled on."""
+    caches, own = Caches(member.api.client(CONTROLLER_ACCOUNT)), Own()
+    settled = SettledWatch(caches, replicas=Replicas(caches), standing=own)
+    async with under_way(caches.run(), settled.run()):
+        await caches.until_synced()
+        yield own, settled
+
+
+async def test_a_cluster_says_the_generation_that_its_slowest_live_gateway_has_settled_on() -> None:
+    async with gateways(A, B) as (east, (first, second)), settling(east) as (own, settled):
+        assert settled.now().generation == 0, "it has nothing to show yet"
+        own.settles(2)
+        first.settled = second.settled = 2
+        await until(lambda: settled.now().generation == 2)
+        own.settles(3)
+        first.settled = 3
+        await asyncio.sleep(10)
+        assert settled.now().generation == 2
+        second.settled = 3
+        await until(lambda: (now := settled.changes.value) is not None and now.generation == 3)
+        first.settled = second.settled = 4
+        await asyncio.sleep(10)
+        assert settled.now().generation == 3, "the controller itself is behind"
+
+
+async def test_a_gateway_that_is_silent_is_not_waited_for() -> None:
+    async with gateways(A, B) as (east, (first, second)), settling(east) as (own, settled):
+        own.settles(3)
+        first.settled = 3
+        await asyncio.sleep(3)
+        assert settled.now().generation == 0
+        await second.dies()
+        await until(lambda: settled.now().generation == 3, limit=10)
+
+
+async def test_a_gateway_that_says_nothing_of_generations_is_of_an_older_version_and_waited_for() -> None:
+    async with gateways(A) as (east, (first,)), settling(east) as (own, settled):
+        own.settles(3)
+        first.settled = 3
+        await until(lambda: settled.now().generation == 3)
+        meta = {"name": lease_name(B), "namespace": SYSTEM_NAMESPACE, "labels": {LABEL_REPLICA: GATEWAY}}
+        lease = {"metadata": meta, "spec": {"holderIdentity": B}}
+        await east.api.client().create(LEASES, lease)
+        await until(lambda: settled.now().generation == 0)

@@ -146,8 +146,9 @@ async def test_what_is_stored_can_be_checked_again_by_its_signature() -> None:
         east.knows(west)
         await until(lambda: len(addresses(east)) == 2 and has_record(east))
         west_controller = identity("west", Component.CONTROLLER)
+        believed = west.clusterset.membership("east")
         verifier = ChainVerifier(
-            expected=west_controller, roots=west.clusterset.roots, clock=lambda: datetime.now(UTC)
+            expected=west_controller, beliefs=lambda: believed, clock=lambda: datetime.now(UTC)
         )
         assert verifier.adopt(await shown_by(west)) == ""
         (record,), (shard,) = east.api.all(IMPORTED_RECORDS), east.api.all(IMPORTED_SHARDS)

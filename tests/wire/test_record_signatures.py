@@ -1,7 +1,7 @@
 """Signatures of records: real chains, and everybody who might show one that is not the peer's."""
 
 import base64
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,9 +9,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mesh_core.identity import Component
+from mesh_core.identity import Component, Identity
 from mesh_core.peer_wire import record_bytes
 from mesh_core.record_signature import signed_bytes
+from mesh_core.trust import OPEN, Trust
 from mesh_fakes.clusterset import DOMAIN, FakeClusterset, identity
 from mesh_fakes.exports import record
 from mesh_runtime.pem import certificates_to_pem
@@ -23,9 +24,22 @@ WEST = identity("west", Component.CONTROLLER)
 RECORD = bytes(record_bytes(record("west")))
 
 
-def verifier(*, after: timedelta = timedelta()) -> ChainVerifier:
+@dataclass(slots=True)
+class Believing:
+    """What east believes now."""
+
+    roots: tuple[str, ...] = CLUSTERSET.roots
+    trust: Trust = OPEN
+
+
+def verifier(
+    *, after: timedelta = timedelta(), expected: Identity = WEST, beliefs: Believing | None = None
+) -> ChainVerifier:
     """East's, who listens to west."""
-    return ChainVerifier(expected=WEST, roots=CLUSTERSET.roots, clock=lambda: datetime.now(UTC) + after)
+    believing = beliefs or Believing()
+    return ChainVerifier(
+        expected=expected, beliefs=lambda: believing, clock=lambda: datetime.now(UTC) + after
+    )
 
 
 def signer(
