@@ -68,6 +68,8 @@ PURE_FILES = [
     "meshctl/mesh_cli/gateway_survey.py",
     "meshctl/mesh_cli/packet_way.py",
     "meshctl/mesh_cli/survey.py",
+    "meshctl/mesh_cli/trust_render.py",
+    "meshctl/mesh_cli/trust_survey.py",
     "meshctl/mesh_cli/corefile.py",
     "meshctl/mesh_cli/render.py",
 ]

@@ -15,6 +15,7 @@ import msgspec
 from mesh_core.errors import UserError
 from mesh_core.objects.trust import (
     MOST_MEMBERS,
+    IssuerEntry,
     RefusedKey,
     Revocations,
     RootEntry,
@@ -116,21 +117,18 @@ def refusals(keys: Iterable[str], *, cluster: str, since: str, why: str = "") ->
     return tuple(RefusedKey(key=key, cluster=cluster, since=since, why=why) for key in sorted(set(keys)))
 
 
-def with_refusals(statement: Statement, *, revocations: Revocations | None) -> Statement:
-    """What revocations refuse, refused by the statement too; those keys leave the roster."""
-    if revocations is None:
-        return statement
-    refused = _joined(statement.refused, revocations.refused)
+def with_refusals(statement: Statement, *, refused: Iterable[RefusedKey]) -> Statement:
+    """What others refuse (as revocations do), refused by the statement too; those keys leave the roster."""
+    refused = _joined(statement.refused, refused)
     keys = {one.key for one in refused}
-    trimmed = [
-        msgspec.structs.replace(entry, keys=tuple(key for key in entry.keys if key not in keys))
-        for entry in statement.roster
-        if not keys.issuperset(entry.keys)
-    ]
     return msgspec.structs.replace(
         statement,
         refused=refused,
-        roster=tuple(trimmed),
+        roster=tuple(
+            msgspec.structs.replace(entry, keys=tuple(key for key in entry.keys if key not in keys))
+            for entry in statement.roster
+            if not keys.issuperset(entry.keys)
+        ),
         issuers=tuple(one for one in statement.issuers if one.key not in keys),
     )
 
@@ -159,6 +157,12 @@ def next_revocations(
         return None
     number = current.number + 1 if current is not None else 1
     return Revocations(domain=domain, number=number, issued=issued, refused=after)
+
+
+def held_issuers(statement: Statement | None, *, cluster: str) -> tuple[IssuerEntry, ...]:
+    """The issuers whose key that cluster has: they go with it."""
+    issuers = statement.issuers if statement is not None else ()
+    return tuple(one for one in issuers if one.holder == cluster)
 
 
 def same_but_number(one: Statement, other: Statement) -> bool:

@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,16 +22,9 @@ from mesh_core.roster import first_statement, same_but_number, with_member
 from mesh_core.trust_statement import BadTrust, Held, read_statement
 from mesh_runtime.pem import certificates_from_pem, certificates_to_pem
 from mesh_runtime.secret_file import DISK, Files
-from mesh_runtime.trust_dir import (
-    STATEMENT,
-    PublicTrust,
-    TrustDir,
-    TrustFolderError,
-    locked,
-    read_trust_dir,
-    write_clusterset,
-)
-from mesh_runtime.trust_signing import accepted_statement, key_id_of, keys_of, signed
+from mesh_runtime.trust_dir import PublicTrust, TrustDir, read_trust_dir, write_clusterset
+from mesh_runtime.trust_folder import STATEMENT, TrustFolderError, locked
+from mesh_runtime.trust_signing import accepted_statement, keys_of, signed
 
 Change = Callable[[Statement], Statement]
 """What the next statement says, from what the present one says."""
@@ -94,28 +88,39 @@ def member_entry(
     return RosterEntry(cluster=cluster, keys=(key,), uid=uid, admitted=timestamp(now), certificates=(pem,))
 
 
-def take(folder: Path, *, offered: Held, where: str, files: Files = DISK) -> PublicTrust:
-    """Go by the statement that `where` holds when it is newer than the folder's; the folder as it is then.
+def followed(trust: PublicTrust, *, offered: Held, where: str) -> PublicTrust:
+    """The folder as it goes by the statement that `where` holds, when that is newer than its own.
 
-    Raises TwoStatements, BadTrust when it is none that may follow, TrustFolderError.
+    Raises TwoStatements, and BadTrust when it is none that may follow.
     """
+    if offered.statement is None or offered.signed_statement is None:
+        return trust
+    check_same(trust.held, offered, here=str(trust.folder), there=where)
+    if offered.generation <= trust.held.generation:
+        return trust
+    accepted_statement(
+        offered.signed_statement, held=trust.held, domain=trust.domain, roots=trust.known_roots
+    )
+    return replace(trust, held=Held(offered.statement, offered.signed_statement))
+
+
+def take(folder: Path, *, offered: Held, where: str, files: Files = DISK) -> PublicTrust:
+    """Keep what `followed` says; the folder as it is then. Raises as that does, and TrustFolderError."""
     with locked(folder):
-        trust = read_trust_dir(folder)
-        if offered.statement is None or offered.signed_statement is None:
-            return trust
-        held = trust.held
-        check_same(held, offered, here=str(folder), there=where)
-        if offered.generation <= held.generation:
-            return trust
-        accepted_statement(offered.signed_statement, held=held, domain=trust.domain, roots=trust.known_roots)
-        _write_statement(folder, offered.signed_statement, files=files)
-        return read_trust_dir(folder)
+        before = read_trust_dir(folder)
+        after = followed(before, offered=offered, where=where)
+        if after.held != before.held and after.held.signed_statement is not None:
+            _write_statement(folder, after.held.signed_statement, files=files)
+        return after
 
 
 def check_same(one: Held, other: Held, *, here: str, there: str) -> None:
     """Raises TwoStatements when both have one number and say different things."""
-    if one.generation == other.generation and one.statement != other.statement:
-        raise TwoStatements(one.generation, here=here, there=there)
+    first, second = one.statement, other.statement
+    if first is None or second is None or first.generation != second.generation:
+        return
+    if not same_but_number(first, second):
+        raise TwoStatements(first.generation, here=here, there=there)
 
 
 def sign_next(
@@ -210,7 +215,7 @@ def _next(statement: Statement, *, change: Change, now: datetime, floor: int) ->
 
 
 def _keep(trust: TrustDir, statement: Statement, *, files: Files) -> PublicTrust:
-    if key_id_of(trust.root.key.public_key()) not in {root.key for root in statement.roots}:
+    if not trust.roots.keys() & {root.key for root in statement.roots}:
         raise RootNotInForce(trust.folder, generation=statement.generation - 1)
     made = signed(statement, by=trust.signing_keys)
     try:

@@ -17,10 +17,7 @@
 What is signed next is decided in `mesh_core.roster`, and kept by `trust_book`.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -41,25 +38,24 @@ from mesh_runtime.pem import (
     same_key,
 )
 from mesh_runtime.pki import Authority, make_root
+from mesh_runtime.root_change import finish_change_of_root
 from mesh_runtime.secret_file import DISK, Files, Passphrase, create_key, key_in, no_passphrase
+from mesh_runtime.trust_folder import (
+    CLUSTERSET,
+    NEXT_CERTIFICATE,
+    NEXT_KEY,
+    OLD_CERTIFICATE,
+    OLD_KEY,
+    ROOT_CERTIFICATE,
+    ROOT_KEY,
+    STATEMENT,
+    TrustFolderError,
+    locked,
+)
 from mesh_runtime.trust_signing import key_id_of, keys_of, signers
-
-ROOT_KEY = "root.key"
-ROOT_CERTIFICATE = "root.crt"
-NEXT_KEY = "next-root.key"
-NEXT_CERTIFICATE = "next-root.crt"
-OLD_KEY = "old-root.key"
-OLD_CERTIFICATE = "old-root.crt"
-REVOKER_KEY = "revoker.key"
-CLUSTERSET = "clusterset.json"
-STATEMENT = "statement.json"
 
 NOTHING = Held()
 """Nobody has signed anything yet."""
-
-
-class TrustFolderError(UserError):
-    """The folder of the root is not there, not whole, or not free."""
 
 
 class RootKeyAway(UserError):
@@ -114,25 +110,37 @@ class PublicTrust:
 
 @dataclass(frozen=True, slots=True)
 class TrustDir(PublicTrust):
-    """The same with the root's key. `beside` are the next root and the one before, with their keys."""
+    """The same with the root's key. `following` and `former` are the next root and the one before.
+
+    Both are None where they, or their keys, are not there.
+    """
 
     root: Authority = field(kw_only=True)
-    beside: tuple[Authority, ...] = ()
+    following: Authority | None = None
+    former: Authority | None = None
 
     @property
     def signing_keys(self) -> list[ec.EllipticCurvePrivateKey]:
         """The keys that sign a statement: of every root that is here."""
-        return [self.root.key, *(one.key for one in self.beside)]
+        return [one.key for one in self.roots.values()]
+
+    @property
+    def roots(self) -> dict[str, Authority]:
+        """All roots whose keys are here, by KeyId."""
+        here = (one for one in (self.root, self.following, self.former) if one is not None)
+        return {key_id_of(one.key.public_key()): one for one in here}
 
     @property
     def issuing(self) -> Authority:
         """The root that signs intermediates now: once members show the next root's, that one."""
         statement = self.held.statement
-        rotation = statement.rotation if statement is not None else None
-        if rotation is None or rotation.phase == "Publish":
+        if statement is None:
             return self.root
-        roots = (self.root, *self.beside)
-        return next((one for one in roots if key_id_of(one.key.public_key()) == rotation.root), self.root)
+        rotation = statement.rotation
+        if rotation is not None and rotation.phase != "Publish":
+            return self.roots.get(rotation.root, self.root)
+        in_force = {root.key for root in statement.roots}
+        return next((one for key, one in self.roots.items() if key in in_force), self.root)
 
 
 class _Clusterset(BaseModel):
@@ -200,17 +208,17 @@ def load_trust_dir(folder: Path, *, passphrase: Passphrase = no_passphrase, file
 
     Raises TrustFolderError, RootKeyAway, OpenToOthers, PassphraseNeeded, WrongPassphrase.
     """
-    _finish_change_of_root(folder, files=files)
+    finish_change_of_root(folder, files=files)
     trust = read_trust_dir(folder)
     root = authority(folder, key=ROOT_KEY, certificate=trust.certificate, passphrase=passphrase)
     if root is None:
         raise RootKeyAway(folder / ROOT_KEY)
-    pairs = ((NEXT_KEY, NEXT_CERTIFICATE), (OLD_KEY, OLD_CERTIFICATE))
-    beside = [
+    following, former = (
         authority(folder, key=key, certificate=_certificate(folder / crt), passphrase=passphrase)
-        for key, crt in pairs
         if (folder / crt).exists()
-    ]
+        else None
+        for key, crt in ((NEXT_KEY, NEXT_CERTIFICATE), (OLD_KEY, OLD_CERTIFICATE))
+    )
     return TrustDir(
         folder=folder,
         domain=trust.domain,
@@ -220,7 +228,8 @@ def load_trust_dir(folder: Path, *, passphrase: Passphrase = no_passphrase, file
         learned=trust.learned,
         others=trust.others,
         root=root,
-        beside=tuple(one for one in beside if one is not None),
+        following=following,
+        former=former,
     )
 
 
@@ -293,66 +302,6 @@ def write_clusterset(
         learned=certificates,
         others=trust.others,
     )
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Nobody else changes the folder meanwhile; raises TrustFolderError when it is none."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise TrustFolderError(
-            f"{folder} holds no clusterset's root", next_step="make one with meshctl trust init"
-        ) from error
-    try:
-        # Held for milliseconds by whoever has it, so waiting needs no limit.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def change_root(folder: Path, *, files: Files = DISK) -> None:
-    """Make the next root the root, and the root the old one; the caller says when (`rotation`).
-
-    The order tells from what is there how far it came: `load_trust_dir` finishes it. Raises TrustFolderError.
-    """
-    try:
-        with locked(folder):
-            if not (folder / NEXT_CERTIFICATE).exists():
-                return
-            files.put(folder / OLD_CERTIFICATE, content=(folder / ROOT_CERTIFICATE).read_bytes())
-            files.rename(folder / ROOT_KEY, to=folder / OLD_KEY)
-            _promote(folder, files=files)
-    except OSError as error:
-        raise TrustFolderError(
-            f"{folder} cannot be written ({error.strerror})", next_step="make it writable and run this again"
-        ) from error
-
-
-def _promote(folder: Path, *, files: Files) -> None:
-    if (folder / NEXT_CERTIFICATE).exists():
-        files.rename(folder / NEXT_CERTIFICATE, to=folder / ROOT_CERTIFICATE)
-    files.rename(folder / NEXT_KEY, to=folder / ROOT_KEY)
-
-
-def _finish_change_of_root(folder: Path, *, files: Files) -> None:
-    """Go on where a killed `change_root` stopped: root.key is gone, and next-root.key is still here."""
-    if (folder / ROOT_KEY).exists() or not (folder / NEXT_KEY).exists():
-        return
-    try:
-        with locked(folder):
-            begun = (folder / OLD_CERTIFICATE).exists() and (folder / OLD_KEY).exists()
-            pending = (folder / NEXT_CERTIFICATE).exists()
-            present = (folder / ROOT_CERTIFICATE).read_bytes()
-            # While the next certificate waits, the old one has just been copied from the present one;
-            # otherwise somebody has only carried root.key away.
-            if begun and (not pending or (folder / OLD_CERTIFICATE).read_bytes() == present):
-                _promote(folder, files=files)
-    except OSError as error:
-        raise TrustFolderError(
-            f"{folder} cannot be written ({error.strerror})", next_step="make it writable and run this again"
-        ) from error
 
 
 def _certificate(path: Path) -> x509.Certificate:

@@ -84,7 +84,10 @@ async def write_bundle(client: KubeClient, body: Body, *, before: TrustBundle | 
     """Apply the body unless the spec says all of it already; whether anything was written."""
     if before is not None and _says(before, body):
         return False
-    await client.apply(TRUST_BUNDLES, body, field_manager=FIELD_MANAGER)
+    after = await client.apply(TRUST_BUNDLES, body, field_manager=FIELD_MANAGER)
+    if after.spec.pool and "pool" not in body["spec"]:
+        # Left out is not removed where somebody else has written it.
+        await client.merge_patch(TRUST_BUNDLES, TRUST_BUNDLE, {"spec": {"pool": None}})
     return True
 
 

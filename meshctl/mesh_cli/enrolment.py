@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mesh_cli.bundle import following, open_body, signed_body, write_bundle
 from mesh_cli.member import Facts
 from mesh_core.errors import UserError
-from mesh_core.identity import ClusterId
+from mesh_core.identity import ClusterId, identity_host
 from mesh_core.lifetimes import REQUEST_LIFE
 from mesh_core.names import DNS, SIGNER_LEAF, SYSTEM_NAMESPACE, TRUST_BUNDLE
 from mesh_core.objects import CertificateSigningRequest
@@ -25,7 +25,7 @@ from mesh_runtime.approval import Asked, answer
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import CSRS, TRUST_BUNDLES, ApiError, KubeClient
 from mesh_runtime.pem import UnreadablePem, certificates_from_pem, same_key
-from mesh_runtime.pki import make_intermediate, name_constraints, window_in
+from mesh_runtime.pki import make_intermediate, window_in
 from mesh_runtime.secret_file import Passphrase
 from mesh_runtime.trust_book import admit, certificates_of, member_entry, sign_next, take
 from mesh_runtime.trust_dir import PublicTrust, TrustDir, load_trust_dir, read_trust_dir
@@ -36,6 +36,13 @@ _SHOWN_MINUTES = int(REQUEST_LIFE.total_seconds() // 60)
 
 class NotShown(UserError):
     """Nobody has seen the key of the member's intermediate."""
+
+    def __init__(self, enrolment: "Enrolment") -> None:
+        super().__init__(
+            f"context {enrolment.context}: nothing shows which key {enrolment.cluster} has",
+            next_step=f"restart a program of it (kubectl --context {enrolment.context} -n {SYSTEM_NAMESPACE} "
+            f"rollout restart deployment {DNS}), and run the same again within {_SHOWN_MINUTES} minutes",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class Enrolment:
 
         A certificate that was signed for that key before and is still fresh is given again.
         """
-        certificate = self._standing(asked.public_key) or self._made(asked.public_key)
+        certificate = self._standing(asked.public_key) or self.made(asked.public_key)
         known = await self.enter(certificate)
         message = f"{self.cluster} is a member of {self.trust.domain}"
         try:
@@ -72,7 +79,7 @@ class Enrolment:
         known = admit(self.trust, entry=entry, now=now)
         return await self.publish(known)
 
-    async def publish(self, known: PublicTrust, *, pool: str | None = "") -> PublicTrust:
+    async def publish(self, known: PublicTrust) -> PublicTrust:
         """Bring the folder's statement into the cluster, and what is newer there into the folder."""
         bundle = await self.client.find(TRUST_BUNDLES, TRUST_BUNDLE)
         if known.held.statement is None:
@@ -90,25 +97,39 @@ class Enrolment:
                 self.trust, change=lambda same: same, now=self.clock(), floor=bundle.spec.generation
             )
         held = following(known.held, bundle=bundle, context=self.context)
+        # Whom the root has admitted is in no issuer's pool any more.
+        pool = "" if entry_of(held.statement, cluster=self.cluster) is not None else None
         await write_bundle(self.client, signed_body(held, before=bundle, pool=pool), before=bundle)
         return known
 
     async def shown(self) -> x509.Certificate | None:
-        """The member's present intermediate, from what its components have been given lately.
+        """The member's present intermediate, from what its programs have been given lately.
 
         The controller answers requests for leaves with the whole chain. Only what our root has signed for
         this very cluster counts, so it matters little who wrote it there.
         """
-        requests = (await self.client.list(CSRS, fields=f"spec.signerName={SIGNER_LEAF}")).items
         roots = (self.trust.certificate, *self.trust.others)
-        shown = [one for request in requests for one in _chain(request)]
-        found = [one for one in shown if self._is_signed_by(roots, one)]
+        found = [one for one in await self._chains() if self._is_ours(one, by=roots)]
         return max(found, key=lambda one: (one.not_valid_after_utc, one.serial_number), default=None)
 
-    def is_known(self, known: PublicTrust) -> bool:
-        """Whether the folder has the member's key already."""
-        return entry_of(known.held.statement, cluster=self.cluster) is not None or (
-            known.held.statement is None and self.cluster in known.learned
+    async def shown_below(self, pool: str) -> ec.EllipticCurvePublicKey | None:
+        """The key of the intermediate that an issuer of the statement has signed for the member."""
+        statement = self.trust.held.statement
+        pems = [one.certificate for one in statement.issuers if one.pool == pool] if statement else []
+        issuers = [certificates_from_pem(pem.encode(), what=f"the issuer of {pool}")[0] for pem in pems]
+        found = [one for one in await self._chains() if self._is_ours(one, by=issuers, pool=pool)]
+        newest = max(found, key=lambda one: (one.not_valid_after_utc, one.serial_number), default=None)
+        key = newest.public_key() if newest is not None else None
+        return key if isinstance(key, ec.EllipticCurvePublicKey) else None
+
+    def made(self, key: ec.EllipticCurvePublicKey) -> x509.Certificate:
+        """A new intermediate of the member for `key`; raises IssuerNotValid."""
+        return make_intermediate(
+            self.trust.issuing,
+            cluster=self.cluster,
+            domain=self.trust.domain,
+            public_key=key,
+            now=self.clock(),
         )
 
     def _standing(self, key: ec.EllipticCurvePublicKey) -> x509.Certificate | None:
@@ -118,25 +139,20 @@ class Enrolment:
             found = certificates_from_pem(pem.encode(), what=self.cluster)[0]
         if found is None or not same_key(key, found.public_key()):
             return None
-        if not self._is_signed_by((self.trust.issuing.certificate,), found):
+        if not self._is_ours(found, by=(self.trust.issuing.certificate,)):
             return None
         return found if window_in(found).renewal(jitter=0.0) > self.clock() else None
 
-    def _made(self, key: ec.EllipticCurvePublicKey) -> x509.Certificate:
-        return make_intermediate(
-            self.trust.issuing,
-            cluster=self.cluster,
-            domain=self.trust.domain,
-            public_key=key,
-            now=self.clock(),
-        )
+    async def _chains(self) -> list[x509.Certificate]:
+        requests = (await self.client.list(CSRS, fields=f"spec.signerName={SIGNER_LEAF}")).items
+        return [one for request in requests for one in _chain(request)]
 
-    def _is_signed_by(self, roots: Sequence[x509.Certificate], certificate: x509.Certificate) -> bool:
-        """Whether one of `roots` has signed that intermediate, and bound it to this member."""
-        bounds = name_constraints(self.cluster, domain=self.trust.domain)
-        return _bounds_of(certificate) == bounds and any(
-            _has_signed(root, certificate=certificate) for root in roots
-        )
+    def _is_ours(
+        self, certificate: x509.Certificate, *, by: Sequence[x509.Certificate], pool: str = ""
+    ) -> bool:
+        """Whether one of those has signed that intermediate, and bound it to this member."""
+        host = identity_host(self.cluster, domain=self.trust.domain, pool=pool)
+        return _bound_to(certificate) == host and any(_has_signed(one, certificate=certificate) for one in by)
 
 
 def taken(trust: TrustDir, *, facts: Facts, passphrase: Passphrase) -> TrustDir:
@@ -152,23 +168,27 @@ async def enrolled(enrolment: Enrolment) -> PublicTrust:
     what its programs were given when they started.
     """
     known = read_trust_dir(enrolment.trust.folder)
-    if enrolment.is_known(known):
+    if entry_of(known.held.statement, cluster=enrolment.cluster) is not None:
         return await enrolment.publish(known)
-    certificate = await enrolment.shown()
+    # Kept from an earlier join: whoever was waited for then may be known by now, or forgotten.
+    pem = known.learned.get(enrolment.cluster)
+    learned = certificates_from_pem(pem.encode(), what=enrolment.cluster)[0] if pem else None
+    certificate = learned or await enrolment.shown()
     if certificate is None:
-        raise NotShown(
-            f"context {enrolment.context}: nothing shows which key {enrolment.cluster} has",
-            next_step=f"restart a program of it (kubectl --context {enrolment.context} -n {SYSTEM_NAMESPACE} "
-            f"rollout restart deployment {DNS}), and run meshctl join again within {_SHOWN_MINUTES} minutes",
-        )
+        raise NotShown(enrolment)
     return await enrolment.enter(certificate)
 
 
-def _bounds_of(certificate: x509.Certificate) -> x509.NameConstraints | None:
+def _bound_to(certificate: x509.Certificate) -> str:
+    """The host that an intermediate's URIs must have, "" for one without that one bound."""
     try:
-        return certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+        found = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return None
+        return ""
+    hosts = [
+        one.value for one in found.permitted_subtrees or () if isinstance(one, x509.UniformResourceIdentifier)
+    ]
+    return hosts[0] if len(hosts) == 1 else ""
 
 
 def _has_signed(root: x509.Certificate, *, certificate: x509.Certificate) -> bool:

@@ -10,14 +10,17 @@ from typing import get_args
 import click
 
 from mesh_cli.addresses import format_address, gateway_addresses
+from mesh_cli.bundle import following
 from mesh_cli.member import Facts, read_facts
 from mesh_cli.networks import pod_ranges
-from mesh_cli.peering import Place, check_pair, dials, wait_until_connected, write_peer
+from mesh_cli.peering import Place, check_belief, check_pair, dials, wait_until_connected, write_peer
 from mesh_cli.session import command_line, run
+from mesh_cli.trust_members import MemberAtHand, newest_of, spread
 from mesh_core.errors import MeshError
-from mesh_core.membership import Membership
+from mesh_core.membership import Membership, NotAMember, membership_of
 from mesh_core.names import GATEWAY, SYSTEM_NAMESPACE
 from mesh_core.objects import Dial, MeshPeer, PeerGateway
+from mesh_core.trust_statement import Held
 from mesh_runtime.kube import MESH_PEERS, NODES, SERVICES, KubeClient, connect
 from mesh_runtime.progress import Progress, progress_for
 
@@ -88,8 +91,10 @@ async def link(
 
     `dial` says who dials, as the first of them has it; None keeps what both say now.
 
-    Raises peering.NoPeerOfIts, addresses.NoGatewayAddress, peering.NotConnected of the first side that
-    is not connected.
+    Before that both get the newer of their signed texts of trust, so that they believe each other at once.
+
+    Raises peering.NoPeerOfIts, WillNotFollow, TwoStatements, addresses.NoGatewayAddress,
+    peering.NotConnected of the first side that is not connected.
     """
     async with AsyncExitStack() as stack:
         clients = [
@@ -102,10 +107,17 @@ async def link(
                 for client, context in zip(clients, contexts, strict=True)
             ]
             check_pair(facts[0].member(), facts[1].member())
+            pair = [MemberAtHand(client, found) for client, found in zip(clients, facts, strict=True)]
+            held = newest_of(pair)
+            check_belief(*(_after(found, held=held) for found in facts))
             seen = await _seen(clients[0], facts[1]), await _seen(clients[1], facts[0])
             first, second = dials(dial, seen=seen)
             east = await _side(clients[0], facts[0], dial=first, dialled=second != "inbound")
             west = await _side(clients[1], facts[1], dial=second, dialled=first != "inbound")
+        if held.statement is not None:
+            with progress.step(f"both: generation {held.generation} of the trust bundle"):
+                # First, so that neither refuses the other for what it does not know yet.
+                await spread(held, members=pair)
         for own, peer in ((east, west), (west, east)):
             with progress.step(f"{own.membership.cluster}: write peer {peer.membership.cluster}"):
                 place = Place(
@@ -138,6 +150,18 @@ def network_lines(sides: tuple[Side, Side]) -> list[str]:
                 "give them with meshctl peer add --pod-cidr"
             )
     return lines
+
+
+def _after(facts: Facts, *, held: Held) -> Membership:
+    """Whom the cluster believes once it has taken what is newer; raises WillNotFollow."""
+    if facts.bundle is None:
+        return facts.member()
+    taken = following(held, bundle=facts.bundle, context=facts.context)
+    match membership_of(facts.cluster_id, facts.bundle, held=taken):
+        case Membership() as membership:
+            return membership
+        case NotAMember():
+            return facts.member()
 
 
 async def _seen(client: KubeClient, peer: Facts) -> MeshPeer | None:

@@ -5,24 +5,14 @@ A verb's module is imported only when that verb is called or its own help is ask
 line on standard error with exit status 1; wrong usage is status 2.
 """
 
-import importlib
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from mesh_cli.verbs import LazyGroup, Verb
 from mesh_core.errors import MeshError
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """A verb: the module whose `command` it is, and its line in the help."""
-
-    module: str
-    short_help: str
-
 
 VERBS = {
     "demo": Verb("mesh_cli.demo", "Two clusters on this machine and a first call across them."),
@@ -38,26 +28,7 @@ VERBS = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group that knows its verbs by name and imports one when it is needed."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        verb = VERBS.get(cmd_name)
-        if verb is None:
-            return None
-        command = importlib.import_module(verb.module).command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, VERBS[name].short_help) for name in self.list_commands(ctx)])
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, verbs=VERBS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--kubeconfig",
     type=click.Path(dir_okay=False, path_type=Path),

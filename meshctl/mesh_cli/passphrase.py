@@ -11,6 +11,7 @@ import click
 
 from mesh_core.errors import UserError
 from mesh_runtime.secret_file import Passphrase, PassphraseNeeded, passphrase_from
+from mesh_runtime.trust_folder import ROOT_KEY
 
 
 class NoPassphrase(UserError):
@@ -18,13 +19,16 @@ class NoPassphrase(UserError):
 
 
 def asking() -> Passphrase:
-    """What asks at the first key that is encrypted, and gives the same answer for every other."""
-    known: list[bytes] = []
+    """What asks at the first key that is encrypted, and knows the answer for the rest of the command."""
+    context = click.get_current_context(silent=True)
+    known: dict[str, bytes] = context.find_root().meta.setdefault(__name__, {}) if context else {}
 
     def ask(path: Path) -> bytes:
-        if not known:
-            known.append(passphrase_from(os.environ) or _typed(path, confirm=False))
-        return known[0]
+        # The roots of a folder have one passphrase; any other key has its own.
+        name = str(path.parent if path.name.endswith(ROOT_KEY) else path)
+        if name not in known:
+            known[name] = passphrase_from(os.environ) or _typed(path, confirm=False)
+        return known[name]
 
     return ask
 

@@ -36,11 +36,25 @@ def check_pair(one: Membership, other: Membership) -> None:
             f"{one.cluster} is a member of {one.domain}, {other.cluster} of {other.domain}",
             next_step="join both with the same trust folder",
         )
+
+
+def check_belief(one: Membership, other: Membership) -> None:
+    """Raises NoPeerOfIts unless the two believe each other: after both took the newer statement.
+
+    Where nobody has signed one a common root is enough.
+    """
     if not set(one.roots) & set(other.roots):
         raise NoPeerOfIts(
             f"{one.cluster} and {other.cluster} trust different roots of {one.domain}",
             next_step="join both with the same trust folder",
         )
+    for member, asked in ((one, other), (other, one)):
+        roster = asked.trust.roster
+        if roster is not None and not member.pool and member.cluster not in roster:
+            raise NoPeerOfIts(
+                f"generation {asked.trust.generation} of the trust bundle does not know {member.cluster}",
+                next_step=f"run meshctl join for {member.cluster} again, or meshctl trust approve",
+            )
 
 
 MIRRORED: Final[Mapping[Dial, Dial]] = {"both": "both", "outbound": "inbound", "inbound": "outbound"}

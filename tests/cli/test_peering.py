@@ -1,11 +1,14 @@
 """Who may be whose peer, and what a MeshPeer says of the connection."""
 
+from dataclasses import replace
+
 import pytest
 
-from mesh_cli.peering import NoPeerOfIts, check_pair, connection, dials
+from mesh_cli.peering import NoPeerOfIts, check_belief, check_pair, connection, dials
 from mesh_core.identity import cluster_id, domain
 from mesh_core.membership import Membership
 from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, MeshPeerStatus, Meta
+from mesh_core.trust import Trust
 
 
 def member(name: str, *, of: str = "clusterset.internal", roots: tuple[str, ...] = ("root",)) -> Membership:
@@ -13,8 +16,9 @@ def member(name: str, *, of: str = "clusterset.internal", roots: tuple[str, ...]
 
 
 def test_two_members_under_one_root_may_be_peers_even_while_roots_change() -> None:
-    check_pair(member("east"), member("west"))
-    check_pair(member("east", roots=("old", "new")), member("west", roots=("new",)))
+    for west in (member("west"), member("west", roots=("new", "root"))):
+        check_pair(member("east"), west)
+        check_belief(member("east"), west)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +32,15 @@ def test_two_members_under_one_root_may_be_peers_even_while_roots_change() -> No
 def test_others_may_not(other: Membership, complaint: str) -> None:
     with pytest.raises(NoPeerOfIts, match=complaint):
         check_pair(member("east"), other)
+        check_belief(member("east"), other)
+
+
+def test_members_that_a_roster_does_not_name_are_no_peers_but_those_of_a_pool_are() -> None:
+    roster = Trust(generation=7, roster={"east": frozenset({"k"})})
+    east, west = (replace(member(name), trust=roster) for name in ("east", "west"))
+    with pytest.raises(NoPeerOfIts, match="generation 7 of the trust bundle does not know west; run meshctl"):
+        check_belief(east, west)
+    check_belief(east, replace(west, pool="lab"))
 
 
 def says(dial: Dial) -> MeshPeer:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from mesh_core.identity import ClusterId, cluster_id, domain
 from mesh_core.objects.trust import RosterEntry, Signed, Statement
 from mesh_core.roster import CannotAdmit, entry_of, without_member
 from mesh_core.trust_statement import BadTrust, Held, read_statement
+from mesh_fakes.mortal_files import Killed, MortalFiles
 from mesh_runtime.pem import certificates_to_pem
 from mesh_runtime.pki import make_intermediate, make_root, new_key
+from mesh_runtime.root_change import change_root
 from mesh_runtime.secret_file import DISK, Files, create_key
 from mesh_runtime.trust_book import (
     NoStatement,
@@ -28,17 +29,14 @@ from mesh_runtime.trust_book import (
     unknown_members,
 )
 from mesh_runtime.trust_dir import (
-    NEXT_CERTIFICATE,
-    NEXT_KEY,
     RootKeyAway,
     TrustDir,
-    TrustFolderError,
-    change_root,
     init_trust_dir,
     load_trust_dir,
     read_trust_dir,
     record_member,
 )
+from mesh_runtime.trust_folder import NEXT_CERTIFICATE, NEXT_KEY, TrustFolderError
 from mesh_runtime.trust_signing import key_id_of, keys_of, signed, signers
 
 NOW = datetime.now(UTC)
@@ -196,44 +194,12 @@ def test_without_the_key_the_folder_is_read_but_signs_nothing(trust: TrustDir) -
         load_trust_dir(trust.folder)
 
 
-class Killed(BaseException):
-    """The process has ended."""
-
-
-@dataclass
-class Mortal(Files):
-    """Ends the process after so many operations; with `torn`, in the middle of the last one."""
-
-    left: int
-    torn: bool = False
-
-    def create(self, path: Path, *, content: bytes, mode: int) -> None:
-        if self.left <= 1 and self.torn:
-            super().create(path, content=content[: len(content) // 2], mode=mode)
-            raise Killed
-        super().create(path, content=content, mode=mode)
-        self._spend()
-
-    def rename(self, path: Path, *, to: Path) -> None:
-        super().rename(path, to=to)
-        self._spend()
-
-    def remove(self, path: Path) -> None:
-        super().remove(path)
-        self._spend()
-
-    def _spend(self) -> None:
-        self.left -= 1
-        if self.left <= 0:
-            raise Killed
-
-
 def survives(work: Callable[[Files], object], *, check: Callable[[], object], most: int = 30) -> int:
     """Kill `work` after each of its operations; `check` holds each time, and a whole run ends it."""
     for torn in (False, True):
         for number in range(1, most):
             try:
-                work(Mortal(number, torn=torn))
+                work(MortalFiles(number, torn=torn))
             except Killed:
                 check()
             else:
@@ -265,7 +231,7 @@ def test_a_kill_during_the_first_statement_is_made_good_by_the_next_run(tmp_path
             trust = init_trust_dir(tmp_path / f"t{torn}{number}", domain=DOMAIN, now=NOW)
             own = entry(trust, EAST)
             try:
-                admit(trust, entry=own, now=NOW, files=Mortal(number, torn=torn))
+                admit(trust, entry=own, now=NOW, files=MortalFiles(number, torn=torn))
             except Killed:
                 read_trust_dir(trust.folder)
             assert admit(trust, entry=own, now=NOW).held.generation == 1
@@ -278,13 +244,14 @@ def test_a_kill_while_the_root_is_replaced_is_made_good_by_the_next_look(tmp_pat
         create_key(trust.folder / NEXT_KEY, key=following.key)
         DISK.put(trust.folder / NEXT_CERTIFICATE, content=certificates_to_pem((following.certificate,)))
         try:
-            change_root(trust.folder, files=Mortal(number))
+            change_root(trust.folder, files=MortalFiles(number))
         except Killed:
             load_trust_dir(trust.folder)
         change_root(trust.folder)
         after = load_trust_dir(trust.folder)
         assert after.certificate == following.certificate
-        assert [one.certificate for one in after.beside] == [trust.certificate]
+        assert after.former is not None and after.former.certificate == trust.certificate
+        assert after.following is None
         assert not (trust.folder / NEXT_CERTIFICATE).exists()
         change_root(trust.folder)
         assert load_trust_dir(trust.folder) == after

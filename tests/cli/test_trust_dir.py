@@ -12,14 +12,8 @@ import pytest
 from mesh_core.identity import cluster_id, domain
 from mesh_runtime.pem import key_to_pem
 from mesh_runtime.pki import new_key, window_in
-from mesh_runtime.trust_dir import (
-    ClusterIdTaken,
-    TrustDir,
-    TrustFolderError,
-    init_trust_dir,
-    load_trust_dir,
-    record_member,
-)
+from mesh_runtime.trust_dir import ClusterIdTaken, TrustDir, init_trust_dir, load_trust_dir, record_member
+from mesh_runtime.trust_folder import TrustFolderError
 
 NOW = datetime.now(UTC)
 DOMAIN = domain("clusterset.internal")

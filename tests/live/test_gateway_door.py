@@ -7,7 +7,6 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 
 import pytest
 
@@ -15,9 +14,10 @@ from live.hello import Hello, hello_in
 from live.test_first_call import imported, until
 from mesh_core.identity import Component, Domain, Identity, cluster_id
 from mesh_fakes.bed import Bed
+from mesh_runtime.clock import utc_now
+from mesh_runtime.intermediate import own_leaf
 from mesh_runtime.kube import MESH_PEERS
-from mesh_runtime.pem import certificates_to_pem, key_to_pem
-from mesh_runtime.pki import Authority, make_intermediate, make_leaf, make_root, new_key
+from mesh_runtime.pki import Authority, make_intermediate, make_root, new_key
 from mesh_runtime.tls import Credentials, client_context
 from mesh_runtime.trust_dir import load_trust_dir
 
@@ -35,15 +35,18 @@ async def exported(clusterset: Bed, namespace: str) -> AsyncIterator[Hello]:
         yield hello
 
 
-def credentials(root: Authority, *, domain: Domain, component: Component) -> Credentials:
-    """A fresh leaf of the cluster `west` under `root`."""
-    now, west = datetime.now(UTC), cluster_id("west")
-    key = new_key()
-    certificate = make_intermediate(root, cluster=west, domain=domain, public_key=key.public_key(), now=now)
-    intermediate, leaf_key = Authority(certificate, key), new_key()
-    identity = Identity(west, component, domain)
-    leaf = make_leaf(intermediate, identity=identity, public_key=leaf_key.public_key(), now=now)
-    return Credentials(key_to_pem(leaf_key), certificates_to_pem((leaf, certificate)))
+def credentials(intermediate: Authority, *, domain: Domain, component: Component) -> Credentials:
+    """A fresh leaf of the cluster `west` by that intermediate."""
+    return own_leaf(intermediate, identity=Identity(cluster_id("west"), component, domain), clock=utc_now)
+
+
+def intermediate_of(root: Authority, *, domain: Domain) -> Authority:
+    """One for the cluster `west` with a key that no roster names."""
+    key, now = new_key(), utc_now()
+    made = make_intermediate(
+        root, cluster=cluster_id("west"), domain=domain, public_key=key.public_key(), now=now
+    )
+    return Authority(made, key)
 
 
 async def say(hello: Hello, tls: ssl.SSLContext | None, *, sni: str) -> bytes:
@@ -70,7 +73,7 @@ async def say(hello: Hello, tls: ssl.SSLContext | None, *, sni: str) -> bytes:
 async def test_a_member_gets_an_answer_by_name(clusterset: Bed) -> None:
     trust = load_trust_dir(clusterset.trust)
     async with exported(clusterset, "door-member") as hello:
-        own = credentials(trust.root, domain=trust.domain, component=Component.GATEWAY)
+        own = credentials(clusterset.stand_in("west"), domain=trust.domain, component=Component.GATEWAY)
         tls = client_context(own, roots=[trust.root_pem], alpn=["meshctl/1"])
 
         async def answered() -> bool:
@@ -83,7 +86,7 @@ async def test_a_member_gets_an_answer_by_name(clusterset: Bed) -> None:
 
 async def test_a_stranger_gets_nothing_but_a_closed_connection(clusterset: Bed) -> None:
     trust = load_trust_dir(clusterset.trust)
-    stranger = make_root(trust.domain, now=datetime.now(UTC))
+    stranger = make_root(trust.domain, now=utc_now())
     async with exported(clusterset, "door-stranger") as hello:
         name = "80.hello.door-stranger.svc.clusterset.local"
         without = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -91,12 +94,16 @@ async def test_a_stranger_gets_nothing_but_a_closed_connection(clusterset: Bed) 
         without.verify_mode = ssl.CERT_NONE
         assert await say(hello, without, sni=name) == b"", "no certificate"
 
-        other = credentials(stranger, domain=trust.domain, component=Component.GATEWAY)
-        for alpn in (["meshctl/1"], ["http/1.1"], []):
-            tls = client_context(other, roots=[trust.root_pem], alpn=alpn)
-            assert await say(hello, tls, sni=name) == b"", "a certificate of another root"
+        for root, why in ((stranger, "of another root"), (trust.root, "for a key that no roster names")):
+            intermediate = intermediate_of(root, domain=trust.domain)
+            other = credentials(intermediate, domain=trust.domain, component=Component.GATEWAY)
+            for alpn in (["meshctl/1"], ["http/1.1"], []):
+                tls = client_context(other, roots=[trust.root_pem], alpn=alpn)
+                assert await say(hello, tls, sni=name) == b"", f"a certificate {why}"
 
-        controller = credentials(trust.root, domain=trust.domain, component=Component.CONTROLLER)
+        controller = credentials(
+            clusterset.stand_in("west"), domain=trust.domain, component=Component.CONTROLLER
+        )
         tls = client_context(controller, roots=[trust.root_pem], alpn=["meshctl/1"])
         assert await say(hello, tls, sni=name) == b"", "a component that has no business here"
         assert await say(hello, None, sni="") == b"", "no TLS at all"
@@ -104,7 +111,7 @@ async def test_a_stranger_gets_nothing_but_a_closed_connection(clusterset: Bed) 
 
 async def test_a_member_gets_nothing_of_what_is_not_exported(clusterset: Bed) -> None:
     trust = load_trust_dir(clusterset.trust)
-    own = credentials(trust.root, domain=trust.domain, component=Component.GATEWAY)
+    own = credentials(clusterset.stand_in("west"), domain=trust.domain, component=Component.GATEWAY)
     tls = client_context(own, roots=[trust.root_pem], alpn=["meshctl/1"])
     async with exported(clusterset, "door-name") as hello:
 

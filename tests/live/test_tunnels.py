@@ -187,7 +187,7 @@ async def test_a_backend_that_asks_for_it_is_told_who_calls_ruling_23(clusterset
 async def tunnel_of_west(hello: Hello) -> AsyncIterator[RawTunnel]:
     """A tunnel to east with a certificate of west's, in which a test says what it likes."""
     trust = load_trust_dir(hello.bed.trust)
-    own = credentials(trust.root, domain=trust.domain, component=Component.GATEWAY)
+    own = credentials(hello.bed.stand_in("west"), domain=trust.domain, component=Component.GATEWAY)
     context: ssl.SSLContext = client_context(own, roots=[trust.root_pem], alpn=[ALPN_TUNNEL])
     peer = await hello.west.get(MESH_PEERS, "east")
     address = peer.spec.gateways[0]

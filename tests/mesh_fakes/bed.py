@@ -1,15 +1,25 @@
 """The test bed: a set of real clusters, and how a test talks to them."""
 
+import asyncio
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from mesh_cli.trust_change import change_trust
+from mesh_cli.trust_members import members_at_hand
+from mesh_core.identity import cluster_id
+from mesh_core.key_rotation import announced
 from mesh_local.kubectl import kubectl_command
 from mesh_runtime.kube import KubeClient, connect
+from mesh_runtime.pki import Authority, make_intermediate, new_key
+from mesh_runtime.secret_file import create_key, key_in
+from mesh_runtime.trust_dir import load_trust_dir
+from mesh_runtime.trust_signing import key_id_of
 
 COMMAND_LIMIT = 300.0  # seconds
 
@@ -66,6 +76,31 @@ class Bed:
         ended = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_LIMIT, check=False)
         return ended.stdout
 
+    def stand_in(self, cluster: str) -> Authority:
+        """A second intermediate of west, with a key that the test has: the roster of `joined` names both."""
+        trust, name, key = load_trust_dir(self.trust), cluster_id(cluster), key_in(self._key(cluster))
+        now, public = datetime.now(UTC), key.public_key()
+        certificate = make_intermediate(
+            trust.issuing, cluster=name, domain=trust.domain, public_key=public, now=now
+        )
+        return Authority(certificate, key)
+
+    async def admit_stand_in(self, cluster: str) -> None:
+        """Make the key, and have the root name it, as when a member's key is being changed."""
+        key = new_key()
+        create_key(self._key(cluster), key=key)
+        identifier = key_id_of(key.public_key())
+        async with members_at_hand(("east", "west"), kubeconfig=self.kubeconfig) as members:
+            await change_trust(
+                self.trust,
+                members=members,
+                made=lambda one, _trust: announced(one, cluster=cluster, key=identifier),
+                now=datetime.now(UTC),
+            )
+
+    def _key(self, cluster: str) -> Path:
+        return self.folder / f"{cluster}-stand-in.key"
+
     def client(self, cluster: str) -> AbstractAsyncContextManager[KubeClient]:
         """A client with an administrator's rights."""
         return connect(kubeconfig=self.kubeconfig, context=cluster)
@@ -98,6 +133,7 @@ def joined(folder: Path, *arguments: str, network: str = "") -> Iterator[Bed]:
                 *(("--network", network) if network else ()),
             )
         bed.done("--kubeconfig", str(bed.kubeconfig), "link", "east", "west")
+        asyncio.run(bed.admit_stand_in("west"))
         yield bed
 
 
