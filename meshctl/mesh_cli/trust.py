@@ -10,6 +10,7 @@ VERBS = {
     "evict": Verb("mesh_cli.trust_evict", "Refuse a member everywhere, for good."),
     "init": Verb("mesh_cli.trust_init", "Make the root of a new clusterset."),
     "renew": Verb("mesh_cli.trust_renew", "Sign the members' intermediates anew before they end."),
+    "rotate": Verb("mesh_cli.trust_rotate", "Replace the root, or a member's key, while all goes on."),
     "settle": Verb("mesh_cli.trust_settle", "End a state in which two statements have one number."),
     "status": Verb("mesh_cli.trust_status", "Roots, roster, what was refused, and who is behind."),
 }
