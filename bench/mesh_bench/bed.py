@@ -97,7 +97,7 @@ async def _joined(files: SetFiles, *, name: str, folder: Path, stack: AsyncExitS
     await apply_definitions(kube, manifests)
     facts = await read_facts(kube, context=name)
     known = record_member(folder / "trust", cluster=cluster_id(name), uid=facts.uid)
-    for body in property_bodies(cluster=cluster_id(name), trust=known):
+    for body in property_bodies(cluster=cluster_id(name), domain=known.domain):
         await kube.apply(CLUSTER_PROPERTIES, body, field_manager=_MANAGER)
     # Without a roster: the root's signature is all that is asked for.
     bundle = open_body(known.domain, roots=known.known_roots, before=None)

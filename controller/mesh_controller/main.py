@@ -14,8 +14,12 @@ import uvloop
 
 from mesh_controller.controller import Controller, Trust
 from mesh_controller.intermediate_source import IntermediateSource
+from mesh_controller.issuer_source import IssuerSource
+from mesh_controller.join_door import JoinDoor
+from mesh_controller.joiner import Joiner
+from mesh_controller.reception import Reception
 from mesh_core.errors import MeshError, causes
-from mesh_core.names import HEALTH_PORT, PEER_STREAM_PORT
+from mesh_core.names import HEALTH_PORT, JOIN_PORT, PEER_STREAM_PORT
 from mesh_runtime.binding import binding
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import KubeClient, connect
@@ -52,9 +56,15 @@ async def serve() -> None:
 
 
 async def run(kube: KubeClient, *, listener: socket.socket, name: str) -> None:
-    """Wait until this cluster is a member, then be its controller until cancelled."""
+    """Wait until this cluster is a member, then be its controller until cancelled.
+
+    If it has an invitation it becomes one by that; as a member it lets in who has one of its own.
+    """
     membership = MembershipSource(kube)
     source = IntermediateSource(kube, membership=membership)
+    issuer = IssuerSource(kube, membership=membership)
+    reception = Reception(kube, membership=membership, issuer=issuer)
+    door = JoinDoor(kube, reception=reception, standing=source, bound=lambda: bound_socket(JOIN_PORT))
     controller: Controller | None = None
     async with (
         health_server(HEALTH_PORT, ready=lambda: controller is not None and controller.is_ready),
@@ -62,6 +72,9 @@ async def run(kube: KubeClient, *, listener: socket.socket, name: str) -> None:
     ):
         group.create_task(membership.run())
         group.create_task(source.run())
+        group.create_task(Joiner(kube).run())
+        group.create_task(issuer.run())
+        group.create_task(door.run())
         member = await membership.after(None)
         assert member is not None, "`after` gives something else than what was seen"
         controller = Controller(

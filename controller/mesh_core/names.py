@@ -66,8 +66,14 @@ LABEL_REPLICA = "meshctl.dev/replica"
 """On the Lease of a gateway: `GATEWAY` (`mesh_core.replicas`)."""
 TRUST_BUNDLE = "clusterset"
 INTERMEDIATE_SECRET = "meshctl-intermediate"
+ISSUER_SECRET = "meshctl-issuer"
+"""The key by which this cluster lets others in (ruling 2); made empty by whoever wants it to."""
+INVITATIONS_SECRET = "meshctl-invitations"
+JOIN_TOKEN_SECRET = "meshctl-join-token"
+"""The invitation by which this cluster comes in; gone once it has."""
 RESTING_PORTS_CONFIG_MAP = "meshctl-resting-ports"
 SIGNER_INTERMEDIATE = "meshctl.dev/intermediate"
+SIGNER_ISSUER = "meshctl.dev/issuer"
 SIGNER_LEAF = "meshctl.dev/leaf"
 DEFAULT_DOMAIN = "clusterset.internal"
 
@@ -77,6 +83,9 @@ INNER_PORT = 15444
 """Of the gateway, for the other programs of its own cluster (ruling 18)."""
 PEER_STREAM_PORT = 15445
 PEER_STREAM_PORT_NAME = "peer"
+JOIN_PORT = 15446
+"""Of the controller, for who comes with an invitation; it listens only while one is open."""
+JOIN_PORT_NAME = "join"
 HEALTH_PORT = 15480
 DEBUG_PORT = 15481
 """Of the gateway, on the loopback of its pod only."""
@@ -89,6 +98,7 @@ ALPN_STREAM = "meshctl/1"
 ALPN_TUNNEL = "meshctl-tunnel/1"
 ALPN_PEER = "meshctl-peer/1"
 ALPN_INNER = "meshctl-inner/1"
+ALPN_JOIN = "meshctl-join/1"
 
 
 def shadow_service_name(*, namespace: str, name: str) -> str:
@@ -127,6 +137,11 @@ def _digest(text: str, *, length: int = 10) -> str:
     """The first lower-case characters of base32hex of the text's SHA-256."""
     digest = hashlib.sha256(text.encode()).digest()
     return base64.b32hexencode(digest).decode()[:length].lower()
+
+
+def join_server_name(*, cluster: str, domain: str) -> str:
+    """The name that asks a gateway of `cluster` for its door for newcomers."""
+    return f"join.{cluster}.{domain}"
 
 
 def peer_lease_name(*, cluster: str) -> str:

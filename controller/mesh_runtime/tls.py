@@ -96,6 +96,34 @@ def client_context(credentials: Credentials, *, roots: Sequence[str], alpn: Sequ
     return _prepared(context, credentials, roots=roots, alpn=alpn)
 
 
+def unasking_context(credentials: Credentials, *, alpn: Sequence[str]) -> ssl.SSLContext:
+    """A context for accepting somebody who has no certificate yet; raises UnusableCredentials.
+
+    Only for `meshctl-join/1`, whose door is a port of its own: never beside one that demands a certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0
+    context.verify_mode = ssl.CERT_NONE
+    _bounded(context, alpn=alpn)
+    _show(context, credentials)
+    return context
+
+
+def anonymous_context(*, alpn: Sequence[str], roots: Sequence[str] = ()) -> ssl.SSLContext:
+    """A context for dialling without a certificate of one's own.
+
+    With `roots` (PEM) the server's must lie below them. Without, it is not looked at: then nothing may be
+    said, and only what was signed may be believed. Raises UnusableCredentials.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    _bounded(context, alpn=alpn)
+    if roots:
+        _demand(context, roots=roots)
+    return context
+
+
 def peer_identity(tls: ssl.SSLObject | ssl.SSLSocket, *, domain: Domain) -> Identity:
     """Who is at the other end of a finished handshake, read from the one URI name.
 
@@ -171,23 +199,35 @@ def key_id(der: bytes) -> str:
 def _prepared(
     context: ssl.SSLContext, credentials: Credentials, *, roots: Sequence[str], alpn: Sequence[str]
 ) -> ssl.SSLContext:
+    _bounded(context, alpn=alpn)
+    _demand(context, roots=roots)
+    _show(context, credentials)
+    return context
+
+
+def _bounded(context: ssl.SSLContext, *, alpn: Sequence[str]) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.options |= ssl.OP_NO_TICKET
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
     if alpn:
         context.set_alpn_protocols(list(alpn))
+
+
+def _demand(context: ssl.SSLContext, *, roots: Sequence[str]) -> None:
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
     try:
         context.load_verify_locations(cadata="\n".join(roots))
     except (ssl.SSLError, ValueError) as error:
         raise UnusableCredentials("the TrustBundle's roots are not PEM certificates") from error
+
+
+def _show(context: ssl.SSLContext, credentials: Credentials) -> None:
     try:
         with _in_memory(credentials.chain_pem + credentials.key_pem) as path:
             context.load_cert_chain(path, password=_no_password)
     except ssl.SSLError as error:
         raise UnusableCredentials(f"the key does not fit its certificate ({error.reason})") from error
-    return context
 
 
 @contextmanager

@@ -5,22 +5,26 @@
 | `<port>.[<own id>.]<service>.<namespace>.svc.clusterset.local` | any | TLS ends here; one endpoint |
 | `<port>.<endpoint>.<own id>.<service>.<namespace>.svc.clusterset.local` | any | the same; that endpoint |
 | `peer.<own id>.<domain>` | has `meshctl-peer/1` | passed through untouched to the controller |
+| `join.<own id>.<domain>` | has `meshctl-join/1` | passed through to the controller's door for newcomers |
 | `gateway.<own id>.<domain>` | has `meshctl-tunnel/1` | TLS ends here; a tunnel |
 | a public name of an exported service | none of ours | passed through untouched to one endpoint |
 | anything else | any | closed |
 
 Nobody is authorized for a public name: no certificate is seen here, and who may come is decided where that
 TLS ends (ruling 3). What version of TLS it speaks is the application's affair as well.
+
+Whoever comes with an invitation has no certificate either. Whether one is open the gateway does not know: if
+none is, nobody listens at the controller, and the connection is closed as if there were no such door.
 """
 
 from dataclasses import dataclass
 
-from mesh_core.names import ALPN_PEER, ALPN_TUNNEL
+from mesh_core.names import ALPN_JOIN, ALPN_PEER, ALPN_TUNNEL
 from mesh_gateway.client_hello import Hello
 from mesh_gateway.metrics import Unsaid
 from mesh_gateway.opening import Reason
 from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
-from mesh_gateway.sni import GatewayTarget, NoTarget, PeerTarget, ServiceTarget, read_server_name
+from mesh_gateway.sni import GatewayTarget, JoinTarget, NoTarget, PeerTarget, ServiceTarget, read_server_name
 
 _OURS = b"meshctl"
 
@@ -37,12 +41,14 @@ class Serve:
 class PassThrough:
     """The bytes go to one of `endpoints`, at least one, as they are; TLS ends there.
 
-    `public`: to an application of the service `owner`, for whoever comes; otherwise to our controller.
+    `public`: to an application of the service `owner`, for whoever comes; otherwise to our controller, with
+    `stranger` at its door for newcomers.
     """
 
     endpoints: tuple[Address, ...]
     public: bool = False
     owner: str = ""
+    stranger: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,8 @@ def entry_for(hello: Hello, *, table: RouteTable) -> Entry:
             return _serve(asked, table=table)
         case PeerTarget(cluster=cluster):
             return _pass_through(hello, cluster=cluster, table=table)
+        case JoinTarget(cluster=cluster):
+            return _join(hello, cluster=cluster, table=table)
         case GatewayTarget(cluster=cluster):
             return _tunnel(hello, cluster=cluster, table=table)
         case NoTarget(reason=reason):
@@ -115,3 +123,13 @@ def _pass_through(hello: Hello, *, cluster: str, table: RouteTable) -> PassThrou
     if not table.controllers:
         return Close("no ready controller", counted=Reason.NO_ENDPOINT)
     return PassThrough(endpoints=table.controllers)
+
+
+def _join(hello: Hello, *, cluster: str, table: RouteTable) -> PassThrough | Close:
+    if cluster != table.cluster:
+        return Close("the door for newcomers of another cluster")
+    if ALPN_JOIN.encode() not in hello.protocols:
+        return Close("the door for newcomers without its protocol")
+    if not table.joins:
+        return Close("no ready controller", counted=Reason.NO_ENDPOINT)
+    return PassThrough(endpoints=table.joins, stranger=True)

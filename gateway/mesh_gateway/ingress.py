@@ -9,6 +9,8 @@
 5. Those who have not proved who they are share `Limits.handshakes` places; when these are full the one
    that has waited longest is closed, so that slow strangers cannot keep members out. A place of a stream is
    taken by who asks for one, before the handshake: who gets none may still go elsewhere.
+6. Whoever asks for the door for newcomers is never asked who he is here, so each source address, and all
+   together, may do so only so often.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from functools import partial
 from typing import Protocol
 
 from mesh_core.identity import ClusterId, Component, Expected
+from mesh_core.token_bucket import TokenBuckets
 from mesh_gateway.admission import Denied, admit
 from mesh_gateway.client_hello import Refused
 from mesh_gateway.contexts import Contexts
@@ -49,6 +52,10 @@ _FULL = {
     Share.PUBLIC: "too many connections for one more to a public name",
     Share.PASSED: "too many connections to the controller",
 }
+
+# Connections to the door for newcomers; whoever comes in makes two.
+_JOIN_RATE, _JOIN_BURST = 2.0, 10
+_JOIN_TOTAL_RATE, _JOIN_TOTAL_BURST = 5.0, 20
 
 _MEMBERS = frozenset({Component.GATEWAY, Component.CLIENT})
 
@@ -96,6 +103,12 @@ class IngressHalf:
         self._metrics = metrics
         self._strangers: dict[Doorway, None] = {}  # in the order in which they came
         self._refusals = Refusals("ingress", metrics=metrics)
+        self._joins = TokenBuckets(
+            rate=_JOIN_RATE,
+            burst=_JOIN_BURST,
+            total_rate=_JOIN_TOTAL_RATE,
+            total_burst=_JOIN_TOTAL_BURST,
+        )
 
     def accept(self, door: Doorway) -> None:
         """Takes a connection that came to the peers' port."""
@@ -231,6 +244,10 @@ class IngressHalf:
         return stream
 
     async def _pass_through(self, door: Doorway, entry: PassThrough, *, claim: Claim) -> "_End":
+        now = asyncio.get_running_loop().time()
+        if entry.stranger and not self._joins.take(door.host, now=now):
+            self._refusals.note("too many ask for the door for newcomers", reason=Reason.OVERLOAD)
+            return _End.CLOSED
         dialled = await self._dialler.dial(RouteTo(entry.endpoints), client="")
         stream = TcpStream()
         stream.adopt(door.transport)

@@ -99,7 +99,8 @@ class RouteTable:
     would lead only to addresses that are not dialled (ruling 28), and `refused` are these addresses; `judged`
     are all that endpoints have.
     `neighbours` are the members of our network, with the ranges in which their pods lie. `public` are the
-    names whose own TLS is passed through, `names_refused` those that an export asked for in vain.
+    names whose own TLS is passed through, `names_refused` those that an export asked for in vain. `joins` is
+    where ready controllers let newcomers in, while they do.
     """
 
     cluster: ClusterId
@@ -116,6 +117,7 @@ class RouteTable:
     neighbours: Mapping[ClusterId, Ranges] = field(default_factory=dict)
     public: Mapping[str, Ingress] = field(default_factory=dict)
     names_refused: tuple[NameRefused, ...] = ()
+    joins: tuple[Address, ...] = ()
 
     def ports(self, protocol: Carried) -> tuple[int, ...]:
         """The local ports on which that protocol is spoken."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mesh_core.identity import ClusterId, Domain, InvalidName, cluster_id
-from mesh_core.names import PEER_STREAM_PORT_NAME
+from mesh_core.names import JOIN_PORT_NAME, PEER_STREAM_PORT_NAME
 from mesh_core.objects import EndpointSlice, MeshPeer, ServiceExport, ServiceImport
 from mesh_gateway.egress_routes import contested_claims, egress_claims, egress_routes
 from mesh_gateway.ground import Ground
@@ -75,6 +75,7 @@ def route_table(objects: Objects) -> RouteTable:
         neighbours=neighbours(objects.peers, network=objects.network),
         public=public.routes,
         names_refused=public.refused,
+        joins=ready_addresses(objects.controllers, port_name=JOIN_PORT_NAME),
     )
 
 

@@ -4,6 +4,7 @@
     <port>.<cluster id>.<service>.<namespace>.svc.clusterset.local     in that cluster and no other
     <port>.<endpoint>.<cluster id>.<service>.<namespace>.svc.clusterset.local     that endpoint, there
     peer.<cluster id>.<clusterset domain>                              the controllers' stream
+    join.<cluster id>.<clusterset domain>                              the door for who has an invitation
     gateway.<cluster id>.<clusterset domain>                           a tunnel
 
 A name is read whole or not at all: letters in any case, no trailing dot (RFC 6066 section 3), at most
@@ -45,6 +46,13 @@ class PeerTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinTarget:
+    """The door for newcomers of a cluster."""
+
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayTarget:
     """The gateway of a cluster itself."""
 
@@ -58,7 +66,7 @@ class NoTarget:
     reason: str
 
 
-Target = ServiceTarget | PeerTarget | GatewayTarget | NoTarget
+Target = ServiceTarget | PeerTarget | JoinTarget | GatewayTarget | NoTarget
 
 
 def read_server_name(name: str, *, domain: str) -> Target:
@@ -69,7 +77,7 @@ def read_server_name(name: str, *, domain: str) -> Target:
     if lower.endswith(_SERVICES):
         return _service(lower.removesuffix(_SERVICES).split("."))
     suffix = f".{domain.lower()}"
-    if lower.startswith(("peer.", "gateway.")) and lower.endswith(suffix):
+    if lower.startswith(("peer.", "join.", "gateway.")) and lower.endswith(suffix):
         return _member(lower.removesuffix(suffix).split("."))
     return NoTarget("a server name outside the clusterset")
 
@@ -109,10 +117,12 @@ def _service(labels: list[str]) -> ServiceTarget | NoTarget:
     return ServiceTarget(namespace, service, int(port), cluster=cluster, endpoint=endpoint)
 
 
-def _member(labels: list[str]) -> PeerTarget | GatewayTarget | NoTarget:
+def _member(labels: list[str]) -> PeerTarget | JoinTarget | GatewayTarget | NoTarget:
     match labels:
         case ["peer", cluster] if _LABEL.fullmatch(cluster):
             return PeerTarget(cluster=cluster)
+        case ["join", cluster] if _LABEL.fullmatch(cluster):
+            return JoinTarget(cluster=cluster)
         case ["gateway", cluster] if _LABEL.fullmatch(cluster):
             return GatewayTarget(cluster=cluster)
         case _:

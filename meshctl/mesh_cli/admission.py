@@ -10,7 +10,7 @@ from typing import Any
 
 from mesh_cli.member import Facts
 from mesh_core.errors import UserError
-from mesh_core.identity import ClusterId
+from mesh_core.identity import ClusterId, Domain
 from mesh_core.names import PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET, PROPERTY_NETWORK
 from mesh_core.roster import entry_of
 from mesh_core.trust_statement import held_by
@@ -38,15 +38,22 @@ def check_newcomer(
     entry = entry_of(trust.held.statement, cluster=cluster)
     if entry is not None and entry.uid and entry.uid != facts.uid:
         raise ClusterIdTaken(cluster, holder=entry.uid)
+    check_standing(facts, cluster=cluster, domain=trust.domain, beside_others=beside_others)
+    if facts.bundle is not None:
+        _check_bundle(facts, trust=trust)
+
+
+def check_standing(facts: Facts, *, cluster: ClusterId, domain: Domain, beside_others: bool) -> None:
+    """Raises JoinRefused when the cluster is already another member, or one of another clusterset."""
     if facts.cluster_id is not None and facts.cluster_id.spec.value != cluster:
         raise JoinRefused(
             f"context {facts.context} has the cluster id {facts.cluster_id.spec.value} already",
             next_step=f"use --cluster-id {facts.cluster_id.spec.value}: an id is kept for life",
         )
-    if facts.clusterset is not None and facts.clusterset.spec.value != trust.domain:
+    if facts.clusterset is not None and facts.clusterset.spec.value != domain:
         raise JoinRefused(
             f"context {facts.context} is a member of clusterset {facts.clusterset.spec.value} already",
-            next_step=f"use the trust folder of {facts.clusterset.spec.value}",
+            next_step=f"use the trust folder of {facts.clusterset.spec.value}, or a token of it",
         )
     if facts.foreign and not beside_others:
         raise JoinRefused(
@@ -55,18 +62,14 @@ def check_newcomer(
             next_step="remove that implementation, or join with --beside-others: those are left alone, and "
             "exports of the same name are not imported here",
         )
-    if facts.bundle is not None:
-        _check_bundle(facts, trust=trust)
 
 
-def property_bodies(
-    *, cluster: ClusterId, trust: PublicTrust, network: str | None = None
-) -> tuple[Body, ...]:
+def property_bodies(*, cluster: ClusterId, domain: Domain, network: str | None = None) -> tuple[Body, ...]:
     """The ClusterProperties that say which cluster this is, of which clusterset, and on which network.
 
     Without a `network` nothing is said of it.
     """
-    properties = {PROPERTY_CLUSTER_ID: cluster, PROPERTY_CLUSTERSET: trust.domain}
+    properties = {PROPERTY_CLUSTER_ID: cluster, PROPERTY_CLUSTERSET: domain}
     if network is not None:
         properties[PROPERTY_NETWORK] = network
     return tuple({"metadata": {"name": name}, "spec": {"value": text}} for name, text in properties.items())

@@ -152,7 +152,9 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
             client, trust, context=newcomer.context, cluster=newcomer.cluster, uid=facts.uid
         )
         with progress.step(f"{newcomer.context}: install the programs"):
-            for body in property_bodies(cluster=newcomer.cluster, trust=trust, network=newcomer.network):
+            for body in property_bodies(
+                cluster=newcomer.cluster, domain=trust.domain, network=newcomer.network
+            ):
                 await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
             await enrolment.publish(known)
             await apply_objects(client, manifests)
@@ -181,7 +183,7 @@ def report(newcomer: Newcomer, joined: Joined) -> list[str]:
     lines += _roster_lines(joined)
     addresses = ", ".join(map(format_address, joined.gateways))
     lines += [f"  gateway: {addresses or 'no address yet'}"]
-    return lines + _dns_lines(joined.stub, context=newcomer.context)
+    return lines + dns_lines(joined.stub, context=newcomer.context)
 
 
 def _roster_lines(joined: Joined) -> list[str]:
@@ -194,7 +196,8 @@ def _roster_lines(joined: Joined) -> list[str]:
     return [f"  roster: generation {statement.generation}, {len(statement.roster)} members"]
 
 
-def _dns_lines(found: Stub, *, context: str) -> list[str]:
+def dns_lines(found: Stub, *, context: str) -> list[str]:
+    """How cluster DNS comes to ask ours; pure."""
     where = f"ConfigMap {NAMESPACE}/{CONFIG_MAP}"
     match found.state:
         case StubState.NO_COREDNS:

@@ -15,10 +15,12 @@ from mesh_cli.verbs import LazyGroup, Verb
 from mesh_core.errors import MeshError
 
 VERBS = {
+    "accept": Verb("mesh_cli.accept", "Make a cluster a member by the token of an invitation."),
     "demo": Verb("mesh_cli.demo", "Two clusters on this machine and a first call across them."),
     "gateways": Verb(
         "mesh_cli.gateways", "What each gateway carries, how far its peers are, what it refused."
     ),
+    "invite": Verb("mesh_cli.invite", "A token by which another cluster becomes a member."),
     "join": Verb("mesh_cli.join", "Make a cluster a member of the clusterset."),
     "link": Verb("mesh_cli.link", "Make two members peers of each other."),
     "local": Verb("mesh_cli.local", "Real Kubernetes clusters on this machine."),

@@ -86,7 +86,7 @@ def test_an_id_that_another_cluster_holds_is_refused(trust: PublicTrust) -> None
 
 
 def test_what_is_written_says_who_the_cluster_is_and_whom_it_trusts(trust: PublicTrust) -> None:
-    first, second = property_bodies(cluster=EAST, trust=trust)
+    first, second = property_bodies(cluster=EAST, domain=trust.domain)
     assert first == {"metadata": {"name": "cluster.clusterset.k8s.io"}, "spec": {"value": "east"}}
     assert second == {"metadata": {"name": "clusterset.k8s.io"}, "spec": {"value": "clusterset.internal"}}
     spec = open_body(trust.domain, roots=(trust.root_pem,), before=None)["spec"]

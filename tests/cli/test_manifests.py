@@ -47,11 +47,15 @@ def test_no_right_is_given_by_a_star() -> None:
             assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
 
 
-def test_only_the_controller_reads_a_secret_and_only_the_one_by_name() -> None:
+def test_only_the_controller_reads_secrets_and_only_its_own_by_name() -> None:
+    kept = {names.INTERMEDIATE_SECRET, names.ISSUER_SECRET, names.INVITATIONS_SECRET}
+    own = {*kept, names.JOIN_TOKEN_SECRET}
     for program in PROGRAMS:
         for rule in rules(program):
             if "secrets" in rule["resources"] and rule["verbs"] != ["create"]:
-                assert (program, rule["resourceNames"]) == (names.CONTROLLER, [names.INTERMEDIATE_SECRET])
+                assert program == names.CONTROLLER
+                assert set(rule["resourceNames"]) <= own
+                assert "delete" not in rule["verbs"] or not kept & set(rule["resourceNames"])
 
 
 def test_nobody_in_the_cluster_may_sign_an_intermediate() -> None:
@@ -179,7 +183,13 @@ def test_the_image_carries_the_version_of_this_package() -> None:
 @pytest.mark.parametrize(
     ("program", "ports"),
     [
-        (names.CONTROLLER, {names.PEER_STREAM_PORT_NAME: (names.PEER_STREAM_PORT, names.PEER_STREAM_PORT)}),
+        (
+            names.CONTROLLER,
+            {
+                names.PEER_STREAM_PORT_NAME: (names.PEER_STREAM_PORT, names.PEER_STREAM_PORT),
+                names.JOIN_PORT_NAME: (names.JOIN_PORT, names.JOIN_PORT),
+            },
+        ),
         (names.GATEWAY, {names.GATEWAY_PORT_NAME: (names.GATEWAY_PORT, names.GATEWAY_PORT)}),
         (names.DNS, {"dns": (53, names.DNS_PORT), "dns-tcp": (53, names.DNS_PORT)}),
     ],

@@ -7,6 +7,7 @@ controller would do is given as reactions; faults are given as refusals.
 
 import asyncio
 import copy
+import dataclasses
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -141,7 +142,17 @@ class ObjectServer:
             return _status(*refused)
         if not place.name and request.method == "GET":
             return await self._collection(request, place)
+        if request.method == "POST":
+            return await self._create(request, place)
         return await self._object(request, place)
+
+    async def _create(self, request: web.Request, place: Place) -> web.StreamResponse:
+        body = await request.json()
+        place = dataclasses.replace(place, name=body["metadata"]["name"])
+        with self._lock:
+            if place in self.objects:
+                return _status(409, "AlreadyExists")
+            return web.json_response(self._store(place, body), status=201)
 
     async def _collection(self, request: web.Request, place: Place) -> web.StreamResponse:
         wanted = dict(part.split("=") for part in request.query.get("fieldSelector", "").split(",") if part)

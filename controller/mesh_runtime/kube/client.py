@@ -108,12 +108,16 @@ class KubeClient:
                 return ObjectPage(items, page.metadata.resource_version, frozenset(unreadable))
             params["continue"] = page.metadata.continue_
 
-    async def create(self, resource: Resource[T], body: Body) -> T:
-        """Create; ApiError with `is_conflict` when the name is taken."""
+    async def create(self, resource: Resource[T], body: Body, *, field_manager: str = "") -> T:
+        """Create; ApiError with `is_conflict` when the name is taken.
+
+        The fields belong to `field_manager`, or without one to whoever the API server takes us for.
+        """
         namespace = str(body["metadata"].get("namespace", ""))
         full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
         path = resource.collection(namespace=namespace)
-        return _read(resource, await self.request("POST", path, body=full), path=path)
+        params = {"fieldManager": field_manager} if field_manager else None
+        return _read(resource, await self.request("POST", path, params=params, body=full), path=path)
 
     async def replace(self, resource: Resource[T], body: Body, *, subresource: str = "") -> T:
         """PUT the whole object; give metadata.resourceVersion to be safe against lost updates."""

@@ -1,0 +1,58 @@
+"""How often something may happen: so many at once, so many a second in the long run."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """Full at first; `rate` a second, `burst` at once. `now` is in seconds of one clock."""
+
+    rate: float
+    burst: int
+    _level: float = -1.0
+    _at: float = 0.0
+
+    def take(self, *, now: float) -> bool:
+        """Whether it may happen now; if so it has."""
+        full = float(self.burst)
+        self._level = full if self._level < 0 else min(full, self._level + (now - self._at) * self.rate)
+        self._at = now
+        if self._level < 1:
+            return False
+        self._level -= 1
+        return True
+
+    def is_full(self, *, now: float) -> bool:
+        """Whether nothing has happened for so long that it may be forgotten."""
+        return self._level < 0 or self._level + (now - self._at) * self.rate >= self.burst
+
+
+class TokenBuckets:
+    """A bucket for each source, and one for all together; at most `most` sources are remembered.
+
+    A source that nobody remembers begins with a full bucket, so the common one is what bounds many of them.
+    """
+
+    def __init__(
+        self, *, rate: float, burst: int, total_rate: float, total_burst: int, most: int = 1024
+    ) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._most = most
+        self._total = TokenBucket(total_rate, total_burst)
+        self._sources: dict[str, TokenBucket] = {}
+
+    def take(self, source: str, *, now: float) -> bool:
+        """Whether it may happen now for `source`; what one has too much of is not taken from all."""
+        bucket = self._sources.get(source)
+        if bucket is None:
+            self._forget(now=now)
+            bucket = self._sources[source] = TokenBucket(self._rate, self._burst)
+        return bucket.take(now=now) and self._total.take(now=now)
+
+    def _forget(self, *, now: float) -> None:
+        if len(self._sources) < self._most:
+            return
+        self._sources = {name: one for name, one in self._sources.items() if not one.is_full(now=now)}
+        while len(self._sources) >= self._most:
+            del self._sources[next(iter(self._sources))]

@@ -1,0 +1,248 @@
+"""What becomes of somebody who comes with an invitation: every answer there is, by table."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from mesh_core.identity import cluster_id, domain
+from mesh_core.invitations import (
+    REPEATS,
+    Invitation,
+    Surroundings,
+    Taken,
+    Taking,
+    is_forgotten,
+    is_open,
+    judge,
+    next_end,
+    opened,
+    read_invitation,
+    write_invitation,
+)
+from mesh_core.join_wire import Accept, JoinCode, Refused, Request, accept_of
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+KEY = "aa" * 32
+OTHER_KEY = "bb" * 32
+PROOF = bytes(32)
+CHALLENGE = b"c" * 32
+OPEN = Invitation(key=PROOF.hex(), uses=1, expires=(NOW + 15 * MINUTE).isoformat())
+HERE = Surroundings(
+    cluster=cluster_id("east"),
+    domain=domain("clusterset.internal"),
+    pool="by-east",
+    members=frozenset({"east", "south"}),
+    pools=frozenset({"by-east"}),
+)
+REQUEST = Request(
+    domain="clusterset.internal", cluster="west", uid="uid-west", csr="...", clock=NOW.isoformat()
+)
+
+
+def used(cluster: str = "west", *, key: str = KEY, ago: timedelta = timedelta(0)) -> Taken:
+    return Taken(cluster=cluster, uid="uid", key=key, at=(NOW - ago).isoformat())
+
+
+def verdict(
+    request: Request = REQUEST,
+    *,
+    invitation: Invitation = OPEN,
+    others: Mapping[str, Invitation] | None = None,
+    here: Surroundings = HERE,
+    key: str = KEY,
+    now: datetime = NOW,
+) -> Taking | Refused:
+    book = {"this": invitation, **(others or {})}
+    return judge(request, key=key, invitation=invitation, others=book, here=here, now=now)
+
+
+def changed(**fields: Any) -> Invitation:  # Any: whatever fields it has
+    return msgspec.structs.replace(OPEN, **fields)
+
+
+def asking(**fields: Any) -> Request:  # Any: whatever fields it has
+    return msgspec.structs.replace(REQUEST, **fields)
+
+
+def test_whoever_comes_with_an_open_invitation_is_let_in_and_takes_a_use() -> None:
+    taking = verdict()
+    assert isinstance(taking, Taking) and taking.invitation is not None
+    assert taking.invitation.uses == 0
+    (use,) = taking.invitation.taken
+    assert (use.cluster, use.uid, use.key, use.at) == ("west", "uid-west", KEY, "2026-05-01T12:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("request_", "invitation", "code", "words"),
+    [
+        (REQUEST, changed(revoked=True), JoinCode.INVITATION_REVOKED, "revoked"),
+        (REQUEST, changed(expires=NOW.isoformat()), JoinCode.INVITATION_EXPIRED, "ended"),
+        (
+            REQUEST,
+            changed(uses=0, taken=(used("north", key=OTHER_KEY),)),
+            JoinCode.INVITATION_USED,
+            "north",
+        ),
+        (REQUEST, changed(uses=0, taken=(used(key=OTHER_KEY),)), JoinCode.INVITATION_USED, "west"),
+        (asking(domain="other.internal"), OPEN, JoinCode.WRONG_CLUSTERSET, "other.internal"),
+        (asking(cluster="east"), OPEN, JoinCode.CLUSTER_ID_TAKEN, "east"),
+        (asking(cluster="south"), OPEN, JoinCode.CLUSTER_ID_TAKEN, "south"),
+        (asking(cluster="by-east"), OPEN, JoinCode.CLUSTER_ID_TAKEN, "by-east"),
+        (REQUEST, changed(cluster="north"), JoinCode.CLUSTER_ID_NOT_ALLOWED, "north"),
+        (
+            asking(clock=(NOW + 6 * MINUTE).isoformat()),
+            OPEN,
+            JoinCode.CLOCK_SKEW,
+            "2026-05-01T12:06:00Z in west, 2026-05-01T12:00:00Z here",
+        ),
+        (asking(clock=(NOW - 6 * MINUTE).isoformat()), OPEN, JoinCode.CLOCK_SKEW, "360 s"),
+        (asking(clock="noon"), OPEN, JoinCode.BAD_REQUEST, "clock"),
+        (asking(clock="2026-05-01T12:00:00"), OPEN, JoinCode.BAD_REQUEST, "clock"),
+        (asking(cluster="West"), OPEN, JoinCode.BAD_REQUEST, "West"),
+        (asking(cluster="a.b"), OPEN, JoinCode.BAD_REQUEST, "a.b"),
+        (asking(cluster="xn--pple-43d\u0430"), OPEN, JoinCode.BAD_REQUEST, "cluster id"),
+    ],
+)
+def test_every_refusal_says_why_and_what_to_do(
+    request_: Request, invitation: Invitation, code: JoinCode, words: str
+) -> None:
+    refused = verdict(request_, invitation=invitation)
+    assert isinstance(refused, Refused)
+    assert refused.code is code
+    assert words in refused.words
+    assert refused.step
+
+
+@pytest.mark.parametrize("skew", [5 * MINUTE, -5 * MINUTE, timedelta(0)])
+def test_five_minutes_between_two_clocks_are_tolerated(skew: timedelta) -> None:
+    assert isinstance(verdict(asking(clock=(NOW + skew).isoformat())), Taking)
+
+
+def test_a_bound_invitation_lets_in_the_one_that_it_names() -> None:
+    assert isinstance(verdict(invitation=changed(cluster="west")), Taking)
+
+
+def test_a_name_that_would_be_too_long_is_not_let_in() -> None:
+    here = replace(HERE, domain=domain(".".join(["a" * 58] * 3)))
+    refused = verdict(asking(domain=here.domain, cluster="b" * 63), here=here)
+    assert isinstance(refused, Refused) and refused.code is JoinCode.CLUSTER_ID_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("keys", "lets_in"),
+    [
+        ({}, True),
+        ({"west": frozenset({KEY})}, True),
+        ({"west": frozenset({OTHER_KEY})}, False),
+        ({"west": frozenset[str]()}, False),
+        ({"north": frozenset({OTHER_KEY})}, True),
+    ],
+)
+def test_an_id_of_a_peer_is_for_its_own_key_only(keys: Mapping[str, frozenset[str]], lets_in: bool) -> None:
+    found = verdict(here=replace(HERE, keys=keys))
+    assert isinstance(found, Taking) is lets_in
+    assert lets_in or (isinstance(found, Refused) and found.code is JoinCode.CLUSTER_ID_TAKEN)
+
+
+def test_an_answer_that_was_lost_is_given_again_and_takes_no_further_use() -> None:
+    invitation = changed(uses=0, taken=(used(),))
+    # The first answer has made a MeshPeer, whose key nobody has seen yet.
+    found = verdict(invitation=invitation, here=replace(HERE, keys={"west": frozenset[str]()}))
+    assert found == Taking(cluster_id("west"), None)
+
+
+def test_the_same_key_under_another_id_is_not_the_same() -> None:
+    refused = verdict(asking(cluster="north"), invitation=changed(uses=0, taken=(used(),)))
+    assert isinstance(refused, Refused) and refused.code is JoinCode.INVITATION_USED
+
+
+@pytest.mark.parametrize(
+    ("ago", "peer", "lets_in"),
+    [(MINUTE, False, False), (60 * MINUTE, False, True), (60 * MINUTE, True, False)],
+)
+def test_two_tokens_do_not_give_one_id_to_two_clusters(ago: timedelta, peer: bool, lets_in: bool) -> None:
+    """Also before the first one's MeshPeer is to be seen; but an id whose peer was deleted is free again."""
+    others = {"that": changed(uses=0, taken=(used(key=OTHER_KEY, ago=ago),))}
+    here = replace(HERE, keys={"west": frozenset[str]()} if peer else {})
+    assert isinstance(verdict(others=others, here=here), Taking) is lets_in
+
+
+def proved(invitation: str = "this", *, key: bytes = PROOF, challenge: bytes = CHALLENGE) -> Accept:
+    return accept_of(REQUEST, invitation=invitation, key=key, challenge=challenge)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        proved("nobody's"),
+        proved(key=b"x" * 32),
+        proved(challenge=b"d" * 32),
+        msgspec.structs.replace(proved(), request=proved().request.replace("west", "vest")),
+        msgspec.structs.replace(proved(), proof=b""),
+        msgspec.structs.replace(proved(), proof=proved().proof[:-1]),
+    ],
+    ids=["unknown id", "wrong secret", "another challenge", "changed request", "no proof", "short proof"],
+)
+def test_who_has_not_the_token_hears_one_refusal_whatever_is_wrong(accept: Accept) -> None:
+    found = opened(accept, challenge=CHALLENGE, invitations={"this": OPEN}, cluster=HERE.cluster)
+    known = opened(proved("?"), challenge=CHALLENGE, invitations={}, cluster=HERE.cluster)
+    assert isinstance(found, Refused) and found.code is JoinCode.INVITATION_UNKNOWN
+    assert found == known
+
+
+def test_who_has_the_token_is_believed() -> None:
+    assert opened(proved(), challenge=CHALLENGE, invitations={"this": OPEN}, cluster=HERE.cluster) == OPEN
+
+
+@pytest.mark.parametrize(
+    ("invitation", "lets"),
+    [
+        (OPEN, True),
+        (changed(revoked=True), False),
+        (changed(expires=NOW.isoformat()), False),
+        (changed(uses=0), False),
+        (changed(uses=0, taken=(used(),)), True),
+        (changed(uses=0, taken=(used(ago=REPEATS + MINUTE),)), False),
+        (changed(uses=0, taken=(used(),), revoked=True), False),
+    ],
+)
+def test_the_door_is_open_while_somebody_may_come_or_may_have_missed_his_answer(
+    invitation: Invitation, lets: bool
+) -> None:
+    assert is_open(invitation, now=NOW) is lets
+    assert (next_end([invitation], now=NOW) is not None) is lets
+
+
+def test_the_door_is_looked_at_again_when_the_first_of_all_ends() -> None:
+    soon = changed(expires=(NOW + MINUTE).isoformat())
+    assert next_end([OPEN, soon, changed(revoked=True)], now=NOW) == 60
+    assert next_end([changed(uses=0, taken=(used(ago=MINUTE),))], now=NOW) == 60
+    assert next_end([], now=NOW) is None
+
+
+def test_an_invitation_is_kept_without_the_secret_and_read_as_it_was_written() -> None:
+    kept = changed(cluster="west", taken=(used(),), network="lan", pod_cidrs=("10.0.0.0/16",))
+    assert read_invitation(write_invitation(kept)) == kept
+    assert kept.key not in repr(kept)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"{" * 5000, write_invitation(OPEN)[:-9], b"\xff"])
+def test_what_does_not_read_is_no_invitation(content: bytes) -> None:
+    assert read_invitation(content) is None
+
+
+def test_an_invitation_is_forgotten_a_week_after_its_end() -> None:
+    end = NOW + 15 * MINUTE
+    assert not is_forgotten(OPEN, now=end + timedelta(days=6))
+    assert is_forgotten(OPEN, now=end + timedelta(days=7))
+
+
+def test_another_invitation_renews_whom_an_earlier_one_let_in() -> None:
+    others = {"that": changed(uses=0, taken=(used(ago=60 * MINUTE),))}
+    here = replace(HERE, keys={"west": frozenset[str]()})
+    assert isinstance(verdict(others=others, here=here), Taking)

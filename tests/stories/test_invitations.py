@@ -1,0 +1,348 @@
+"""A cluster comes in by an invitation: both controllers' parts are real, and so is TLS between them."""
+
+import asyncio
+import base64
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mesh_controller.intermediate_source import IntermediateSource
+from mesh_core.identity import Component
+from mesh_core.invitation_token import Token
+from mesh_core.names import (
+    INTERMEDIATE_SECRET,
+    INVITATIONS_SECRET,
+    ISSUER_SECRET,
+    JOIN_TOKEN_SECRET,
+    SYSTEM_NAMESPACE,
+)
+from mesh_core.objects import PeerGateway
+from mesh_core.objects.trust import RefusedKey
+from mesh_core.signing import CONTROLLER_ACCOUNT
+from mesh_core.trust_statement import held_by
+from mesh_fakes.clusterset import FakeClusterset
+from mesh_fakes.inviting import Newcomer, at_port, inviter, newcomer
+from mesh_fakes.under_way import under_way
+from mesh_fakes.waiting import until
+from mesh_runtime.intermediate import KEY, stored_key
+from mesh_runtime.kube import MESH_PEERS, SECRETS, ApiError
+from mesh_runtime.membership import MembershipSource
+from mesh_runtime.pem import certificates_from_pem, key_to_pem
+from mesh_runtime.pki import new_key
+from mesh_runtime.proof import prove
+from mesh_runtime.trust_signing import key_id_of
+
+pytestmark = pytest.mark.asyncio
+
+GATEWAY = (PeerGateway(host="192.0.2.2", port=15443),)
+
+
+def with_key(west: Newcomer) -> Newcomer:
+    """A newcomer that has made its key already."""
+    key = new_key()
+    meta = {"name": INTERMEDIATE_SECRET, "namespace": SYSTEM_NAMESPACE}
+    data = {KEY: base64.b64encode(key_to_pem(key)).decode()}
+    west.api.put(SECRETS, {"metadata": meta, "data": data})
+    return west
+
+
+async def outcome(west: Newcomer, token: Token) -> str:
+    """What becomes of the token: "in", or the reason of the condition that says why not."""
+    west.prepare(token, gateways=GATEWAY)
+    async with west.running():
+        await until(lambda: west.is_done or (west.joined is not None and west.joined.status == "False"))
+    return "in" if west.is_done else (west.joined.reason if west.joined is not None else "")
+
+
+async def test_a_cluster_with_a_token_becomes_a_member_and_both_know_each_other() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        assert await outcome(west, token) == "in"
+        assert west.joined is not None and west.joined.status == "True"
+        assert held_by(west.bundle).generation == 1
+        at_west, at_east = west.api.find(MESH_PEERS, "east"), east.api.find(MESH_PEERS, "west")
+        assert at_west is not None and at_east is not None
+        assert at_west.spec.gateways == (PeerGateway(host="192.0.2.1", port=15443),)
+        assert at_east.spec.gateways == GATEWAY
+        assert east.invitation(token).uses == 0
+
+
+async def test_whoever_came_in_stands_as_a_member_of_the_inviters_pool_ruling_2() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        assert await outcome(west, await east.at(east.invite())) == "in"
+        intermediate, issuer = certificates_from_pem(west.chain, what="the chain")
+        assert issuer == east.issuer.certificate
+        assert intermediate.not_valid_after_utc <= issuer.not_valid_after_utc
+    kube = west.api.client(CONTROLLER_ACCOUNT)
+    membership = MembershipSource(kube)
+    source = IntermediateSource(kube, membership=membership)
+    async with under_way(membership.run(), source.run()), asyncio.timeout(10):
+        standing = await source.after(None)
+    assert standing is not None
+    assert str(standing.identity) == "spiffe://west.by-east.clusterset.internal/controller"
+    assert standing.identity.component is Component.CONTROLLER
+    prove(standing.credentials, identity=standing.identity, roots=standing.roots)
+
+
+async def test_no_private_key_leaves_its_cluster() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        assert await outcome(west, await east.at(east.invite())) == "in"
+        kept = west.api.find(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+        assert kept is not None
+        key = key_to_pem(stored_key(kept))
+        for secret in east.api.all(SECRETS):
+            assert all(base64.b64decode(text) != key for text in secret.data.values())
+        invitations = east.api.find(SECRETS, INVITATIONS_SECRET, namespace=SYSTEM_NAMESPACE)
+        assert invitations is not None
+        assert west.api.find(SECRETS, ISSUER_SECRET, namespace=SYSTEM_NAMESPACE) is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda token: replace(token, secret=bytes(16)), "InvitationUnknown"),
+        (lambda token: replace(token, id="00" * 8), "InvitationUnknown"),
+        (lambda token: replace(token, root="cd" * 32), "WrongInviter"),
+        (lambda token: replace(token, pool="by-north"), "WrongInviter"),
+        (lambda token: replace(token, cluster="north", pool="by-east"), "WrongInviter"),
+        (lambda token: replace(token, domain="other.internal"), "WrongClusterset"),
+    ],
+    ids=["secret", "id", "root", "pool", "inviter", "domain"],
+)
+async def test_a_token_with_something_else_in_it_lets_nobody_in(
+    spoil: Callable[[Token], Token], reason: str
+) -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        assert await outcome(west, spoil(token)) == reason
+        assert east.invitation(token).uses == 1
+        assert east.api.find(MESH_PEERS, "west") is None
+        assert west.chain == b"" and held_by(west.bundle).statement is None
+
+
+async def test_a_used_an_ended_and_a_revoked_invitation_say_so_while_the_door_is_open_for_others() -> None:
+    async with inviter() as east:
+        east.invite(uses=9)
+        used, ended, revoked = [await east.at(east.invite()) for _ in range(3)]
+        past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+        east.keep(ended.id, msgspec.structs.replace(east.invitation(ended), expires=past))
+        east.keep(revoked.id, msgspec.structs.replace(east.invitation(revoked), revoked=True))
+        assert await outcome(newcomer("west"), used) == "in"
+        assert await outcome(newcomer("north"), used) == "InvitationUsed"
+        assert await outcome(newcomer("north"), ended) == "InvitationExpired"
+        assert await outcome(newcomer("north"), revoked) == "InvitationRevoked"
+        assert east.api.find(MESH_PEERS, "north") is None
+
+
+async def test_an_invitation_lets_in_as_many_as_it_says() -> None:
+    async with inviter() as east:
+        east.invite()
+        token = await east.at(east.invite(uses=2))
+        assert [await outcome(newcomer(name), token) for name in ("west", "north", "south")] == [
+            "in",
+            "in",
+            "InvitationUsed",
+        ]
+        assert [use.cluster for use in east.invitation(token).taken] == ["west", "north"]
+
+
+@pytest.mark.parametrize("taken_by", ["member", "peer", "another invitation", "the inviter"])
+async def test_an_id_that_somebody_has_is_not_given_again(taken_by: str) -> None:
+    clusterset = FakeClusterset()
+    async with inviter(clusterset=clusterset, members=("south",)) as east:
+        if taken_by == "peer":
+            east.api.put(MESH_PEERS, {"metadata": {"name": "west"}, "spec": {"dial": "inbound"}})
+        if taken_by == "another invitation":
+            assert await outcome(newcomer("west"), await east.at(east.invite())) == "in"
+        name = {"member": "south", "the inviter": "east"}.get(taken_by, "west")
+        token = await east.at(east.invite())
+        assert await outcome(newcomer(name), token) == "ClusterIdTaken"
+        assert east.invitation(token).uses == 1
+
+
+async def test_an_invitation_that_is_bound_to_an_id_is_for_that_one() -> None:
+    async with inviter() as east:
+        token = await east.at(east.invite(cluster="north"))
+        assert await outcome(newcomer("west"), token) == "ClusterIdNotAllowed"
+        assert await outcome(newcomer("north"), token) == "in"
+
+
+async def test_an_evicted_cluster_that_comes_again_is_refused_and_told_why() -> None:
+    west = with_key(newcomer())
+    kept = west.api.find(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+    assert kept is not None
+    key = key_id_of(stored_key(kept).public_key())
+    refused = RefusedKey(key=key, cluster="west", since="2026-04-01T00:00:00Z", why="was stolen")
+    async with inviter(refused=(refused,)) as east:
+        assert await outcome(west, await east.at(east.invite())) == "ClusterIdNotAllowed"
+        assert west.joined is not None and "was stolen" in west.joined.message
+
+
+async def test_of_two_clusters_with_one_use_exactly_one_comes_in_whichever_replicas_they_meet() -> None:
+    for _ in range(5):
+        async with inviter(replicas=2) as east:
+            invited = east.invite()
+            east.invite()
+            first, second = await east.at(invited), await east.at(invited, replica=1)
+            found = await asyncio.gather(outcome(newcomer("west"), first), outcome(newcomer("north"), second))
+            assert sorted(found) == ["InvitationUsed", "in"]
+            assert len(east.invitation(invited).taken) == 1
+            peers = [peer.metadata.name for peer in east.api.all(MESH_PEERS)]
+            assert len(peers) == 1
+
+
+async def test_of_two_clusters_with_one_id_and_two_tokens_exactly_one_comes_in() -> None:
+    async with inviter(replicas=2) as east:
+        one, other = await east.at(east.invite()), await east.at(east.invite(), replica=1)
+        found = await asyncio.gather(outcome(newcomer("west"), one), outcome(newcomer("west"), other))
+        assert sorted(found) == ["ClusterIdTaken", "in"]
+
+
+async def test_two_replicas_of_one_newcomer_take_one_use() -> None:
+    west = newcomer()
+    async with inviter(replicas=2) as east:
+        invited = east.invite()
+        token = await east.at(invited)
+        west.prepare(token, gateways=GATEWAY)
+        async with west.running(), west.running():
+            await until(lambda: west.is_done)
+        assert len(east.invitation(invited).taken) == 1
+        assert west.chain.count(b"BEGIN CERTIFICATE") == 2
+
+
+async def test_a_newcomer_whose_answer_was_lost_comes_again_and_takes_no_further_use() -> None:
+    """Its API server takes nothing that would be kept: as good as an answer that never came."""
+    west = newcomer()
+    broken = True
+
+    def fault(method: str, path: str) -> ApiError | None:
+        if broken and method == "PATCH" and path.endswith(INTERMEDIATE_SECRET):
+            return ApiError(status=500, reason="InternalError", message="no")
+        return None
+
+    west.api.faults.append(fault)
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        west.prepare(token, gateways=GATEWAY)
+        async with west.running():
+            await until(lambda: east.invitation(token).uses == 0)
+            broken = False
+            await until(lambda: west.is_done)
+        assert len(east.invitation(token).taken) == 1
+        assert west.chain
+
+
+@pytest.mark.parametrize("stopped_at", ["trustbundles", MESH_PEERS.plural, JOIN_TOKEN_SECRET])
+async def test_a_cluster_that_was_stopped_half_way_does_the_rest_when_it_runs_again(stopped_at: str) -> None:
+    west = newcomer()
+    stuck: list[str] = []
+
+    def fault(method: str, path: str) -> ApiError | None:
+        over = method in ("POST", "DELETE") or (method == "PATCH" and west.chain != b"")
+        if stopped_at in path and over and not stuck:
+            stuck.append(path)
+            return ApiError(status=500, reason="InternalError", message="killed here")
+        return None
+
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        west.prepare(token, gateways=GATEWAY)
+        west.api.faults.append(fault)
+        async with west.running():
+            await until(lambda: bool(stuck))
+        async with west.running():
+            await until(lambda: west.is_done)
+        assert west.api.find(MESH_PEERS, "east") is not None
+        assert held_by(west.bundle).generation == 1
+        assert len(east.invitation(token).taken) == 1
+
+
+async def test_a_cluster_whose_clock_is_wrong_is_told_both_times() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        west.prepare(token, gateways=GATEWAY)
+        async with west.running(clock=lambda: datetime.now(UTC) + timedelta(minutes=7)):
+            await until(lambda: west.joined is not None)
+        assert west.joined is not None and west.joined.reason == "ClockSkew"
+        assert west.joined.message.count(datetime.now(UTC).strftime("%Y-%m-%d")) >= 1
+        assert east.invitation(token).uses == 1
+
+
+async def test_a_peer_that_the_operator_has_made_is_left_alone() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        mine = {"metadata": {"name": "east"}, "spec": {"gateways": [{"host": "198.51.100.1", "port": 1}]}}
+        west.api.put(MESH_PEERS, mine)
+        assert await outcome(west, token) == "in"
+        peer = west.api.find(MESH_PEERS, "east")
+        assert peer is not None and peer.spec.gateways[0].host == "198.51.100.1"
+
+
+async def test_silence_at_one_address_is_no_answer_and_another_is_asked() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        assert await outcome(west, at_port(token, 1, token.gateways[0].port)) == "in"
+
+
+async def test_what_may_get_better_is_tried_again_until_it_has() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        west.prepare(at_port(token, 1), gateways=GATEWAY)
+        async with west.running():
+            await until(lambda: west.joined is not None and west.joined.reason == "Unreachable")
+            west.prepare(token, gateways=GATEWAY)
+            await until(lambda: west.is_done)
+
+
+async def test_an_inviter_that_lost_its_issuer_says_not_now_and_goes_on_when_it_is_back() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        kept = east.api.find(SECRETS, ISSUER_SECRET, namespace=SYSTEM_NAMESPACE)
+        assert kept is not None
+        east.api.remove(SECRETS, ISSUER_SECRET, namespace=SYSTEM_NAMESPACE)
+        west.prepare(token, gateways=GATEWAY)
+        async with west.running():
+            await until(lambda: west.joined is not None and west.joined.reason == "NotNow")
+            meta = {"name": ISSUER_SECRET, "namespace": SYSTEM_NAMESPACE}
+            east.api.put(SECRETS, {"metadata": meta, "data": dict(kept.data)})
+            await until(lambda: west.is_done)
+
+
+async def test_a_member_whose_token_is_a_leftover_asks_nobody() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        assert await outcome(west, token) == "in"
+    assert await outcome(west, token) == "in"
+    assert [peer.metadata.name for peer in east.api.all(MESH_PEERS)] == ["west"]
+
+
+async def test_a_member_that_lost_its_certificate_gets_another_for_the_same_key_by_another_token() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        assert await outcome(west, await east.at(east.invite())) == "in"
+        kept = west.api.find(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+        assert kept is not None
+        first, key = west.chain, stored_key(kept)
+        west.api.remove(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+        meta = {"name": INTERMEDIATE_SECRET, "namespace": SYSTEM_NAMESPACE}
+        west.api.put(SECRETS, {"metadata": meta, "data": {KEY: kept.data[KEY]}})
+        assert await outcome(west, await east.at(east.invite())) == "in"
+        again = certificates_from_pem(west.chain, what="the chain")[0]
+        assert west.chain != first
+        assert key_id_of(key.public_key()) in {
+            key_id_of(one) for one in (again.public_key(),) if isinstance(one, ec.EllipticCurvePublicKey)
+        }
