@@ -77,7 +77,7 @@ class Issuing:
         def change(statement: Statement) -> Statement:
             return with_issuer(statement, entry=entry)
 
-        published = await self.enrolment.publish(sign_next(trust, change=change, now=now), pool=None)
+        published = await self.enrolment.publish(sign_next(trust, change=change, now=now))
         if outcome(asked.request) is None:
             try:
                 message = f"{cluster} may let clusters into {pool}.{trust.domain}"
