@@ -176,7 +176,10 @@ async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
         with progress.step(f"{wish.context}: install the programs"):
             for body in wish.acceptance.properties:
                 await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
-            await client.apply(TRUST_BUNDLES, wish.acceptance.bundle, field_manager=ACCEPT_MANAGER)
+            if facts.bundle is None or not facts.bundle.spec.pool:
+                # Whoever admits it for good takes the pool away again, as the same owner.
+                await client.apply(TRUST_BUNDLES, wish.acceptance.bundle, field_manager=FIELD_MANAGER)
+            await client.apply(TRUST_BUNDLES, wish.acceptance.pin, field_manager=ACCEPT_MANAGER)
             await apply_objects(client, manifests)
         with progress.step(f"{wish.context}: find where it can be dialled"):
             done = await _placed(client, wish.acceptance, facts=facts)

@@ -45,6 +45,12 @@ class Acceptance:
         return {"metadata": {"name": TRUST_BUNDLE}, "spec": spec}
 
     @property
+    def pin(self) -> Body:
+        """The part of it that only says which root to know."""
+        spec = {"domain": self.token.domain, "pins": [self.token.root]}
+        return {"metadata": {"name": TRUST_BUNDLE}, "spec": spec}
+
+    @property
     def order(self) -> Body:
         """The Secret with the token, by which the controller begins."""
         return order_body(self.text, gateways=self.gateways, pod_ranges=self.pod_ranges)
