@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -99,8 +99,11 @@ class FullPair:
 
 
 @contextmanager
-def full_pair() -> Iterator[FullPair]:
-    """The pair, with gateways that are ready; gone when the block ends."""
+def full_pair(*, joined: Sequence[str] = CLUSTERS) -> Iterator[FullPair]:
+    """The pair, with gateways that are ready in those that are `joined`; gone when the block ends.
+
+    Both are linked when both are joined.
+    """
     folder = Path(mkdtemp(prefix="mesh-failover-"))
     pair = FullPair(folder)
     guard = subprocess.Popen(
@@ -112,7 +115,7 @@ def full_pair() -> Iterator[FullPair]:
         start_new_session=True,
     )
     try:
-        _raise_up(pair)
+        _raise_up(pair, joined=joined)
         yield pair
     finally:
         pair.meshctl("local", "down", "--dir", str(pair.set))
@@ -122,7 +125,7 @@ def full_pair() -> Iterator[FullPair]:
         guard.wait()
 
 
-def _raise_up(pair: FullPair) -> None:
+def _raise_up(pair: FullPair, *, joined: Sequence[str]) -> None:
     where = ("--dir", str(pair.set))
     pair.meshctl("local", "up", *where, "--clusters", ",".join(CLUSTERS), "--nodes", "2")
     images = [pair.meshctl("local", "image", kind).split() for kind in ("program", "client")]
@@ -130,21 +133,24 @@ def _raise_up(pair: FullPair) -> None:
         pair.meshctl("local", "load", tar, *where)
     trust, config = str(pair.folder / "trust"), ("--kubeconfig", str(pair.set / "kubeconfig"))
     pair.meshctl("trust", "init", "--dir", trust)
-    for cluster in CLUSTERS:
+    for cluster in joined:
         pair.meshctl(
             *(*config, "join", "--context", cluster, "--cluster-id", cluster, "--trust", trust),
             *("--image", images[0][0], "--service-type", "nodeport"),
         )
-    pair.meshctl(*config, "link", *CLUSTERS)
+    if len(joined) > 1:
+        pair.meshctl(*config, "link", *joined)
 
 
-def prepare(pair: FullPair) -> None:
-    """The service in east and the calling pod in west, called through both gateways of west."""
+def prepare(pair: FullPair, *, linked: bool = True) -> None:
+    """The service in east and the calling pod in west, called through both gateways of west once `linked`."""
     for cluster in CLUSTERS:
         for manifest in _manifests(cluster):
             pair.kubectl(cluster, "apply", "-f", "-", given=json.dumps(manifest))
     for cluster in CLUSTERS:
         pair.kubectl(cluster, "-n", NAMESPACE, "wait", "pod/load", "--for=condition=Ready", "--timeout=90s")
+    if not linked:
+        return
     wait_for(lambda: bool(pair.address()), what="the import in west", limit=60)
     wait_for(lambda: pair.listed() == 2, what="two gateways in the slice", limit=60)
 
