@@ -8,7 +8,7 @@ from mesh_cli.session import FIELD_MANAGER
 from mesh_core.errors import Fault, MeshError, UserError
 from mesh_core.identity import ClusterId
 from mesh_core.membership import Membership
-from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, PeerGateway
+from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, PeerClusterset, PeerGateway
 from mesh_runtime.kube import MESH_PEERS, Informer, KubeClient
 from mesh_runtime.progress import Step
 from mesh_runtime.sighting import sighting
@@ -57,6 +57,25 @@ def check_belief(one: Membership, other: Membership) -> None:
             )
 
 
+def check_exchange(one: Membership, other: Membership) -> None:
+    """Raises NoPeerOfIts unless the two keep different roots, and different ids."""
+    if one.cluster == other.cluster:
+        raise NoPeerOfIts(
+            f"both clustersets have a member {one.cluster}",
+            next_step="an id names one peer: let one of the two join its clusterset under another id",
+        )
+    if set(one.roots) & set(other.roots):
+        raise NoPeerOfIts(
+            f"{one.cluster} and {other.cluster} trust the same root",
+            next_step="link them without --exchange-trust",
+        )
+
+
+def clusterset_of(member: Membership) -> PeerClusterset:
+    """What somebody with another root is told to believe of this member."""
+    return PeerClusterset(domain=member.domain, roots=member.roots)
+
+
 MIRRORED: Final[Mapping[Dial, Dial]] = {"both": "both", "outbound": "inbound", "inbound": "outbound"}
 """What the other side says of who dials, when one side says the first."""
 
@@ -82,12 +101,14 @@ def dials(wanted: Dial | None, *, seen: tuple[MeshPeer | None, MeshPeer | None])
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a peer is; what is None is left as its MeshPeer says it."""
+    """Where a peer is, and which clusterset it belongs to where that is not ours; what is None is left as its
+    MeshPeer says it."""
 
     gateways: tuple[PeerGateway, ...]
     network: str | None = None
     pod_ranges: tuple[str, ...] | None = None
     dial: Dial | None = None
+    clusterset: PeerClusterset | None = None
 
 
 async def write_peer(client: KubeClient, *, peer: ClusterId, place: Place) -> MeshPeer:
@@ -105,6 +126,10 @@ async def write_peer(client: KubeClient, *, peer: ClusterId, place: Place) -> Me
     spec |= {"dial": dial} if (dial, before.dial) != ("both", "both") else {}
     spec |= {"network": network} if network else {}
     spec |= {"import": {"podCIDRs": list(ranges)}} if ranges else {}
+    # Left out, a peer with a root of its own would be taken for one of ours.
+    clusterset = before.trust if place.clusterset is None else place.clusterset
+    if clusterset is not None:
+        spec |= {"trust": {"domain": clusterset.domain, "roots": list(clusterset.roots)}}
     body = {"metadata": {"name": peer}, "spec": spec}
     return await client.apply(MESH_PEERS, body, field_manager=FIELD_MANAGER)
 

@@ -8,6 +8,7 @@ VERBS = {
     "approve": Verb("mesh_cli.trust_approve", "Sign for a member that waits, or that an issuer let in."),
     "delegate": Verb("mesh_cli.trust_delegate", "Make a key that may evict, and nothing else."),
     "evict": Verb("mesh_cli.trust_evict", "Refuse a member everywhere, for good."),
+    "export": Verb("mesh_cli.trust_export", "What another clusterset needs to believe this member."),
     "init": Verb("mesh_cli.trust_init", "Make the root of a new clusterset."),
     "renew": Verb("mesh_cli.trust_renew", "Sign the members' intermediates anew before they end."),
     "rotate": Verb("mesh_cli.trust_rotate", "Replace the root, or a member's key, while all goes on."),
