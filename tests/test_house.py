@@ -66,6 +66,7 @@ PURE_FILES = [
     "bench/mesh_bench/slopes.py",
     "meshctl/mesh_cli/gateway_render.py",
     "meshctl/mesh_cli/gateway_survey.py",
+    "meshctl/mesh_cli/inventory.py",
     "meshctl/mesh_cli/packet_way.py",
     "meshctl/mesh_cli/survey.py",
     "meshctl/mesh_cli/trust_render.py",

@@ -6,7 +6,7 @@ The text is edited by `corefile`; here it is read and written back, only if nobo
 from dataclasses import dataclass
 from enum import Enum
 
-from mesh_cli.corefile import reloads, with_stub
+from mesh_cli.corefile import reloads, with_stub, without_stub
 from mesh_core.errors import EnvironmentFault
 from mesh_core.names import DNS, SYSTEM_NAMESPACE
 from mesh_core.objects import ConfigMap
@@ -33,7 +33,7 @@ class CorefileBusy(EnvironmentFault):
     def __init__(self) -> None:
         super().__init__(
             f"ConfigMap {NAMESPACE}/{CONFIG_MAP} changes all the time",
-            next_step="find out who writes it, then run join again",
+            next_step="find out who writes it, then run the same command again",
         )
 
 
@@ -59,6 +59,26 @@ async def add_stub(client: KubeClient) -> Stub:
             return Stub(state=StubState.KEPT, address=address, reloads=reloads(text))
         if await _written(client, found, text=wanted):
             return Stub(state=StubState.ADDED, address=address, reloads=reloads(text))
+    raise CorefileBusy
+
+
+async def has_stub(client: KubeClient) -> bool:
+    """Whether the stub is there."""
+    found = await client.find(CONFIG_MAPS, CONFIG_MAP, namespace=NAMESPACE)
+    return found is not None and without_stub(found.data.get(KEY, "")) != found.data.get(KEY, "")
+
+
+async def remove_stub(client: KubeClient) -> bool:
+    """Take our lines out and leave every other byte; False when there were none. Raises CorefileBusy."""
+    for _ in range(_ATTEMPTS):
+        found = await client.find(CONFIG_MAPS, CONFIG_MAP, namespace=NAMESPACE)
+        if found is None or KEY not in found.data:
+            return False
+        wanted = without_stub(found.data[KEY])
+        if wanted == found.data[KEY]:
+            return False
+        if await _written(client, found, text=wanted):
+            return True
     raise CorefileBusy
 
 

@@ -17,19 +17,20 @@ from mesh_cli.cluster_dns import CONFIG_MAP, NAMESPACE, Stub, StubState, add_stu
 from mesh_cli.corefile import stub
 from mesh_cli.enrolment import Enrolment, enrolled, taken
 from mesh_cli.install import apply_definitions, apply_objects, manifests_for, overlay_in
-from mesh_cli.member import read_facts
+from mesh_cli.member import Facts, read_facts
 from mesh_cli.networks import parse_network
 from mesh_cli.passphrase import asking
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_cli.shipped import Overlay
 from mesh_cli.startup import start_programs
 from mesh_core.identity import ClusterId, cluster_id
-from mesh_core.names import CLUSTERSET_ZONE, GATEWAY, SYSTEM_NAMESPACE
+from mesh_core.names import ANNOTATION_LEAVING, CLUSTERSET_ZONE, GATEWAY, SYSTEM_NAMESPACE, TRUST_BUNDLE
 from mesh_core.objects import PeerGateway
 from mesh_runtime.kube import (
     CLUSTER_PROPERTIES,
     NODES,
     SERVICES,
+    TRUST_BUNDLES,
     KubeClient,
     connect,
     current_context,
@@ -157,6 +158,7 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
             ):
                 await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
             await enrolment.publish(known)
+            await _stay(client, facts)
             await apply_objects(client, manifests)
         signed = await start_programs(enrolment, limit=newcomer.limit, progress=progress)
         known = await enrolled(enrolment)
@@ -164,6 +166,13 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
             found = await add_stub(client)
         gateways = await _gateways(client)
     return Joined(known, tuple(definitions), signed, found, gateways, unknown=unknown_members(known))
+
+
+async def _stay(client: KubeClient, facts: Facts) -> None:
+    """Take back that the cluster leaves, if it was about to."""
+    if facts.bundle is not None and ANNOTATION_LEAVING in facts.bundle.metadata.annotations:
+        body = {"metadata": {"annotations": {ANNOTATION_LEAVING: None}}}
+        await client.merge_patch(TRUST_BUNDLES, TRUST_BUNDLE, body)
 
 
 async def _gateways(client: KubeClient) -> tuple[PeerGateway, ...]:

@@ -11,6 +11,7 @@ import click
 
 from mesh_cli.addresses import format_address, gateway_addresses
 from mesh_cli.bundle import following
+from mesh_cli.evicted import check_not_evicted
 from mesh_cli.member import Facts, read_facts
 from mesh_cli.networks import pod_ranges
 from mesh_cli.peering import Place, check_belief, check_pair, dials, wait_until_connected, write_peer
@@ -93,7 +94,7 @@ async def link(
 
     Before that both get the newer of their signed texts of trust, so that they believe each other at once.
 
-    Raises peering.NoPeerOfIts, WillNotFollow, TwoStatements, addresses.NoGatewayAddress,
+    Raises peering.NoPeerOfIts, evicted.PeerEvicted, WillNotFollow, TwoStatements, addresses.NoGatewayAddress,
     peering.NotConnected of the first side that is not connected.
     """
     async with AsyncExitStack() as stack:
@@ -107,6 +108,8 @@ async def link(
                 for client, context in zip(clients, contexts, strict=True)
             ]
             check_pair(facts[0].member(), facts[1].member())
+            check_not_evicted(facts[0], peer=facts[1].member().cluster)
+            check_not_evicted(facts[1], peer=facts[0].member().cluster)
             pair = [MemberAtHand(client, found) for client, found in zip(clients, facts, strict=True)]
             held = newest_of(pair)
             check_belief(*(_after(found, held=held) for found in facts))

@@ -22,11 +22,13 @@ VERBS = {
     ),
     "invite": Verb("mesh_cli.invite", "A token by which another cluster becomes a member."),
     "join": Verb("mesh_cli.join", "Make a cluster a member of the clusterset."),
+    "leave": Verb("mesh_cli.leave", "Withdraw a member's traffic, then take everything of ours out of it."),
     "link": Verb("mesh_cli.link", "Make two members peers of each other."),
     "local": Verb("mesh_cli.local", "Real Kubernetes clusters on this machine."),
     "peer": Verb("mesh_cli.peer", "The peers of one member."),
     "status": Verb("mesh_cli.status", "Members, peers, exports and imports, and how old that knowledge is."),
     "trust": Verb("mesh_cli.trust", "The clusterset's root of trust."),
+    "uninstall": Verb("mesh_cli.uninstall", "Take everything of ours out of a cluster."),
 }
 
 

@@ -6,8 +6,10 @@ from typing import get_args
 import click
 
 from mesh_cli.addresses import MOST_ADDRESSES, format_address, parse_address
+from mesh_cli.evicted import check_not_evicted
 from mesh_cli.member import read_facts
 from mesh_cli.networks import parse_network, parse_ranges
+from mesh_cli.peer_end import evict, remove
 from mesh_cli.peering import NoPeerOfIts, Place, write_peer
 from mesh_cli.session import command_line, run
 from mesh_core.errors import UserError
@@ -27,6 +29,10 @@ class NoAddress(UserError):
 @click.group("peer")
 def command() -> None:
     """The peers of one member."""
+
+
+command.add_command(evict)
+command.add_command(remove)
 
 
 @command.command("add")
@@ -98,11 +104,13 @@ def add(
 
 async def _add(kubeconfig: Path | None, *, context: str, peer: ClusterId, place: Place) -> ClusterId:
     async with connect(kubeconfig=kubeconfig, context=context) as client:
-        member = (await read_facts(client, context=context)).member()
+        facts = await read_facts(client, context=context)
+        member = facts.member()
         if member.cluster == peer:
             raise NoPeerOfIts(
                 f"{peer} is the cluster id of context {context} itself",
                 next_step="give the cluster id of the other cluster",
             )
+        check_not_evicted(facts, peer=peer)
         await write_peer(client, peer=peer, place=place)
         return member.cluster

@@ -24,8 +24,12 @@ Object = dict[str, Any]
 Reaction = Callable[["ObjectServer", Object], None]
 
 KINDS = {
-    "v1": "namespaces nodes=false services configmaps serviceaccounts pods",
-    "apps/v1": "deployments",
+    "v1": "namespaces nodes=false services configmaps serviceaccounts pods secrets",
+    "apps/v1": "deployments replicasets",
+    "discovery.k8s.io/v1": "endpointslices",
+    "multicluster.x-k8s.io/v1beta1": "serviceexports serviceimports",
+    "about.k8s.io/v1beta1": "clusterproperties",
+    "meshctl.dev/v1alpha1": "meshpeers trustbundles importedrecords importedshards",
     "policy/v1": "poddisruptionbudgets",
     "coordination.k8s.io/v1": "leases",
     "rbac.authorization.k8s.io/v1": "roles rolebindings clusterroles=false clusterrolebindings=false",
@@ -33,6 +37,15 @@ KINDS = {
     "certificates.k8s.io/v1": "certificatesigningrequests=false",
 }
 SPELLING = {
+    "replicasets": "ReplicaSet",
+    "endpointslices": "EndpointSlice",
+    "serviceexports": "ServiceExport",
+    "serviceimports": "ServiceImport",
+    "clusterproperties": "ClusterProperty",
+    "meshpeers": "MeshPeer",
+    "trustbundles": "TrustBundle",
+    "importedrecords": "ImportedRecord",
+    "importedshards": "ImportedShard",
     "configmaps": "ConfigMap",
     "serviceaccounts": "ServiceAccount",
     "poddisruptionbudgets": "PodDisruptionBudget",
@@ -66,6 +79,8 @@ class ObjectServer:
 
     objects: dict[Place, Object] = field(default_factory=dict)
     reactions: list[Reaction] = field(default_factory=list)
+    farewells: list[Callable[[str], None]] = field(default_factory=list)
+    """Told the plural of each object that was deleted."""
     refusals: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     """(method, plural) to (HTTP status, reason)."""
     proxied: dict[str, bytes] = field(default_factory=dict)
@@ -93,6 +108,21 @@ class ObjectServer:
         found = self.find(plural, name)
         assert found is not None, f"no {plural}/{name}"
         return found
+
+    def remove(self, plural: str, name: str) -> None:
+        """Delete an object; a namespace with all that is in it."""
+        with self._lock:
+            for at in [at for at in self.objects if (at.plural, at.name) == (plural, name)]:
+                self._drop(at)
+
+    def _drop(self, at: Place) -> None:
+        item = self.objects.pop(at)
+        self._events.append((len(self._events) + 1, "DELETED", at, item))
+        for tell in self.farewells:
+            tell(at.plural)
+        if at.plural == "namespaces":
+            for inside in [one for one in self.objects if one.namespace == at.name]:
+                self._drop(inside)
 
     def versions(self) -> dict[str, str]:
         """resourceVersion of each object, to see whether anything changed."""
@@ -129,6 +159,8 @@ class ObjectServer:
         if "proxy" in parts:
             page = self.proxied.get(request.path)
             return web.Response(body=page) if page is not None else _status(503, "ServiceUnavailable")
+        if parts == ["apis"]:
+            return web.json_response({"groups": [_group(one) for one in sorted(KINDS) if "/" in one]})
         version = parts[1] if parts[0] == "api" else "/".join(parts[1:3])
         rest = parts[2:] if parts[0] == "api" else parts[3:]
         if not rest:
@@ -197,6 +229,8 @@ class ObjectServer:
             if request.method == "GET":
                 return web.json_response(old) if old else _status(404, "NotFound")
         body = await request.json()
+        if request.method == "DELETE":
+            return self._delete(place, body.get("preconditions", {}))
         is_apply = "apply-patch" in request.content_type
         if old is None and not is_apply:
             return _status(404, "NotFound")
@@ -204,7 +238,23 @@ class ObjectServer:
         with self._lock:
             if old is not None and version not in (None, old["metadata"]["resourceVersion"]):
                 return _status(409, "Conflict")
+            if is_apply:
+                _note_author(old, body, manager=request.query["fieldManager"])
             return web.json_response(self._store(place, body))
+
+    def _delete(self, place: Place, wanted: Mapping[str, str]) -> web.Response:
+        with self._lock:
+            old = self.objects.get(place)
+            if old is None:
+                return _status(404, "NotFound")
+            meta = old["metadata"]
+            if any(meta[name] != value for name, value in wanted.items()):
+                return _status(409, "Conflict")
+            if meta.get("finalizers"):
+                self._store(place, {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})
+            else:
+                self._drop(place)
+        return web.json_response({"kind": "Status", "status": "Success"})
 
     def _kinds(self, version: str) -> list[Mapping[str, Any]]:
         listed = [word.partition("=") for word in KINDS.get(version, "").split()]
@@ -213,6 +263,7 @@ class ObjectServer:
                 "name": plural,
                 "kind": SPELLING.get(plural, plural.removesuffix("s").capitalize()),
                 "namespaced": plural not in CLUSTER_WIDE,
+                "verbs": ["delete", "get", "list"],
             }
             for plural, _, _ in listed
         ]
@@ -272,6 +323,18 @@ def _merged(old: Object, new: Object) -> Object:
         else:
             merged[key] = copy.deepcopy(value)
     return merged
+
+
+def _note_author(old: Object | None, body: Object, *, manager: str) -> None:
+    """Who has applied an object, as the API server keeps it."""
+    before = old["metadata"].get("managedFields", []) if old is not None else []
+    kept = [one for one in before if one["manager"] != manager]
+    body["metadata"]["managedFields"] = [*kept, {"manager": manager, "operation": "Apply"}]
+
+
+def _group(version: str) -> Mapping[str, Any]:
+    name, _, number = version.partition("/")
+    return {"name": name, "preferredVersion": {"groupVersion": version, "version": number}}
 
 
 def _selected(at: Place, item: Object, place: Place, wanted: Mapping[str, str]) -> bool:

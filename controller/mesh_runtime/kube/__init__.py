@@ -7,6 +7,7 @@ tokens), transport from aiohttp, and bodies are decoded by msgspec straight into
 
 from mesh_runtime.kube.client import KubeClient, ObjectPage
 from mesh_runtime.kube.config import connect, current_context
+from mesh_runtime.kube.discovery import AnyObject, ApiResource, api_resources, list_all, list_any
 from mesh_runtime.kube.errors import ApiError, BadAnswer, KubeconfigError, Unreachable
 from mesh_runtime.kube.informer import Index, Informer
 from mesh_runtime.kube.leader import LeaderElection
@@ -51,7 +52,9 @@ __all__ = [
     "SERVICE_EXPORTS",
     "SERVICE_IMPORTS",
     "TRUST_BUNDLES",
+    "AnyObject",
     "ApiError",
+    "ApiResource",
     "BadAnswer",
     "Index",
     "Informer",
@@ -61,6 +64,9 @@ __all__ = [
     "ObjectPage",
     "Resource",
     "Unreachable",
+    "api_resources",
     "connect",
     "current_context",
+    "list_all",
+    "list_any",
 ]
