@@ -22,6 +22,7 @@ from mesh_controller.import_loop import ImportLoop
 from mesh_controller.intermediate_loop import IntermediateLoop
 from mesh_controller.intermediate_source import IntermediateSource
 from mesh_controller.leaf_signer import LeafSigner
+from mesh_controller.leaving_watch import LeavingWatch
 from mesh_controller.look import Look
 from mesh_controller.own_records import OwnRecords
 from mesh_controller.peer_server import PeerServer
@@ -90,12 +91,14 @@ class Controller:
         self._settled.on_change(greeting.trust_changed)
         self._identities = IdentityWatch(caches, writer=writer, clock=clock, named=lambda: self._rules.uids)
         self._texts = TrustLoop(caches=caches, membership=trust.membership, writer=writer, clock=clock)
+        self._leaving = LeavingWatch(caches, writer=writer, clock=clock)
         self._server = PeerServer(
             listener,
             records=self._own,
             greeting=greeting,
             identities=self._identities,
             trust=self._texts,
+            leaving=self._leaving,
         )
         self._exports = ExportLoop(caches=caches, look=look, writer=writer, clock=clock)
         self._imports = ImportLoop(caches=caches, look=look, writer=writer, book=self._book, clock=clock)
@@ -133,6 +136,7 @@ class Controller:
             group.create_task(self._server.run(self._trust.source))
             group.create_task(self._identities.run())
             group.create_task(self._texts.run())
+            group.create_task(self._leaving.run())
             group.create_task(self._watch_identity())
             group.create_task(self._settled.run())
             await self._caches.until_synced()

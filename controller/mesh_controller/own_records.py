@@ -4,6 +4,7 @@
    a complete list for the truth and deletes what is missing.
 2. Of one Service the shards are told before the record and dropped after it, and only those that changed:
    the change of one endpoint is one shard, and the record too only when a count changed.
+3. A cluster that leaves (`mesh_core.leaving`) tells of nothing.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import uuid
 
 from mesh_controller.caches import Caches, ServiceKey
 from mesh_controller.look import Look
+from mesh_core.leaving import leaving_since
+from mesh_core.names import TRUST_BUNDLE
 from mesh_core.peer_log import RecordLog
 from mesh_runtime.latest import Latest
 from mesh_runtime.work import WorkQueue, work
@@ -27,7 +30,9 @@ class OwnRecords:
         self._look = look
         self._shards: dict[ServiceKey, frozenset[str]] = {}
         self._queue: WorkQueue[ServiceKey] = WorkQueue()
+        self._is_leaving = False
         caches.feed_own_exports(self._queue)
+        caches.trust.on_change(self._leave_or_stay)
 
     @property
     def is_current(self) -> bool:
@@ -45,11 +50,19 @@ class OwnRecords:
     async def _reconcile(self, key: ServiceKey) -> None:
         self._tell(key)
 
+    def _leave_or_stay(self) -> None:
+        is_leaving = bool(leaving_since(self._caches.trust.get(TRUST_BUNDLE)))
+        if is_leaving != self._is_leaving:
+            self._is_leaving = is_leaving
+            for export in self._caches.exports.values():
+                self._queue.add(export.key)
+
     def _tell(self, key: ServiceKey) -> None:
         before = self.log.revision
-        decision = self._look.own_export(key)
+        decision = None if self._is_leaving else self._look.own_export(key)
         record = decision.record if decision is not None else None
-        told, shards = self._shards.pop(key, frozenset()), self._look.own_shards(key)
+        told = self._shards.pop(key, frozenset())
+        shards = () if self._is_leaving else self._look.own_shards(key)
         names = frozenset(shard.shard for shard in shards)
         if names:
             self._shards[key] = names

@@ -5,6 +5,7 @@
 3. Rounds over the gateways are apart by a growing, jittered pause; a stream that was synced and stayed
    for a while starts anew. One that closes after its list would otherwise have us take that list for ever.
 4. State changes on edges: a stream that comes back within the next round was never away for a reader.
+5. A cluster that said that it has left has done so until it is synced again.
 """
 
 import asyncio
@@ -23,11 +24,12 @@ from mesh_controller.trust_talk import TrustTalk
 from mesh_core.admission import EntryKey
 from mesh_core.allowance import LEAST, Allowance
 from mesh_core.identity import Component, Expected, cluster_id
+from mesh_core.leaving import left_sentence
 from mesh_core.names import ALPN_PEER, GATEWAY_INNER
 from mesh_core.objects import PeerGateway
 from mesh_core.objects.mesh import PeerTrust
 from mesh_core.peer_identity import IdentityUsedTwice
-from mesh_core.peer_session import Effect, PeerLeft, PeerSession, Phase
+from mesh_core.peer_session import ClustersetLeft, Effect, PeerLeft, PeerSession, Phase
 from mesh_core.peer_status import Link, LinkState
 from mesh_core.peer_view import PeerView
 from mesh_core.peer_wire import Ack, Bye, Hello, Mesh, Message, PeerProtocolError, Trust
@@ -92,19 +94,25 @@ class Surroundings:
 class PeerLink:
     """The link to the peer of `view`; run it in a task group.
 
-    Without `gateways` it goes through a tunnel that the peer dialled.
+    Without `gateways` it goes through a tunnel that the peer dialled. `left` is what was known at the start
+    of a peer that has left, "" of another.
     """
 
     def __init__(
-        self, view: PeerView, *, gateways: Sequence[PeerGateway], surroundings: Surroundings
+        self,
+        view: PeerView,
+        *,
+        gateways: Sequence[PeerGateway],
+        surroundings: Surroundings,
+        left: str = "",
     ) -> None:
         self.view = view
         self.gateways = tuple(gateways)
         self.heard: datetime | None = None
         self._at = surroundings
         self._allowance = Allowance()
-        self._link = Link.CONNECTING
-        self._detail = ""
+        self._link = Link.LEFT if left else Link.CONNECTING
+        self._detail = left
         self._last_sync: datetime | None = None
         self._told: Hello | None = None
         self._mesh: Mesh | None = None
@@ -129,6 +137,11 @@ class PeerLink:
             key=self._chain.intermediate if self._chain is not None and known else "",
             is_pooled=self._chain is not None and bool(self._chain.issuer),
         )
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the peer said at last that it has left the clusterset."""
+        return self._link is Link.LEFT
 
     async def run(self) -> None:
         """Dial and listen, for ever."""
@@ -172,6 +185,10 @@ class PeerLink:
         try:
             stream = await self._dial(gateway, standing)
             await self._listen(stream, standing)
+        except ClustersetLeft as error:
+            self._become(Link.LEFT, detail=left_sentence(self.view.cluster, since=error.since))
+            self._at.listener.list_changed(self.view.cluster)
+            return _Failure(Link.LEFT, error.what)
         except PeerLeft as error:
             return _Failure(Link.REFUSED, error.what)
         except IdentityUsedTwice as error:
@@ -332,6 +349,8 @@ class PeerLink:
         self._become(worst, detail=f"no stream to the peer, {advice}: {reasons}")
 
     def _become(self, link: Link, *, detail: str = "") -> None:
+        if self.has_left and link not in (Link.LEFT, Link.SYNCED):
+            return
         if (link, detail) != (self._link, self._detail):
             self._link, self._detail = link, detail
             self._at.listener.state_changed(self.view.cluster)

@@ -7,6 +7,7 @@
 4. Who is refused by the trust of the moment is closed at once, and told why; a newcomer, whom our texts do
    not name yet, may say hello and pass on newer ones (`trust_talk`).
 5. A replica whose caches may be behind tells no complete list: what it lacks, the peer would delete.
+6. A cluster that leaves says good-bye to a peer that has taken in the last of its unexports.
 """
 
 import asyncio
@@ -19,12 +20,15 @@ from typing import Protocol, TypeVar
 
 from mesh_controller.greeting import Greeting
 from mesh_controller.identity_watch import IdentityWatch
+from mesh_controller.leaving_watch import LeavingWatch
 from mesh_controller.own_records import OwnRecords
+from mesh_controller.peer_reader import PeerReader
 from mesh_controller.peer_stream import GREETING_LIMIT, HEARTBEAT, PeerStream, StreamEnded
 from mesh_controller.trust_loop import TrustLoop
 from mesh_controller.trust_talk import TrustTalk
 from mesh_core.errors import MeshError
 from mesh_core.identity import Component, Expected
+from mesh_core.leaving import parting
 from mesh_core.names import ALPN_PEER
 from mesh_core.peer_identity import IdentityUsedTwice
 from mesh_core.peer_session import check_hello
@@ -86,12 +90,14 @@ class PeerServer:
         greeting: Greeting,
         identities: IdentityWatch,
         trust: TrustLoop,
+        leaving: LeavingWatch,
     ) -> None:
         self._listener = listener
         self._records = records
         self._greeting = greeting
         self._identities = identities
         self._trust = trust
+        self._leaving = leaving
         self._streams = 0
         self._newcomers = 0
         self._by_peer: Counter[str] = Counter()
@@ -140,13 +146,21 @@ class PeerServer:
                 writer.transport.abort()
 
         # A duplicate of the socket: closing the server closes that, and no connection waits in vain.
-        return await asyncio.start_server(
+        server = await asyncio.start_server(
             accept,
             sock=self._listener.dup(),
             ssl=context,
             ssl_handshake_timeout=_HANDSHAKE_LIMIT,
             ssl_shutdown_timeout=_SHUTDOWN_LIMIT,
+            start_serving=False,
         )
+        try:
+            await server.start_serving()
+        except BaseException:
+            # Whoever is cancelled in here would otherwise leave the duplicate open.
+            server.close()
+            raise
+        return server
 
     async def _serve(self, stream: PeerStream, *, standing: Standing) -> None:
         """One stream, from the end of the handshake to its own; nothing that a peer does gets out."""
@@ -194,9 +208,10 @@ class PeerServer:
         while is_left:
             is_left = self._records.log.prepare(_SIGNED_AT_ONCE)
             await asyncio.sleep(0)
+        reader = PeerReader(theirs)
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._tell(stream, watch, ours=ours, theirs=theirs))
-            group.create_task(_hear(stream, rest, talk=talk))
+            group.create_task(self._tell(stream, watch, ours=ours, reader=reader))
+            group.create_task(_hear(stream, rest, talk=talk, reader=reader))
             group.create_task(talk.watch())
             group.create_task(talk.pass_on(stream))
 
@@ -212,12 +227,14 @@ class PeerServer:
         finally:
             self._newcomers -= is_new
 
-    async def _tell(self, stream: PeerStream, watch: Watch, *, ours: Hello, theirs: Hello) -> None:
+    async def _tell(self, stream: PeerStream, watch: Watch, *, ours: Hello, reader: PeerReader) -> None:
         """Everything since the peer's position, then every change, and heartbeats in between."""
-        log, shards = self._records.log, FEATURE_SHARDS in theirs.features
+        log, theirs = self._records.log, reader.hello
+        shards = FEATURE_SHARDS in theirs.features
         mesh, report = self._greeting.mesh.value, self._greeting.report.value
         told = () if report is None or reported(report) == reported(ours) else (report,)
         replay = log.opening(watch, shards=shards)
+        reader.sent(replay.messages)
         await stream.send((*told, *_of(mesh), *replay.messages))
         while True:
             now = self._greeting.hello(theirs.cluster)
@@ -232,12 +249,20 @@ class PeerServer:
                 raise PeerProtocolError("the peer is too far behind and has to list again")
             replay = log.since(revision, shards=shards, signer=replay.signer)
             if replay.messages:
+                reader.sent(replay.messages)
                 await stream.send(replay.messages)
                 continue
+            since = self._leaving.since.value
+            if since is not None and not len(log) and reader.is_up_to_date:
+                self._leaving.acknowledged(theirs.cluster)
+                await stream.send((parting(since=since),))
+                raise StreamEnded("this cluster leaves")
             await first_of(
                 self._records.revision.after(revision or None),
                 self._greeting.mesh.after(mesh),
                 self._greeting.report.after(report),
+                self._leaving.since.after(since),
+                *((reader.acknowledged.after(reader.acknowledged.value),) if since is not None else ()),
                 limit=HEARTBEAT,
             )
             now_said = self._records.revision.value, self._greeting.mesh.value, self._greeting.report.value
@@ -315,13 +340,13 @@ async def _watch_of(
         messages = await stream.receive()
 
 
-async def _hear(stream: PeerStream, messages: list[Message], *, talk: TrustTalk) -> None:
+async def _hear(stream: PeerStream, messages: list[Message], *, talk: TrustTalk, reader: PeerReader) -> None:
     """Take acknowledgements and trust until the peer leaves; silence ends the stream."""
     while True:
         for message in messages:
             match message:
-                case Ack():
-                    pass
+                case Ack(revision=revision):
+                    reader.acknowledged.publish(revision)
                 case Trust():
                     talk.take(message)
                 case Bye(reason=reason):

@@ -3,7 +3,8 @@
 1. One task for each MeshPeer. Another list of gateways, or another policy, is another task, with what the
    peer said kept as far as it is still taken.
 2. Records are written by key from the newest that the peer said; a stream that is lost writes nothing.
-3. A MeshPeer that is deleted takes its records with it: that is how a peer is put out of this cluster.
+3. A MeshPeer that is deleted takes its records with it: that is how a peer is put out of this cluster. So
+   does a peer that says that it has left.
 4. The time of the last contact is in the Lease `peer-<cluster id>`, renewed while something is heard.
 """
 
@@ -24,6 +25,7 @@ from mesh_controller.trust_loop import TrustLoop
 from mesh_core.admission import EntryKey
 from mesh_core.identity import InvalidName, cluster_id
 from mesh_core.import_policy import policy_for
+from mesh_core.leaving import left_before
 from mesh_core.names import SYSTEM_NAMESPACE, imported_record_name, imported_shard_name
 from mesh_core.objects import ImportedRecord, ImportedShard, MeshPeer, PeerGateway
 from mesh_core.peer_identity import plan_end_of_clash, until_over
@@ -205,6 +207,8 @@ class PeersLoop:
     def _standing(self, key: RecordKey, *, seen: Imported | None) -> Wanted | Absence:
         cluster, *entry = key
         running = self._running.get(cluster)
+        if running is not None and running.link.has_left:
+            return Absence.GONE
         if running is not None:
             record = self._record(key)
             stored = Stored(
@@ -237,7 +241,9 @@ class PeersLoop:
             view = PeerView(cluster=name, policy=policy)
         if view.policy != policy:
             view.adopt(policy)
-        link = PeerLink(view, gateways=stated.gateways, surroundings=self._surroundings)
+        link = PeerLink(
+            view, gateways=stated.gateways, surroundings=self._surroundings, left=left_before(peer)
+        )
         assert self._group is not None, "keys are worked only while the loop runs"
         tasks = (
             self._group.create_task(link.run()),

@@ -45,6 +45,14 @@ class PeerLeft(PeerProtocolError):
     """The other end said why it closes."""
 
 
+class ClustersetLeft(PeerLeft):
+    """The other end said that its cluster has left the clusterset; `since` is when, in its own words."""
+
+    def __init__(self, since: str) -> None:
+        super().__init__("the peer has left the clusterset")
+        self.since = since
+
+
 class Phase(Enum):
     """How far a session is."""
 
@@ -112,6 +120,8 @@ class PeerSession:
                 return self._sync(message)
             case Heartbeat():
                 return Effect(reply=Ack(revision=self.view.revision))
+            case Bye(left=since) if since and self.phase is not Phase.GREETING:
+                raise ClustersetLeft(since)
             case Bye():
                 raise PeerLeft(f"the peer closed the stream: {message.reason[:600]!r}")
             case Watch() | Ack():

@@ -45,6 +45,7 @@ class Link(Enum):
     UNREACHABLE = "Unreachable"
     REFUSED = "Refused"
     TRUST_PENDING = "TrustPending"
+    LEFT = "Left"
 
 
 class Reason(Enum):
@@ -165,7 +166,7 @@ def _message(state: LinkState) -> str:
             return "the peer's exports are known" + _refused(state.refusals)
         case Link.CONNECTING:
             return "the peer's gateways are being dialled"
-        case Link.UNREACHABLE | Link.REFUSED | Link.TRUST_PENDING:
+        case Link.UNREACHABLE | Link.REFUSED | Link.TRUST_PENDING | Link.LEFT:
             return state.detail
 
 

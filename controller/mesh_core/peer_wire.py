@@ -155,10 +155,14 @@ class Ack(_Message, frozen=True, tag="ack"):
     revision: Revision
 
 
-class Bye(_Message, frozen=True, tag="bye"):
-    """Either end, before it closes: why."""
+class Bye(_Message, frozen=True, tag="bye", omit_defaults=True):
+    """Either end, before it closes: why.
+
+    `left` is when the speaker left the clusterset (RFC 3339); "" from who has not.
+    """
 
     reason: Annotated[str, Meta(max_length=LONGEST_REASON)]
+    left: ShortText = ""
 
 
 Message = Hello | Mesh | Watch | Signer | Put | Drop | Synced | Trust | TrustReport | Heartbeat | Ack | Bye

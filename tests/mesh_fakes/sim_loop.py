@@ -108,6 +108,9 @@ class _Server:
     cluster: str
     factory: Factory
 
+    async def start_serving(self) -> None:
+        """It does from the beginning."""
+
     def close(self) -> None:
         if self in self.network.servers:
             self.network.servers.remove(self)
