@@ -14,7 +14,16 @@ from mesh_cli.bundle import following
 from mesh_cli.evicted import check_not_evicted
 from mesh_cli.member import Facts, read_facts
 from mesh_cli.networks import pod_ranges
-from mesh_cli.peering import Place, check_belief, check_pair, dials, wait_until_connected, write_peer
+from mesh_cli.peering import (
+    Place,
+    check_belief,
+    check_exchange,
+    check_pair,
+    clusterset_of,
+    dials,
+    wait_until_connected,
+    write_peer,
+)
 from mesh_cli.session import command_line, run
 from mesh_cli.trust_members import MemberAtHand, newest_of, spread
 from mesh_core.errors import MeshError
@@ -58,8 +67,20 @@ class Side:
     help="Who dials: both sides; outbound: only the first, which cannot be dialled; inbound: only the "
     "second. By default what both said before, at first both.",
 )
+@click.option(
+    "--exchange-trust",
+    is_flag=True,
+    help="The two keep different roots: each side believes the other's root, for the other's id alone.",
+)
 @click.pass_obj
-def command(kubeconfig: Path | None, east: str, west: str, timeout: float, dial: Dial | None) -> None:
+def command(
+    kubeconfig: Path | None,
+    east: str,
+    west: str,
+    timeout: float,
+    dial: Dial | None,
+    exchange_trust: bool,
+) -> None:
     """Make two members peers of each other and wait until both are connected.
 
     Each side's gateway addresses are read from its Service: the load balancer's, or for a NodePort the
@@ -67,7 +88,12 @@ def command(kubeconfig: Path | None, east: str, west: str, timeout: float, dial:
     podCIDRs say which addresses are believed.
     """
     work = link(
-        (east, west), kubeconfig=kubeconfig, dial=dial, limit=timeout, progress=progress_for(sys.stderr)
+        (east, west),
+        kubeconfig=kubeconfig,
+        dial=dial,
+        exchange=exchange_trust,
+        limit=timeout,
+        progress=progress_for(sys.stderr),
     )
     sides = run(work)
     for side in sides:
@@ -85,6 +111,7 @@ async def link(
     *,
     kubeconfig: Path | None,
     dial: Dial | None = None,
+    exchange: bool = False,
     limit: float,
     progress: Progress,
 ) -> tuple[Side, Side]:
@@ -93,6 +120,7 @@ async def link(
     `dial` says who dials, as the first of them has it; None keeps what both say now.
 
     Before that both get the newer of their signed texts of trust, so that they believe each other at once.
+    With `exchange` they keep different roots, and each is told of the other's instead.
 
     Raises peering.NoPeerOfIts, evicted.PeerEvicted, WillNotFollow, TwoStatements, addresses.NoGatewayAddress,
     peering.NotConnected of the first side that is not connected.
@@ -107,13 +135,11 @@ async def link(
                 await read_facts(client, context=context)
                 for client, context in zip(clients, contexts, strict=True)
             ]
-            check_pair(facts[0].member(), facts[1].member())
-            check_not_evicted(facts[0], peer=facts[1].member().cluster)
-            check_not_evicted(facts[1], peer=facts[0].member().cluster)
-            pair = [MemberAtHand(client, found) for client, found in zip(clients, facts, strict=True)]
-            held = newest_of(pair)
-            check_belief(*(_after(found, held=held) for found in facts))
             seen = await _seen(clients[0], facts[1]), await _seen(clients[1], facts[0])
+            # Who exchanged roots before goes on doing so.
+            exchange = exchange or all(one is not None and one.spec.trust is not None for one in seen)
+            pair = [MemberAtHand(client, found) for client, found in zip(clients, facts, strict=True)]
+            held = _agreed(facts, pair=pair, exchange=exchange)
             first, second = dials(dial, seen=seen)
             east = await _side(clients[0], facts[0], dial=first, dialled=second != "inbound")
             west = await _side(clients[1], facts[1], dial=second, dialled=first != "inbound")
@@ -124,7 +150,11 @@ async def link(
         for own, peer in ((east, west), (west, east)):
             with progress.step(f"{own.membership.cluster}: write peer {peer.membership.cluster}"):
                 place = Place(
-                    peer.gateways, network=peer.network, pod_ranges=_ranges(own, peer), dial=own.dial
+                    peer.gateways,
+                    network=peer.network,
+                    pod_ranges=_ranges(own, peer),
+                    dial=own.dial,
+                    clusterset=clusterset_of(peer.membership) if exchange else None,
                 )
                 await write_peer(own.client, peer=peer.membership.cluster, place=place)
         async with asyncio.TaskGroup() as group:
@@ -136,6 +166,22 @@ async def link(
             if (error := outcome.result()) is not None:
                 raise error
         return east, west
+
+
+def _agreed(facts: list[Facts], *, pair: list[MemberAtHand], exchange: bool) -> Held:
+    """The newest texts of trust, which both shall have; none where they exchange roots.
+
+    Raises NoPeerOfIts, PeerEvicted, WillNotFollow, TwoStatements where the two cannot be peers.
+    """
+    one, other = facts
+    (check_exchange if exchange else check_pair)(one.member(), other.member())
+    check_not_evicted(one, peer=other.member().cluster)
+    check_not_evicted(other, peer=one.member().cluster)
+    if exchange:
+        return Held()
+    held = newest_of(pair)
+    check_belief(_after(one, held=held), _after(other, held=held))
+    return held
 
 
 def network_lines(sides: tuple[Side, Side]) -> list[str]:

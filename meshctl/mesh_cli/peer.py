@@ -6,6 +6,7 @@ from typing import get_args
 import click
 
 from mesh_cli.addresses import MOST_ADDRESSES, format_address, parse_address
+from mesh_cli.clusterset_file import read_clusterset
 from mesh_cli.evicted import check_not_evicted
 from mesh_cli.member import read_facts
 from mesh_cli.networks import parse_network, parse_ranges
@@ -63,6 +64,11 @@ command.add_command(remove)
     metavar="CIDR",
     help="Where the addresses of the peer's pods lie: without, none is believed on a common network.",
 )
+@click.option(
+    "--clusterset",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="For a peer with a root of its own: what meshctl trust export printed there.",
+)
 @click.pass_obj
 def add(
     kubeconfig: Path | None,
@@ -72,6 +78,7 @@ def add(
     dial: Dial | None,
     network: str | None,
     pod_cidrs: tuple[str, ...],
+    clusterset: Path | None,
 ) -> None:
     """Tell one member where a peer is. The peer must be told of this member too.
 
@@ -95,6 +102,7 @@ def add(
         network=parse_network(network) if network is not None else None,
         pod_ranges=parse_ranges(pod_cidrs) if pod_cidrs else None,
         dial=dial,
+        clusterset=read_clusterset(clusterset) if clusterset is not None else None,
     )
     own = run(_add(kubeconfig, context=context, peer=known, place=place))
     where = f"at {', '.join(map(format_address, gateways))}" if gateways else "and waits to be dialled by it"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import click
-import yaml
 
+from mesh_cli.clusterset_file import clusterset_text
 from mesh_cli.member import read_facts
 from mesh_cli.peering import clusterset_of
 from mesh_cli.session import run
@@ -22,10 +22,7 @@ def command(kubeconfig: Path | None, context: str | None) -> None:
     believed for that one id.
     """
     member = run(_member(kubeconfig, context=context or current_context(kubeconfig=kubeconfig)))
-    stated = clusterset_of(member)
-    click.echo(
-        yaml.safe_dump({"domain": stated.domain, "roots": list(stated.roots)}, sort_keys=False), nl=False
-    )
+    click.echo(clusterset_text(clusterset_of(member)), nl=False)
 
 
 async def _member(kubeconfig: Path | None, *, context: str) -> Membership:
