@@ -24,8 +24,10 @@ from mesh_core.import_plan import plan_import
 from mesh_core.import_view import ImportView, absorbed, is_open
 from mesh_core.lanes import PATIENCE as LANES_PATIENCE
 from mesh_core.layout import lanes_are_off, wanted_targets
+from mesh_core.merge import MergedImport
 from mesh_core.objects import Service
 from mesh_core.plan import Create, Kind, Patch, Plan, Step
+from mesh_core.port_wear import PeerPortsExhausted, peer_of_target
 from mesh_core.ports import PortTarget
 from mesh_core.stand_in_plan import new_stand_ins
 from mesh_core.stand_ins import next_expiry, stand_in_of, without_room
@@ -155,13 +157,26 @@ class ImportLoop:
         if not targets:
             return view, None
         try:
-            ports = await self._book.hold(target for target in targets if not target.lane)
-            return replace(view, ports={**ports, **await self._lanes(key, targets)}), None
+            worn = self._worn(targets, merged=merged, cluster=view.cluster)
+            ports = await self._book.hold(
+                target for target in targets if not target.lane and target not in worn
+            )
+            fault = PeerPortsExhausted(min(worn.values())) if worn else None
+            return replace(view, ports={**ports, **await self._lanes(key, targets)}), fault
         except MeshError as error:
             # Ports that cannot be had must not keep the others, and our own pods, from being followed.
             held = {target: self._book.claims.port_of(target) for target in targets}
             kept = {target: port for target, port in held.items() if port is not None}
             return replace(view, ports=kept), error
+
+    def _worn(
+        self, targets: Iterable[PortTarget], *, merged: MergedImport, cluster: str
+    ) -> Mapping[PortTarget, str]:
+        """Targets that get no port, each with the one peer that they are for and that has had its share."""
+        wanting = [one for one in targets if not one.lane and self._book.claims.port_of(one) is None]
+        peers = {one: peer_of_target(one, serving=merged.serving, cluster=cluster) for one in wanting}
+        full = {peer for peer in set(peers.values()) if self._book.is_worn_by(peer)}
+        return {one: peer for one, peer in peers.items() if peer in full}
 
     async def _lanes(self, key: ServiceKey, targets: Iterable[PortTarget]) -> Mapping[PortTarget, int]:
         """Ports of further lanes: those held, and more only while there are plenty; they are a nicety, which

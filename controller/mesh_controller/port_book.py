@@ -19,6 +19,7 @@ from mesh_controller.caches import Caches, ServiceKey
 from mesh_core.errors import MeshError
 from mesh_core.names import EGRESS_PORTS, RESTING_PORTS_CONFIG_MAP, SYSTEM_NAMESPACE
 from mesh_core.objects import ConfigMap, EndpointSlice
+from mesh_core.port_wear import PortWear, peer_of_slice
 from mesh_core.ports import (
     ClaimTable,
     Note,
@@ -87,6 +88,7 @@ class PortBook:
         self._clock = clock
         self._contested = contested
         self._vanished: dict[int, Note] = {}
+        self._wear = PortWear()
         self._written: ConfigMap | None = None
         self._turn = asyncio.Lock()
         self._changes: list[_Change] = []
@@ -100,6 +102,10 @@ class PortBook:
         )
         taken = self.claims.ports() | {int(key) for key in (notes.data if notes else {}) if key.isdigit()}
         return 2 * len(taken) < len(EGRESS_PORTS)
+
+    def is_worn_by(self, peer: str) -> bool:
+        """Whether the peer holds, or has left at rest, as many ports as one peer may."""
+        return bool(peer) and self._wear.is_full(peer, now=self._now())
 
     async def hold(self, targets: Iterable[PortTarget]) -> dict[PortTarget, int]:
         """The ports of `targets`; those that had none have one now, and it is noted.
@@ -211,6 +217,11 @@ class PortBook:
         before = claims_of(old, cluster=self._cluster) if old is not None else ()
         after = claims_of(new, cluster=self._cluster) if new is not None else ()
         self.claims.change(key, claims=after)
+        for piece, gone, come in ((old, before, ()), (new, (), after)):
+            peer = peer_of_slice(piece) if piece is not None else ""
+            if peer:
+                was, now = [claim.port for claim in gone], [claim.port for claim in come]
+                self._wear.change(peer, before=was, after=now, now=self._now())
         for claim in before:
             if not self.claims.claimants(claim.port):
                 self._vanished[claim.port] = Note(claim.target.token, self._now())
