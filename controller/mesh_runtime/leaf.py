@@ -196,11 +196,11 @@ class LeafSource:
             self._settled, generation=trust.generation, shows_named=not held.awaits
         )
         identity = membership.identity(self._component)
-        roots = _roots(membership)
+        roots = roots_of(membership)
         self._latest.publish(Standing(identity, held.credentials, roots, trust, self._settled))
 
 
-def _roots(membership: Membership) -> tuple[str, ...]:
+def roots_of(membership: Membership) -> tuple[str, ...]:
     """By which others are believed: ours, and those of peers with roots of their own; each once."""
     foreign = (root for one in membership.trust.foreign.values() for root in one.roots)
     return tuple(dict.fromkeys((*membership.roots, *foreign)))

@@ -5,6 +5,7 @@ here, from the certificates: what the objects say of it is not what OpenSSL goes
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -109,20 +110,14 @@ class MembershipSource:
         found = membership_of(self._name.get(PROPERTY_CLUSTER_ID), bundle, held=self._held)
         match found:
             case Membership():
-                trust = replace(
-                    found.trust,
-                    roots=frozenset(keys_of(found.roots)),
-                    foreign=self._foreign(),
-                    pins=self._pins(),
-                )
-                found = replace(found, trust=trust)
+                found = beside_others(found, peers=tuple(self._peers.values()))
                 if found != self.current:
                     _log.info(
                         "membership read",
                         cluster=found.cluster,
                         domain=found.domain,
-                        generation=trust.generation,
-                        revision=trust.revision,
+                        generation=found.trust.generation,
+                        revision=found.trust.revision,
                     )
                 self._latest.publish(found)
             case NotAMember(why=why):
@@ -131,16 +126,24 @@ class MembershipSource:
                 self._why = why
                 self._latest.publish(None)
 
-    def _foreign(self) -> dict[str, ForeignTrust]:
-        peers = (peer for peer in self._peers.values() if peer.metadata.deletion_timestamp is None)
-        return {
-            peer.metadata.name: _agreed(peer, stated=peer.spec.trust)
-            for peer in peers
-            if peer.spec.trust is not None
-        }
 
-    def _pins(self) -> dict[str, str]:
-        return {peer.metadata.name: peer.status.key for peer in self._peers.values() if peer.status.key}
+def beside_others(found: Membership, *, peers: Sequence[MeshPeer]) -> Membership:
+    """The membership with the keys of its own roots, and with what this cluster's MeshPeers add to it.
+
+    That is what was agreed of peers with roots of their own, and the keys that were pinned.
+    """
+    standing = (peer for peer in peers if peer.metadata.deletion_timestamp is None)
+    trust = replace(
+        found.trust,
+        roots=frozenset(keys_of(found.roots)),
+        foreign={
+            peer.metadata.name: _agreed(peer, stated=peer.spec.trust)
+            for peer in standing
+            if peer.spec.trust is not None
+        },
+        pins={peer.metadata.name: peer.status.key for peer in peers if peer.status.key},
+    )
+    return replace(found, trust=trust)
 
 
 def _agreed(peer: MeshPeer, *, stated: PeerClusterset) -> ForeignTrust:

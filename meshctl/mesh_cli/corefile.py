@@ -11,6 +11,7 @@ in a cache that nobody told. Order of server blocks means nothing to CoreDNS (it
 """
 
 import re
+from dataclasses import dataclass
 
 from mesh_core.errors import UserError
 from mesh_core.names import CLUSTERSET_ZONE
@@ -21,6 +22,14 @@ END = "# meshctl end"
 # Our block is at the head of the file, so its last line always ends in a newline: law 1 needs that.
 _STUB = re.compile(rf"^{re.escape(BEGIN)}\n(?:.*\n)*?{re.escape(END)}\n", re.MULTILINE)
 _ZONE_OF_A_BLOCK = re.compile(r"^(?!\s*#)(?P<keys>[^\s{].*?)\{\s*(?:#.*)?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneBlock:
+    """What a server block does: its plugins, in order, and where `forward` sends the questions."""
+
+    plugins: tuple[str, ...]
+    targets: tuple[str, ...]
 
 
 class ZoneTaken(UserError):
@@ -72,10 +81,38 @@ def reloads(text: str) -> bool:
     return re.search(r"^\s*reload\b", text, re.MULTILINE) is not None
 
 
+def zone_block(text: str) -> ZoneBlock | None:
+    """The first block that serves the clusterset zone, whoever wrote it; None when there is none."""
+    for head in _ZONE_OF_A_BLOCK.finditer(text):
+        if CLUSTERSET_ZONE in _zones(head["keys"]):
+            return _block(text[head.end() :])
+    return None
+
+
+def _block(text: str) -> ZoneBlock:
+    """The block whose opening brace has just been read."""
+    plugins: list[str] = []
+    targets: list[str] = []
+    depth = 1
+    for line in text.splitlines():
+        words = line.partition("#")[0].split()
+        if depth == 1 and words and words[0] != "}":
+            plugins.append(words[0])
+            if words[0] == "forward":
+                targets += [word for word in words[2:] if word != "{"]
+        depth += words.count("{") - words.count("}")
+        if depth <= 0:
+            break
+    return ZoneBlock(tuple(plugins), tuple(targets))
+
+
 def _serves_zone(text: str) -> bool:
-    zones = {
+    return any(CLUSTERSET_ZONE in _zones(block["keys"]) for block in _ZONE_OF_A_BLOCK.finditer(text))
+
+
+def _zones(keys: str) -> set[str]:
+    """The zones that stand before the brace of a block."""
+    return {
         re.sub(r"^[a-z]+://|:\d+$", "", key.strip().lower()).rstrip(".")
-        for block in _ZONE_OF_A_BLOCK.finditer(text)
-        for key in re.split(r"[\s,]+", block["keys"].strip())
+        for key in re.split(r"[\s,]+", keys.strip())
     }
-    return CLUSTERSET_ZONE in zones

@@ -9,12 +9,14 @@ import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
 
 import aiohttp
 import msgspec
 
-from mesh_core.objects import KubernetesObject
+from mesh_core.objects import KubernetesObject, Meta
 from mesh_runtime.kube.errors import ApiError, BadAnswer, Unreachable
 from mesh_runtime.kube.resources import Resource
 
@@ -26,6 +28,8 @@ Body = Mapping[str, Any]
 REQUEST_LIMIT = 10.0  # seconds
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
+_JSON = "application/json"
+_METADATA_ONLY = f"{_JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 
 class _Status(msgspec.Struct, rename="camel"):
@@ -73,6 +77,32 @@ class KubeClient:
     async def ready(self) -> None:
         """Return when /readyz says yes; raises ApiError or Unreachable otherwise."""
         await self.request("GET", "/readyz")
+
+    async def time(self) -> datetime:
+        """The time by the API server's clock, cut to the second (RFC 9110, section 6.6.1); in UTC."""
+        limits = aiohttp.ClientTimeout(total=REQUEST_LIMIT)
+        async with self._send("GET", "/version", params=None, limits=limits) as response:
+            await response.read()
+            try:
+                return parsedate_to_datetime(response.headers.get("Date", ""))
+            except (TypeError, ValueError) as error:
+                raise BadAnswer(path="/version", why="it has no Date") from error
+
+    async def find_metadata(self, resource: Resource[T], name: str, *, namespace: str = "") -> Meta | None:
+        """The metadata of one object and nothing else of it, so that of a Secret nothing secret is sent."""
+        path = resource.path(name, namespace=namespace)
+        limits = aiohttp.ClientTimeout(total=REQUEST_LIMIT)
+        try:
+            async with self._send("GET", path, params=None, limits=limits, accept=_METADATA_ONLY) as response:
+                raw = await response.read()
+        except ApiError as error:
+            if error.is_not_found:
+                return None
+            raise
+        try:
+            return msgspec.json.decode(raw, type=KubernetesObject).metadata
+        except msgspec.DecodeError as error:
+            raise BadAnswer(path=path, why=str(error)) from error
 
     async def get(self, resource: Resource[T], name: str, *, namespace: str = "") -> T:
         """One object; ApiError with `is_not_found` when it is not there."""
@@ -177,7 +207,7 @@ class KubeClient:
         *,
         params: Mapping[str, str] | None = None,
         body: Body | None = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
         limit: float = REQUEST_LIMIT,
     ) -> bytes:
         """One request, its whole answer; raises ApiError for a refusal, Unreachable for silence."""
@@ -205,9 +235,10 @@ class KubeClient:
         params: Mapping[str, str] | None,
         limits: aiohttp.ClientTimeout,
         body: Body | None = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {**await self._authorization(), "Accept": "application/json"}
+        headers = {**await self._authorization(), "Accept": accept}
         data: io.BytesIO | None = None
         if body is not None:
             # As a file: of bytes beyond one mebibyte, as a TrustBundle may have, aiohttp warns.

@@ -1,0 +1,267 @@
+"""What `meshctl check` would see of a member with which everything is fine, to be spoiled piece by piece."""
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mesh_cli.check_certificate import certificate_of
+from mesh_cli.check_findings import (
+    Answer,
+    Certificate,
+    ClockSeen,
+    Findings,
+    Handshake,
+    Member,
+    OurNamespace,
+    PodSeen,
+    RecordSeen,
+    Right,
+    Rules,
+    SecretSeen,
+    ServedKind,
+)
+from mesh_cli.check_rights import Grant
+from mesh_cli.corefile import stub
+from mesh_core.identity import ClusterId, Component, Domain, Identity, cluster_id, domain
+from mesh_core.membership import membership_of
+from mesh_core.names import CONTROLLER, DNS, GATEWAY, LABEL_REPLICA, MANAGER, shadow_service_name
+from mesh_core.objects import (
+    ClusterProperty,
+    Condition,
+    ConfigMap,
+    Deployment,
+    EndpointSlice,
+    ImportCluster,
+    ImportStatus,
+    Lease,
+    LeaseSpec,
+    MeshPeer,
+    MeshPeerSpec,
+    MeshPeerStatus,
+    Meta,
+    PathReport,
+    PeerGateway,
+    Service,
+    ServiceExport,
+    ServiceImport,
+    ServiceSpec,
+    TrustBundle,
+    TrustBundleSpec,
+)
+from mesh_core.objects.mcs import ExportStatus
+from mesh_core.objects.mesh import ClusterPropertySpec, PeerTrust
+from mesh_core.objects.platform import DeploymentSpec, DeploymentStatus
+from mesh_core.objects.trust import RootEntry, RosterEntry, Signed, Statement
+from mesh_core.trust_statement import text_of
+from mesh_runtime.pem import certificates_to_pem
+from mesh_runtime.pki import Authority, make_intermediate, make_leaf, make_root, new_key
+from mesh_runtime.tls import key_id
+
+AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SOON = "2026-03-01T11:59:55Z"
+EARLIER = "2026-02-28T12:00:00Z"
+DOMAIN: Domain = domain("clusterset.internal")
+ALPN = {"gateway": "meshctl-tunnel/1", "controller": "meshctl-peer/1"}
+
+
+@cache
+def root() -> Authority:
+    return make_root(DOMAIN, now=AT - timedelta(days=30))
+
+
+@cache
+def intermediate(cluster: ClusterId) -> Authority:
+    key, day = new_key(), AT - timedelta(days=1)
+    certificate = make_intermediate(
+        root(), cluster=cluster, domain=DOMAIN, public_key=key.public_key(), now=day
+    )
+    return Authority(certificate, key)
+
+
+def key_of(authority: Authority) -> str:
+    return key_id(authority.certificate.public_bytes(Encoding.DER))
+
+
+def seen_of(authority: Authority) -> Certificate:
+    return certificate_of(authority.certificate.public_bytes(Encoding.DER))
+
+
+@cache
+def leaf(cluster: ClusterId, component: str, *, life: timedelta = timedelta(hours=2)) -> Certificate:
+    """A leaf that was made `life` ago."""
+    identity = Identity(cluster=cluster, component=Component(component), domain=DOMAIN)
+    key = new_key().public_key()
+    made = make_leaf(intermediate(cluster), identity=identity, public_key=key, now=AT - life)
+    return certificate_of(made.public_bytes(Encoding.DER))
+
+
+def handshake(cluster: str, component: str, **changes: Any) -> Handshake:
+    """Somebody who shows all that he should; `changes` are fields, hence of any type."""
+    name = cluster_id(cluster)
+    shown = leaf(name, component), seen_of(intermediate(name)), seen_of(root())
+    fields: dict[str, Any] = {"answer": Answer.BELIEVED, "shown": shown, "alpn": ALPN[component], **changes}
+    address = f"10.0.0.{len(cluster)}:30443"
+    return Handshake(cluster=cluster, component=component, address=address, **fields)
+
+
+def statement(**changes: Any) -> Statement:
+    """The root's word on east and west; `changes` are fields, hence of any type."""
+    entry = RootEntry(key=key_of(root()), certificate=certificates_to_pem([root().certificate]).decode())
+    roster = tuple(
+        RosterEntry(cluster=name, keys=(key_of(intermediate(cluster_id(name))),)) for name in ("east", "west")
+    )
+    fields: dict[str, Any] = {
+        "generation": 3,
+        "roots": (entry,),
+        "roster": roster,
+        "issued": EARLIER,
+        **changes,
+    }
+    return Statement(domain=DOMAIN, **fields)
+
+
+def bundle(said: Statement | None = None, **spec: Any) -> TrustBundle:
+    """The TrustBundle that carries a statement; `spec` are further fields, hence of any type."""
+    said = said if said is not None else statement()
+    fields: dict[str, Any] = {"generation": said.generation, "statement": Signed(text=text_of(said)), **spec}
+    return TrustBundle(metadata=Meta(name="clusterset"), spec=TrustBundleSpec(domain=DOMAIN, **fields))
+
+
+def member(trust: TrustBundle | None = None, *, clusterset: str = DOMAIN, cluster: str = "east") -> Member:
+    """A member of that TrustBundle."""
+    trust = trust if trust is not None else bundle()
+    name = ClusterProperty(
+        metadata=Meta(name="cluster.clusterset.k8s.io"), spec=ClusterPropertySpec(value=cluster)
+    )
+    return Member("uid", membership_of(name, trust), clusterset, trust)
+
+
+def conditions(**changes: str) -> tuple[Condition, ...]:
+    """Those of a MeshPeer that is fine, some of them with another status."""
+    fine = {
+        "Connected": "True",
+        "RecordsAccepted": "True",
+        "PartialMesh": "False",
+        "NetworkAgreed": "True",
+        "DialAgreed": "True",
+        "Reachable": "True",
+        "TunnelAccepted": "True",
+        "IdentityUsedTwice": "False",
+    }
+    return tuple(
+        Condition(type=kind, status=status, reason="Why", message="words", last_transition_time=EARLIER)
+        for kind, status in (fine | changes).items()
+    )
+
+
+def peer(name: str = "west", *, states: tuple[Condition, ...] | None = None, **status: Any) -> MeshPeer:
+    """A MeshPeer; `status` are further fields, hence of any type."""
+    word = PathReport(address="10.1.0.8", reachable=True, tunnel="Up", since=EARLIER)
+    fields: dict[str, Any] = {"exports": 1, "gateways": (word,), "trust": PeerTrust(generation=3), **status}
+    return MeshPeer(
+        metadata=Meta(name=name),
+        spec=MeshPeerSpec(gateways=(PeerGateway(host="10.0.0.4", port=30443),)),
+        status=MeshPeerStatus(conditions=states if states is not None else conditions(), **fields),
+    )
+
+
+def deployment(name: str, *, ready: int = 2, wanted: int = 2) -> Deployment:
+    status = DeploymentStatus(
+        observed_generation=9, replicas=wanted, updated_replicas=ready, available_replicas=ready
+    )
+    return Deployment(metadata=Meta(name=name), spec=DeploymentSpec(replicas=wanted), status=status)
+
+
+def lease(name: str, *, renewed: str = SOON, **labels: str) -> Lease:
+    meta = Meta(name=name, namespace="meshctl-system", labels=labels)
+    return Lease(metadata=meta, spec=LeaseSpec(renew_time=renewed))
+
+
+def export(name: str = "hello", **states: str) -> ServiceExport:
+    fine = {"Valid": "True", "Ready": "True", "Conflict": "False"} | states
+    found = tuple(
+        Condition(type=kind, status=status, reason="Why", message="words") for kind, status in fine.items()
+    )
+    return ServiceExport(metadata=Meta(name=name, namespace="demo"), status=ExportStatus(conditions=found))
+
+
+def service_import(name: str = "hello") -> ServiceImport:
+    meta = Meta(name=name, namespace="demo", labels={"app.kubernetes.io/managed-by": MANAGER})
+    status = ImportStatus(clusters=(ImportCluster(cluster="west"),))
+    return ServiceImport(metadata=meta, status=status)
+
+
+def shadow(name: str = "hello") -> Service:
+    labels = {"app.kubernetes.io/managed-by": MANAGER, "multicluster.kubernetes.io/service-name": name}
+    meta = Meta(name=shadow_service_name(namespace="demo", name=name), namespace="demo", labels=labels)
+    return Service(metadata=meta)
+
+
+def piece(name: str = "hello", **changes: Any) -> EndpointSlice:
+    """A slice of west's endpoints; `changes` are fields, hence of any type."""
+    labels = {
+        "endpointslice.kubernetes.io/managed-by": MANAGER,
+        "multicluster.kubernetes.io/service-name": name,
+        "multicluster.kubernetes.io/source-cluster": "west",
+    }
+    notes = {"meshctl.dev/ready-endpoints": "{}"}
+    meta = Meta(name=f"imported-{name}", namespace="demo", labels=labels, annotations=notes)
+    return EndpointSlice(metadata=meta, **changes)
+
+
+def corefile(text: str = "") -> ConfigMap:
+    text = text or stub("10.96.0.53") + ".:53 {\n    cache 30\n    reload\n}\n"
+    return ConfigMap(metadata=Meta(name="coredns"), data={"Corefile": text})
+
+
+GRANT = Grant("meshctl.dev", "meshpeers", "get")
+CLOCK = ClockSeen(ahead=0.4, within=0.6)
+
+
+def fine(**changes: Any) -> Findings:
+    """Everything in order, but for `changes`: fields of Findings, hence of any type."""
+    needed = {
+        "serviceexports.multicluster.x-k8s.io": {"v1alpha1", "v1beta1"},
+        "serviceimports.multicluster.x-k8s.io": {"v1alpha1", "v1beta1"},
+        "clusterproperties.about.k8s.io": {"v1beta1"},
+        **{
+            f"{kind}.meshctl.dev": {"v1alpha1"}
+            for kind in ("meshpeers", "importedrecords", "importedshards", "trustbundles")
+        },
+    }
+    programs = (CONTROLLER, GATEWAY, DNS)
+    gateway_lease = lease("gateway-10-1-0-8", **{LABEL_REPLICA: GATEWAY})
+    fields: dict[str, Any] = {
+        "context": "e",
+        "at": AT,
+        "version": "v1.34.4",
+        "clock": CLOCK,
+        "clocks": {"e": CLOCK, "w": ClockSeen(ahead=-0.2, within=0.6)},
+        "kinds": tuple(ServedKind(name, frozenset(served), True) for name, served in needed.items()),
+        "rights": (Right("patch meshpeers", "meshctl link", True),),
+        "rules": Rules(
+            {name: frozenset({GRANT}) for name in programs}, dict.fromkeys(programs, frozenset({GRANT}))
+        ),
+        "namespace": OurNamespace({"pod-security.kubernetes.io/enforce": "restricted"}),
+        "member": member(),
+        "secret": SecretSeen(EARLIER),
+        "requests": (),
+        "peers": (peer(),),
+        "leases": (lease("peer-west"), gateway_lease),
+        "deployments": {name: deployment(name) for name in programs},
+        "pods": tuple(PodSeen(f"{name}-x", name.removeprefix("meshctl-"), True, "") for name in programs),
+        "gateway_service": Service(metadata=Meta(name=GATEWAY), spec=ServiceSpec(type="NodePort")),
+        "dns_service": Service(metadata=Meta(name=DNS), spec=ServiceSpec(cluster_ip="10.96.0.53")),
+        "corefile": corefile(),
+        "own_addresses": ("10.0.0.4:30443",),
+        "handshakes": tuple(handshake(cluster, part) for cluster in ("east", "west") for part in ALPN),
+        "exports": (export(),),
+        "imports": (service_import(),),
+        "records": (RecordSeen("west.demo.hello", "west"),),
+        "shadows": (shadow(),),
+        "slices": (piece(),),
+        "resting_ports": None,
+    }
+    return Findings(**{**fields, **changes})
