@@ -115,7 +115,7 @@ def test_what_peers_say_of_trust_goes_into_the_status_and_nobody_here_writes_the
         if any(one.startswith("trustbundles") for one in rule["resources"])
         and not set(rule["verbs"]) <= READING
     ]
-    assert written == [(names.CONTROLLER, ["trustbundles/status"], [names.TRUST_BUNDLE], {"update", "patch"})]
+    assert written == [(names.CONTROLLER, ["trustbundles/status"], [names.TRUST_BUNDLE], {"patch"})]
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mesh_fakes.bed import Bed, joined
+from mesh_fakes.bed_secrecy import keys_shown, rights_missed
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,3 +27,6 @@ def clusterset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """east and west, joined and linked; equal pod and Service addresses in both."""
     with joined(tmp_path_factory.mktemp("clusterset")) as bed:
         yield bed
+        # After all that was done to them: nothing that people read holds a key, and no right was lacking.
+        assert keys_shown(bed, "east", "west") == []
+        assert rights_missed(bed, "east", "west") == []
