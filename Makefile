@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-failover check format lock clean
+.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-failover bench-trust check format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
@@ -66,6 +66,11 @@ bench-gateway: $(INSTALLED)
 
 bench-failover: setup
 	@$(BIN)/python bench/gateway_failover.py $(BENCH)
+
+# A change of the root under load, and joining by invitation, on real clusters.
+bench-trust: setup
+	@$(BIN)/python bench/trust_rotation.py $(BENCH)
+	@$(BIN)/python bench/invitation.py $(BENCH)
 
 test-long: setup
 	@HISTORIES=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz
