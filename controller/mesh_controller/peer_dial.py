@@ -48,7 +48,7 @@ async def dial_through_tunnel(door: PeerGateway, *, cluster: str, standing: Stan
     Raises what `dial_gateway` raises, and PeerRefused or PeerProtocolError when something else than a
     gateway of this cluster answers at the door.
     """
-    outer = client_context(standing.credentials, roots=standing.roots, alpn=(ALPN_INNER,))
+    outer = client_context(standing.credentials, roots=standing.inner_roots, alpn=(ALPN_INNER,))
     loop, name = asyncio.get_running_loop(), _name(cluster, standing=standing)
     async with asyncio.timeout(LIMIT):
         carrier, _ = await loop.create_connection(
@@ -97,6 +97,6 @@ def _verify_door(carrier: asyncio.BaseTransport, *, standing: Standing) -> None:
     assert isinstance(tls, ssl.SSLObject)
     ours = standing.identity
     gateway = replace(ours, component=Component.GATEWAY)
-    verify_peer(tls, expected=Expected.exactly(gateway), trust=None)
+    verify_peer(tls, expected=Expected.exactly(gateway), trust=standing.trust)
     if tls.selected_alpn_protocol() != ALPN_INNER:
         raise PeerProtocolError(f"our own gateway does not speak {ALPN_INNER}")

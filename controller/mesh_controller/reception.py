@@ -146,7 +146,8 @@ class Reception:
     ) -> Surroundings:
         trust = membership.trust
         peer = await self._kube.find(MESH_PEERS, request.cluster) if _is_name(request.cluster) else None
-        pinned = frozenset(filter(None, [trust.pins.get(request.cluster)]))
+        pin = trust.pins.get(request.cluster)
+        pinned = frozenset({pin.key} if pin is not None and pin.key else ())
         return Surroundings(
             cluster=membership.cluster,
             domain=membership.domain,

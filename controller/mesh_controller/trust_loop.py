@@ -98,9 +98,10 @@ class TrustLoop:
             self._queue.add(TRUST_BUNDLE)
         return taken
 
-    def take_foreign(self, offered: TrustMessage, *, sender: str, key: str) -> Held:
+    def take_foreign(self, offered: TrustMessage, *, sender: str) -> Held:
         """The same for a peer with a root of its own, of what its own clusterset has signed."""
-        self._spend(sender=sender, key=key)
+        # By its id: it can make as many keys as it likes.
+        self._spend(sender=sender, key=sender)
         return self.foreign.take(offered, sender=sender)
 
     async def run(self) -> None:

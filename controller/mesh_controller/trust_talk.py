@@ -27,7 +27,7 @@ class TrustTalk:
         self._loop = loop
         self._proved = proved
         # By the root: two clustersets may have chosen one domain.
-        is_foreign = loop.rules.foreign_of(proved.chain.root) is not None
+        is_foreign = bool(loop.rules.foreign_by(proved.chain.root))
         self._is_ours = proved.identity.domain == domain and not is_foreign
         self._is_foreign = is_foreign
         self._has = Has()
@@ -86,7 +86,7 @@ class TrustTalk:
         chain = self._proved.chain
         key = chain.issuer or chain.intermediate
         if self._is_foreign:
-            taken = self._loop.take_foreign(offered, sender=self.peer, key=key)
+            taken = self._loop.take_foreign(offered, sender=self.peer)
         else:
             taken = self._loop.take(offered, sender=self.peer, key=key)
             self._has = self._has.also(taken)

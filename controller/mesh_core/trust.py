@@ -31,6 +31,14 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class Pin:
+    """Which key, and which pool, a cluster that an issuer let in must have; "" and None leave it open."""
+
+    key: str = ""
+    pool: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ForeignTrust:
     """The roots (PEM), their KeyIds and the domain of one peer that belongs to another clusterset.
 
@@ -62,7 +70,7 @@ class Trust:
     issuers: Mapping[str, str] = field(default_factory=dict)
     refused: Mapping[str, RefusedKey] = field(default_factory=dict)
     refused_here: Mapping[str, LocalRefusal] = field(default_factory=dict)
-    pins: Mapping[str, str] = field(default_factory=dict)
+    pins: Mapping[str, Pin] = field(default_factory=dict)
     foreign: Mapping[str, ForeignTrust] = field(default_factory=dict)
 
     def domain_of(self, cluster: str, *, ours: Domain) -> Domain:
@@ -70,11 +78,21 @@ class Trust:
         agreed = self.foreign.get(cluster)
         return agreed.domain if agreed is not None else ours
 
-    def foreign_of(self, root: str) -> tuple[str, ForeignTrust] | None:
-        """The peer whose own root this is; None for one of ours."""
+    def foreign_by(self, root: str) -> dict[str, ForeignTrust]:
+        """The peers that may come under this root of their own; nobody for one of ours.
+
+        There may be several: of one clusterset, or one that named another's root to get in its way.
+        """
         if root in self.roots:
-            return None
-        return next(((peer, one) for peer, one in sorted(self.foreign.items()) if root in one.keys), None)
+            return {}
+        return {peer: one for peer, one in sorted(self.foreign.items()) if root in one.keys}
+
+    def agreed(self, cluster: str, *, root: str) -> tuple[str, ForeignTrust] | None:
+        """The agreement that holds for `cluster` under this root: its own, else anybody's; None for ours."""
+        found = self.foreign_by(root)
+        if cluster in found:
+            return cluster, found[cluster]
+        return next(iter(found.items()), None)
 
 
 OPEN = Trust()
@@ -85,16 +103,19 @@ def trust_of(
     held: Held,
     *,
     refused_here: Iterable[LocalRefusal] = (),
-    pins: Mapping[str, str] | None = None,
+    pins: Mapping[str, Pin] | None = None,
     foreign: Mapping[str, ForeignTrust] | None = None,
 ) -> Trust:
     """The rules that the texts in force make, with what this cluster's own operator says beside them."""
     statement, revocations = held.statement, held.revocations
-    refused = [*(statement.refused if statement else ()), *(revocations.refused if revocations else ())]
+    roots = frozenset(root.key for root in statement.roots) if statement else frozenset()
+    # Who may only revoke cannot take the root away from everybody.
+    revoked = (one for one in (revocations.refused if revocations else ()) if one.key not in roots)
+    refused = [*(statement.refused if statement else ()), *revoked]
     return Trust(
         generation=held.generation,
         revision=held.revision,
-        roots=frozenset(root.key for root in statement.roots) if statement else frozenset(),
+        roots=roots,
         roster={one.cluster: frozenset(one.keys) for one in statement.roster} if statement else None,
         admitted={one.cluster: one.admitted for one in statement.roster} if statement else {},
         uids={one.cluster: one.uid for one in statement.roster if one.uid} if statement else {},
@@ -142,7 +163,7 @@ def judge(identity: Identity, *, chain: Chain, trust: Trust) -> Verdict:
     misplaced = _misplaced(identity, chain=chain, trust=trust)
     if misplaced:
         return Verdict(Belief.MISPLACED, misplaced)
-    agreed = trust.foreign_of(chain.root)
+    agreed = trust.agreed(identity.cluster, root=chain.root)
     if agreed is not None:
         rules = agreed[1].rules
         return judge(identity, chain=chain, trust=rules) if rules is not None else BELIEVED
@@ -161,7 +182,7 @@ def _evicted_by(identity: Identity, *, chain: Chain, trust: Trust) -> str:
 
 
 def _misplaced(identity: Identity, *, chain: Chain, trust: Trust) -> str:
-    agreed = trust.foreign_of(chain.root)
+    agreed = trust.agreed(identity.cluster, root=chain.root)
     if agreed is not None:
         return _foreign(identity, peer=agreed[0], trust=agreed[1])
     if trust.roots and chain.root not in trust.roots and not _is_named(identity, chain=chain, trust=trust):
@@ -204,8 +225,10 @@ def _below_issuer(identity: Identity, *, chain: Chain, trust: Trust) -> str:
         return f"an issuer of the pool {pool} let {identity} in, which is not in it"
     if trust.roster is not None and identity.cluster in trust.roster:
         return f"the id {identity.cluster} belongs to a member that the root itself admitted"
-    pinned = trust.pins.get(identity.cluster)
-    if pinned and pinned != chain.intermediate:
+    pin = trust.pins.get(identity.cluster, Pin())
+    if pin.pool is not None and pin.pool != identity.pool:
+        return f"the MeshPeer here says that {identity.cluster} is in pool {pin.pool!r}, it is {identity}"
+    if pin.key and pin.key != chain.intermediate:
         return (
             f"{identity.cluster} has another key than when it was first met; if it was rebuilt, delete its "
             "MeshPeer here and link again, or have the root admit it"

@@ -46,7 +46,8 @@ class Standing:
     """Who we are, the means to show it, the roots by which others are believed (PEM), and the rules for it.
 
     All that `tls.server_context` and `tls.client_context` need; make both anew when it changes. `trust` is
-    for `tls.verify_peer`. `settled` is the newest generation of the bundle that all of this goes by.
+    for `tls.verify_peer`. `settled` is the newest generation of the bundle that all of this goes by. `own`
+    are the roots of our own clusterset where `roots` has others beside them.
     """
 
     identity: Identity
@@ -54,6 +55,12 @@ class Standing:
     roots: tuple[str, ...]
     trust: Trust = OPEN
     settled: int = 0
+    own: tuple[str, ...] = ()
+
+    @property
+    def inner_roots(self) -> tuple[str, ...]:
+        """By which programs of our own cluster are believed: nobody else's root speaks for them."""
+        return self.own or self.roots
 
 
 class Issuer(Protocol):
@@ -197,7 +204,8 @@ class LeafSource:
         )
         identity = membership.identity(self._component)
         roots = roots_of(membership)
-        self._latest.publish(Standing(identity, held.credentials, roots, trust, self._settled))
+        own = membership.roots
+        self._latest.publish(Standing(identity, held.credentials, roots, trust, self._settled, own))
 
 
 def roots_of(membership: Membership) -> tuple[str, ...]:

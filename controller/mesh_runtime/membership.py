@@ -14,12 +14,12 @@ from mesh_core.identity import InvalidName, domain
 from mesh_core.membership import Membership, NotAMember, membership_of
 from mesh_core.names import PROPERTY_CLUSTER_ID, TRUST_BUNDLE
 from mesh_core.objects import MeshPeer, PeerClusterset
-from mesh_core.trust import ForeignTrust, trust_of
+from mesh_core.trust import ForeignTrust, Pin, trust_of
 from mesh_core.trust_statement import Held, held_by, newer_of
 from mesh_runtime.kube import CLUSTER_PROPERTIES, MESH_PEERS, TRUST_BUNDLES, Informer, KubeClient
 from mesh_runtime.latest import Latest
 from mesh_runtime.log import logger
-from mesh_runtime.trust_signing import keys_of
+from mesh_runtime.trust_signing import keys_of, sound_roots
 
 _log = logger(__name__)
 
@@ -139,19 +139,27 @@ def beside_others(found: Membership, *, peers: Sequence[MeshPeer]) -> Membership
         foreign={
             peer.metadata.name: _agreed(peer, stated=peer.spec.trust)
             for peer in standing
-            if peer.spec.trust is not None
+            # Nobody else is this very cluster, whatever a MeshPeer says.
+            if peer.spec.trust is not None and peer.metadata.name != found.cluster
         },
-        pins={peer.metadata.name: peer.status.key for peer in peers if peer.status.key},
+        pins={peer.metadata.name: _pin(peer) for peer in peers},
     )
     return replace(found, trust=trust)
+
+
+def _pin(peer: MeshPeer) -> Pin:
+    """What is stated outweighs what was met first."""
+    return Pin(key=peer.spec.key or peer.status.key, pool=peer.spec.pool or None)
 
 
 def _agreed(peer: MeshPeer, *, stated: PeerClusterset) -> ForeignTrust:
     held = foreign_texts(peer)
     statement = held.statement
-    roots = tuple(root.certificate for root in statement.roots) if statement is not None else stated.roots
+    named = tuple(root.certificate for root in statement.roots) if statement is not None else stated.roots
+    roots = sound_roots(named)
     keys = frozenset(keys_of(roots))
-    rules = replace(trust_of(held), roots=keys) if statement is not None else None
+    pins = {peer.metadata.name: _pin(peer)}
+    rules = replace(trust_of(held), roots=keys, pins=pins) if statement is not None else None
     try:
         return ForeignTrust(domain=domain(stated.domain), keys=keys, roots=roots, rules=rules)
     except InvalidName:

@@ -25,7 +25,7 @@ import hashlib
 import os
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import cast
@@ -162,13 +162,26 @@ def prove_peer(tls: ssl.SSLObject | ssl.SSLSocket, *, expected: Expected, trust:
     Raises PeerRefused.
     """
     chain = proved_chain(tls)
-    foreign = trust.foreign_of(chain.root) if trust is not None else None
-    if foreign is not None:
-        expected = replace(expected, domain=foreign[1].domain)
-    identity = peer_identity(tls, domain=expected.domain)
+    identity, expected = _identified(tls, chain=chain, expected=expected, trust=trust)
     if not expected.admits(identity):
         raise PeerRefused(f"the other end is {identity}, but we want {expected}")
     return Believed(identity, chain)
+
+
+def _identified(
+    tls: ssl.SSLObject | ssl.SSLSocket, *, chain: Chain, expected: Expected, trust: Trust | None
+) -> tuple[Identity, Expected]:
+    """Who is there, in the domain of whoever may come under its root; raises PeerRefused."""
+    agreements = trust.foreign_by(chain.root) if trust is not None else {}
+    for peer, agreed in agreements.items():
+        there = replace(expected, domain=agreed.domain)
+        with suppress(PeerRefused):
+            identity = peer_identity(tls, domain=agreed.domain)
+            if identity.cluster == peer:
+                return identity, there
+    if agreements:
+        expected = replace(expected, domain=next(iter(agreements.values())).domain)
+    return peer_identity(tls, domain=expected.domain), expected
 
 
 def proved_chain(tls: ssl.SSLObject | ssl.SSLSocket) -> Chain:
@@ -218,7 +231,7 @@ def _demand(context: ssl.SSLContext, *, roots: Sequence[str]) -> None:
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     try:
         context.load_verify_locations(cadata="\n".join(roots))
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:
         raise UnusableCredentials("the TrustBundle's roots are not PEM certificates") from error
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -33,7 +34,7 @@ from mesh_core.trust_statement import (
     signed_bytes,
     text_of,
 )
-from mesh_runtime.pem import UnreadablePem, certificates_from_pem
+from mesh_runtime.pem import UnreadablePem, certificates_from_pem, certificates_to_pem
 
 _ALGORITHM: Final = ec.ECDSA(hashes.SHA256())
 _UNREADABLE: Final = (UnreadablePem, ValueError, UnsupportedAlgorithm)
@@ -76,6 +77,16 @@ def keys_of(certificates: Iterable[str]) -> dict[str, ec.EllipticCurvePublicKey]
     return {key_id_of(key): key for key in found if key is not None}
 
 
+def sound_roots(pems: Iterable[str]) -> tuple[str, ...]:
+    """Those of the certificates that are roots and nothing else, as we would write them.
+
+    OpenSSL gets the text as it is, and takes whatever is in it for trusted: so it must be one certificate and
+    no more, signed by itself, which may sign others, with the identifier that its key has. By a false one it
+    would be taken for the issuer of certificates that others have signed, and these would fail.
+    """
+    return tuple(pem for pem in map(_sound_root, pems) if pem)
+
+
 def accepted_statement(
     offered: Signed, *, held: Held, domain: Domain, roots: Sequence[str], pins: Iterable[str] = ()
 ) -> Statement:
@@ -85,13 +96,18 @@ def accepted_statement(
     offered statement itself whose keys an invitation has pinned.
     """
     statement = read_statement(offered.text)
-    named = keys_of(root.certificate for root in statement.roots)
+    pems = tuple(root.certificate for root in statement.roots)
+    if sound_roots(pems) != pems:
+        raise BadTrust(f"generation {statement.generation} names a root that is none")
+    named = keys_of(pems)
     if set(named) != {root.key for root in statement.roots}:
         raise BadTrust(f"generation {statement.generation} names a root by another key than it has")
     believed = (
         keys_of(root.certificate for root in held.statement.roots) if held.statement else keys_of(roots)
     )
-    believed |= {key: named[key] for key in pins if key in named}
+    if held.statement is None:
+        # Afterwards a pin is no better than any root: one that was withdrawn must not come back by it.
+        believed |= {key: named[key] for key in pins if key in named}
     check_statement_follows(
         statement,
         current=held.generation,
@@ -149,6 +165,22 @@ def _holds(key: ec.EllipticCurvePublicKey, value: str, body: bytes) -> bool:
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=256)
+def _sound_root(pem: str) -> str:
+    try:
+        [certificate] = certificates_from_pem(pem.encode(), what="a root")
+        certificate.verify_directly_issued_by(certificate)
+        extensions = certificate.extensions
+        is_authority = extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        identifier = extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        key = _p256(certificate.public_key())
+    except (*_UNREADABLE, InvalidSignature, TypeError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return ""
+    if key is None or not is_authority or identifier != x509.SubjectKeyIdentifier.from_public_key(key):
+        return ""
+    return certificates_to_pem((certificate,)).decode()
 
 
 @lru_cache(maxsize=1024)

@@ -81,7 +81,7 @@ def _contexts(standing: Standing | None) -> Contexts | None:
             client=client_context(standing.credentials, roots=standing.roots, alpn=[ALPN_STREAM]),
             tunnel_server=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_TUNNEL]),
             tunnel_client=client_context(standing.credentials, roots=standing.roots, alpn=[ALPN_TUNNEL]),
-            inner=server_context(standing.credentials, roots=standing.roots, alpn=[ALPN_INNER]),
+            inner=server_context(standing.credentials, roots=standing.inner_roots, alpn=[ALPN_INNER]),
         )
     except MeshError as error:
         _log.error("no TLS with this certificate", why=str(error))

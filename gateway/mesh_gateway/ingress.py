@@ -187,7 +187,9 @@ class IngressHalf:
             trust=contexts.trust,
         )
         caller = stream.believed.identity
-        if caller.cluster not in table.gateways and caller.cluster != table.cluster:
+        # Another issuer can let in somebody of our own name; who shares our pool, our own issuer let in.
+        is_ours = caller.cluster == table.cluster and caller.pool == contexts.pool
+        if not is_ours and (caller.cluster == table.cluster or caller.cluster not in table.gateways):
             self._refusals.note(_unlinked(caller.cluster), reason=Reason.NOT_ALLOWED)
             return _End.CLOSED
         # The policy that holds is that of the hello: the route was chosen then.

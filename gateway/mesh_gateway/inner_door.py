@@ -112,7 +112,7 @@ class InnerDoor:
             clusters=frozenset({table.cluster}),
             pool=contexts.pool,
         )
-        verify_peer(stream.tls_object, expected=expected, trust=None)
+        verify_peer(stream.tls_object, expected=expected, trust=contexts.trust)
         self._strangers.discard(door)
         return self._join(stream, target=target)
 

@@ -4,7 +4,7 @@ import pytest
 
 from mesh_core.identity import Component, Identity, cluster_id, domain
 from mesh_core.objects.trust import LocalRefusal, RefusedKey
-from mesh_core.trust import OPEN, Belief, Chain, ForeignTrust, Trust, judge, refusal
+from mesh_core.trust import OPEN, Belief, Chain, ForeignTrust, Pin, Trust, judge, refusal
 
 OURS, THEIRS = domain("clusterset.internal"), domain("other.internal")
 ROOT, OTHER_ROOT, KEY, OLD_KEY, ISSUER = ("r" * 64, "o" * 64, "a" * 64, "b" * 64, "i" * 64)
@@ -38,7 +38,20 @@ FOREIGN = with_(foreign={"west": ForeignTrust(THEIRS, frozenset({OTHER_ROOT}), (
         (who("guest", pool="guests"), BELOW, with_(issuers={}), Belief.UNKNOWN, "is no issuer"),
         (who("guest", pool="others"), BELOW, SIGNED, Belief.MISPLACED, "is not in it"),
         (who("west", pool="guests"), BELOW, SIGNED, Belief.MISPLACED, "the root itself admitted"),
-        (who("guest", pool="guests"), BELOW, with_(pins={"guest": OLD_KEY}), Belief.MISPLACED, "another key"),
+        (
+            who("guest", pool="guests"),
+            BELOW,
+            with_(pins={"guest": Pin(key=OLD_KEY)}),
+            Belief.MISPLACED,
+            "another key",
+        ),
+        (
+            who("guest", pool="guests"),
+            BELOW,
+            with_(pins={"guest": Pin(pool="others")}),
+            Belief.MISPLACED,
+            "in pool 'others'",
+        ),
         (who("guest", pool="guests"), DIRECT, SIGNED, Belief.MISPLACED, "no issuer stands above"),
         (who(), Chain(OTHER_ROOT, OLD_KEY), SIGNED, Belief.MISPLACED, "none that is believed here"),
         (who("south"), Chain(OTHER_ROOT, KEY), SIGNED, Belief.MISPLACED, "none that is believed here"),

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from mesh_core.identity import ClusterId, Component, Expected, Identity, cluster_id
 from mesh_core.lifetimes import ISSUER_LIFE
 from mesh_core.objects.trust import RefusedKey
-from mesh_core.trust import OPEN, Trust
+from mesh_core.trust import OPEN, Pin, Trust
 from mesh_fakes.clusterset import DOMAIN, FakeClusterset, identity
 from mesh_fakes.forged import Forgery, chain, good_names
 from mesh_runtime.clock import utc_now
@@ -78,7 +78,7 @@ def trust(
         roster={"east": frozenset({key(SET.member("east"))}), "bank": frozenset({key(SET.member("bank"))})},
         issuers={key(ISSUER): EDGE} if issuers else {},
         refused={key(one): RefusedKey(key=key(one), cluster="east") for one in refused},
-        pins=pins or {},
+        pins={name: Pin(key=pinned) for name, pinned in (pins or {}).items()},
     )
 
 

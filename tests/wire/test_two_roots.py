@@ -1,10 +1,16 @@
 """Peers that keep a root of their own: believed for the one id that was agreed, and for nothing else."""
 
+import ssl
+from dataclasses import dataclass, replace
+
 import pytest
 
 from mesh_core.identity import Component, Expected, domain
+from mesh_core.names import ALPN_INNER
 from mesh_core.trust import ForeignTrust, Trust
-from mesh_fakes.clusterset import DOMAIN, FakeClusterset
+from mesh_fakes.clusterset import DOMAIN, FakeClusterset, identity
+from mesh_gateway.contexts import ContextKeeper
+from mesh_runtime.leaf import Standing
 from mesh_runtime.proof import InMemoryPair
 from mesh_runtime.tls import Credentials, PeerRefused, client_context, server_context, verify_peer
 from mesh_runtime.trust_signing import keys_of
@@ -14,6 +20,13 @@ THEIRS = FakeClusterset(domain("other.example"))
 NAMESAKE = FakeClusterset(DOMAIN)
 """Another clusterset that chose the same domain, as many do."""
 GATEWAYS = Expected(domain=DOMAIN, components=frozenset({Component.GATEWAY}))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A leaf that does not change."""
+
+    current: Standing | None
 
 
 def agreed(clusterset: FakeClusterset) -> ForeignTrust:
@@ -78,3 +91,35 @@ def test_a_peer_whose_agreement_does_not_read_is_nobody() -> None:
     nothing = ForeignTrust(domain=domain("nobody.invalid"), keys=frozenset(), roots=())
     with pytest.raises(PeerRefused, match="under a root of its own"):
         seen_by_us(OURS.credentials("south"), trust=Trust(roots=TRUST.roots, foreign={"south": nothing}))
+
+
+def test_their_root_opens_no_door_for_programs_of_our_own_cluster() -> None:
+    """It could sign for our very id, since nothing constrains the names of a root."""
+    own = Standing(
+        identity("west"), OURS.credentials("west"), ROOTS, replace(TRUST, foreign={}), own=OURS.roots
+    )
+    contexts = ContextKeeper(Shown(own)).current
+    assert contexts is not None
+    posing = client_context(
+        NAMESAKE.credentials("west", Component.CONTROLLER), roots=ROOTS, alpn=(ALPN_INNER,)
+    )
+    ends = InMemoryPair(server=contexts.inner, client=posing)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        ends.handshake()
+    real = client_context(OURS.credentials("west", Component.CONTROLLER), roots=ROOTS, alpn=(ALPN_INNER,))
+    InMemoryPair(server=contexts.inner, client=real).handshake()
+
+
+def test_two_peers_of_one_other_clusterset_are_each_told_by_their_id() -> None:
+    both = Trust(roots=TRUST.roots, foreign={"alpha": agreed(THEIRS), "north": agreed(THEIRS)})
+    for cluster in ("alpha", "north"):
+        shown = THEIRS.credentials(cluster)
+        assert seen_by_us(shown, trust=both) == f"spiffe://{cluster}.other.example/gateway"
+
+
+def test_who_names_another_peers_root_as_its_own_does_not_get_in_its_way() -> None:
+    greedy = replace(agreed(NAMESAKE), keys=agreed(NAMESAKE).keys | agreed(THEIRS).keys)
+    trust = Trust(roots=TRUST.roots, foreign={"aaa": greedy, "north": agreed(THEIRS)})
+    assert seen_by_us(THEIRS.credentials("north"), trust=trust) == "spiffe://north.other.example/gateway"
+    with pytest.raises(PeerRefused):
+        seen_by_us(THEIRS.credentials("aaa"), trust=trust)

@@ -56,7 +56,8 @@ class MeshPeerSpec(Struct, frozen=True, rename="camel", kw_only=True):
     `network` "" is a network of the peer's own. `dial` says who dials whom: with `outbound` this cluster
     dials the peer and is not dialled, with `inbound` it never dials and waits for the tunnels of the peer,
     whose gateways need not be known then. With `trust` the peer belongs to another clusterset: its identities
-    are believed under its own roots, for this one cluster id, and under ours no more.
+    are believed under its own roots, for this one cluster id, and under ours no more. A peer that an issuer
+    let in is believed only in `pool` and with `key` (KeyId), where they are stated.
     """
 
     gateways: tuple[PeerGateway, ...] = ()
@@ -64,6 +65,8 @@ class MeshPeerSpec(Struct, frozen=True, rename="camel", kw_only=True):
     dial: Dial = "both"
     imports: PeerImport = field(default=PeerImport(), name="import")
     trust: PeerClusterset | None = None
+    pool: str = ""
+    key: str = ""
 
     @property
     def dialled(self) -> tuple[PeerGateway, ...]:
