@@ -23,6 +23,7 @@ from mesh_cli.networks import parse_network, parse_ranges, pod_ranges
 from mesh_cli.rollout import wait_until_running, why_not
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_cli.shipped import Overlay
+from mesh_cli.trust_options import check_output, printing_options
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import Fault, MeshError
 from mesh_core.identity import ClusterId, cluster_id
@@ -98,8 +99,7 @@ class Wish:
 @click.option(
     "--beside-others", is_flag=True, help="Although another implementation has ServiceImports here."
 )
-@click.option("--dry-run", is_flag=True, help="Change nothing and ask nobody: print the objects.")
-@click.option("-o", "--output", type=click.Choice(["yaml"]), default="yaml", help="Form of --dry-run.")
+@printing_options("Change nothing and ask nobody: print the objects.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -122,13 +122,14 @@ def command(
     dial: Literal["both", "outbound"] | None,
     beside_others: bool,
     dry_run: bool,
-    output: str,
+    output: str | None,
     timeout: float,
 ) -> None:
     """Make a cluster a member by the TOKEN of an invitation (see `meshctl invite`).
 
     No kubeconfig of another cluster is needed, and no private key leaves this one.
     """
+    check_output(dry_run=dry_run, output=output)
     given = tuple(dict.fromkeys(map(parse_address, addresses)))
     acceptance = Acceptance(
         token=read_token(token),

@@ -10,13 +10,18 @@ from typing import Any
 import yaml
 
 from mesh_cli.admission import property_bodies
+from mesh_cli.cluster_dns import CONFIG_MAP, KEY, NAMESPACE
+from mesh_cli.corefile import stub
 from mesh_cli.kustomize import Manifest
 from mesh_core.identity import ClusterId
 from mesh_core.invitation_token import Token
 from mesh_core.join_order import order_body
-from mesh_core.names import TRUST_BUNDLE
+from mesh_core.names import CLUSTERSET_ZONE, DNS, SYSTEM_NAMESPACE, TRUST_BUNDLE
 from mesh_core.objects import PeerGateway
 from mesh_runtime.kube import CLUSTER_PROPERTIES, SECRETS, TRUST_BUNDLES, Resource
+
+ADDRESS_WORD = "CLUSTER-IP"
+"""Stands for an address that is only known when the Service is there."""
 
 # A JSON object for the API server.
 Body = Mapping[str, Any]
@@ -57,13 +62,27 @@ class Acceptance:
 
 
 def as_yaml(manifests: Iterable[Manifest], acceptance: Acceptance) -> str:
-    """All objects in the order in which they are to be applied."""
+    """All objects in the order in which they are to be applied, and at the end what cluster DNS needs."""
     kinds = [one for one in manifests if one["kind"] == "CustomResourceDefinition"]
     programs = [one for one in manifests if one["kind"] != "CustomResourceDefinition"]
     own = [_full(CLUSTER_PROPERTIES, body) for body in acceptance.properties]
     own += [_full(TRUST_BUNDLES, acceptance.bundle), _full(SECRETS, acceptance.order)]
     documents = [yaml.safe_dump(_plain(one), sort_keys=False) for one in (*kinds, *programs, *own)]
-    return "---\n".join(documents)
+    return "---\n".join(documents) + dns_comment()
+
+
+def dns_comment() -> str:
+    """What cluster DNS has to be told, which no object of ours can say: a comment."""
+    asked = f"kubectl -n {SYSTEM_NAMESPACE} get service {DNS} -o jsonpath={{.spec.clusterIP}}"
+    lines = (
+        f"Cluster DNS has to forward {CLUSTERSET_ZONE} to Service {SYSTEM_NAMESPACE}/{DNS}. With CoreDNS",
+        f"this goes to the head of the {KEY} in ConfigMap {NAMESPACE}/{CONFIG_MAP}. {ADDRESS_WORD} is what",
+        "this says once the Service is there:",
+        f"  {asked}",
+        "",
+        *(f"  {line}" for line in stub(ADDRESS_WORD).splitlines()),
+    )
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)
 
 
 def _full(resource: Resource[Any], body: Body) -> Body:  # Any: resources of several types

@@ -1,4 +1,4 @@
-"""Options that the verbs of `meshctl trust` share, and how they print objects."""
+"""Options that the verbs of `meshctl trust` and others share, and how they print objects."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -51,6 +51,18 @@ def dry_run_options(function: F) -> F:
     return click.option(
         "--dry-run", is_flag=True, help="Write nothing, neither into the folder nor into a cluster."
     )(function)
+
+
+def printing_options(what: str) -> Callable[[F], F]:
+    """--dry-run and -o yaml of a command that prints objects and nothing else; `what` is the help."""
+
+    def with_options(function: F) -> F:
+        function = click.option("-o", "--output", type=click.Choice(["yaml"]), help="Form of --dry-run.")(
+            function
+        )
+        return click.option("--dry-run", is_flag=True, help=what)(function)
+
+    return with_options
 
 
 def check_output(*, dry_run: bool, output: str | None) -> None:

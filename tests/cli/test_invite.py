@@ -14,6 +14,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from mesh_cli.accept_objects import ADDRESS_WORD
+from mesh_cli.corefile import BEGIN, stub
 from mesh_cli.invitation_book import BadSpan, parse_span
 from mesh_cli.main import command
 from mesh_core.conditions import as_json
@@ -318,6 +320,23 @@ def test_a_cluster_that_is_somebody_already_is_not_changed(
 
 def test_nobody_takes_the_inviters_id(meshctl: Meshctl) -> None:
     assert "the id of the inviter" in told(meshctl("accept", TEXT, "--context", "w", "--cluster-id", "east"))
+
+
+def test_a_form_of_a_dry_run_without_one_is_refused_before_anything_is_written(
+    meshctl: Meshctl, west: ObjectServer
+) -> None:
+    before = west.versions()
+    assert "-o yaml prints what would be written; give --dry-run too" in told(meshctl(*accept("-o", "yaml")))
+    assert west.versions() == before
+
+
+def test_a_dry_run_says_what_cluster_dns_needs_in_comments_that_are_the_stub(meshctl: Meshctl) -> None:
+    printed = meshctl(*accept("--dry-run")).stdout
+    comment = printed[printed.index("# Cluster DNS") :].splitlines()
+    assert all(line.startswith("#") for line in comment)
+    begin = comment.index(f"#   {BEGIN}")
+    text = "".join(line.removeprefix("#   ") + "\n" for line in comment[begin:])
+    assert text.replace(ADDRESS_WORD, "10.96.0.7") == stub("10.96.0.7")
 
 
 def test_a_dry_run_prints_all_there_is_to_it_and_no_private_key(meshctl: Meshctl, west: ObjectServer) -> None:
