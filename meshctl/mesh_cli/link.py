@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -14,18 +15,19 @@ from mesh_cli.bundle import following
 from mesh_cli.evicted import check_not_evicted
 from mesh_cli.member import Facts, read_facts
 from mesh_cli.networks import pod_ranges
+from mesh_cli.peer_objects import Place, Told, peer_body, peers_yaml
 from mesh_cli.peering import (
-    Place,
     check_belief,
     check_exchange,
     check_pair,
     clusterset_of,
     dials,
+    tell,
     wait_until_connected,
-    write_peer,
 )
 from mesh_cli.session import command_line, run
 from mesh_cli.trust_members import MemberAtHand, newest_of, spread
+from mesh_cli.trust_options import check_output, printing_options
 from mesh_core.errors import MeshError
 from mesh_core.membership import Membership, NotAMember, membership_of
 from mesh_core.names import GATEWAY, SYSTEM_NAMESPACE
@@ -43,11 +45,23 @@ class Side:
     """
 
     client: KubeClient
+    context: str
     membership: Membership
     dial: Dial
     gateways: tuple[PeerGateway, ...]
     network: str
     pod_ranges: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two members that can be peers: both sides, what each is told of the other, and the texts of trust that
+    both shall have (none where they exchange roots)."""
+
+    sides: tuple[Side, Side]
+    told: tuple[Told, Told]
+    members: tuple[MemberAtHand, MemberAtHand]
+    held: Held
 
 
 @click.command("link")
@@ -72,6 +86,7 @@ class Side:
     is_flag=True,
     help="The two keep different roots: each side believes the other's root, for the other's id alone.",
 )
+@printing_options("Write nothing: print the MeshPeers that would be written, each with its side.")
 @click.pass_obj
 def command(
     kubeconfig: Path | None,
@@ -80,6 +95,8 @@ def command(
     timeout: float,
     dial: Dial | None,
     exchange_trust: bool,
+    dry_run: bool,
+    output: str | None,
 ) -> None:
     """Make two members peers of each other and wait until both are connected.
 
@@ -87,8 +104,14 @@ def command(
     nodes' InternalIPs; a side that is not dialled needs none. Where both are on one network, the nodes'
     podCIDRs say which addresses are believed.
     """
+    check_output(dry_run=dry_run, output=output)
+    contexts = (east, west)
+    if dry_run:
+        told = run(planned(contexts, kubeconfig=kubeconfig, dial=dial, exchange=exchange_trust))
+        click.echo(peers_yaml(told), nl=False)
+        return
     work = link(
-        (east, west),
+        contexts,
         kubeconfig=kubeconfig,
         dial=dial,
         exchange=exchange_trust,
@@ -125,38 +148,17 @@ async def link(
     Raises peering.NoPeerOfIts, evicted.PeerEvicted, WillNotFollow, TwoStatements, addresses.NoGatewayAddress,
     peering.NotConnected of the first side that is not connected.
     """
-    async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(connect(kubeconfig=kubeconfig, context=context))
-            for context in contexts
-        ]
+    async with _both(contexts, kubeconfig=kubeconfig) as clients:
         with progress.step("read both clusters"):
-            facts = [
-                await read_facts(client, context=context)
-                for client, context in zip(clients, contexts, strict=True)
-            ]
-            seen = await _seen(clients[0], facts[1]), await _seen(clients[1], facts[0])
-            # Who exchanged roots before goes on doing so.
-            exchange = exchange or all(one is not None and one.spec.trust is not None for one in seen)
-            pair = [MemberAtHand(client, found) for client, found in zip(clients, facts, strict=True)]
-            held = _agreed(facts, pair=pair, exchange=exchange)
-            first, second = dials(dial, seen=seen)
-            east = await _side(clients[0], facts[0], dial=first, dialled=second != "inbound")
-            west = await _side(clients[1], facts[1], dial=second, dialled=first != "inbound")
-        if held.statement is not None:
-            with progress.step(f"both: generation {held.generation} of the trust bundle"):
+            pair = await _pair(clients, contexts=contexts, dial=dial, exchange=exchange)
+        east, west = pair.sides
+        if pair.held.statement is not None:
+            with progress.step(f"both: generation {pair.held.generation} of the trust bundle"):
                 # First, so that neither refuses the other for what it does not know yet.
-                await spread(held, members=pair)
-        for own, peer in ((east, west), (west, east)):
+                await spread(pair.held, members=pair.members)
+        for own, peer, told in ((east, west, pair.told[0]), (west, east, pair.told[1])):
             with progress.step(f"{own.membership.cluster}: write peer {peer.membership.cluster}"):
-                place = Place(
-                    peer.gateways,
-                    network=peer.network,
-                    pod_ranges=_ranges(own, peer),
-                    dial=own.dial,
-                    clusterset=clusterset_of(peer.membership) if exchange else None,
-                )
-                await write_peer(own.client, peer=peer.membership.cluster, place=place)
+                await tell(own.client, told)
         async with asyncio.TaskGroup() as group:
             outcomes = [
                 group.create_task(_connected(own, peer, limit=limit, progress=progress))
@@ -165,22 +167,75 @@ async def link(
         for outcome in outcomes:
             if (error := outcome.result()) is not None:
                 raise error
-        return east, west
+        return pair.sides
 
 
-def _agreed(facts: list[Facts], *, pair: list[MemberAtHand], exchange: bool) -> Held:
+async def planned(
+    contexts: tuple[str, str], *, kubeconfig: Path | None, dial: Dial | None = None, exchange: bool = False
+) -> tuple[Told, Told]:
+    """The MeshPeers that `link` would write; raises what it raises before it writes."""
+    async with _both(contexts, kubeconfig=kubeconfig) as clients:
+        return (await _pair(clients, contexts=contexts, dial=dial, exchange=exchange)).told
+
+
+@asynccontextmanager
+async def _both(
+    contexts: tuple[str, str], *, kubeconfig: Path | None
+) -> AsyncIterator[tuple[KubeClient, KubeClient]]:
+    async with (
+        connect(kubeconfig=kubeconfig, context=contexts[0]) as one,
+        connect(kubeconfig=kubeconfig, context=contexts[1]) as other,
+    ):
+        yield one, other
+
+
+async def _pair(
+    clients: tuple[KubeClient, KubeClient], *, contexts: tuple[str, str], dial: Dial | None, exchange: bool
+) -> Pair:
+    """What is to be done with the two, as they are; raises where they cannot be peers."""
+    one, other = [
+        MemberAtHand(client, await read_facts(client, context=context))
+        for client, context in zip(clients, contexts, strict=True)
+    ]
+    seen = await _seen(one.client, other.facts), await _seen(other.client, one.facts)
+    # Who exchanged roots before goes on doing so.
+    exchange = exchange or all(found is not None and found.spec.trust is not None for found in seen)
+    held = _agreed(one, other, exchange=exchange)
+    first, second = dials(dial, seen=seen)
+    east = await _side(one, dial=first, dialled=second != "inbound")
+    west = await _side(other, dial=second, dialled=first != "inbound")
+    told = (
+        _told(east, west, seen=seen[0], exchange=exchange),
+        _told(west, east, seen=seen[1], exchange=exchange),
+    )
+    return Pair((east, west), told, members=(one, other), held=held)
+
+
+def _told(own: Side, peer: Side, *, seen: MeshPeer | None, exchange: bool) -> Told:
+    """What `own` is told of `peer`."""
+    place = Place(
+        peer.gateways,
+        network=peer.network,
+        pod_ranges=_ranges(own, peer),
+        dial=own.dial,
+        clusterset=clusterset_of(peer.membership) if exchange else None,
+    )
+    body = peer_body(peer.membership.cluster, place=place, seen=seen)
+    return Told(own.membership.cluster, own.context, body)
+
+
+def _agreed(one: MemberAtHand, other: MemberAtHand, *, exchange: bool) -> Held:
     """The newest texts of trust, which both shall have; none where they exchange roots.
 
     Raises NoPeerOfIts, PeerEvicted, WillNotFollow, TwoStatements where the two cannot be peers.
     """
-    one, other = facts
-    (check_exchange if exchange else check_pair)(one.member(), other.member())
-    check_not_evicted(one, peer=other.member().cluster)
-    check_not_evicted(other, peer=one.member().cluster)
+    (check_exchange if exchange else check_pair)(one.membership, other.membership)
+    check_not_evicted(one.facts, peer=other.membership.cluster)
+    check_not_evicted(other.facts, peer=one.membership.cluster)
     if exchange:
         return Held()
-    held = newest_of(pair)
-    check_belief(_after(one, held=held), _after(other, held=held))
+    held = newest_of((one, other))
+    check_belief(_after(one.facts, held=held), _after(other.facts, held=held))
     return held
 
 
@@ -217,12 +272,14 @@ async def _seen(client: KubeClient, peer: Facts) -> MeshPeer | None:
     return await client.find(MESH_PEERS, peer.member().cluster)
 
 
-async def _side(client: KubeClient, facts: Facts, *, dial: Dial, dialled: bool) -> Side:
+async def _side(member: MemberAtHand, *, dial: Dial, dialled: bool) -> Side:
+    client, facts = member.client, member.facts
     service = await client.get(SERVICES, GATEWAY, namespace=SYSTEM_NAMESPACE)
     is_asked = facts.network or (dialled and service.spec.type == "NodePort")
     nodes = (await client.list(NODES)).items if is_asked else []
     return Side(
         client=client,
+        context=facts.context,
         membership=facts.member(),
         dial=dial,
         gateways=gateway_addresses(service, nodes=nodes) if dialled else (),

@@ -11,12 +11,14 @@ from mesh_cli.evicted import check_not_evicted
 from mesh_cli.member import read_facts
 from mesh_cli.networks import parse_network, parse_ranges
 from mesh_cli.peer_end import evict, remove
-from mesh_cli.peering import NoPeerOfIts, Place, write_peer
+from mesh_cli.peer_objects import Place, Told, peer_body, peers_yaml
+from mesh_cli.peering import NoPeerOfIts, tell
 from mesh_cli.session import command_line, run
+from mesh_cli.trust_options import check_output, printing_options
 from mesh_core.errors import UserError
 from mesh_core.identity import ClusterId, cluster_id
-from mesh_core.objects import Dial
-from mesh_runtime.kube import connect, current_context
+from mesh_core.objects import Dial, PeerGateway
+from mesh_runtime.kube import MESH_PEERS, connect, current_context
 
 
 class TooManyAddresses(UserError):
@@ -69,6 +71,7 @@ command.add_command(remove)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="For a peer with a root of its own: what meshctl trust export printed there.",
 )
+@printing_options("Write nothing: print the MeshPeer that would be written.")
 @click.pass_obj
 def add(
     kubeconfig: Path | None,
@@ -79,11 +82,35 @@ def add(
     network: str | None,
     pod_cidrs: tuple[str, ...],
     clusterset: Path | None,
+    dry_run: bool,
+    output: str | None,
 ) -> None:
     """Tell one member where a peer is. The peer must be told of this member too.
 
     A second call replaces the addresses of the first, and who dials, the network and CIDRs where it says so.
     """
+    check_output(dry_run=dry_run, output=output)
+    gateways = _gateways(addresses, peer=peer, dial=dial)
+    known = cluster_id(peer)
+    context = context or current_context(kubeconfig=kubeconfig)
+    place = Place(
+        gateways,
+        network=parse_network(network) if network is not None else None,
+        pod_ranges=parse_ranges(pod_cidrs) if pod_cidrs else None,
+        dial=dial,
+        clusterset=read_clusterset(clusterset) if clusterset is not None else None,
+    )
+    told = run(_add(kubeconfig, context=context, peer=known, place=place, dry_run=dry_run))
+    if dry_run:
+        click.echo(peers_yaml((told,)), nl=False)
+        return
+    where = f"at {', '.join(map(format_address, gateways))}" if gateways else "and waits to be dialled by it"
+    click.echo(f"{told.member} knows {known} {where}")
+    click.echo(f"next: {command_line(kubeconfig, 'status', '--context', context)}")
+
+
+def _gateways(addresses: tuple[str, ...], *, peer: str, dial: Dial | None) -> tuple[PeerGateway, ...]:
+    """Where the peer answers; raises NoAddress, TooManyAddresses and what parse_address does."""
     if not addresses and dial != "inbound":
         raise NoAddress(
             f"no address of {peer} was given",
@@ -94,23 +121,12 @@ def add(
             f"{len(addresses)} addresses were given", next_step=f"give at most {MOST_ADDRESSES}"
         )
     # A map keeps the order and drops repeated addresses, which the API server would refuse.
-    gateways = tuple(dict.fromkeys(parse_address(text) for text in addresses))
-    known = cluster_id(peer)
-    context = context or current_context(kubeconfig=kubeconfig)
-    place = Place(
-        gateways,
-        network=parse_network(network) if network is not None else None,
-        pod_ranges=parse_ranges(pod_cidrs) if pod_cidrs else None,
-        dial=dial,
-        clusterset=read_clusterset(clusterset) if clusterset is not None else None,
-    )
-    own = run(_add(kubeconfig, context=context, peer=known, place=place))
-    where = f"at {', '.join(map(format_address, gateways))}" if gateways else "and waits to be dialled by it"
-    click.echo(f"{own} knows {known} {where}")
-    click.echo(f"next: {command_line(kubeconfig, 'status', '--context', context)}")
+    return tuple(dict.fromkeys(parse_address(text) for text in addresses))
 
 
-async def _add(kubeconfig: Path | None, *, context: str, peer: ClusterId, place: Place) -> ClusterId:
+async def _add(
+    kubeconfig: Path | None, *, context: str, peer: ClusterId, place: Place, dry_run: bool
+) -> Told:
     async with connect(kubeconfig=kubeconfig, context=context) as client:
         facts = await read_facts(client, context=context)
         member = facts.member()
@@ -120,5 +136,8 @@ async def _add(kubeconfig: Path | None, *, context: str, peer: ClusterId, place:
                 next_step="give the cluster id of the other cluster",
             )
         check_not_evicted(facts, peer=peer)
-        await write_peer(client, peer=peer, place=place)
-        return member.cluster
+        body = peer_body(peer, place=place, seen=await client.find(MESH_PEERS, peer))
+        told = Told(member.cluster, context, body)
+        if not dry_run:
+            await tell(client, told)
+        return told

@@ -1,14 +1,14 @@
 """Makes one member know another as its peer, and waits until they talk."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from mesh_cli.peer_objects import Told
 from mesh_cli.session import FIELD_MANAGER
 from mesh_core.errors import Fault, MeshError, UserError
 from mesh_core.identity import ClusterId
 from mesh_core.membership import Membership
-from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, PeerClusterset, PeerGateway
+from mesh_core.objects import Condition, Dial, MeshPeer, PeerClusterset
 from mesh_runtime.kube import MESH_PEERS, Informer, KubeClient
 from mesh_runtime.progress import Step
 from mesh_runtime.sighting import sighting
@@ -99,39 +99,9 @@ def dials(wanted: Dial | None, *, seen: tuple[MeshPeer | None, MeshPeer | None])
     raise AssertionError("there are no other pairs")
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a peer is, and which clusterset it belongs to where that is not ours; what is None is left as its
-    MeshPeer says it."""
-
-    gateways: tuple[PeerGateway, ...]
-    network: str | None = None
-    pod_ranges: tuple[str, ...] | None = None
-    dial: Dial | None = None
-    clusterset: PeerClusterset | None = None
-
-
-async def write_peer(client: KubeClient, *, peer: ClusterId, place: Place) -> MeshPeer:
-    """Say where `peer` is, and the MeshPeer that comes of it.
-
-    What was said before under our field manager is replaced, so what shall stay is said again.
-    """
-    seen = await client.find(MESH_PEERS, peer)
-    before = seen.spec if seen is not None else MeshPeerSpec()
-    network = before.network if place.network is None else place.network
-    ranges = before.imports.pod_cidrs if place.pod_ranges is None else place.pod_ranges
-    dial = before.dial if place.dial is None else place.dial
-    gateways = [{"host": one.host, "port": one.port} for one in place.gateways]
-    spec: dict[str, object] = {"gateways": gateways} if gateways else {}
-    spec |= {"dial": dial} if (dial, before.dial) != ("both", "both") else {}
-    spec |= {"network": network} if network else {}
-    spec |= {"import": {"podCIDRs": list(ranges)}} if ranges else {}
-    # Left out, a peer with a root of its own would be taken for one of ours.
-    clusterset = before.trust if place.clusterset is None else place.clusterset
-    if clusterset is not None:
-        spec |= {"trust": {"domain": clusterset.domain, "roots": list(clusterset.roots)}}
-    body = {"metadata": {"name": peer}, "spec": spec}
-    return await client.apply(MESH_PEERS, body, field_manager=FIELD_MANAGER)
+async def tell(client: KubeClient, told: Told) -> None:
+    """Write what the member is told, in place of what we said before."""
+    await client.apply(MESH_PEERS, told.body, field_manager=FIELD_MANAGER)
 
 
 async def wait_until_connected(
