@@ -48,6 +48,8 @@ _SETTLE = 1.0
 """Seconds until the peers' nodes go by the slices that their controllers wrote."""
 _MOST_DRAIN = 8.0
 _UNLINK_LIMIT = 5.0
+_LEAST_REMOVAL = 10.0
+"""Seconds that removing may take, however long the peers were waited for."""
 _LOOK_AGAIN = 0.25
 
 
@@ -104,19 +106,31 @@ async def leave(
     context: str, *, kubeconfig: Path | None, keep_kinds: bool, patience: float, progress: Progress
 ) -> Gone:
     """Leave; raises removal.Hangs, ApiError, Unreachable."""
+    now = asyncio.get_running_loop().time
+    began = now()
     async with connect(kubeconfig=kubeconfig, context=context) as client:
         facts = await read_facts(client, context=context)
         cluster, withdrawal = "", Withdrawal()
         if facts.bundle is not None:
             cluster = facts.cluster_id.spec.value if facts.cluster_id is not None else context
-            deadline = asyncio.get_running_loop().time() + patience
-            withdrawal = await _withdraw(client, facts, cluster=cluster, deadline=deadline, progress=progress)
+            withdrawal = await _withdraw(
+                client, facts, cluster=cluster, deadline=began + patience, progress=progress
+            )
             with progress.step(f"{cluster}: unlink its peers") as step:
                 await _unlink(client, step=step)
         removed = await remove_everything(
-            client, context=context, keep_kinds=keep_kinds, limit=LIMIT, progress=progress
+            client,
+            context=context,
+            keep_kinds=keep_kinds,
+            limit=removal_limit(now() - began),
+            progress=progress,
         )
         return Gone(cluster, withdrawal, removed)
+
+
+def removal_limit(spent: float) -> float:
+    """Seconds for the removal after `spent` seconds: what is left of the whole, and enough to end in."""
+    return max(LIMIT - spent, _LEAST_REMOVAL)
 
 
 def report(gone: Gone, *, context: str) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from mesh_cli.leave import removal_limit
 from mesh_cli.main import command
 from mesh_core.errors import MeshError
 from mesh_core.names import ANNOTATION_LEAVING, MANAGER
@@ -233,6 +234,11 @@ def test_a_peer_that_does_not_answer_is_named_and_not_waited_for_longer_than_ask
     output = done(meshctl("leave", "--context", "e", "--timeout", "0.5"))
     assert "west did not acknowledge in time: what it has of east goes with its MeshPeer" in output
     assert east.find("trustbundles", "clusterset") is None
+
+
+@pytest.mark.parametrize(("spent", "limit"), [(0, 30), (12, 18), (20, 10), (45, 10)])
+def test_removing_has_what_is_left_of_thirty_seconds_and_at_least_ten(spent: float, limit: float) -> None:
+    assert removal_limit(spent) == limit
 
 
 def test_without_a_controller_nobody_is_waited_for(meshctl: Meshctl, east: ObjectServer) -> None:
