@@ -37,9 +37,12 @@ class Target:
     alpn: str
 
 
-def targets(cluster: str, *, domain: Domain, gateways: Sequence[PeerGateway], pool: str = "") -> list[Target]:
-    """What to dial to see the gateway and the controller of a cluster."""
-    host = identity_host(ClusterId(cluster), domain=domain, pool=pool)
+def targets(cluster: str, *, domain: Domain, gateways: Sequence[PeerGateway]) -> list[Target]:
+    """What to dial to see the gateway and the controller of a cluster.
+
+    Gateways are asked for by the cluster id alone, whatever pool the cluster is in.
+    """
+    host = identity_host(ClusterId(cluster), domain=domain)
     asked = (
         (Component.GATEWAY, f"gateway.{host}", ALPN_TUNNEL),
         (Component.CONTROLLER, f"peer.{host}", ALPN_PEER),

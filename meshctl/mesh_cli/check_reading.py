@@ -47,7 +47,7 @@ from mesh_core.names import (
     RESTING_PORTS_CONFIG_MAP,
     SYSTEM_NAMESPACE,
 )
-from mesh_core.objects import Condition, Deployment, KubernetesObject, MeshPeer, PeerGateway, Service
+from mesh_core.objects import Condition, Deployment, KubernetesObject, PeerGateway, Service
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import (
     CONFIG_MAPS,
@@ -311,23 +311,14 @@ async def _shaken(found: Findings) -> tuple[Handshake, ...] | Unseen:
     assert not isinstance(found.own_addresses, Unseen)
     assert not isinstance(found.peers, Unseen)
     own = [parse_address(one) for one in found.own_addresses]
-    wanted = targets(membership.cluster, domain=membership.domain, gateways=own, pool=membership.pool)
+    wanted = targets(membership.cluster, domain=membership.domain, gateways=own)
     for peer in sorted(found.peers, key=lambda one: one.metadata.name):
         wanted += targets(
             peer.metadata.name,
             domain=domain_of(peer.metadata.name, membership=membership),
             gateways=peer.spec.dialled,
-            pool=_pool(peer, membership=membership),
         )
     return await handshakes(wanted, roots=roots_of(membership), limit=_SHAKE_LIMIT)
-
-
-def _pool(peer: MeshPeer, *, membership: Membership) -> str:
-    """The pool of a peer's names: that of the only issuer, where the roster does not have the peer."""
-    trust = membership.trust
-    pools = sorted(set(trust.issuers.values()))
-    is_listed = trust.roster is None or peer.metadata.name in trust.roster
-    return pools[0] if len(pools) == 1 and not is_listed else ""
 
 
 def moment_of(clock: Clock) -> datetime:

@@ -16,11 +16,14 @@ from mesh_cli.check_handshake import handshakes, targets
 from mesh_cli.check_registry import CHECKS
 from mesh_cli.main import command
 from mesh_core.errors import MeshError
+from mesh_core.identity import Component, Identity, cluster_id
 from mesh_core.names import ALPN_TUNNEL
 from mesh_core.objects import PeerGateway
 from mesh_fakes.clusters import bare_cluster, make_member, with_controllers
 from mesh_fakes.clusterset import DOMAIN, FakeClusterset
 from mesh_fakes.object_server import ObjectServer, served, write_kubeconfig
+from mesh_gateway.sni import GatewayTarget, PeerTarget, read_server_name
+from mesh_runtime.intermediate import own_leaf
 from mesh_runtime.tls import server_context
 
 Meshctl = Callable[..., Result]
@@ -99,6 +102,18 @@ def test_an_id_that_does_not_exist_is_said_before_anything_is_asked(meshctl: Mes
     assert "there is no check 'MESH-NO-1'" in str(result.exception)
 
 
+def as_gateways_do(context: ssl.SSLContext, *, cluster: str) -> ssl.SSLContext:
+    """With the names that a gateway knows: whoever asks for another one gets no certificate."""
+
+    def named(_tls: object, name: str | None, _context: object) -> int | None:
+        known = GatewayTarget(cluster), PeerTarget(cluster)
+        found = read_server_name(name or "", domain=DOMAIN)
+        return None if found in known else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    context.sni_callback = named
+    return context
+
+
 @asynccontextmanager
 async def gateway(context: ssl.SSLContext | None, *, said: bytes = b"") -> AsyncIterator[PeerGateway]:
     """A port that speaks TLS by `context`, or says something and closes."""
@@ -128,6 +143,18 @@ async def test_a_gateway_shows_its_chain_to_whoever_has_no_certificate() -> None
         found = await shaken(address)
     assert (found.answer, found.alpn, len(found.shown)) == (Answer.BELIEVED, ALPN_TUNNEL, 3)
     assert found.shown[0].uris == (f"spiffe://east.{DOMAIN}/gateway",)
+
+
+@pytest.mark.asyncio
+async def test_a_member_that_came_by_invitation_is_asked_for_by_its_id_and_shows_its_pool() -> None:
+    who = Identity(cluster_id("north"), Component.GATEWAY, DOMAIN, pool="guests")
+    invited = own_leaf(SET.invited("north", pool="guests"), identity=who, clock=lambda: SET.now)
+    context = server_context(invited, roots=SET.roots, alpn=[ALPN_TUNNEL])
+    async with gateway(as_gateways_do(context, cluster="north")) as address:
+        wanted = targets("north", domain=DOMAIN, gateways=[address])[:1]
+        (found,) = await handshakes(wanted, roots=SET.roots, limit=3.0)
+    assert (found.answer, len(found.shown)) == (Answer.BELIEVED, 4)
+    assert found.shown[0].uris == (f"spiffe://north.guests.{DOMAIN}/gateway",)
 
 
 @pytest.mark.asyncio

@@ -22,7 +22,7 @@ from mesh_core.objects.trust import (
 )
 from mesh_runtime.intermediate import own_leaf
 from mesh_runtime.pem import certificates_to_pem
-from mesh_runtime.pki import Authority, make_intermediate, make_root, new_key
+from mesh_runtime.pki import Authority, make_intermediate, make_issuer, make_root, new_key
 from mesh_runtime.tls import Credentials
 from mesh_runtime.trust_signing import key_id_of, signed
 
@@ -69,6 +69,28 @@ class FakeClusterset:
         return make_intermediate(
             self.root, cluster=cluster_id(cluster), domain=self.domain, public_key=of, now=self.now
         )
+
+    def invited(self, cluster: str, *, pool: str, holder: str = "east") -> Authority:
+        """A fresh intermediate of a cluster that `holder` let into `pool`, with the issuer above it."""
+        key, name = new_key(), cluster_id(pool)
+        certificate = make_issuer(
+            self.root,
+            pool=name,
+            holder=cluster_id(holder),
+            domain=self.domain,
+            public_key=key.public_key(),
+            now=self.now,
+        )
+        own = new_key()
+        made = make_intermediate(
+            Authority(certificate, key),
+            cluster=cluster_id(cluster),
+            domain=self.domain,
+            public_key=own.public_key(),
+            now=self.now,
+            pool=name,
+        )
+        return Authority(made, own, above=(certificate,))
 
     def credentials(self, cluster: str, component: Component = Component.GATEWAY) -> Credentials:
         """What that component shows."""
