@@ -55,7 +55,8 @@ def _rotate_all(works: Sequence[str], *, rate: float, made: list[Rotation]) -> N
         )
         try:
             for work in works:
-                made.append(rotate(pair, work, rate=rate))
+                calm = next((one.end for one in made if one.work == "undisturbed"), None)
+                made.append(rotate(pair, work, rate=rate, undisturbed=calm if work == "killed" else None))
                 click.echo(made[-1].as_text(), err=True)
         finally:
             server.kill()

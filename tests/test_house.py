@@ -62,6 +62,7 @@ PURE_FILES = [
     "bench/mesh_bench/plain_config.py",
     "bench/mesh_bench/propagation_rows.py",
     "bench/mesh_bench/results.py",
+    "bench/mesh_bench/rotation_end.py",
     "bench/mesh_bench/scene.py",
     "bench/mesh_bench/slopes.py",
     "meshctl/mesh_cli/check_api.py",

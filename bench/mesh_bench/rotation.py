@@ -16,6 +16,7 @@ from mesh_bench.faults import BenchFault
 from mesh_bench.figures import Json
 from mesh_bench.full_pair import CLUSTERS, FullPair
 from mesh_bench.machine import load
+from mesh_bench.rotation_end import Counts, End, Ending, ending, restarts_between
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import TrustBundle
 from mesh_core.trust_statement import held_by
@@ -30,7 +31,10 @@ _TIMES = re.compile(r"\s*\([\d.]+ s\).*|^\W+")
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """One rotation: what callers noticed, how long it took, how often it was killed, and what it left."""
+    """One rotation: what callers noticed, how long it took, how often it was killed, and what it left.
+
+    `undisturbed` is the end of the one that nobody killed, to compare with.
+    """
 
     work: str
     rate: float
@@ -38,8 +42,9 @@ class Rotation:
     took: float
     killed_at: tuple[str, ...]
     restarts: int
-    ended: tuple[str, ...]
+    end: End
     load: float
+    undisturbed: End | None = None
 
     def as_json(self) -> Json:
         """As it stands in the results."""
@@ -50,7 +55,7 @@ class Rotation:
             "rotation_took": round(self.took, 1),
             "killed_at": list(self.killed_at),
             "restarts": self.restarts,
-            "ended": list(self.ended),
+            **self.end.as_json(undisturbed=self.undisturbed),
             "load": self.load,
         }
 
@@ -61,13 +66,13 @@ class Rotation:
         return (
             f"{self.work}: {seen.failed} of {seen.begun} failed, later than 1 s {seen.slow}, "
             f"p50 {seen.p50 * 1e3:.1f} ms, p99 {seen.p99 * 1e3:.0f} ms, {seen.faults}; rotation took "
-            f"{self.took:.1f} s{killed}; restarts {self.restarts}; {'; '.join(self.ended)}; "
-            f"load {self.load:.1f}"
+            f"{self.took:.1f} s{killed}; restarts {self.restarts}; "
+            f"{self.end.as_text(undisturbed=self.undisturbed)}; load {self.load:.1f}"
         )
 
 
-def rotate(pair: FullPair, work: str, *, rate: float) -> Rotation:
-    """One rotation under `rate` new connections a second. Raises BenchFault."""
+def rotate(pair: FullPair, work: str, *, rate: float, undisturbed: End | None = None) -> Rotation:
+    """One rotation under `rate` new connections a second, its end beside `undisturbed`. Raises BenchFault."""
     before = restarts(pair)
     process = client(pair, rate=rate)
     try:
@@ -88,22 +93,21 @@ def rotate(pair: FullPair, work: str, *, rate: float) -> Rotation:
         outcome=outcome(made, fault=began, window=window),
         took=took,
         killed_at=killed,
-        restarts=restarts(pair) - before,
-        ended=tuple(_state(pair, cluster) for cluster in CLUSTERS),
+        restarts=restarts_between(before, restarts(pair)),
+        end=End(tuple(_ending(pair, cluster) for cluster in CLUSTERS)),
         load=round(busy, 1),
+        undisturbed=undisturbed,
     )
 
 
-def restarts(pair: FullPair) -> int:
-    """Of all containers of ours, in both clusters; a pod that is another one counts too."""
-    total = 0
+def restarts(pair: FullPair) -> Counts:
+    """The pods of ours in both clusters, with how often their containers were restarted."""
+    counts: dict[str, int] = {}
     for cluster in CLUSTERS:
-        words = ("-n", SYSTEM_NAMESPACE, "get", "pods", "-o")
-        counts = pair.kubectl(
-            cluster, *words, "jsonpath={.items[*].status.containerStatuses[*].restartCount}"
-        )
-        total += sum(map(int, counts.split()))
-    return total
+        for pod in pair.pods(cluster, SYSTEM_NAMESPACE, "app.kubernetes.io/part-of=clusterset-mesh"):
+            containers = pod["status"].get("containerStatuses", ())
+            counts[str(pod["metadata"]["uid"])] = sum(int(one["restartCount"]) for one in containers)
+    return counts
 
 
 def _once(pair: FullPair) -> tuple[str, ...]:
@@ -149,11 +153,6 @@ def _words(pair: FullPair) -> tuple[str, ...]:
     return (*config, "trust", "rotate", "--trust", str(pair.folder / "trust"), "--context", "west")
 
 
-def _state(pair: FullPair, cluster: str) -> str:
-    """What the cluster goes by at the end."""
+def _ending(pair: FullPair, cluster: str) -> Ending:
     text = pair.kubectl(cluster, "get", "trustbundle", "clusterset", "-o", "json")
-    held = held_by(msgspec.json.decode(text, type=TrustBundle)).statement
-    if held is None:
-        return f"{cluster}: no statement"
-    phase = held.rotation.phase if held.rotation is not None else "none"
-    return f"{cluster}: generation {held.generation}, roots {len(held.roots)}, rotation {phase}"
+    return ending(cluster, held_by(msgspec.json.decode(text, type=TrustBundle)).statement)
