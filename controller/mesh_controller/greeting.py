@@ -57,6 +57,10 @@ class Greeting:
             if peer.metadata.deletion_timestamp is None and peer.metadata.name != self.cluster
         )
 
+    def knows(self, peer: str) -> bool:
+        """Whether there is a MeshPeer for it, and be it one that goes."""
+        return self._caches.peers.get(peer) is not None
+
     def dial(self, peer: str) -> str:
         """Who dials whom, by our MeshPeer for `peer`; "" while there is none."""
         found = self._caches.peers.get(peer)

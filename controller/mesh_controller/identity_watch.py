@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from mesh_controller.act import Writer
 from mesh_controller.caches import Caches
+from mesh_controller.rare_lines import RareLines
 from mesh_core.peer_identity import plan_clash
 from mesh_runtime.clock import Clock
 from mesh_runtime.log import logger
@@ -27,6 +28,7 @@ class IdentityWatch:
         self._clock = clock
         self._named = named
         self._seen: dict[str, str] = {}
+        self._lines = RareLines()
         self._queue: WorkQueue[str] = WorkQueue()
 
     def pinned(self, cluster: str) -> str:
@@ -43,7 +45,8 @@ class IdentityWatch:
 
     def clash(self, cluster: str, *, why: str) -> None:
         """Another cluster came under the id of this peer."""
-        _log.error("two clusters use one identity", peer=cluster, why=why)
+        if self._lines.is_due(cluster, why, key=cluster, now=self._clock().timestamp()):
+            _log.error("two clusters use one identity", peer=cluster, why=why)
         self._seen[cluster] = why
         self._queue.add(cluster)
 

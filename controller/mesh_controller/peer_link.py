@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Never, Protocol
 
+from msgspec.structs import replace
+
 from mesh_controller.peer_dial import dial_gateway, dial_through_tunnel
 from mesh_controller.peer_server import StandingReader
 from mesh_controller.peer_stream import GREETING_LIMIT, PeerStream, StreamEnded
@@ -302,6 +304,9 @@ class PeerLink:
         for message in messages:
             if not (is_believed or isinstance(message, Hello | Trust | Bye)):
                 raise PeerRefused(talk.verdict.words)
+            if isinstance(message, Bye) and not is_believed:
+                # Only who is believed can say that this member has left; the reason is worth reading.
+                message = replace(message, left="")
             effect = session.take(message)
             if isinstance(message, Hello):
                 talk.greet(message)

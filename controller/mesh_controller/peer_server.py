@@ -8,15 +8,16 @@
    not name yet, may say hello and pass on newer ones (`trust_talk`).
 5. A replica whose caches may be behind tells no complete list: what it lacks, the peer would delete.
 6. A cluster that leaves says good-bye to a peer that has taken in the last of its unexports.
+7. Nobody takes the others' places (`stream_places`): whom an issuer let in is served only where somebody has
+   made a MeshPeer for it, because the issuer's holder may let in as many as it likes.
 """
 
 import asyncio
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Never, Protocol, TypeVar
 
 from mesh_controller.greeting import Greeting
 from mesh_controller.identity_watch import IdentityWatch
@@ -24,6 +25,8 @@ from mesh_controller.leaving_watch import LeavingWatch
 from mesh_controller.own_records import OwnRecords
 from mesh_controller.peer_reader import PeerReader
 from mesh_controller.peer_stream import GREETING_LIMIT, HEARTBEAT, PeerStream, StreamEnded
+from mesh_controller.rare_lines import RareLines
+from mesh_controller.stream_places import StreamPlaces, key_above
 from mesh_controller.trust_loop import TrustLoop
 from mesh_controller.trust_talk import TrustTalk
 from mesh_core.errors import MeshError
@@ -45,6 +48,7 @@ from mesh_core.peer_wire import (
     TrustReport,
     Watch,
 )
+from mesh_core.trust import Chain
 from mesh_core.trust_exchange import reported
 from mesh_runtime.latest import first_of
 from mesh_runtime.leaf import Standing
@@ -57,11 +61,6 @@ _log = logger(__name__)
 
 M = TypeVar("M", Mesh, TrustReport)
 
-MOST_STREAMS = 256
-MOST_OF_ONE = 16
-"""Streams of one cluster: one at a time is the rule, and a dead one is noticed after three heartbeats."""
-MOST_NEWCOMERS = 8
-"""Streams at once of clusters that our texts do not name yet."""
 _HANDSHAKE_LIMIT = 5.0
 _SHUTDOWN_LIMIT = 1.0
 # Signatures made without a pause: ten milliseconds or so.
@@ -98,9 +97,8 @@ class PeerServer:
         self._identities = identities
         self._trust = trust
         self._leaving = leaving
-        self._streams = 0
-        self._newcomers = 0
-        self._by_peer: Counter[str] = Counter()
+        self._places = StreamPlaces()
+        self._lines = RareLines()
 
     async def run(self, trust: StandingReader) -> None:
         """Listen with the certificate of the moment, for ever."""
@@ -164,38 +162,35 @@ class PeerServer:
 
     async def _serve(self, stream: PeerStream, *, standing: Standing) -> None:
         """One stream, from the end of the handshake to its own; nothing that a peer does gets out."""
-        self._streams += 1
-        reason, peer = "", "unknown"
+        reason, peer, key = "", "unknown", ""
         try:
             proved = _who(stream, standing=standing)
             talk = TrustTalk(self._trust, proved=proved, domain=standing.identity.domain)
-            peer = talk.peer
-            self._by_peer[peer] += 1
-            if self._streams > MOST_STREAMS:
-                raise PeerProtocolError(f"more than {MOST_STREAMS} streams are open")
-            if self._by_peer[peer] > MOST_OF_ONE:
-                raise PeerProtocolError(f"more than {MOST_OF_ONE} streams of {peer} are open")
-            await self._speak(stream, talk=talk)
+            peer, key = talk.peer, key_above(proved.chain)
+            with self._places.taken(peer, key=key):
+                await self._speak(stream, talk=talk, chain=proved.chain)
         except* StreamEnded as group:
-            _log.info("a peer's stream ended", peer=peer, why=_first(group))
+            if self._is_due(peer, why := _first(group), key=key):
+                _log.info("a peer's stream ended", peer=peer, why=why)
         except* IdentityUsedTwice as group:
             reason = _first(group)
             self._identities.clash(peer, why=reason)
         except* (PeerProtocolError, PeerRefused) as group:
             reason = _first(group)
-            _log.warning("a peer's stream is closed", peer=peer, why=reason)
+            if self._is_due(peer, reason, key=key):
+                _log.warning("a peer's stream is closed", peer=peer, why=reason)
         except* (ssl.SSLError, OSError) as group:
-            _log.warning("a peer's stream broke", peer=peer, why=_first(group))
+            if self._is_due(peer, why := _first(group), key=key):
+                _log.warning("a peer's stream broke", peer=peer, why=why)
         finally:
-            self._streams -= 1
-            self._by_peer[peer] -= 1
-            if self._by_peer[peer] <= 0:
-                del self._by_peer[peer]
             await stream.close(reason=reason)
 
-    async def _speak(self, stream: PeerStream, *, talk: TrustTalk) -> None:
+    def _is_due(self, peer: str, why: str, *, key: str) -> bool:
+        return self._lines.is_due(peer, why, key=key, now=asyncio.get_running_loop().time())
+
+    async def _speak(self, stream: PeerStream, *, talk: TrustTalk, chain: Chain) -> None:
         peer = talk.peer
-        with self._admitted(talk):
+        with self._admitted(talk, chain=chain):
             ours = self._greeting.hello(peer)
             await stream.send((ours,))
             theirs, watch, rest = await _greeted(stream, ours=ours, talk=talk)
@@ -214,18 +209,32 @@ class PeerServer:
             group.create_task(_hear(stream, rest, talk=talk, reader=reader))
             group.create_task(talk.watch())
             group.create_task(talk.pass_on(stream))
+            if chain.issuer:
+                group.create_task(self._while_linked(peer))
 
     @contextmanager
-    def _admitted(self, talk: TrustTalk) -> Iterator[None]:
+    def _admitted(self, talk: TrustTalk, *, chain: Chain) -> Iterator[None]:
         """While the greeting goes on: count newcomers; raises PeerRefused for whom nobody lets in."""
-        is_new = not talk.admit()
-        if is_new and self._newcomers >= MOST_NEWCOMERS:
-            raise PeerRefused(f"{talk.verdict.words} (and {MOST_NEWCOMERS} others wait here unknown)")
-        self._newcomers += is_new
-        try:
+        is_known = talk.admit()
+        if chain.issuer:
+            self._demand_link(talk.peer)
+        if is_known:
             yield
-        finally:
-            self._newcomers -= is_new
+            return
+        with self._places.waiting(key=key_above(chain), why=talk.verdict.words):
+            yield
+
+    def _demand_link(self, peer: str) -> None:
+        """Raise PeerRefused unless somebody here has made a MeshPeer for `peer`."""
+        if not self._greeting.knows(peer):
+            raise PeerRefused(f"{peer} came in by an issuer and this cluster has no MeshPeer for it")
+
+    async def _while_linked(self, peer: str) -> Never:
+        while True:
+            mesh = self._greeting.mesh.value
+            self._demand_link(peer)
+            # What is said of the mesh has a bound, so a MeshPeer may go without a word there.
+            await first_of(self._greeting.mesh.after(mesh), limit=HEARTBEAT)
 
     async def _tell(self, stream: PeerStream, watch: Watch, *, ours: Hello, reader: PeerReader) -> None:
         """Everything since the peer's position, then every change, and heartbeats in between."""

@@ -4,7 +4,8 @@
    intermediate for it, by which the member begins to sign. Then the old key is dropped.
 2. Each of these waits until everybody has settled on what went before (`mesh_core.settled`); dropping also
    until no leaf that the old key has signed can be good any more.
-3. All state is the statement in force, and what is done already changes nothing, as with a root
+3. A key that was dropped is refused for good: who holds it still is put out (`mesh_core.roster`, law 4).
+4. All state is the statement in force, and what is done already changes nothing, as with a root
    (`mesh_core.rotation`).
 
 Statements are made without the next number and time of issue: whoever signs sets them.
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 
 from mesh_core.lifetimes import LEAF_LIFE
 from mesh_core.objects.trust import RosterEntry, Statement
+from mesh_core.roster import with_replaced
 from mesh_core.rotation import Behind, CannotRotate, Report, not_settled
 
 MOST_KEYS = 4
@@ -111,11 +113,16 @@ def named(statement: Statement, *, cluster: str, certificate: str) -> Statement:
     )
 
 
-def dropped(statement: Statement, *, cluster: str, keep: str) -> Statement:
-    """The statement in which `cluster` has no key but `keep`, and its newest certificate alone."""
+def dropped(statement: Statement, *, cluster: str, keep: str, since: str = "") -> Statement:
+    """The statement in which `cluster` has no key but `keep`, and its newest certificate alone.
+
+    The others are refused from `since` (RFC 3339). Raises CannotAdmit when too many keys are refused.
+    """
     entry = _entry(statement, cluster=cluster)
     if entry is None or keep not in entry.keys:
         return statement
+    gone = [key for key in entry.keys if key != keep]
+    statement = with_replaced(statement, keys=gone, cluster=cluster, since=since)
     return _with_entry(statement, replace(entry, keys=(keep,), certificates=entry.certificates[-1:]))
 
 

@@ -6,6 +6,8 @@ that a change which changes nothing can be told: then nothing is signed.
 1. A refused key is never admitted; the same cluster with a new key may be.
 2. Whoever was admitted once keeps the time of it (ruling 11).
 3. Keys that revocations refuse are refused by every later statement too, and for good.
+4. A key that a member has no more is refused like any other, so that whoever holds it still is put out and
+   is no newcomer. Where the list is full the oldest of these go: they are on no roster either way.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,6 +28,8 @@ from mesh_core.objects.trust import (
 MOST_KEYS = 4
 """Keys that one member may have at a time; the oldest goes when there is one more."""
 MOST_REFUSED = 1024
+REPLACED = "replaced by a newer key"
+"""Why a key is refused that its member has given up."""
 
 
 class CannotAdmit(UserError):
@@ -57,7 +61,7 @@ def entry_of(statement: Statement | None, *, cluster: str) -> RosterEntry | None
 def with_member(statement: Statement, *, entry: RosterEntry) -> Statement:
     """`entry` added, or put in the place of what the member had; its earlier keys stay beside the new ones.
 
-    Raises CannotAdmit.
+    The keys that there is no room for are refused from then on. Raises CannotAdmit.
     """
     refused = {one.key: one for one in statement.refused}
     taken = next((refused[key] for key in entry.keys if key in refused), None)
@@ -71,9 +75,10 @@ def with_member(statement: Statement, *, entry: RosterEntry) -> Statement:
         raise CannotAdmit(
             f"{entry.cluster} is the name of an issuer's pool", next_step="choose another id for the cluster"
         )
-    before = entry_of(statement, cluster=entry.cluster)
+    before, gone, since = entry_of(statement, cluster=entry.cluster), tuple[str, ...](), ""
     if before is not None:
         keys = tuple(dict.fromkeys((*(key for key in before.keys if key not in entry.keys), *entry.keys)))
+        gone, since = keys[:-MOST_KEYS], entry.admitted
         entry = msgspec.structs.replace(
             entry, keys=keys[-MOST_KEYS:], admitted=before.admitted or entry.admitted
         )
@@ -84,7 +89,14 @@ def with_member(statement: Statement, *, entry: RosterEntry) -> Statement:
         )
     others = (one for one in statement.roster if one.cluster != entry.cluster)
     roster = tuple(sorted((*others, entry), key=lambda one: one.cluster))
-    return msgspec.structs.replace(statement, roster=roster)
+    statement = msgspec.structs.replace(statement, roster=roster)
+    return with_replaced(statement, keys=gone, cluster=entry.cluster, since=since)
+
+
+def with_replaced(statement: Statement, *, keys: Iterable[str], cluster: str, since: str = "") -> Statement:
+    """The keys refused that `cluster` has given up for another; the roster is as it was."""
+    gone = refusals(keys, cluster=cluster, since=since, why=REPLACED)
+    return msgspec.structs.replace(statement, refused=_joined(statement.refused, gone))
 
 
 def with_certificates(statement: Statement, *, certificates: Mapping[str, tuple[str, ...]]) -> Statement:
@@ -171,9 +183,13 @@ def same_but_number(one: Statement, other: Statement) -> bool:
 
 
 def _joined(before: tuple[RefusedKey, ...], more: Iterable[RefusedKey]) -> tuple[RefusedKey, ...]:
-    """The first word about a key stays; raises CannotAdmit when there are too many."""
+    """The first word about a key stays; raises CannotAdmit when there are too many (law 4)."""
     known = {one.key for one in before}
     refused = (*before, *(one for one in more if one.key not in known))
+    excess = len(refused) - MOST_REFUSED
+    if excess > 0:
+        old = {one.key for one in [one for one in refused if one.why == REPLACED][:excess]}
+        refused = tuple(one for one in refused if one.key not in old)
     if len(refused) > MOST_REFUSED:
         raise CannotAdmit(
             f"more than {MOST_REFUSED} keys would be refused",

@@ -172,7 +172,8 @@ class _ChangeOfKey:
 
     async def drop(self, key: str) -> None:
         """Have nothing but `key` believed for the member."""
-        await self._sign(lambda one, _trust: dropped(one, cluster=self.cluster, keep=key))
+        since = timestamp(utc_now())
+        await self._sign(lambda one, _trust: dropped(one, cluster=self.cluster, keep=key, since=since))
 
     def _entry(self) -> RosterEntry:
         entry = entry_of(read_trust_dir(self.wish.folder).held.statement, cluster=self.cluster)

@@ -1,6 +1,7 @@
 """The steps by which one member gets another key, and the law that nobody refuses it meanwhile."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -21,8 +22,9 @@ from mesh_core.key_rotation import (
 )
 from mesh_core.lifetimes import LEAF_LIFE
 from mesh_core.objects.trust import RefusedKey, RootEntry, RosterEntry, Statement
+from mesh_core.roster import MOST_REFUSED, REPLACED, CannotAdmit, with_member, with_refusals
 from mesh_core.rotation import Behind, CannotRotate, Report
-from mesh_core.trust import Chain, refusal, trust_of
+from mesh_core.trust import Belief, Chain, judge, refusal, trust_of
 from mesh_core.trust_statement import Held, read_statement, text_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -116,6 +118,54 @@ def test_a_key_that_cannot_be_announced_is_told_why() -> None:
     full = replace(START, roster=(EAST, replace(WEST, keys=tuple(digit * 64 for digit in "1234"))))
     with pytest.raises(CannotRotate, match="4 keys already"):
         announced(full, cluster="west", key=NEW)
+
+
+def judged(statement: Statement, *, key: str) -> Belief:
+    who = Identity(cluster_id("west"), Component.CONTROLLER, Domain("clusterset.internal"))
+    trust = trust_of(Held(statement=statement))
+    return judge(who, chain=Chain(root=ROOT.key, intermediate=key), trust=trust).belief
+
+
+def test_whoever_shows_a_key_that_was_dropped_is_evicted_and_no_newcomer() -> None:
+    certify = phases()[2]
+    drop = dropped(certify, cluster="west", keep=NEW, since="2026-03-01T00:00:00Z")
+    assert drop.refused == (RefusedKey(key=OLD, cluster="west", since="2026-03-01T00:00:00Z", why=REPLACED),)
+    assert (judged(certify, key=OLD), judged(drop, key=OLD)) == (Belief.BELIEVED, Belief.EVICTED)
+    assert judged(drop, key=NEW) is Belief.BELIEVED
+
+
+def test_the_key_that_a_newer_one_pushes_off_the_roster_is_refused() -> None:
+    keys = [digit * 64 for digit in "12345"]
+    statement = START
+    for key in keys:
+        day = f"2026-02-0{key[0]}T00:00:00Z"
+        statement = with_member(statement, entry=RosterEntry(cluster="west", keys=(key,), admitted=day))
+    assert west(statement).keys == tuple(keys[1:])
+    assert [(one.key, one.since) for one in statement.refused] == [
+        (OLD, "2026-02-04T00:00:00Z"),
+        (keys[0], "2026-02-05T00:00:00Z"),
+    ]
+    assert judged(statement, key=keys[0]) is Belief.EVICTED
+    with pytest.raises(CannotAdmit, match=REPLACED):
+        with_member(statement, entry=RosterEntry(cluster="west", keys=(OLD,)))
+
+
+def test_where_the_list_of_refused_keys_is_full_the_oldest_replaced_ones_go_and_no_other() -> None:
+    def entries(what: str, count: int, *, why: str) -> tuple[RefusedKey, ...]:
+        made = (sha256(f"{what}{number}".encode()).hexdigest() for number in range(count))
+        return tuple(RefusedKey(key=key, cluster="north", why=why) for key in made)
+
+    stolen = entries("stolen", MOST_REFUSED - 2, why="it was stolen")
+    first, second = entries("replaced", 2, why=REPLACED)
+    full = replace(phases()[2], refused=(first, *stolen, second))
+    drop = dropped(full, cluster="west", keep=NEW)
+    assert drop.refused[:-1] == (*stolen, second)
+    assert drop.refused[-1].key == OLD
+    more = entries("more", 2, why="it was stolen")
+    assert with_refusals(drop, refused=more).refused == (*stolen, *more)
+    with pytest.raises(CannotAdmit, match="more than 1024"):
+        with_refusals(drop, refused=entries("more", 3, why="it was stolen"))
+    assert read_statement(text_of(drop)) == drop
 
 
 @given(at=st.integers(min_value=0, max_value=2), west_hears=st.booleans(), follows=st.booleans())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mesh_controller.peer_server import MOST_OF_ONE
+from mesh_controller.stream_places import MOST_OF_ONE
 from mesh_fakes.honest_pair import Attack, Scene, greeted, honest_pair
 from mesh_fakes.hostile_member import NAME, Json, Line, dials, export, packed
 from mesh_fakes.members import Member

@@ -128,6 +128,19 @@ async def test_a_server_that_we_do_not_know_may_say_nothing_but_trust(more: Json
             assert peer.status.trust is None
 
 
+@pytest.mark.parametrize("known", [False, True])
+async def test_only_a_server_that_is_believed_can_say_that_the_peer_has_left(known: bool) -> None:
+    clusterset = FakeClusterset()
+    bye = {"type": "bye", "reason": "farewell", "left": "2026-05-01T00:00:00Z"}
+    async with west(clusterset, hello(trustGeneration=5), bye) as server:
+        roster = clusterset.roster("east", "west") if known else clusterset.roster("east")
+        statement = clusterset.statement(1, roster=roster)
+        async with dialling(clusterset, statement=statement, server=server) as east:
+            reason = "Left" if known else "Refused"
+            await until(lambda: (found := east.connected("west")) is not None and found.reason == reason)
+            assert known or "'farewell'" in message(east)
+
+
 async def test_a_server_that_promises_newer_trust_and_sends_none_is_left_after_five_seconds() -> None:
     clusterset = FakeClusterset()
     async with west(clusterset, hello(trustGeneration=5)) as server:

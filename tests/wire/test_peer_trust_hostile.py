@@ -1,13 +1,13 @@
 """Trust on the controllers' stream against whoever may come: real TLS, bytes made by hand (ruling 1)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 import pytest
 
-from mesh_controller.peer_server import MOST_NEWCOMERS
+from mesh_controller.stream_places import MOST_NEWCOMERS, MOST_OF_ONE, MOST_OF_ONE_KEY
 from mesh_core.identity import Component, Identity, cluster_id
 from mesh_core.objects.trust import IssuerEntry, LocalRefusal, RefusedKey, Signed
 from mesh_core.trust_exchange import MOST_TEXTS
@@ -16,6 +16,7 @@ from mesh_fakes.forged import Forgery, chain, good_names
 from mesh_fakes.members import Member, new_member
 from mesh_fakes.raw_peer import HELLO, WATCH, Caller, Json, call, context_of, until_listening
 from mesh_fakes.waiting import until
+from mesh_runtime.kube import MESH_PEERS
 from mesh_runtime.pki import Authority
 from mesh_runtime.tls import Credentials
 from mesh_runtime.trust_signing import key_id_of
@@ -24,9 +25,13 @@ pytestmark = pytest.mark.asyncio
 
 
 @asynccontextmanager
-async def served(clusterset: FakeClusterset, statement: Signed) -> AsyncIterator[Member]:
-    """The cluster west, which exports one Service and goes by `statement`."""
+async def served(
+    clusterset: FakeClusterset, statement: Signed, *, linked: Sequence[str] = ()
+) -> AsyncIterator[Member]:
+    """The cluster west, which exports one Service, goes by `statement` and has MeshPeers for `linked`."""
     west = new_member("west", clusterset=clusterset, statement=statement)
+    for cluster in linked:
+        west.api.put(MESH_PEERS, {"metadata": {"name": cluster}, "spec": {"dial": "inbound"}})
     west.service()
     west.endpoints("10.2.0.1")
     west.export()
@@ -270,6 +275,13 @@ def guest(clusterset: FakeClusterset, cluster: str, *, pool: str = "") -> Identi
     return Identity(cluster_id(cluster), Component.CONTROLLER, clusterset.domain, pool)
 
 
+def pooled(clusterset: FakeClusterset) -> tuple[Authority, IssuerEntry]:
+    """North's issuer, which lets in the pool guests."""
+    issuer = Forgery(is_authority=True, name="issuer").signed_by(clusterset.root)
+    key = key_id_of(issuer.key.public_key())
+    return issuer, IssuerEntry(key=key, pool="guests", holder="north", certificate="PEM")
+
+
 @pytest.mark.parametrize(
     ("cluster", "pool", "words"),
     [
@@ -284,12 +296,11 @@ async def test_who_holds_an_issuer_can_let_in_new_ids_of_its_pool_and_nobody_els
     cluster: str, pool: str, words: str
 ) -> None:
     clusterset = FakeClusterset()
-    issuer = Forgery(is_authority=True, name="issuer").signed_by(clusterset.root)
-    key = key_id_of(issuer.key.public_key())
-    entry = IssuerEntry(key=key, pool="guests", holder="north", certificate="PEM")
+    issuer, entry = pooled(clusterset)
     roster = clusterset.roster("east", "north", "west")
     shown = below(issuer, who=guest(clusterset, cluster, pool=pool))
-    async with served(clusterset, clusterset.statement(1, roster=roster, issuers=[entry])) as west:
+    statement = clusterset.statement(1, roster=roster, issuers=[entry])
+    async with served(clusterset, statement, linked=(cluster,)) as west:
         async with call(west, context_of(shown, of=west)) as peer:
             peer.say(hello(cluster, trustGeneration=1), WATCH)
             if words:
@@ -298,7 +309,79 @@ async def test_who_holds_an_issuer_can_let_in_new_ids_of_its_pool_and_nobody_els
                 return
             assert (await peer.hear_until("synced"))[-1]["complete"]
             # Whoever refuses the issuer refuses all that hang on it, at once.
-            refused = RefusedKey(key=key, cluster="north", why="its issuer was copied")
+            refused = RefusedKey(key=entry.key, cluster="north", why="its issuer was copied")
             west.trusts(clusterset.statement(2, roster=roster, refused=[refused]))
             bye = (await peer.hear_until("bye"))[-1]
             assert f"{cluster} was evicted from the clusterset with north, which let it in" in bye["reason"]
+
+
+async def test_whom_an_issuer_let_in_is_not_served_without_a_mesh_peer_for_it() -> None:
+    clusterset = FakeClusterset()
+    issuer, entry = pooled(clusterset)
+    statement = clusterset.statement(1, roster=clusterset.roster("north", "west"), issuers=[entry])
+    words = "came in by an issuer and this cluster has no MeshPeer for it"
+    async with served(clusterset, statement, linked=("payments",)) as west:
+        stranger = below(issuer, who=guest(clusterset, "orders", pool="guests"))
+        async with call(west, context_of(stranger, of=west)) as peer:
+            peer.say(hello("orders", trustGeneration=1), WATCH)
+            bye = await peer.hear()
+            assert (bye["type"], bye["reason"]) == ("bye", f"orders {words}")
+            assert await peer.is_closed()
+        shown = below(issuer, who=guest(clusterset, "payments", pool="guests"))
+        async with call(west, context_of(shown, of=west)) as peer:
+            peer.say(hello("payments", trustGeneration=1), WATCH)
+            await peer.hear_until("synced")
+            west.api.remove(MESH_PEERS, "payments")
+            assert (await peer.hear_until("bye"))[-1]["reason"] == f"payments {words}"
+
+
+async def test_a_crowd_that_one_issuer_let_in_leaves_room_for_everybody_else() -> None:
+    clusterset = FakeClusterset()
+    issuer, entry = pooled(clusterset)
+    crowd = [f"guest-{number}" for number in range(MOST_OF_ONE_KEY // MOST_OF_ONE + 1)]
+    statement = clusterset.statement(1, roster=clusterset.roster("east", "north", "west"), issuers=[entry])
+    async with served(clusterset, statement, linked=crowd) as west, AsyncExitStack() as stack:
+        greeted, refused = 0, []
+        for name in crowd:
+            context = context_of(below(issuer, who=guest(clusterset, name, pool="guests")), of=west)
+            for _ in range(MOST_OF_ONE):
+                peer = await stack.enter_async_context(call(west, context))
+                peer.say(hello(name, trustGeneration=1), WATCH)
+                said = await peer.hear()
+                greeted += said["type"] == "hello"
+                refused += [said["reason"]] if said["type"] == "bye" else []
+        assert greeted == MOST_OF_ONE_KEY
+        assert {f"more than 64 streams are open of those whom the issuer of {crowd[-1]} let in"} == {*refused}
+        assert await is_served(west)
+
+
+async def test_of_one_key_only_one_stranger_waits() -> None:
+    """Its issuer is not named yet, so whoever holds it could send any number of newcomers."""
+    clusterset = FakeClusterset()
+    issuer, _entry = pooled(clusterset)
+    names = ("orders", "payments")
+    statement = clusterset.statement(1, roster=clusterset.roster("east", "west"))
+    async with served(clusterset, statement, linked=names) as west, AsyncExitStack() as stack:
+        said = []
+        for name in names:
+            context = context_of(below(issuer, who=guest(clusterset, name, pool="guests")), of=west)
+            peer = await stack.enter_async_context(call(west, context))
+            peer.say(hello(name))
+            said.append(await peer.hear())
+        assert [one["type"] for one in said] == ["hello", "bye"]
+        assert "another one of the same key waits here unknown" in said[1]["reason"]
+        async with caller(west, "south") as newcomer:
+            newcomer.say(hello("south"))
+            assert (await newcomer.hear())["type"] == "hello"
+        assert await is_served(west)
+
+
+async def test_a_peer_that_is_refused_time_and_again_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    clusterset = FakeClusterset()
+    async with served(clusterset, clusterset.statement(1, roster=clusterset.roster("east", "west"))) as west:
+        for _ in range(20):
+            async with caller(west) as peer:
+                peer.say(WATCH)
+                await peer.hear_until("bye")
+        said = [one for one in caplog.messages if "a peer's stream is closed" in one]
+        assert len(said) == 1, said
