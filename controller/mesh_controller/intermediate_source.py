@@ -123,7 +123,8 @@ class IntermediateSource:
             return TrustState(
                 TrustReason.TRUST_PENDING,
                 self._why
-                or "this cluster has no signed intermediate; run meshctl join with the clusterset's root",
+                or "this cluster has no signed intermediate; run meshctl trust approve with the root's "
+                "folder, or meshctl accept with a token",
             )
         return TrustState(TrustReason.TRUSTED, "the intermediate is signed and verified")
 

@@ -14,7 +14,7 @@ from mesh_core.objects.trust import Statement
 from mesh_core.trust import OPEN, Trust, trust_of
 from mesh_core.trust_statement import Held, held_by
 
-_JOIN = "run meshctl join for this cluster"
+_JOIN = "run meshctl join or meshctl accept for this cluster"
 
 
 @dataclass(frozen=True, slots=True)

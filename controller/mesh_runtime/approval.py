@@ -116,7 +116,7 @@ def _check_wish(read: ReadRequest, wanted: Identity) -> None:
     except NotAnIdentity as error:
         raise WrongCluster(
             f"the controller asks for no identity in {wanted.domain} ({error.what})",
-            next_step="check its TrustBundle; meshctl join writes it",
+            next_step="check its TrustBundle; meshctl join or accept writes it",
         ) from error
     if replace(wish, pool="") != wanted:
         # Whom an issuer let in asks in its pool; who names it here admits it without one.

@@ -176,7 +176,8 @@ def _check_roster(key: ec.EllipticCurvePublicKey, *, membership: Membership) -> 
     if keys is not None and key_id_of(key) not in keys:
         raise UnusableCredentials(
             f"generation {membership.trust.generation} of the trust bundle names another key for "
-            f"{membership.cluster}; run meshctl join again"
+            f"{membership.cluster}; run meshctl trust approve, or meshctl trust rotate --intermediate "
+            f"{membership.cluster}"
         )
 
 

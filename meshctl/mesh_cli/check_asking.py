@@ -24,12 +24,28 @@ from mesh_cli.check_rights import (
 from mesh_cli.kustomize import render
 from mesh_cli.rollout import PROGRAMS
 from mesh_cli.shipped import manifests_folder
-from mesh_core.names import SIGNER_INTERMEDIATE, SYSTEM_NAMESPACE, TRUST_BUNDLE
+from mesh_core.names import SIGNER_INTERMEDIATE, SIGNER_ISSUER, SYSTEM_NAMESPACE, TRUST_BUNDLE
 from mesh_runtime.kube import KubeClient
 
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _MESH: Final = "meshctl.dev"
 _CERTIFICATES: Final = "certificates.k8s.io"
+
+_END: Final = "meshctl leave or uninstall"
+# Of each kind of thing that a removal takes away one that others do not stand for.
+_ENDS: Final[tuple[Mapping[str, str], ...]] = (
+    {"group": _MESH, "resource": "meshpeers"},
+    {"group": _MESH, "resource": "trustbundles", "name": TRUST_BUNDLE},
+    {"group": "multicluster.x-k8s.io", "resource": "serviceimports"},
+    {"resource": "services"},
+    {"group": "discovery.k8s.io", "resource": "endpointslices"},
+    {"resource": "secrets", "namespace": SYSTEM_NAMESPACE},
+    {"group": "apps", "resource": "deployments", "namespace": SYSTEM_NAMESPACE},
+    {"group": "rbac.authorization.k8s.io", "resource": "clusterroles"},
+    {"group": "rbac.authorization.k8s.io", "resource": "clusterrolebindings"},
+    {"resource": "namespaces", "name": SYSTEM_NAMESPACE},
+    {"group": "apiextensions.k8s.io", "resource": "customresourcedefinitions"},
+)
 
 # What a person's commands do beside what `check` itself reads, and which command needs it.
 WANTED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
@@ -52,6 +68,18 @@ WANTED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
         "meshctl join",
         {"verb": "sign", "group": _CERTIFICATES, "resource": "signers", "name": SIGNER_INTERMEDIATE},
     ),
+    (
+        "meshctl invite",
+        {"verb": "sign", "group": _CERTIFICATES, "resource": "signers", "name": SIGNER_ISSUER},
+    ),
+    *(
+        (
+            "meshctl invite or accept",
+            {"verb": verb, "resource": "secrets", "namespace": SYSTEM_NAMESPACE},
+        )
+        for verb in ("create", "patch")
+    ),
+    *((_END, {"verb": "delete", **resource}) for resource in _ENDS),
     (
         "meshctl gateways",
         {"verb": "get", "resource": "pods", "subresource": "proxy", "namespace": SYSTEM_NAMESPACE},
@@ -125,4 +153,5 @@ async def _may(client: KubeClient, attributes: Mapping[str, str]) -> bool:
 
 def _told(attributes: Mapping[str, str]) -> str:
     resource = "/".join(filter(None, (attributes["resource"], attributes.get("subresource"))))
-    return " ".join(filter(None, (attributes["verb"], resource, attributes.get("name"))))
+    where = f"in {attributes['namespace']}" if "namespace" in attributes else ""
+    return " ".join(filter(None, (attributes["verb"], resource, attributes.get("name"), where)))

@@ -56,7 +56,11 @@ CONDITIONS: Final = {
         NETWORK_AGREED, "True", fail, "run meshctl link again", "it has not said on which network it is"
     ),
     DIAL_AGREED: _Wanted(
-        DIAL_AGREED, "True", fail, "run meshctl link --dial", "it has not said who dials according to it"
+        DIAL_AGREED,
+        "True",
+        fail,
+        "run meshctl link EAST WEST --dial both, outbound or inbound",
+        "it has not said who dials according to it",
     ),
     REACHABLE: _Wanted(
         REACHABLE, "True", fail, "see MESH-PEER-009 for each gateway", "no gateway has tried yet"

@@ -87,6 +87,11 @@ CHECKS: Final = (
     Check("MESH-TRUST-008", "no certificate request of ours waits", check_trust.requests),
     Check("MESH-TRUST-009", "who was evicted here is no peer", check_trust.refused_here),
     Check("MESH-TRUST-010", "nobody is behind in the generation of trust", check_trust.generations),
+    Check(
+        "MESH-TRUST-011",
+        "the issuer of this cluster, and what it let in, is good for long enough",
+        check_trust.issuer,
+    ),
     Check("MESH-CERT-001", "the gateways show a certificate that is good", check_live.own_gateway),
     Check("MESH-CERT-002", "the controller shows a certificate that is good", check_live.own_controller),
     Check("MESH-CERT-003", "the peers' gateways show what this cluster believes", check_live.peers),

@@ -9,14 +9,28 @@ from mesh_cli.check_findings import Answer, Certificate, Findings, Handshake, Me
 from mesh_cli.check_times import identified, moment, seconds_since, span, validity
 from mesh_cli.check_verdict import CouldNotLook, Observed, Unseen, fail, ok, seen, unknown, warn
 from mesh_core.membership import Membership, NotAMember
-from mesh_core.names import INTERMEDIATE_SECRET, SIGNER_INTERMEDIATE, SIGNER_LEAF, SYSTEM_NAMESPACE
+from mesh_core.names import (
+    INTERMEDIATE_SECRET,
+    SIGNER_INTERMEDIATE,
+    SIGNER_ISSUER,
+    SIGNER_LEAF,
+    SYSTEM_NAMESPACE,
+)
 from mesh_core.objects import CertificateSigningRequest
+from mesh_core.roster import held_issuers
 from mesh_core.trust_statement import Held, held_by
 
 PENDING_LIMIT: Final = 60.0
 """Seconds for which a request of ours may wait for an answer."""
 _SIGNERS: Final = "meshctl.dev/"
-_RENEW: Final = "run meshctl join again with the root at hand, or approve its request"
+_SHOWS: Final = "gateway"
+"""Of a cluster's two programs that answer, the one whose chain is looked at."""
+_RENEW: Final = (
+    "run meshctl trust renew --trust DIR --context CONTEXT; for a cluster that waits for its first, "
+    "meshctl trust approve"
+)
+_RENEW_IN_POOL: Final = "run meshctl trust approve, or meshctl accept with a new token"
+_RENEW_ISSUER: Final = "run meshctl invite --trust DIR, or meshctl trust renew --trust DIR --context CONTEXT"
 
 
 def member(findings: Findings) -> Iterator[Observed]:
@@ -25,7 +39,11 @@ def member(findings: Findings) -> Iterator[Observed]:
     match found.membership:
         case NotAMember(why=why):
             what, _, advice = why.partition("; ")
-            yield fail("membership", seen=what, next_step=advice or "run meshctl join for this cluster")
+            yield fail(
+                "membership",
+                seen=what,
+                next_step=advice or "run meshctl join or meshctl accept for this cluster",
+            )
         case Membership(cluster=cluster, domain=domain):
             yield ok("cluster id", seen=cluster)
             if found.clusterset == domain:
@@ -46,7 +64,7 @@ def bundle(findings: Findings) -> Iterator[Observed]:
         yield warn(
             "TrustBundle",
             seen="nobody has signed a roster: whoever has a certificate by the root itself is believed",
-            next_step="let the root sign one: see meshctl trust --help",
+            next_step="join each member again with the root's folder: the last meshctl join signs it",
         )
         return
     told = f"statement generation {held.generation}, revocations number {held.revision}"
@@ -81,10 +99,11 @@ def roster(findings: Findings) -> Iterator[Observed]:
         refused = [trust.refused[key] for key in sorted(keys) if key in trust.refused]
         who = f"{name} (this cluster)" if name == cluster else name
         if refused:
+            remove = f"run meshctl peer remove {name}; " if name != cluster else ""
             yield fail(
                 who,
                 seen=f"its key {refused[0].key[:16]} is refused ({refused[0].why or 'no reason is given'})",
-                next_step="it was evicted: delete its MeshPeer, or let the root admit it again",
+                next_step=f"{remove}to let it in again it needs a new key: docs/trust.md",
                 since=refused[0].since,
             )
         elif keys:
@@ -95,7 +114,8 @@ def roster(findings: Findings) -> Iterator[Observed]:
             yield fail(
                 who,
                 seen=f"generation {trust.generation} of the roster does not know it",
-                next_step="let the root admit it, and compare meshctl trust status of both clusters",
+                next_step="run meshctl link with a member that is not behind; if no statement names it, "
+                "meshctl trust approve",
             )
 
 
@@ -113,7 +133,7 @@ def roots(findings: Findings) -> Iterator[Observed]:
 def intermediate_life(findings: Findings) -> Iterator[Observed]:
     """MESH-TRUST-005."""
     intermediate, source = _intermediate(findings)
-    yield validity(f"intermediate, {source}", intermediate, at=findings.at, next_step=_RENEW)
+    yield validity(f"intermediate, {source}", intermediate, at=findings.at, next_step=_renewal(findings))
 
 
 def intermediate_chain(findings: Findings) -> Iterator[Observed]:
@@ -131,15 +151,15 @@ def intermediate_chain(findings: Findings) -> Iterator[Observed]:
             yield fail(
                 shake.address,
                 seen=f"{told}, which no root of the TrustBundle stands above ({shake.detail})",
-                next_step="compare the roots with meshctl trust status; " + _RENEW,
+                next_step="compare the roots with meshctl trust status; " + _renewal(findings),
             )
         elif keys is not None and shown.key not in keys:
             known = ", ".join(sorted(key[:16] for key in keys)) or "no key"
             yield fail(
                 shake.address,
                 seen=f"{told}; the roster has {known} for {membership.cluster}",
-                next_step="let the root sign a roster with that key, or delete the Secret "
-                f"{INTERMEDIATE_SECRET} if the key in it is not this cluster's",
+                next_step="run meshctl trust approve --context CONTEXT "
+                f"--cluster-id {membership.cluster} --trust DIR",
             )
         else:
             yield ok(shake.address, seen=f"{told}, below a root that is believed")
@@ -161,7 +181,7 @@ def requests(findings: Findings) -> Iterator[Observed]:
     if not ours:
         yield ok("certificate requests", seen="none of ours waits")
     for one in sorted(ours, key=lambda request: request.metadata.name):
-        yield _request(one, at=findings.there)
+        yield _request(one, findings=findings)
 
 
 def refused_here(findings: Findings) -> Iterator[Observed]:
@@ -215,6 +235,32 @@ def generations(findings: Findings) -> Iterator[Observed]:
         yield ok("trust generation", seen=f"this cluster goes by {own}; it has no peer that could be behind")
 
 
+def issuer(findings: Findings) -> Iterator[Observed]:
+    """MESH-TRUST-011."""
+    found = _member(findings)
+    cluster = _membership(found).cluster
+    issuers = held_issuers(_held(found).statement, cluster=cluster)
+    if not issuers:
+        yield ok("issuer", seen="this cluster lets nobody in")
+        return
+    for entry in issuers:
+        subject, certificate = f"issuer {entry.pool}", certificate_seen(entry.certificate)
+        if certificate is None:
+            yield fail(subject, seen="its certificate does not read", next_step=_RENEW_ISSUER)
+        else:
+            yield validity(subject, certificate, at=findings.at, next_step=_RENEW_ISSUER)
+    if isinstance(findings.handshakes, Unseen):
+        advice = "see MESH-CERT-003"
+        yield unknown("what it let in", seen=findings.handshakes.why, next_step=advice)
+        return
+    keys = {entry.key for entry in issuers}
+    for shake in findings.handshakes:
+        above = [one.key for one in shake.shown[2:]]
+        if shake.component == _SHOWS and keys.intersection(above):
+            subject = f"{shake.cluster}, which it let in, at {shake.address}"
+            yield validity(subject, shake.shown[1], at=findings.at, next_step=_RENEW_IN_POOL)
+
+
 def _member(findings: Findings) -> Member:
     return seen(findings.member)
 
@@ -243,16 +289,43 @@ def _intermediate(findings: Findings) -> tuple[Certificate, str]:
         for shake in _own_shakes(findings, cluster=membership.cluster):
             if len(shake.shown) > 1:
                 return shake.shown[1], f"as the {shake.component} at {shake.address} shows it"
-    if membership.certificate and (listed := certificate_seen(membership.certificate)) is not None:
+    # In a pool that certificate is the issuer's.
+    named = membership.certificate if not membership.pool else ""
+    if named and (listed := certificate_seen(named)) is not None:
         return listed, "as the roster has it"
     raise CouldNotLook(
         "no gateway of this cluster showed it to this machine, and no roster has it; its Secret is not read"
     )
 
 
-def _request(one: CertificateSigningRequest, *, at: datetime) -> Observed:
+def _renewal(findings: Findings) -> str:
+    """How this cluster gets another intermediate: `renew` goes by the roster, which no pool is on."""
+    found = findings.member.membership if isinstance(findings.member, Member) else None
+    return _RENEW_IN_POOL if isinstance(found, Membership) and found.pool else _RENEW
+
+
+def _good_until(signer: str, *, findings: Findings) -> datetime | None:
+    """The end of what is in force of that signer's, None where nothing that is good now was seen."""
+    try:
+        ends = [one.end for one in _in_force(signer, findings=findings) if one.start <= findings.at < one.end]
+    except CouldNotLook:
+        return None
+    return max(ends, default=None)
+
+
+def _in_force(signer: str, *, findings: Findings) -> list[Certificate]:
+    if signer == SIGNER_INTERMEDIATE:
+        return [_intermediate(findings)[0]]
+    if signer != SIGNER_ISSUER:
+        return []
+    found = _member(findings)
+    issuers = held_issuers(_held(found).statement, cluster=_membership(found).cluster)
+    return [one for entry in issuers if (one := certificate_seen(entry.certificate)) is not None]
+
+
+def _request(one: CertificateSigningRequest, *, findings: Findings) -> Observed:
     name, signer = one.metadata.name, one.spec.signer_name
-    age = seconds_since(one.metadata.creation_timestamp, at=at)
+    age = seconds_since(one.metadata.creation_timestamp, at=findings.there)
     kinds = {condition.type: condition for condition in one.status.conditions}
     since = one.metadata.creation_timestamp if moment(one.metadata.creation_timestamp) else ""
     refused = kinds.get("Denied") or kinds.get("Failed")
@@ -269,8 +342,14 @@ def _request(one: CertificateSigningRequest, *, at: datetime) -> Observed:
         state = "approved but not signed" if "Approved" in kinds else "neither approved nor denied"
         advice = {
             SIGNER_LEAF: "look into the log of the controller, which signs it",
-            SIGNER_INTERMEDIATE: _RENEW,
+            SIGNER_INTERMEDIATE: _renewal(findings),
+            SIGNER_ISSUER: _RENEW_ISSUER,
         }.get(signer, "look into the log of the controller")
         waits = f"for {span(age)}" if age is not None else "since nobody knows when"
-        return fail(name, seen=f"{signer} waits {waits}, {state}", next_step=advice, since=since)
+        told, until = f"{signer} waits {waits}, {state}", _good_until(signer, findings=findings)
+        if until is not None:
+            # From two thirds of its life on: it is asked for in time, and a person comes to it.
+            told += f"; the one in force is good for {span((until - findings.at).total_seconds())}"
+            return warn(name, seen=told, next_step=advice, since=since)
+        return fail(name, seen=told, next_step=advice, since=since)
     return ok(name, seen=f"{signer} was asked for {span(age)} ago", since=since)

@@ -240,7 +240,8 @@ async def _issuer(
     found = good_issuer(held.statement, holder=member.cluster, now=utc_now())
     if found is None:
         raise NoIssuer(
-            f"{member.cluster} did not become an issuer", next_step="compare meshctl trust status of both"
+            f"{member.cluster} did not become an issuer",
+            next_step=f"see meshctl trust status --context {wish.context} --trust DIR",
         )
     return held, found
 

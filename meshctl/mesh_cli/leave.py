@@ -28,6 +28,8 @@ from mesh_core.conditions import rfc3339
 from mesh_core.leaving import has_withdrawn, leaving_since
 from mesh_core.names import ANNOTATION_LEAVING, CONTROLLER, SYSTEM_NAMESPACE, TRUST_BUNDLE
 from mesh_core.objects import MeshPeer
+from mesh_core.roster import entry_of
+from mesh_core.trust_statement import held_by
 from mesh_runtime.clock import utc_now
 from mesh_runtime.kube import (
     DEPLOYMENTS,
@@ -63,11 +65,12 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """What was done; `cluster` is "" when it was no member any more."""
+    """What was done; `cluster` is "" when it was no member any more, `on_roster` as far as it knew."""
 
     cluster: str
     withdrawal: Withdrawal
     removed: Removed
+    on_roster: bool = False
 
 
 @click.command("leave")
@@ -125,7 +128,8 @@ async def leave(
             limit=removal_limit(now() - began),
             progress=progress,
         )
-        return Gone(cluster, withdrawal, removed)
+        listed = entry_of(held_by(facts.bundle).statement, cluster=cluster) is not None
+        return Gone(cluster, withdrawal, removed, on_roster=listed)
 
 
 def removal_limit(spent: float) -> float:
@@ -142,6 +146,9 @@ def report(gone: Gone, *, context: str) -> list[str]:
         f"  {peer} did not acknowledge in time: what it has of {gone.cluster} goes with its MeshPeer"
         for peer in gone.withdrawal.silent
     ]
+    if gone.on_roster:
+        evict = f"meshctl trust evict {gone.cluster} --trust DIR --context PEER"
+        lines.append(f"  its key stays on the roster: {evict}")
     if not gone.cluster or gone.removed.before.is_empty:
         return lines + removed_lines(gone.removed, context=context)
     count = len(gone.removed.before.items)

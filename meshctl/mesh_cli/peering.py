@@ -34,7 +34,7 @@ def check_pair(one: Membership, other: Membership) -> None:
     if one.domain != other.domain:
         raise NoPeerOfIts(
             f"{one.cluster} is a member of {one.domain}, {other.cluster} of {other.domain}",
-            next_step="join both with the same trust folder",
+            next_step="link them with --exchange-trust, or join both with the same trust folder",
         )
 
 
@@ -46,14 +46,15 @@ def check_belief(one: Membership, other: Membership) -> None:
     if not set(one.roots) & set(other.roots):
         raise NoPeerOfIts(
             f"{one.cluster} and {other.cluster} trust different roots of {one.domain}",
-            next_step="join both with the same trust folder",
+            next_step="link them with --exchange-trust, or join both with the same trust folder",
         )
     for member, asked in ((one, other), (other, one)):
         roster = asked.trust.roster
         if roster is not None and not member.pool and member.cluster not in roster:
             raise NoPeerOfIts(
                 f"generation {asked.trust.generation} of the trust bundle does not know {member.cluster}",
-                next_step=f"run meshctl join for {member.cluster} again, or meshctl trust approve",
+                next_step=f"run meshctl trust approve --cluster-id {member.cluster} --trust DIR with its "
+                "--context",
             )
 
 

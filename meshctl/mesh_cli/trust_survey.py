@@ -5,11 +5,14 @@ Pure: the time is an argument. Times are RFC 3339 text, "" for what is not known
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from mesh_core.objects import MeshPeer, TrustBundle
 from mesh_core.objects.trust import LocalRefusal, RefusedKey, RosterEntry, Rotation, Statement
 from mesh_core.roster import entry_of, same_but_number
 from mesh_core.trust_statement import Held, held_by, newer_of
+
+_RENEW: Final = "meshctl trust renew --trust DIR --context CONTEXT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +147,9 @@ def notes(
     folder: FolderSeen | None,
     contexts: Sequence[ContextAsked | NotAsked],
     lines: Sequence[MemberLine],
+    issuers: Mapping[str, CertificateSeen],
 ) -> tuple[str, ...]:
-    """One line for each thing that is not as it should be, with what to do."""
+    """One line for each thing that is not as it should be, with what to do; `issuers` are by pool."""
     asked = [one for one in contexts if isinstance(one, ContextAsked)]
     found = [f"{one.context}: {' '.join(one.error.split())}" for one in contexts if isinstance(one, NotAsked)]
     found += [f"{one.context}: not a member: {one.why}" for one in asked if one.why]
@@ -156,9 +160,15 @@ def notes(
     else:
         found += _rotation_notes(newest.statement, lines=lines)
         found += [
-            f"{one.cluster}: its intermediate ends at {one.certificate.until}: meshctl trust renew"
+            f"{one.cluster}: its intermediate ends at {one.certificate.until}: {_RENEW}"
             for one in lines
             if one.certificate is not None and one.certificate.is_due
+        ]
+        found += [
+            f"{one.holder}: its issuer {one.pool} ends at {issuers[one.pool].until}, and with it "
+            f"whoever it let in: {_RENEW}"
+            for one in newest.statement.issuers
+            if one.pool in issuers and issuers[one.pool].is_due
         ]
     found += [
         f"{one.context}: its clock is {one.ahead:.0f} s ahead of this machine's; 300 s are tolerated"

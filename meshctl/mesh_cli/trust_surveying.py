@@ -86,7 +86,7 @@ def judged(
             if one.bundle is not None
             for refusal in one.bundle.spec.refused_here
         ),
-        notes=notes(newest, folder=folder, contexts=contexts, lines=lines),
+        notes=notes(newest, folder=folder, contexts=contexts, lines=lines, issuers=issuers),
     )
 
 

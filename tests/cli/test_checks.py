@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
+from mesh_cli.check_asking import WANTED
 from mesh_cli.check_findings import (
     Answer,
     ClockSeen,
@@ -52,6 +54,9 @@ from mesh_fakes.check_findings import (
     fine,
     handshake,
     intermediate,
+    invited,
+    issuer,
+    issuer_entry,
     key_of,
     leaf,
     lease,
@@ -149,6 +154,11 @@ def signed(**changes: Any) -> dict[str, Any]:
 
 def roster(*entries: tuple[str, str]) -> tuple[RosterEntry, ...]:
     return tuple(RosterEntry(cluster=name, keys=(key,)) for name, key in entries)
+
+
+def letting_in(*, days: int) -> dict[str, Any]:
+    """With an issuer of that age."""
+    return signed(issuers=(issuer_entry(issuer(age=timedelta(days=days))),))
 
 
 EAST_KEY, WEST_KEY = key_of(intermediate(EAST)), key_of(intermediate(WEST))
@@ -285,9 +295,31 @@ FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
     (
         "MESH-TRUST-008",
         "approved only",
-        request("meshctl.dev/intermediate", age=200, conditions=(said("Approved"),)),
+        request("meshctl.dev/leaf", age=200, conditions=(said("Approved"),)),
         FAIL,
         "approved but not signed",
+    ),
+    (
+        "MESH-TRUST-008",
+        "the next intermediate waits",
+        request("meshctl.dev/intermediate", age=200),
+        WARN,
+        "neither approved nor denied; the one in force is good for 89 d",
+    ),
+    (
+        "MESH-TRUST-008",
+        "the first intermediate waits",
+        request("meshctl.dev/intermediate", age=200)
+        | shakes("east", "gateway", shown=(leaf(EAST, "gateway"), OLD)),
+        FAIL,
+        "neither approved nor denied",
+    ),
+    (
+        "MESH-TRUST-008",
+        "the first issuer waits",
+        request("meshctl.dev/issuer", age=90),
+        FAIL,
+        "waits for 90 s",
     ),
     (
         "MESH-TRUST-009",
@@ -310,6 +342,8 @@ FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
         WARN,
         "this cluster only by 3",
     ),
+    ("MESH-TRUST-011", "the issuer ends", letting_in(days=21), WARN, "ends in 9 d"),
+    ("MESH-TRUST-011", "the issuer ended", letting_in(days=31), FAIL, "ended 24 h ago"),
     ("MESH-TRUST-010", "it says nothing", {"peers": (peer(trust=None),)}, UNKNOWN, "has not said"),
     (
         "MESH-CERT-001",
@@ -488,6 +522,7 @@ ALSO: dict[tuple[str, str], set[str]] = {
     ("MESH-TRUST-003", "a peer that the roster lacks"): {"MESH-CERT-003"},
     ("MESH-TRUST-003", "a key that is refused"): {"MESH-CERT-003"},
     ("MESH-DNS-002", "no block"): {"MESH-DNS-003"},
+    ("MESH-TRUST-008", "the first intermediate waits"): {"MESH-TRUST-005"},
 }
 
 
@@ -610,6 +645,39 @@ def test_the_intermediate_is_seen_in_the_roster_where_no_gateway_can_be_dialled(
     assert (found.verdict, "as the roster has it" in found.observed[0].subject) == (OK, True)
 
 
+def test_a_request_for_the_next_issuer_warns_while_the_one_in_force_is_good() -> None:
+    trust = letting_in(days=21)
+    waits = results(fine(**trust, **request("meshctl.dev/issuer", age=90)))["MESH-TRUST-008"]
+    assert (waits.verdict, "good for 9 d" in waits.observed[0].seen) == (WARN, True)
+    assert waits.observed[0].next_step.startswith("run meshctl invite --trust DIR, or meshctl trust renew")
+    ended = fine(**letting_in(days=31), **request("meshctl.dev/issuer", age=90))
+    assert results(ended)["MESH-TRUST-008"].verdict is FAIL
+
+
+def test_what_the_issuer_let_in_is_looked_at_beside_it() -> None:
+    """A renewed issuer does not renew whom it let in before."""
+    guest, above = invited(WEST, age=timedelta(days=21)), issuer(age=timedelta(days=21))
+    entry = replace_struct(issuer_entry(issuer()), key=key_of(above))
+    shown = leaf(WEST, "gateway"), seen_of(guest), seen_of(above), seen_of(root())
+    trust = signed(issuers=(entry,), roster=roster(("east", EAST_KEY)))
+    found = results(fine(**trust, **shakes("west", "gateway", shown=shown)))["MESH-TRUST-011"]
+    assert [(one.verdict, one.subject[:5]) for one in found.observed] == [(WARN, "west,"), (OK, "issue")]
+    assert "ends in 9 d" in found.observed[0].seen
+
+
+def test_a_member_in_a_pool_is_told_how_it_gets_another_intermediate() -> None:
+    inside = signed(issuers=(issuer_entry(issuer()),))["member"]
+    member_of_pool = replace(inside, membership=replace(inside.membership, pool="guests"))
+    old = shakes("east", "gateway", shown=(leaf(EAST, "gateway"), OLD))
+    found = results(fine(member=member_of_pool, **old))["MESH-TRUST-005"]
+    assert found.observed[0].next_step == "run meshctl trust approve, or meshctl accept with a new token"
+    silent = {"handshakes": (handshake("east", "gateway", answer=Answer.SILENT, shown=()),)}
+    inside = replace(
+        member_of_pool, membership=replace(member_of_pool.membership, certificate="the issuer's")
+    )
+    assert results(fine(member=inside, **silent))["MESH-TRUST-005"].verdict is UNKNOWN
+
+
 def test_an_open_bundle_is_a_warning_and_nobody_is_missing_in_it() -> None:
     pem = certificates_to_pem([root().certificate]).decode()
     plain = TrustBundle(
@@ -624,6 +692,14 @@ def test_who_is_no_member_is_told_to_join_and_the_rest_of_trust_is_unknown() -> 
     found = results(fine(member=member(cluster="No.Id")))
     assert found["MESH-TRUST-001"].verdict is FAIL
     assert found["MESH-TRUST-006"].verdict is UNKNOWN
+
+
+def test_rights_are_asked_for_every_command_that_writes() -> None:
+    commands = " ".join(sorted({command for command, _ in WANTED}))
+    for word in ("accept", "gateways", "invite", "join", "leave", "link", "trust", "uninstall"):
+        assert word in commands
+    secrets = {asked["verb"]: asked["namespace"] for _, asked in WANTED if asked["resource"] == "secrets"}
+    assert secrets == dict.fromkeys(("create", "patch", "delete"), "meshctl-system")
 
 
 def test_ids_are_unique_and_of_one_form() -> None:

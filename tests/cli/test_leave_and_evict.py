@@ -264,3 +264,17 @@ def test_joining_again_takes_back_that_a_cluster_leaves(
     west.put(MESH, "trustbundles", leaving)
     done(meshctl("join", *words))
     assert not west.get("trustbundles", "clusterset")["metadata"]["annotations"]
+
+
+def test_who_left_is_said_to_be_on_the_roster_still(
+    meshctl: Meshctl, tmp_path: Path, west: ObjectServer
+) -> None:
+    own_namespace(with_controllers(west))
+    west.remove("trustbundles", "clusterset")
+    folder = str(tmp_path / "trust")
+    done(meshctl("trust", "init", "--dir", folder))
+    words = ("--context", "w", "--cluster-id", "west", "--trust", folder, "--service-type", "nodeport")
+    done(meshctl("join", *words))
+    output = done(meshctl("leave", "--context", "w", "--timeout", "0.5"))
+    evict = "meshctl trust evict west --trust DIR --context PEER"
+    assert f"  its key stays on the roster: {evict}" in output.splitlines()

@@ -198,7 +198,7 @@ def test_link_refuses_who_is_not_on_the_roster_and_who_would_not_follow(
 ) -> None:
     done(meshctl("trust", "evict", "east", "--trust", joined, "--context", "w"))
     refused = complaint(meshctl("link", "e", "w"))
-    assert "the trust bundle does not know east; run meshctl join for east again" in refused
+    assert "the trust bundle does not know east; run meshctl trust approve --cluster-id east" in refused
     other = str(tmp_path / "other")
     done(meshctl("trust", "init", "--dir", other))
     foreign = load_trust_dir(Path(other))

@@ -53,10 +53,10 @@ from mesh_core.objects import (
 from mesh_core.objects.mcs import ExportStatus
 from mesh_core.objects.mesh import ClusterPropertySpec, PeerTrust
 from mesh_core.objects.platform import DeploymentSpec, DeploymentStatus
-from mesh_core.objects.trust import RootEntry, RosterEntry, Signed, Statement
+from mesh_core.objects.trust import IssuerEntry, RootEntry, RosterEntry, Signed, Statement
 from mesh_core.trust_statement import text_of
 from mesh_runtime.pem import certificates_to_pem
-from mesh_runtime.pki import Authority, make_intermediate, make_leaf, make_root, new_key
+from mesh_runtime.pki import Authority, make_intermediate, make_issuer, make_leaf, make_root, new_key
 from mesh_runtime.tls import key_id
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -68,7 +68,7 @@ ALPN = {"gateway": "meshctl-tunnel/1", "controller": "meshctl-peer/1"}
 
 @cache
 def root() -> Authority:
-    return make_root(DOMAIN, now=AT - timedelta(days=30))
+    return make_root(DOMAIN, now=AT - timedelta(days=60))
 
 
 @cache
@@ -76,6 +76,42 @@ def intermediate(cluster: ClusterId) -> Authority:
     key, day = new_key(), AT - timedelta(days=1)
     certificate = make_intermediate(
         root(), cluster=cluster, domain=DOMAIN, public_key=key.public_key(), now=day
+    )
+    return Authority(certificate, key)
+
+
+@cache
+def issuer(*, age: timedelta = timedelta(days=1)) -> Authority:
+    """Of east, for the pool `guests`; made `age` ago."""
+    key = new_key()
+    certificate = make_issuer(
+        root(),
+        pool="guests",
+        holder=cluster_id("east"),
+        domain=DOMAIN,
+        public_key=key.public_key(),
+        now=AT - age,
+    )
+    return Authority(certificate, key)
+
+
+def issuer_entry(authority: Authority) -> IssuerEntry:
+    """As a statement names it."""
+    pem = certificates_to_pem([authority.certificate]).decode()
+    return IssuerEntry(key=key_of(authority), pool="guests", holder="east", certificate=pem)
+
+
+@cache
+def invited(cluster: ClusterId, *, age: timedelta = timedelta(days=1)) -> Authority:
+    """Whom that issuer let in."""
+    key = new_key()
+    certificate = make_intermediate(
+        issuer(age=age),
+        cluster=cluster,
+        domain=DOMAIN,
+        public_key=key.public_key(),
+        now=AT - age,
+        pool="guests",
     )
     return Authority(certificate, key)
 
