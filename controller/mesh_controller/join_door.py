@@ -114,7 +114,7 @@ class JoinDoor:
             _log.info("the door for newcomers is open")
             accepting = group.create_task(self._accept(listener, context, group))
             try:
-                while self._is_open() and self._standing.current == standing:
+                while self._is_open() and self._shows(standing):
                     await self._change(standing)
             finally:
                 self.port = 0
@@ -123,11 +123,16 @@ class JoinDoor:
                     await accepting
         _log.info("the door for newcomers is closed")
 
+    def _shows(self, standing: Standing) -> bool:
+        """Whether we still show what `standing` does: whom we believe makes no difference to this door."""
+        current = self._standing.current
+        return current is not None and current.credentials == standing.credentials
+
     async def _change(self, standing: Standing) -> None:
         end = next_end(invitations_in(self._secret.value).values(), now=self._clock())
         await first_of(
             self._secret.after(self._secret.value),
-            self._standing.after(standing),
+            self._standing.after(self._standing.current),
             limit=min(_LONGEST_WAIT, _LONGEST_WAIT if end is None else end + _PAUSE),
         )
 

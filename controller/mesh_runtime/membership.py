@@ -142,7 +142,7 @@ def beside_others(found: Membership, *, peers: Sequence[MeshPeer]) -> Membership
             # Nobody else is this very cluster, whatever a MeshPeer says.
             if peer.spec.trust is not None and peer.metadata.name != found.cluster
         },
-        pins={peer.metadata.name: _pin(peer) for peer in peers},
+        pins={peer.metadata.name: pin for peer in peers if (pin := _pin(peer)) != Pin()},
     )
     return replace(found, trust=trust)
 
