@@ -114,8 +114,9 @@ class JoinDoor:
             _log.info("the door for newcomers is open")
             accepting = group.create_task(self._accept(listener, context, group))
             try:
+                # Whom we believe changes with each newcomer; only what is shown here asks for a new door.
                 while self._is_open() and self._shows(standing):
-                    await self._change(standing)
+                    await self._change()
             finally:
                 self.port = 0
                 accepting.cancel()
@@ -124,11 +125,10 @@ class JoinDoor:
         _log.info("the door for newcomers is closed")
 
     def _shows(self, standing: Standing) -> bool:
-        """Whether we still show what `standing` does: whom we believe makes no difference to this door."""
         current = self._standing.current
         return current is not None and current.credentials == standing.credentials
 
-    async def _change(self, standing: Standing) -> None:
+    async def _change(self) -> None:
         end = next_end(invitations_in(self._secret.value).values(), now=self._clock())
         await first_of(
             self._secret.after(self._secret.value),

@@ -25,7 +25,7 @@ from mesh_core.errors import MeshError
 from mesh_core.identity import ClusterId, Component, cluster_id
 from mesh_core.invitation_token import BadToken, Token, key_of
 from mesh_core.join_order import JoinOrder, joined, joining, not_joined, read_order
-from mesh_core.join_wire import Accept, JoinCode, JoinFailed, Offer, Request, accept_of
+from mesh_core.join_wire import Accept, JoinCode, JoinFailed, Offer, Request, Welcome, accept_of
 from mesh_core.lifetimes import retry_delay
 from mesh_core.membership import Membership
 from mesh_core.names import (
@@ -39,10 +39,10 @@ from mesh_core.names import (
     SYSTEM_NAMESPACE,
     TRUST_BUNDLE,
 )
-from mesh_core.newcomer import peer_of_inviter
+from mesh_core.newcomer import inviter_objection, peer_of_inviter
 from mesh_core.objects import Condition, PeerGateway, Secret, TrustBundle
 from mesh_core.trust import trust_of
-from mesh_core.trust_statement import Held, held_by
+from mesh_core.trust_statement import Held, held_by, newer_of
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.intermediate import (
     CERTIFICATE,
@@ -52,7 +52,7 @@ from mesh_runtime.intermediate import (
     stored_certificate,
     stored_key,
 )
-from mesh_runtime.join_stream import Invited, come_in
+from mesh_runtime.join_stream import NOTHING_HELD, Invited, come_in
 from mesh_runtime.kube import (
     CLUSTER_PROPERTIES,
     MESH_PEERS,
@@ -73,6 +73,7 @@ from mesh_runtime.signing_request import make_request
 _log = logger(__name__)
 
 JOIN_MANAGER: Final = f"join.{MANAGER}"
+_TRIES: Final = 8
 
 
 class Joiner:
@@ -133,7 +134,8 @@ class Joiner:
         if not await self._is_in(order, bundle=bundle, cluster=cluster, stored=stored):
             await self._say(joining(order.token))
             request = await self._request(order, cluster=cluster, key=key)
-            invited = await _first_welcome(order.token, request=request)
+            invited = await _first_welcome(order.token, request=request, held=held_by(bundle))
+            check_welcome(invited.welcome, token=order.token, request=request)
             await self._take(invited, order=order, cluster=cluster, stored=stored)
             await self._meet(peer_of_inviter(invited.welcome, request=request))
             await self._say(joined(order.token), held=invited.held)
@@ -149,8 +151,9 @@ class Joiner:
             raise _unprepared("there is no ClusterProperty or no TrustBundle")
         spec = bundle.spec
         held = held_by(bundle)
-        roots = {root.key for root in held.statement.roots} if held.statement is not None else set()
-        if (spec.domain, spec.pool) != (token.domain, token.pool) or token.root not in roots | set(spec.pins):
+        # A token says whom to believe first. Once a root has spoken, only that one says who follows.
+        roots = spec.pins if held.statement is None else [root.key for root in held.statement.roots]
+        if (spec.domain, spec.pool) != (token.domain, token.pool) or token.root not in roots:
             raise _unprepared(f"the TrustBundle {TRUST_BUNDLE} is not for the {token}")
         return cluster_id(name.spec.value)
 
@@ -252,28 +255,56 @@ class Joiner:
         except MeshError as failed:
             _log.warning("what became of the token cannot be written down", why=str(failed))
 
-    async def _say(self, condition: Condition, *, held: Held | None = None) -> None:
-        """Write the condition, and with `held` the texts in force, into the TrustBundle's status."""
-        bundle = await self._kube.find(TRUST_BUNDLES, TRUST_BUNDLE)
-        if bundle is None:
-            return
-        told = settled(condition, before=bundle.status.conditions, now=self._clock())
-        status: dict[str, Any] = {"conditions": [as_json(told)]}  # Any: JSON
-        if held is None and told in bundle.status.conditions:
-            return
-        if held is not None:
-            status |= {
-                "generation": held.generation,
-                "revision": held.revision,
-                "statement": msgspec.to_builtins(held.signed_statement),
-            }
-            if held.signed_revocations is not None:
-                status["revocations"] = msgspec.to_builtins(held.signed_revocations)
-        body = {"metadata": {"name": TRUST_BUNDLE}, "status": status}
-        await self._kube.apply(TRUST_BUNDLES, body, field_manager=JOIN_MANAGER, subresource="status")
+    async def _say(self, condition: Condition, *, held: Held = NOTHING_HELD) -> None:
+        """Write the condition and the newest texts, of `held` or there, into the TrustBundle's status.
+
+        The loop of trust writes there too: so it holds only for the object as it was seen.
+        """
+        for attempt in range(_TRIES):
+            bundle = await self._kube.find(TRUST_BUNDLES, TRUST_BUNDLE)
+            if bundle is None:
+                return
+            there = held_by(bundle)
+            newest = newer_of(there, held)
+            told = settled(condition, before=bundle.status.conditions, now=self._clock())
+            if newest == there and told in bundle.status.conditions:
+                return
+            meta = {"name": TRUST_BUNDLE, "resourceVersion": bundle.metadata.resource_version}
+            body = {"metadata": meta, "status": _status(told, bundle=bundle, newest=newest)}
+            try:
+                await self._kube.apply(TRUST_BUNDLES, body, field_manager=JOIN_MANAGER, subresource="status")
+            except ApiError as error:
+                if not error.is_conflict or attempt == _TRIES - 1:
+                    raise
+            else:
+                return
 
 
-async def _first_welcome(token: Token, *, request: Request) -> Invited:
+def _status(told: Condition, *, bundle: TrustBundle, newest: Held) -> dict[str, Any]:  # Any: JSON
+    """All that this manager says there: what it left out would be taken away."""
+    spec = held_by(TrustBundle(metadata=bundle.metadata, spec=bundle.spec))
+    status: dict[str, Any] = {"conditions": [as_json(told)]}  # Any: JSON
+    if newest != NOTHING_HELD:
+        status |= {"generation": newest.generation, "revision": newest.revision}
+    if newest.generation > spec.generation:
+        status["statement"] = msgspec.to_builtins(newest.signed_statement)
+    if newest.revision > spec.revision:
+        status["revocations"] = msgspec.to_builtins(newest.signed_revocations)
+    return status
+
+
+def check_welcome(welcome: Welcome, *, token: Token, request: Request) -> None:
+    """Raises JoinFailed unless who let us in is whom the token names, and is where a gateway can be."""
+    why = f"it says that it is {welcome.cluster[:80]!r}" if welcome.cluster != token.cluster else ""
+    if why := why or inviter_objection(welcome, request=request):
+        raise JoinFailed(
+            JoinCode.WRONG_INVITER,
+            f"what {token.cluster} says of itself cannot be: {why}",
+            next_step="ask the operator of the inviting cluster for a new token, with addresses of its own",
+        )
+
+
+async def _first_welcome(token: Token, *, request: Request, held: Held) -> Invited:
     """What the first of the inviter's gateways gives that gives something; raises JoinFailed."""
 
     async def accept(offer: Offer) -> Accept:
@@ -283,7 +314,7 @@ async def _first_welcome(token: Token, *, request: Request) -> Invited:
     failures: list[JoinFailed] = []
     for gateway in token.gateways:
         try:
-            return await come_in(gateway, token=token, accept=accept)
+            return await come_in(gateway, token=token, accept=accept, held=held)
         except JoinFailed as error:
             if error.code not in (JoinCode.UNREACHABLE, JoinCode.WRONG_INVITER):
                 raise

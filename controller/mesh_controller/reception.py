@@ -8,7 +8,7 @@
 
 import base64
 import os
-from typing import Final
+from typing import Any, Final
 
 from mesh_controller.issuer_source import Issuer, IssuerSource
 from mesh_core.errors import MeshError
@@ -134,7 +134,10 @@ class Reception:
             chain = self._signed(taking, read, membership=membership, issuer=issuer)
             assert secret is not None
             if await self._stored(secret, accept.invitation, taking):
-                await self._meet(request, invitation=invitation)
+                peer = peer_of_newcomer(
+                    request, invitation=invitation, pool=issuer.pool, key=key_id_of(read.public_key)
+                )
+                await self._meet(peer)
                 _log.info("let a cluster in", cluster=taking.cluster, invitation=accept.invitation)
                 return _welcome(
                     chain, trust=trust, membership=membership, invitation=invitation, request=request
@@ -155,6 +158,8 @@ class Reception:
             members=frozenset(trust.roster or ()),
             pools=frozenset(trust.issuers.values()),
             keys={request.cluster: pinned} if peer is not None or pinned else {},
+            refused=frozenset(trust.refused)
+            | {key for one in trust.refused_here.values() for key in one.keys},
         )
 
     def _signed(
@@ -189,9 +194,8 @@ class Reception:
             raise
         return True
 
-    async def _meet(self, request: Request, *, invitation: Invitation) -> None:
+    async def _meet(self, body: dict[str, Any]) -> None:  # Any: JSON
         """Have a MeshPeer for the newcomer; one that is there is its operator's, and left alone."""
-        body = peer_of_newcomer(request, invitation=invitation)
         try:
             await self._kube.create(MESH_PEERS, body, field_manager=OPERATOR)
         except ApiError as error:

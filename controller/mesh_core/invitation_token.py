@@ -7,6 +7,8 @@
     byte length  domain of the clusterset
     byte length  pool of the issuer; 0 for `by-<cluster id of the inviter>`
     32 bytes     KeyId of the root
+    byte length  generation of the statement then in force, big-endian without zeros before
+    byte length  number of the revocations then in force, likewise; 0 bytes for none
     5 bytes      when the invitation ends: seconds since 1970
     8 bytes      invitation id
     16 bytes     the secret
@@ -15,7 +17,9 @@
    32 bits, the first part is compared, and no second spelling of the same bytes is taken.
 2. The KeyId is whole: it alone says whom the newcomer will trust for years, and 16 bytes saved are 22
    characters of some 130.
-3. The secret shows in no repr, and is never sent: `key_of` makes of it what both sides know.
+3. Nobody shows the newcomer older texts than were in force when it was invited: in them a key may still be
+   good that was refused since.
+4. The secret shows in no repr, and is never sent: `key_of` makes of it what both sides know.
 """
 
 import base64
@@ -38,6 +42,7 @@ ID_SIZE: Final = 8
 SECRET_SIZE: Final = 16
 _KEY_SIZE: Final = 32
 _TIME_SIZE: Final = 5
+_NUMBER_SIZE: Final = 7
 _CHECK: Final = struct.Struct(">I")
 _PORT: Final = struct.Struct(">H")
 
@@ -55,7 +60,10 @@ class _Short(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An invitation as its holder knows it; `id` and `root` in hexadecimal, `expires` in whole seconds."""
+    """An invitation as its holder knows it; `id` and `root` in hexadecimal, `expires` in whole seconds.
+
+    `generation` and `revision` are those of the oldest statement and revocations that may be shown for it.
+    """
 
     gateways: tuple[PeerGateway, ...]
     cluster: ClusterId
@@ -65,6 +73,8 @@ class Token:
     secret: bytes = field(repr=False)
     expires: datetime
     pool: str
+    generation: int = 0
+    revision: int = 0
 
     def __str__(self) -> str:
         return f"invitation {self.id} of {self.cluster} to {self.domain}"
@@ -89,6 +99,7 @@ def write_token(token: Token) -> str:
     for gateway in token.gateways:
         fields += [_text(gateway.host), _PORT.pack(gateway.port)]
     fields += [_text(token.cluster), _text(token.domain), _text(pool), bytes.fromhex(token.root)]
+    fields += [_number(token.generation), _number(token.revision)]
     fields += [int(token.expires.timestamp()).to_bytes(_TIME_SIZE), bytes.fromhex(token.id), token.secret]
     body = b"".join(fields)
     return f"{VERSION}.{_encoded(body + _CHECK.pack(zlib.crc32(body)))}"
@@ -124,6 +135,8 @@ def _fields(body: bytes) -> Token:
         domain=named,
         pool=cluster_id(pool) if pool else default_pool(cluster),
         root=reader.take(_KEY_SIZE).hex(),
+        generation=reader.number(),
+        revision=reader.number(),
         expires=datetime.fromtimestamp(int.from_bytes(reader.take(_TIME_SIZE)), UTC),
         id=reader.take(ID_SIZE).hex(),
         secret=reader.take(SECRET_SIZE),
@@ -159,11 +172,26 @@ class _Reader:
         (size,) = self.take(1)
         return self.take(size).decode("ascii")
 
+    def number(self) -> int:
+        """The next number."""
+        (size,) = self.take(1)
+        content = self.take(size)
+        if size > _NUMBER_SIZE or content[:1] == b"\0":
+            raise ValueError("a number with zeros before it, or too long")
+        return int.from_bytes(content)
+
 
 def _text(text: str) -> bytes:
     content = text.encode("ascii")
     if len(content) > 255:
         raise BadToken(f"{text[:20]}... is too long for a token")
+    return bytes([len(content)]) + content
+
+
+def _number(number: int) -> bytes:
+    content = number.to_bytes((number.bit_length() + 7) // 8)
+    if len(content) > _NUMBER_SIZE:
+        raise BadToken(f"the number {number} is too long for a token")
     return bytes([len(content)]) + content
 
 

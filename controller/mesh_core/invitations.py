@@ -8,7 +8,8 @@ Secret meshctl-system/meshctl-invitations: one data key for each invitation, nam
 2. A use is taken once, whoever answers: who comes again with the same key for the same id gets his answer
    again, and that takes no further use.
 3. An id belongs to one key: of two that want it the first gets it, and one that the root has admitted, or
-   that is a peer here already, is nobody else's.
+   that is a peer here already, is nobody else's. So it stays until the invitation is forgotten, whatever
+   became of the first one's MeshPeer: its certificate is good. Who is evicted gives the id back.
 4. An invitation that is over is forgotten after a week, so that `meshctl invite --list` can say what became
    of it.
 """
@@ -40,7 +41,6 @@ MOST_SKEW: Final = timedelta(minutes=5)
 """As far as certificates allow for (`lifetimes.BACKDATE`)."""
 REPEATS: Final = timedelta(minutes=2)
 """How long a used-up invitation still answers the one who used it, should the answer have been lost."""
-_RECENT: Final = timedelta(minutes=10)
 _LONGEST_HOST: Final = 253 - len("controller.")
 _NOBODYS_KEY: Final = hashlib.sha256(b"nobody's").digest()
 
@@ -85,6 +85,7 @@ class Surroundings:
 
     `members` are the ids of the roster, `pools` those of issuers, `pool` is our own issuer's. `keys` maps the
     ids of peers that are here already to the KeyIds that they are known by, none where it is not known.
+    `refused` are the KeyIds that nobody believes any more.
     """
 
     cluster: ClusterId
@@ -93,6 +94,7 @@ class Surroundings:
     members: frozenset[str] = frozenset()
     pools: frozenset[str] = frozenset()
     keys: Mapping[str, frozenset[str]] | None = None
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +268,13 @@ def _wrong_id(
     mine = any(_is_repeat(request, key=key, invitation=one) for one in others.values())
     if known is not None and key not in known and not mine:
         return _taken(wanted, "belongs to a peer of the inviting cluster that has another key")
-    rivals = [use for one in others.values() for use in one.taken if use.cluster == wanted and use.key != key]
-    if any(known is not None or now - _moment(use.at) <= _RECENT for use in rivals):
+    rivals = (
+        use
+        for one in others.values()
+        for use in one.taken
+        if use.cluster == wanted and use.key not in (key, *here.refused) and not is_forgotten(one, now=now)
+    )
+    if any(rivals):
         return _taken(wanted, "was given to another cluster by an invitation")
     return None
 

@@ -1,9 +1,11 @@
 """What is believed of where a newcomer says it is, and the MeshPeers that both sides make of it. Pure.
 
 1. A newcomer may only be where a gateway can be: no loopback, no link-local address (a cloud's metadata
-   service has one), no multicast, nothing that is no address at all.
+   service has one), no multicast, no name that only means something inside a cluster or a cloud, nothing
+   that is no address at all. The inviter is held to the same.
 2. On a common network it is only if the invitation says which (ruling 11): otherwise whoever has a token
    could say that our own pods' addresses are his. Even then its pods' addresses must not be ours.
+3. The MeshPeer of a newcomer says by which pool and key it was let in: nobody else of that id is believed.
 """
 
 import ipaddress
@@ -19,23 +21,49 @@ _Range = ipaddress.IPv4Network | ipaddress.IPv6Network
 _DNS_NAME = re.compile(
     r"(?!.*\.\d+$)(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 )
+_INSIDE = re.compile(r".*\.(localhost|localdomain|svc|cluster\.local|clusterset\.local)")
+"""Names that a resolver answers from inside: from /etc/hosts, or as the DNS of a cluster."""
+_METADATA = re.compile(r"(metadata|instance-data)(\..*)?\.internal|metadata\.(goog|tencentyun\.com)")
+_METADATA_ADDRESSES = frozenset(
+    map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "168.63.129.16"))
+)
+"""Those of clouds that are not link-local, as most are."""
 
 
 def objection(request: Request, *, invitation: Invitation) -> str:
     """Why what the newcomer says of where it is cannot be; "" when it can."""
-    for gateway in request.gateways:
+    if why := _gateways_objection(request.gateways):
+        return why
+    if not shares_network(request, invitation=invitation):
+        return ""
+    return _ranges_objection(request.pod_cidrs, own=invitation.pod_cidrs, whose="the inviting cluster")
+
+
+def inviter_objection(welcome: Welcome, *, request: Request) -> str:
+    """Why what the inviter says of where it is cannot be, by who asks with `request`; "" when it can."""
+    if why := _gateways_objection(welcome.gateways):
+        return why
+    if not _on_our_network(welcome, request=request):
+        return ""
+    return _ranges_objection(welcome.pod_cidrs, own=request.pod_cidrs, whose="this cluster")
+
+
+def _gateways_objection(gateways: Iterable[PeerGateway]) -> str:
+    for gateway in gateways:
         why = _gateway_objection(gateway)
         if why:
             return f"{gateway.host[:80]!r} port {gateway.port} cannot be a gateway: {why}"
-    if not shares_network(request, invitation=invitation):
-        return ""
-    theirs, ours = _ranges(request.pod_cidrs), _ranges(invitation.pod_cidrs)
+    return ""
+
+
+def _ranges_objection(texts: Iterable[str], *, own: Iterable[str], whose: str) -> str:
+    theirs, ours = _ranges(texts), _ranges(own)
     if theirs is None or ours is None:
         return "its pods' ranges do not read"
     for one in theirs:
-        common = next((own for own in ours if own.version == one.version and own.overlaps(one)), None)
+        common = next((mine for mine in ours if mine.version == one.version and mine.overlaps(one)), None)
         if common is not None:
-            return f"its pods' range {one} overlaps with {common} of the inviting cluster"
+            return f"its pods' range {one} overlaps with {common} of {whose}"
         if one.prefixlen < (8 if one.version == 4 else 32):
             return f"its pods' range {one} is half the world"
     return ""
@@ -46,10 +74,12 @@ def shares_network(request: Request, *, invitation: Invitation) -> bool:
     return bool(invitation.network) and request.network == invitation.network
 
 
-def peer_of_newcomer(request: Request, *, invitation: Invitation) -> dict[str, Any]:  # Any: JSON
-    """The MeshPeer for the newcomer in the inviting cluster."""
+def peer_of_newcomer(
+    request: Request, *, invitation: Invitation, pool: str, key: str
+) -> dict[str, Any]:  # Any: JSON
+    """The MeshPeer for the newcomer in the inviting cluster, which let it in by `pool` with `key` (KeyId)."""
     shared = shares_network(request, invitation=invitation)
-    return _peer(
+    body = _peer(
         request.cluster,
         gateways=request.gateways,
         # Who can be dialled nowhere dials.
@@ -57,11 +87,14 @@ def peer_of_newcomer(request: Request, *, invitation: Invitation) -> dict[str, A
         network=request.network if shared else "",
         pod_ranges=request.pod_cidrs if shared else (),
     )
+    # From the very first: without them the first who shows a certificate for that id would be believed.
+    body["spec"] |= {"pool": pool, "key": key}
+    return body
 
 
 def peer_of_inviter(welcome: Welcome, *, request: Request) -> dict[str, Any]:  # Any: JSON
     """The MeshPeer for the inviting cluster at the newcomer."""
-    shared = bool(welcome.network) and welcome.network == request.network
+    shared = _on_our_network(welcome, request=request)
     return _peer(
         welcome.cluster,
         gateways=welcome.gateways,
@@ -69,6 +102,10 @@ def peer_of_inviter(welcome: Welcome, *, request: Request) -> dict[str, Any]:  #
         network=welcome.network if shared else "",
         pod_ranges=welcome.pod_cidrs if shared else (),
     )
+
+
+def _on_our_network(welcome: Welcome, *, request: Request) -> bool:
+    return bool(welcome.network) and welcome.network == request.network
 
 
 def _peer(
@@ -94,11 +131,21 @@ def _gateway_objection(gateway: PeerGateway) -> str:
     try:
         address = ipaddress.ip_address(gateway.host)
     except ValueError:
-        return "" if _DNS_NAME.fullmatch(gateway.host) else "neither an address nor a DNS name"
+        return _name_objection(gateway.host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
     bad = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
-    return "nobody can be reached there from elsewhere" if bad else ""
+    return "nobody can be reached there from elsewhere" if bad or address in _METADATA_ADDRESSES else ""
+
+
+def _name_objection(name: str) -> str:
+    if not _DNS_NAME.fullmatch(name):
+        return "neither an address nor a DNS name"
+    if "." not in name:
+        return "a name of one label means something else in every cluster"
+    if _INSIDE.fullmatch(name) or _METADATA.fullmatch(name):
+        return "such a name does not lead to another cluster"
+    return ""
 
 
 def _ranges(texts: Iterable[str]) -> list[_Range] | None:

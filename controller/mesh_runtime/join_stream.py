@@ -12,7 +12,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from mesh_core.identity import Component, Expected
@@ -36,10 +36,11 @@ from mesh_core.join_wire import (
 from mesh_core.names import ALPN_JOIN, join_server_name
 from mesh_core.objects import PeerGateway
 from mesh_core.trust import trust_of
-from mesh_core.trust_statement import BadTrust, Held
+from mesh_core.trust_statement import BadTrust, Held, read_revocations, read_statement
 from mesh_runtime.tls import Credentials, PeerRefused, anonymous_context, unasking_context, verify_peer
 from mesh_runtime.trust_signing import accepted_revocations, accepted_statement
 
+NOTHING_HELD: Final = Held()
 HANDSHAKE_LIMIT: Final = 5.0
 LIMIT: Final = 10.0
 """Seconds for one connection, from the handshake to its end."""
@@ -114,9 +115,11 @@ async def known_offer(gateway: PeerGateway, *, token: Token) -> tuple[Offer, Hel
         return offer, held
 
 
-async def come_in(gateway: PeerGateway, *, token: Token, accept: Answered) -> Invited:
-    """Go through the protocol at that gateway; raises JoinFailed."""
-    async with _authenticated(gateway, token=token) as (stream, offer, _):
+async def come_in(
+    gateway: PeerGateway, *, token: Token, accept: Answered, held: Held = NOTHING_HELD
+) -> Invited:
+    """Go through the protocol at that gateway, as who holds `held` already; raises JoinFailed."""
+    async with _authenticated(gateway, token=token, held=held) as (stream, offer, known):
         try:
             await stream.send(await accept(offer))
             answer = await stream.receive(most=LONGEST_ANSWER)
@@ -126,39 +129,53 @@ async def come_in(gateway: PeerGateway, *, token: Token, accept: Answered) -> In
             raise JoinFailed(JoinCode.BAD_REQUEST, error.what, next_step=error.next_step) from error
         match answer:
             case Welcome():
-                return Invited(answer, held=checked(answer.trust, token=token))
+                return Invited(answer, held=checked(answer.trust, token=token, held=known))
             case Refused(code=code, words=words, step=step):
                 raise JoinFailed(code, words, next_step=step or "ask whoever invited you")
             case _:
                 raise _impostor(gateway, "it answers with something else")
 
 
-def checked(trust: Offered, *, token: Token) -> Held:
-    """The texts, if the root that `token` names has signed for them; raises JoinFailed."""
+def checked(trust: Offered, *, token: Token, held: Held = NOTHING_HELD) -> Held:
+    """The texts that are in force after those of `trust` were offered; raises JoinFailed.
+
+    Where nothing is held the root that `token` names must have signed; else what is held says who may, and
+    stays where it is as new.
+    """
     try:
-        statement = accepted_statement(
-            trust.statement, held=Held(), domain=token.domain, roots=(), pins=(token.root,)
-        )
-        held = Held(statement=statement, signed_statement=trust.statement)
-        if trust.revocations is None:
-            return held
-        revocations = accepted_revocations(trust.revocations, held=held)
+        if held.statement is None or read_statement(trust.statement.text).generation > held.generation:
+            statement = accepted_statement(
+                trust.statement, held=held, domain=token.domain, roots=(), pins=(token.root,)
+            )
+            held = replace(held, statement=statement, signed_statement=trust.statement)
+        offered = trust.revocations
+        if offered is not None and read_revocations(offered.text).number > held.revision:
+            revocations = accepted_revocations(offered, held=held)
+            held = replace(held, revocations=revocations, signed_revocations=offered)
     except BadTrust as error:
         raise JoinFailed(
             JoinCode.WRONG_INVITER,
             f"whoever answers shows another root than the token names ({error.what})",
             next_step="do not go on: ask for a new token, and who stands between the two clusters",
         ) from error
-    return Held(statement, trust.statement, revocations, trust.revocations)
+    if held.generation < token.generation or held.revision < token.revision:
+        raise JoinFailed(
+            JoinCode.WRONG_INVITER,
+            f"whoever answers shows generation {held.generation} and revocations {held.revision}, older than "
+            f"{token.generation} and {token.revision} at the time of the invitation",
+            next_step="do not go on: somebody may be repeating what was true once; ask for a new token",
+        )
+    return held
 
 
 @asynccontextmanager
 async def _authenticated(
-    gateway: PeerGateway, *, token: Token
+    gateway: PeerGateway, *, token: Token, held: Held = NOTHING_HELD
 ) -> AsyncIterator[tuple[JoinStream, Offer, Held]]:
     """A connection to the inviter, after its offer, and what that says; raises JoinFailed."""
     async with _connected(gateway, token=token, context=anonymous_context(alpn=(ALPN_JOIN,))) as first:
-        held = checked((await _offer(first, gateway=gateway, token=token)).trust, token=token)
+        offer = await _offer(first, gateway=gateway, token=token)
+        held = checked(offer.trust, token=token, held=held)
     assert held.statement is not None
     roots = tuple(root.certificate for root in held.statement.roots)
     context = anonymous_context(alpn=(ALPN_JOIN,), roots=roots)
@@ -173,7 +190,7 @@ async def _authenticated(
         except PeerRefused as error:
             raise _impostor(gateway, error.what) from error
         offer = await _offer(second, gateway=gateway, token=token)
-        yield second, offer, checked(offer.trust, token=token)
+        yield second, offer, checked(offer.trust, token=token, held=held)
 
 
 @asynccontextmanager

@@ -92,7 +92,7 @@ def accepted_statement(
 ) -> Statement:
     """The statement, if it may take the place of the one that is held; raises BadTrust.
 
-    Believed are the roots of the held statement, without one the certificates `roots`, and roots of the
+    Believed are the roots of the held statement; without one the certificates `roots`, and roots of the
     offered statement itself whose keys an invitation has pinned.
     """
     statement = read_statement(offered.text)

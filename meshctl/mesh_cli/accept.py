@@ -27,7 +27,7 @@ from mesh_cli.trust_options import check_output, printing_options
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import Fault, MeshError
 from mesh_core.identity import ClusterId, cluster_id
-from mesh_core.invitation_token import Token, read_token
+from mesh_core.invitation_token import BadToken, Token, read_token
 from mesh_core.join_order import JOINING, found_condition, is_final
 from mesh_core.join_wire import JoinCode, JoinFailed
 from mesh_core.names import CLUSTERSET_ZONE, GATEWAY, SYSTEM_NAMESPACE, TRUST_BUNDLE
@@ -75,7 +75,12 @@ class Wish:
 
 
 @click.command("accept")
-@click.argument("token")
+@click.argument("token", required=False)
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File to read the token from, in place of TOKEN.",
+)
 @click.option("--context", help="Kubeconfig context of the newcomer; by default the current one.")
 @click.option("--cluster-id", "name", required=True, metavar="ID", help="Its name for life: one DNS label.")
 @click.option("--image", metavar="IMAGE", help="Image of the programs, in place of this version's own.")
@@ -111,7 +116,8 @@ class Wish:
 @click.pass_obj
 def command(
     kubeconfig: Path | None,
-    token: str,
+    token: str | None,
+    token_file: Path | None,
     context: str | None,
     name: str,
     image: str | None,
@@ -127,13 +133,15 @@ def command(
 ) -> None:
     """Make a cluster a member by the TOKEN of an invitation (see `meshctl invite`).
 
-    No kubeconfig of another cluster is needed, and no private key leaves this one.
+    No kubeconfig of another cluster is needed, and no private key leaves this one. With - for TOKEN it is
+    read from standard input: others on this machine may see the words of a command.
     """
     check_output(dry_run=dry_run, output=output)
+    text = "".join(_given(token, file=token_file).split())
     given = tuple(dict.fromkeys(map(parse_address, addresses)))
     acceptance = Acceptance(
-        token=read_token(token),
-        text="".join(token.split()),
+        token=read_token(text),
+        text=text,
         cluster=cluster_id(name),
         network=parse_network(network) if network is not None else None,
         gateways=() if dial == "outbound" else given or None,
@@ -156,6 +164,18 @@ def command(
     done, stub = run(accept(wish, kubeconfig=kubeconfig, progress=progress_for(sys.stderr)))
     click.echo("\n".join(report(wish, done, stub)))
     click.echo(f"next: {command_line(kubeconfig, 'status', '--context', wish.context)}")
+
+
+def _given(token: str | None, *, file: Path | None) -> str:
+    """The token as text, from wherever it was given; raises click.UsageError and BadToken."""
+    if (token is None) is (file is None):
+        raise click.UsageError("give the token once: as TOKEN, as - for standard input, or by --token-file")
+    try:
+        if file is not None:
+            return file.read_text()
+        return sys.stdin.read() if token == "-" else token or ""
+    except UnicodeError as error:
+        raise BadToken("this is no token of an invitation") from error
 
 
 async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> tuple[Acceptance, Stub]:
@@ -229,6 +249,12 @@ def check_invited(facts: Facts, *, cluster: ClusterId, token: Token, beside_othe
         raise JoinRefused(
             f"context {facts.context} came in by another inviter (pool {spec.pool})",
             next_step="ask that one for a token, or have the root admit it: meshctl trust approve",
+        )
+    if statement is not None and token.root not in {root.key for root in statement.roots}:
+        raise JoinRefused(
+            f"context {facts.context} knows other roots than the one that the token names",
+            next_step="compare meshctl trust status of both; a root changes by meshctl trust rotate, not by "
+            "a token (or meshctl leave first)",
         )
 
 

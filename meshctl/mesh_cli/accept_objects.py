@@ -4,7 +4,7 @@ The token is the user's own one-time secret, and the only secret among them: eve
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -32,7 +32,7 @@ class Acceptance:
     """Who wants to be whom; `text` is the token, `gateways` None says nothing of where it can be dialled."""
 
     token: Token
-    text: str
+    text: str = field(repr=False)
     cluster: ClusterId
     network: str | None = None
     gateways: tuple[PeerGateway, ...] | None = None

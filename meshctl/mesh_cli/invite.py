@@ -190,6 +190,8 @@ async def invite(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
             secret=os.urandom(SECRET_SIZE),
             expires=now + wish.ttl,
             pool=issuer.pool,
+            generation=held.generation,
+            revision=held.revision,
         )
         write_token(token)  # whatever cannot be said in a token is found before anything is written
         invitation = Invitation(

@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from mesh_cli.accept_objects import ADDRESS_WORD
+from mesh_cli.accept_objects import ADDRESS_WORD, Acceptance
 from mesh_cli.corefile import BEGIN, stub
 from mesh_cli.invitation_book import BadSpan, parse_span
 from mesh_cli.main import command
@@ -356,3 +357,46 @@ def test_a_dry_run_prints_all_there_is_to_it_and_no_private_key(meshctl: Meshctl
     order = read_order(msgspec.convert(named["Secret", JOIN_TOKEN_SECRET], Secret))
     assert order.token == TOKEN
     assert order.gateways == (PeerGateway(host="192.0.2.9", port=15443),)
+
+
+@pytest.mark.parametrize("way", ["standard input", "file"])
+def test_the_token_need_not_stand_among_the_words_of_the_command(
+    way: str, tmp_path: Path, west: ObjectServer
+) -> None:
+    west.reactions.append(saying(joined))
+    file = tmp_path / "token"
+    file.write_text(f"{TEXT}\n")
+    place = ("-",) if way == "standard input" else ("--token-file", str(file))
+    with served(west) as api:
+        kubeconfig = write_kubeconfig(tmp_path / "kubeconfig", servers={"w": api.url}, current="w")
+        words = ("accept", *place, "--cluster-id", "west", "--service-type", "nodeport")
+        result = CliRunner().invoke(
+            command, ["--kubeconfig", str(kubeconfig), *words], standalone_mode=False, input=f"{TEXT}\n"
+        )
+    assert result.exception is None, result.exception
+    assert read_order(msgspec.convert(west.get("secrets", JOIN_TOKEN_SECRET), Secret)).token == TOKEN
+
+
+@pytest.mark.parametrize("words", [(), (TEXT, "--token-file", __file__)])
+def test_a_token_is_given_exactly_once(meshctl: Meshctl, words: tuple[str, ...]) -> None:
+    result = meshctl("accept", *words, "--context", "w", "--cluster-id", "west")
+    assert isinstance(result.exception, click.UsageError)
+
+
+def test_what_is_accepted_shows_no_token_in_its_repr() -> None:
+    acceptance = Acceptance(token=TOKEN, text=TEXT, cluster=cluster_id("west"))
+    assert TEXT not in repr(acceptance) and TOKEN.secret.hex() not in repr(acceptance)
+
+
+def test_a_token_of_another_root_than_a_member_knows_changes_nothing(
+    meshctl: Meshctl, west: ObjectServer
+) -> None:
+    clusterset = FakeClusterset()
+    root = RootEntry(key=key_id_of(clusterset.root.key.public_key()), certificate=clusterset.roots[0])
+    statement = Statement(domain=clusterset.domain, generation=1, roots=(root,), roster=())
+    text = msgspec.to_builtins(signed(statement, by=(clusterset.root.key,)))
+    spec = {"domain": clusterset.domain, "pool": "by-east", "statement": text}
+    west.put(MESH, "trustbundles", {"metadata": {"name": TRUST_BUNDLE}, "spec": spec})
+    before = west.versions()
+    assert "knows other roots" in told(meshctl(*accept()))
+    assert west.versions() == before

@@ -41,6 +41,8 @@ TOKENS = st.builds(
     secret=st.binary(min_size=16, max_size=16),
     expires=st.integers(0, 4_000_000_000).map(lambda at: datetime.fromtimestamp(at, UTC)),
     pool=LABELS,
+    generation=st.integers(0, (1 << 53) - 1),
+    revision=st.integers(0, (1 << 53) - 1),
 )
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/ "
 
@@ -84,7 +86,7 @@ def test_line_breaks_and_spaces_of_a_terminal_count_for_nothing() -> None:
 
 
 def test_a_token_is_short() -> None:
-    assert len(write_token(replace(TOKEN, gateways=TOKEN.gateways[:1]))) < 150
+    assert len(write_token(replace(TOKEN, gateways=TOKEN.gateways[:1], generation=900))) < 160
 
 
 def test_the_usual_pool_takes_no_room() -> None:
@@ -131,3 +133,13 @@ def test_the_secret_shows_nowhere_and_the_key_is_not_the_secret() -> None:
     key = key_of(TOKEN.secret, invitation=TOKEN.id)
     assert len(key) == 32 and TOKEN.secret not in key
     assert key != key_of(TOKEN.secret, invitation="another")
+
+
+@pytest.mark.parametrize("number", [b"\x01\x00", b"\x02\x00\x07", b"\x08" + b"\xff" * 8])
+def test_a_generation_has_one_spelling(number: bytes) -> None:
+    body = base64.urlsafe_b64decode(write_token(replace(TOKEN, generation=7))[9:] + "==")[:-4]
+    assert body.count(b"\xab\x01\x07\x00") == 1
+    other = body.replace(b"\xab\x01\x07\x00", b"\xab" + number + b"\x00")
+    content = other + zlib.crc32(other).to_bytes(4)
+    with pytest.raises(BadToken, match="made wrongly"):
+        read_token("meshctl1." + base64.urlsafe_b64encode(content).decode().rstrip("="))

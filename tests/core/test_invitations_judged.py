@@ -163,10 +163,10 @@ def test_the_same_key_under_another_id_is_not_the_same() -> None:
 
 @pytest.mark.parametrize(
     ("ago", "peer", "lets_in"),
-    [(MINUTE, False, False), (60 * MINUTE, False, True), (60 * MINUTE, True, False)],
+    [(MINUTE, False, False), (60 * MINUTE, False, False), (60 * MINUTE, True, False)],
 )
 def test_two_tokens_do_not_give_one_id_to_two_clusters(ago: timedelta, peer: bool, lets_in: bool) -> None:
-    """Also before the first one's MeshPeer is to be seen; but an id whose peer was deleted is free again."""
+    """Also where the first one's MeshPeer is not to be seen, or was never made: its certificate is good."""
     others = {"that": changed(uses=0, taken=(used(key=OTHER_KEY, ago=ago),))}
     here = replace(HERE, keys={"west": frozenset[str]()} if peer else {})
     assert isinstance(verdict(others=others, here=here), Taking) is lets_in
@@ -245,4 +245,21 @@ def test_an_invitation_is_forgotten_a_week_after_its_end() -> None:
 def test_another_invitation_renews_whom_an_earlier_one_let_in() -> None:
     others = {"that": changed(uses=0, taken=(used(ago=60 * MINUTE),))}
     here = replace(HERE, keys={"west": frozenset[str]()})
+    assert isinstance(verdict(others=others, here=here), Taking)
+
+
+def test_an_id_that_was_answered_for_stays_that_keys_until_the_invitation_is_forgotten() -> None:
+    """The MeshPeer could not be made, an hour ago or a week: a second key gets no second certificate."""
+    this = changed(expires=(NOW + timedelta(days=30)).isoformat())
+    others = {"that": changed(uses=0, taken=(used(key=OTHER_KEY),))}
+    for later, lets_in in ((MINUTE, False), (timedelta(days=6), False), (timedelta(days=8), True)):
+        asked = asking(clock=(NOW + later).isoformat())
+        found = verdict(asked, invitation=this, others=others, now=NOW + later)
+        assert isinstance(found, Taking) is lets_in
+        assert lets_in or (isinstance(found, Refused) and found.code is JoinCode.CLUSTER_ID_TAKEN)
+
+
+def test_an_id_whose_key_is_refused_since_is_free_for_another_key() -> None:
+    others = {"that": changed(uses=0, taken=(used(key=OTHER_KEY),))}
+    here = replace(HERE, refused=frozenset({OTHER_KEY}))
     assert isinstance(verdict(others=others, here=here), Taking)

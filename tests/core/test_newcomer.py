@@ -3,11 +3,15 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
+from mesh_controller.joiner import check_welcome
+from mesh_core.identity import cluster_id, domain
+from mesh_core.invitation_token import Token
 from mesh_core.invitations import Invitation
-from mesh_core.join_wire import Offered, Request, Welcome
-from mesh_core.newcomer import objection, peer_of_inviter, peer_of_newcomer
+from mesh_core.join_wire import JoinCode, JoinFailed, Offered, Request, Welcome
+from mesh_core.newcomer import inviter_objection, objection, peer_of_inviter, peer_of_newcomer
 from mesh_core.objects import PeerGateway
 from mesh_core.objects.trust import Signed
 
@@ -19,6 +23,21 @@ INVITATION = Invitation(
     pod_cidrs=("10.244.0.0/16", "fd00:1::/48"),
 )
 ALONE = Invitation(key="00" * 32, uses=1, expires=datetime(2026, 5, 1, tzinfo=UTC).isoformat())
+KEY = "aa" * 32
+TOKEN = Token(
+    gateways=(PeerGateway(host="192.0.2.1", port=15443),),
+    cluster=cluster_id("east"),
+    domain=domain("clusterset.internal"),
+    root=KEY,
+    id="00112233445566ff",
+    secret=bytes(16),
+    expires=datetime(2026, 5, 1, tzinfo=UTC),
+    pool="by-east",
+)
+
+
+def made_of(request: Request, *, invitation: Invitation) -> dict[str, Any]:  # Any: JSON
+    return peer_of_newcomer(request, invitation=invitation, pool="by-east", key=KEY)
 
 
 def asking(*hosts: str, **fields: Any) -> Request:  # Any: whatever fields it has
@@ -42,6 +61,26 @@ def test_a_gateway_may_be_at_an_address_or_a_name(host: str) -> None:
 )
 def test_nobody_is_made_to_dial_himself_a_metadata_service_or_nonsense(host: str) -> None:
     assert "cannot be a gateway" in objection(asking(host), invitation=ALONE)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "east", "a.localhost", "localhost.localdomain", "kubernetes.default.svc"),
+        *("kubernetes.default.svc.cluster.local", "web.prod.svc.clusterset.local", "x.cluster.local"),
+        *("metadata.google.internal", "metadata.internal", "instance-data.ec2.internal", "metadata.goog"),
+        *("metadata.azure.internal", "fd00:ec2::254", "100.100.100.200", "168.63.129.16"),
+    ],
+)
+def test_nobody_is_made_to_dial_a_name_that_means_something_inside_his_own_cluster_or_cloud(
+    host: str,
+) -> None:
+    assert "cannot be a gateway" in objection(asking(host), invitation=ALONE)
+
+
+@pytest.mark.parametrize("host", ["gw.internal.example.org", "gw.east.internal", "metadata.example.org"])
+def test_names_that_only_resemble_those_are_names(host: str) -> None:
+    assert objection(asking(host), invitation=ALONE) == ""
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
@@ -75,23 +114,25 @@ def test_a_network_that_the_invitation_does_not_name_is_not_believed(invitation:
     """Ruling 11: otherwise whoever has a token could say that our pods' addresses are his."""
     request = asking("192.0.2.7", network="lan2", pod_cidrs=("10.244.0.0/16",))
     assert objection(request, invitation=invitation) == ""
-    assert set(peer_of_newcomer(request, invitation=invitation)["spec"]) == {"gateways"}
+    assert set(made_of(request, invitation=invitation)["spec"]) == {"gateways", "pool", "key"}
 
 
 def test_the_newcomer_becomes_a_peer_where_it_says() -> None:
     request = asking("192.0.2.7", "192.0.2.7", network="lan", pod_cidrs=("10.9.0.0/16",))
-    assert peer_of_newcomer(request, invitation=INVITATION) == {
+    assert made_of(request, invitation=INVITATION) == {
         "metadata": {"name": "west"},
         "spec": {
             "gateways": [{"host": "192.0.2.7", "port": 15443}],
             "network": "lan",
             "import": {"podCIDRs": ["10.9.0.0/16"]},
+            "pool": "by-east",
+            "key": KEY,
         },
     }
 
 
 def test_a_newcomer_without_a_gateway_dials_and_is_waited_for() -> None:
-    assert peer_of_newcomer(asking(), invitation=ALONE)["spec"] == {"dial": "inbound"}
+    assert made_of(asking(), invitation=ALONE)["spec"] == {"dial": "inbound", "pool": "by-east", "key": KEY}
     assert peer_of_inviter(welcome(), request=asking())["spec"]["dial"] == "outbound"
 
 
@@ -100,6 +141,37 @@ def test_the_inviter_is_a_peer_on_a_common_network_only_if_it_is_ours_too(own: s
     spec = peer_of_inviter(welcome(network="lan"), request=asking("192.0.2.7", network=own))["spec"]
     assert spec["gateways"] == [{"host": "192.0.2.1", "port": 15443}]
     assert ("network" in spec, "import" in spec) == (shared, shared)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1", "localhost", "metadata.google.internal"]
+)
+def test_an_inviter_is_nowhere_that_a_newcomer_could_not_be(host: str) -> None:
+    said = msgspec.structs.replace(welcome(), gateways=(PeerGateway(host=host, port=15443),))
+    assert "cannot be a gateway" in inviter_objection(said, request=asking())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "words"),
+    [("10.244.0.0/16", ""), ("10.9.7.0/24", "overlaps with 10.9.0.0/16"), ("12.0.0.0/6", "half the world")],
+)
+def test_on_a_common_network_the_inviters_pods_are_not_ours(theirs: str, words: str) -> None:
+    said = msgspec.structs.replace(welcome(network="lan"), pod_cidrs=(theirs,))
+    found = inviter_objection(said, request=asking(network="lan", pod_cidrs=("10.9.0.0/16",)))
+    assert words in found and bool(words) == bool(found)
+    assert inviter_objection(said, request=asking(pod_cidrs=("10.9.0.0/16",))) == ""
+
+
+def test_who_welcomes_a_newcomer_is_the_one_that_the_token_names() -> None:
+    check_welcome(welcome(), token=TOKEN, request=asking())
+    for said in (msgspec.structs.replace(welcome(), cluster="south"), at_loopback()):
+        with pytest.raises(JoinFailed) as error:
+            check_welcome(said, token=TOKEN, request=asking())
+        assert error.value.code is JoinCode.WRONG_INVITER
+
+
+def at_loopback() -> Welcome:
+    return msgspec.structs.replace(welcome(), gateways=(PeerGateway(host="::1", port=15443),))
 
 
 def welcome(*, network: str = "") -> Welcome:

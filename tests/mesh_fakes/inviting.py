@@ -9,7 +9,7 @@ import base64
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -117,6 +117,7 @@ class Inviter:
             secret=os.urandom(16),
             expires=expires,
             pool=self.pool,
+            generation=self.generation,
         )
         invitation = Invitation(
             key=key_of(token.secret, invitation=token.id).hex(),
@@ -263,16 +264,7 @@ def newcomer(name: str = "west") -> Newcomer:
 def at_port(token: Token, *ports: int) -> Token:
     """The same token with gateways at these ports of loopback."""
     gateways = tuple(PeerGateway(host="127.0.0.1", port=port) for port in ports)
-    return Token(
-        gateways=gateways,
-        cluster=token.cluster,
-        domain=token.domain,
-        root=token.root,
-        id=token.id,
-        secret=token.secret,
-        expires=token.expires,
-        pool=token.pool,
-    )
+    return replace(token, gateways=gateways)
 
 
 def _api(name: str) -> MemberApi:

@@ -19,6 +19,7 @@ from mesh_core.names import (
     ISSUER_SECRET,
     JOIN_TOKEN_SECRET,
     SYSTEM_NAMESPACE,
+    TRUST_BUNDLE,
 )
 from mesh_core.objects import PeerGateway
 from mesh_core.objects.trust import RefusedKey
@@ -29,7 +30,7 @@ from mesh_fakes.inviting import Newcomer, at_port, inviter, newcomer
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
 from mesh_runtime.intermediate import KEY, stored_key
-from mesh_runtime.kube import MESH_PEERS, SECRETS, ApiError
+from mesh_runtime.kube import MESH_PEERS, SECRETS, TRUST_BUNDLES, ApiError
 from mesh_runtime.membership import MembershipSource
 from mesh_runtime.pem import certificates_from_pem, key_to_pem
 from mesh_runtime.pki import new_key
@@ -346,3 +347,120 @@ async def test_a_member_that_lost_its_certificate_gets_another_for_the_same_key_
         assert key_id_of(key.public_key()) in {
             key_id_of(one) for one in (again.public_key(),) if isinstance(one, ec.EllipticCurvePublicKey)
         }
+
+
+async def test_the_peer_of_a_newcomer_says_from_the_first_by_which_pool_and_key_it_came_in() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        assert await outcome(west, await east.at(east.invite())) == "in"
+        kept = west.api.find(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+        assert kept is not None
+        raw = await east.api.client().request("GET", MESH_PEERS.path("west"))
+        spec = msgspec.json.decode(raw)["spec"]
+        assert (spec["pool"], spec["key"]) == ("by-east", key_id_of(stored_key(kept).public_key()))
+
+
+async def test_a_second_key_gets_no_certificate_where_the_first_ones_peer_could_not_be_made() -> None:
+    broken = True
+
+    def fault(method: str, path: str) -> ApiError | None:
+        if broken and method == "POST" and MESH_PEERS.plural in path:
+            return ApiError(status=500, reason="InternalError", message="no")
+        return None
+
+    first, second = newcomer(), newcomer()
+    async with inviter() as east:
+        east.api.faults.append(fault)
+        token = await east.at(east.invite(uses=2))
+        first.prepare(token, gateways=GATEWAY)
+        async with first.running():
+            await until(lambda: east.invitation(token).uses == 1)
+            await until(lambda: first.joined is not None)
+        broken = False
+        used = east.invitation(token)
+        hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+        taken = tuple(msgspec.structs.replace(one, at=hour_ago) for one in used.taken)
+        east.keep(token.id, msgspec.structs.replace(used, taken=taken))
+        assert await outcome(second, token) == "ClusterIdTaken"
+        assert second.chain == b""
+        async with first.running():
+            await until(lambda: first.is_done)
+        assert east.invitation(token).uses == 1
+
+
+async def test_an_inviter_that_says_it_is_at_loopback_is_not_believed_and_nothing_of_it_is_kept() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite(gateways=(PeerGateway(host="127.0.0.1", port=6443),)))
+        assert await outcome(west, token) == "WrongInviter"
+        assert west.chain == b"" and west.api.find(MESH_PEERS, "east") is None
+
+
+async def test_a_second_token_cannot_change_the_root_of_a_running_member() -> None:
+    """Another clusterset of the same names: the operator pins its root, and the member stays where it is."""
+    west = newcomer()
+    async with inviter() as east:
+        assert await outcome(west, await east.at(east.invite())) == "in"
+    before, chain = held_by(west.bundle), west.chain
+    async with inviter(clusterset=FakeClusterset()) as twin:
+        assert await outcome(west, await twin.at(twin.invite())) == "BadToken"
+        assert twin.api.find(MESH_PEERS, "west") is None
+    assert held_by(west.bundle) == before and west.chain == chain
+
+
+def without_certificate(west: Newcomer) -> None:
+    """As after a loss: the key is there, and another token is needed."""
+    kept = west.api.find(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+    assert kept is not None
+    west.api.remove(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+    meta = {"name": INTERMEDIATE_SECRET, "namespace": SYSTEM_NAMESPACE}
+    west.api.put(SECRETS, {"metadata": meta, "data": {KEY: kept.data[KEY]}})
+
+
+async def test_a_renewal_never_writes_an_older_statement_than_is_held() -> None:
+    """The inviter lags behind: what the member has heard from others meanwhile stays."""
+    west = newcomer()
+    async with inviter() as east:
+        assert await outcome(west, await east.at(east.invite())) == "in"
+        without_certificate(west)
+        east.generation = 5
+        newer = east.statement()
+        east.generation = 1
+        west.api.put(
+            TRUST_BUNDLES,
+            {
+                "metadata": {"name": TRUST_BUNDLE},
+                "status": {"generation": 5, "statement": msgspec.to_builtins(newer)},
+            },
+        )
+        assert await outcome(west, await east.at(east.invite())) == "in"
+        assert held_by(west.bundle).generation == 5 and west.bundle.status.generation == 5
+
+
+async def test_a_statement_that_comes_from_a_peer_while_the_joiner_writes_is_not_undone() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        east.generation = 5
+        newer = {"generation": 5, "statement": msgspec.to_builtins(east.statement())}
+        east.generation = 1
+
+        def fault(method: str, path: str) -> ApiError | None:
+            # The loop of trust is quicker, between the joiner's look and its last write.
+            if method == "PATCH" and "trustbundles" in path and west.api.find(MESH_PEERS, "east"):
+                west.api.put(TRUST_BUNDLES, {"metadata": {"name": TRUST_BUNDLE}, "status": newer})
+            return None
+
+        west.api.faults.append(fault)
+        assert await outcome(west, await east.at(east.invite())) == "in"
+        assert held_by(west.bundle).generation == 5
+        assert west.joined is not None and west.joined.status == "True"
+
+
+async def test_a_token_that_leads_nowhere_takes_no_statement_from_a_member() -> None:
+    west = newcomer()
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        assert await outcome(west, token) == "in"
+        without_certificate(west)
+        assert await outcome(west, replace(at_port(token, 1), id="00" * 8)) == "Unreachable"
+        assert held_by(west.bundle).generation == 1

@@ -210,3 +210,11 @@ def test_a_pin_of_an_invitation_lets_in_its_own_root_alone() -> None:
     for offered in (by_a_root_of_her_own(), by_a_root_of_her_own_beside_ours(), without_me()):
         with pytest.raises(BadTrust):
             accepted_statement(offered, held=Held(), domain=DOMAIN, roots=(), pins=(pin,))
+
+
+def test_a_pin_says_nothing_any_more_once_a_root_has_spoken() -> None:
+    """Somebody has the member accept a second token, or the key of a root that was changed long ago."""
+    for offered in (by_a_root_of_her_own(), by_a_root_of_her_own_beside_ours()):
+        pins = [root.key for root in read_statement(offered.text).roots]
+        with pytest.raises(BadTrust, match="no root that is believed"):
+            accepted_statement(offered, held=HELD, domain=DOMAIN, roots=(), pins=pins)

@@ -36,6 +36,7 @@ TOKEN = Token(
     secret=bytes(range(16)),
     expires=datetime(2026, 5, 1, 12, tzinfo=UTC),
     pool="by-east",
+    generation=7,
 )
 REQUEST = Request(
     domain="clusterset.internal",

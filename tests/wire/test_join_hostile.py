@@ -7,7 +7,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -427,3 +427,16 @@ async def test_a_gateway_without_an_open_door_is_told_from_silence() -> None:
         assert closed.code is silent.code is JoinCode.UNREACHABLE
         assert "no invitation is open there" in closed.what
         assert "cannot be reached" in silent.what
+
+
+async def test_who_repeats_an_older_statement_than_the_token_knows_is_not_answered() -> None:
+    """In it a key of the inviter may still be good that was stolen and has been refused since."""
+    async with inviter() as east:
+        token = replace(await east.at(east.invite()), generation=2)
+        shown = east.clusterset.credentials("east", Component.CONTROLLER)
+        async with impostor(shown, offer_of(east.statement())) as (port, told):
+            error = await refused(at_port(token, port), request_of())
+            assert error.code is JoinCode.WRONG_INVITER and "older" in error.what
+            error = await refused(replace(at_port(token, port), generation=1, revision=1), request_of())
+            assert error.code is JoinCode.WRONG_INVITER and "older" in error.what
+            assert all(said == b"" for said in told)
