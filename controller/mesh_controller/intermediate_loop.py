@@ -3,7 +3,7 @@
 The key is made here, lies in the Secret and never leaves it; the request goes to whoever holds the
 root, as a CertificateSigningRequest for the signer `meshctl.dev/intermediate` (`meshctl join` answers
 it). What comes back is verified before it is stored, and so is what the roster names for us. The steps are
-`mesh_core.intermediate`.
+`mesh_core.intermediate`. Beside it stands which statement this cluster went by (`mesh_core.statement_seen`).
 """
 
 import asyncio
@@ -18,9 +18,15 @@ from mesh_core.identity import Component, Identity
 from mesh_core.intermediate import Answer, Situation, Step, next_step
 from mesh_core.lifetimes import INTERMEDIATE_LIFE
 from mesh_core.membership import Membership
-from mesh_core.names import INTERMEDIATE_SECRET, SIGNER_INTERMEDIATE, SYSTEM_NAMESPACE
+from mesh_core.names import (
+    ANNOTATION_STATEMENT_SEEN,
+    INTERMEDIATE_SECRET,
+    SIGNER_INTERMEDIATE,
+    SYSTEM_NAMESPACE,
+)
 from mesh_core.objects import CertificateSigningRequest, KubernetesObject, Secret
 from mesh_core.signing import CONTROLLER_ACCOUNT, INTERMEDIATE_USAGES, Issued, Refused, outcome
+from mesh_core.statement_seen import note_for
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.intermediate import (
     CERTIFICATE,
@@ -102,6 +108,9 @@ class IntermediateLoop:
             return None
         if secret is None:
             await self._make_key()
+            return _LONGEST_WAIT
+        if note := note_for(membership, secret=secret):
+            await self._note(secret, note)
             return _LONGEST_WAIT
         key = _key_of(secret)
         identity = membership.identity(Component.CONTROLLER)
@@ -191,6 +200,16 @@ class IntermediateLoop:
         }
         await self._kube.merge_patch(SECRETS, INTERMEDIATE_SECRET, body, namespace=SYSTEM_NAMESPACE)
         _log.info("stored the intermediate", secret=INTERMEDIATE_SECRET)
+
+    async def _note(self, secret: Secret, note: str) -> None:
+        """Say which statement was gone by; that changes the Secret, which wakes us for what else is due."""
+        body = {
+            "metadata": {
+                "resourceVersion": secret.metadata.resource_version,
+                "annotations": {ANNOTATION_STATEMENT_SEEN: note},
+            }
+        }
+        await self._kube.merge_patch(SECRETS, INTERMEDIATE_SECRET, body, namespace=SYSTEM_NAMESPACE)
 
     async def _discard_others(self, name: str) -> None:
         """Delete requests of ours for keys or names that are no more, so that nobody signs them."""

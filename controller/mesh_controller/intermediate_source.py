@@ -1,7 +1,8 @@
 """What every controller replica, leading or not, holds of trust: the intermediate and its own leaf.
 
 The Secret is watched by its one name; a certificate in it, or in the roster for its key, counts only after it
-was verified against the membership of the moment. The controller's leaf is signed here and now and is nowhere
+was verified against the membership of the moment, and nothing counts while the statement that this cluster
+went by is gone (`mesh_core.statement_seen`). The controller's leaf is signed here and now and is nowhere
 written.
 """
 
@@ -17,6 +18,7 @@ from mesh_core.identity import Component, Identity
 from mesh_core.membership import Membership
 from mesh_core.names import INTERMEDIATE_SECRET, SYSTEM_NAMESPACE
 from mesh_core.objects import Secret
+from mesh_core.statement_seen import lost_statement
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.intermediate import intermediate_in_force, own_leaf, stored_certificate, stored_key
 from mesh_runtime.kube import SECRETS, Informer, KubeClient
@@ -71,7 +73,7 @@ class IntermediateSource:
         self._leaf = LeafSource(
             _OwnIssuer(self, clock=clock),
             component=Component.CONTROLLER,
-            membership=membership,
+            membership=_StatedMembership(membership, secret=self._secret),
             clock=clock,
             jitter=jitter,
         )
@@ -95,7 +97,7 @@ class IntermediateSource:
         """The intermediate with its key; None without a verified one, and after its end."""
         authority = self._authority.value
         ended = authority is None or not window_in(authority.certificate).holds(self._clock())
-        return None if ended else authority
+        return None if ended or self._lost else authority
 
     async def authority_after(self, seen: Authority | None) -> Authority:
         """An intermediate that may be used now, as soon as there is one that is not `seen`."""
@@ -122,11 +124,16 @@ class IntermediateSource:
         if self.authority is None:
             return TrustState(
                 TrustReason.TRUST_PENDING,
-                self._why
+                self._lost
+                or self._why
                 or "this cluster has no signed intermediate; run meshctl trust approve with the root's "
                 "folder, or meshctl accept with a token",
             )
         return TrustState(TrustReason.TRUSTED, "the intermediate is signed and verified")
+
+    @property
+    def _lost(self) -> str:
+        return lost_statement(self._membership.current, secret=self._secret.value)
 
     async def run(self) -> None:
         """Watch, verify and keep the own leaf fresh, for ever."""
@@ -153,7 +160,7 @@ class IntermediateSource:
 
     def _believed(self, secret: Secret | None, membership: Membership | None) -> Authority | None:
         self._why = ""
-        if membership is None or secret is None:
+        if membership is None or secret is None or lost_statement(membership, secret=secret):
             return None
         if not stored_certificate(secret) and not membership.certificate:
             return None
@@ -167,6 +174,31 @@ class IntermediateSource:
                 self._why = f"the intermediate does not count: {error}"
                 _log.warning("the intermediate does not count", why=str(error))
             return None
+
+
+class _StatedMembership:
+    """The membership, but none while its statement is lost: a leaf that was shown before is dropped then."""
+
+    def __init__(self, membership: MembershipReader, *, secret: Latest[Secret]) -> None:
+        self._membership = membership
+        self._secret = secret
+
+    @property
+    def current(self) -> Membership | None:
+        found = self._membership.current
+        return None if lost_statement(found, secret=self._secret.value) else found
+
+    @property
+    def why_not(self) -> str:
+        found, secret = self._membership.current, self._secret.value
+        return lost_statement(found, secret=secret) or self._membership.why_not
+
+    async def after(self, seen: Membership | None) -> Membership | None:
+        while (found := self.current) == seen:
+            await first_of(
+                self._membership.after(self._membership.current), self._secret.after(self._secret.value)
+            )
+        return found
 
 
 class _OwnIssuer:
