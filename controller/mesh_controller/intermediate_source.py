@@ -195,9 +195,12 @@ class _StatedMembership:
 
     async def after(self, seen: Membership | None) -> Membership | None:
         while (found := self.current) == seen:
-            await first_of(
-                self._membership.after(self._membership.current), self._secret.after(self._secret.value)
-            )
+            below, secret = self._membership.current, self._secret.value
+            if lost_statement(below, secret=secret):
+                await first_of(self._membership.after(below), self._secret.after(secret))
+            else:
+                # Whoever reads the membership elsewhere hears of a change no earlier than we do.
+                await self._membership.after(below)
         return found
 
 

@@ -23,8 +23,9 @@ from mesh_controller.greeting import Greeting
 from mesh_controller.identity_watch import IdentityWatch
 from mesh_controller.leaving_watch import LeavingWatch
 from mesh_controller.own_records import OwnRecords
+from mesh_controller.peer_greeted import greeted
 from mesh_controller.peer_reader import PeerReader
-from mesh_controller.peer_stream import GREETING_LIMIT, HEARTBEAT, PeerStream, StreamEnded
+from mesh_controller.peer_stream import HEARTBEAT, PeerStream, StreamEnded
 from mesh_controller.rare_lines import RareLines
 from mesh_controller.stream_places import StreamPlaces, key_above
 from mesh_controller.trust_loop import TrustLoop
@@ -55,7 +56,14 @@ from mesh_runtime.leaf import Standing
 from mesh_runtime.log import logger
 from mesh_runtime.pem import UnreadablePem
 from mesh_runtime.record_signing import signer_of
-from mesh_runtime.tls import Believed, PeerRefused, UnusableCredentials, prove_peer, server_context
+from mesh_runtime.tls import (
+    Believed,
+    Credentials,
+    PeerRefused,
+    UnusableCredentials,
+    prove_peer,
+    server_context,
+)
 
 _log = logger(__name__)
 
@@ -97,6 +105,7 @@ class PeerServer:
         self._identities = identities
         self._trust = trust
         self._leaving = leaving
+        self._standing: Standing | None = None
         self._places = StreamPlaces()
         self._lines = RareLines()
 
@@ -107,13 +116,25 @@ class PeerServer:
         async with asyncio.TaskGroup() as group:
             while True:
                 standing = trust.current or await trust.after(standing)
+                self._standing = standing
                 self._sign_by(standing)
                 server = await self._listen(standing, group) if standing is not None else None
                 try:
-                    await trust.after(standing)
+                    standing = await self._another(trust, shown=standing)
                 finally:
                     if server is not None:
                         server.close()
+
+    async def _another(self, trust: StandingReader, *, shown: Standing | None) -> Standing | None:
+        """What is to be shown, or whose roots are to be asked for, instead of `shown`, when there is such.
+
+        Other rules for the same roots close no listener: a handshake that is going on would break off.
+        """
+        while True:
+            current = await trust.after(self._standing)
+            if shown is None or current is None or _handshake(current) != _handshake(shown):
+                return current
+            self._standing = current
 
     def _sign_by(self, standing: Standing | None) -> None:
         """Have what is sent from now on signed by the leaf that handshakes show."""
@@ -135,7 +156,7 @@ class PeerServer:
             return None
 
         def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            serving = self._serve(PeerStream(reader, writer), standing=standing)
+            serving = self._serve(PeerStream(reader, writer), standing=self._standing or standing)
             try:
                 group.create_task(serving)
             except RuntimeError:
@@ -193,7 +214,7 @@ class PeerServer:
         with self._admitted(talk, chain=chain):
             ours = self._greeting.hello(peer)
             await stream.send((ours,))
-            theirs, watch, rest = await _greeted(stream, ours=ours, talk=talk)
+            theirs, watch, rest = await greeted(stream, ours=ours, talk=talk)
         check_hello(theirs, cluster=peer, ours=ours, pinned=self._identities.pinned(peer))
         resumes = watch.epoch == self._records.log.epoch
         if not resumes and not self._records.is_current:
@@ -279,6 +300,11 @@ class PeerServer:
                 await stream.send((Heartbeat(),))
 
 
+def _handshake(standing: Standing) -> tuple[Credentials, tuple[str, ...]]:
+    """What handshakes depend on."""
+    return standing.credentials, standing.roots
+
+
 def _who(stream: PeerStream, *, standing: Standing) -> Believed:
     """Who OpenSSL says is at the other end; raises PeerRefused or PeerProtocolError."""
     if stream.tls.selected_alpn_protocol() != ALPN_PEER:
@@ -289,64 +315,6 @@ def _who(stream: PeerStream, *, standing: Standing) -> Believed:
     if proved.identity.cluster == identity.cluster:
         raise PeerRefused(f"the peer has our own identity {proved.identity}")
     return proved
-
-
-async def _greeted(stream: PeerStream, *, ours: Hello, talk: TrustTalk) -> tuple[Hello, Watch, list[Message]]:
-    """The peer's hello, its `watch`, and what came behind them; it is believed then.
-
-    It is sent what it lacks as soon as it has said hello, because it may not believe us before.
-    """
-    try:
-        async with asyncio.timeout(GREETING_LIMIT):
-            theirs, rest = await _hello_of(stream)
-            # Whom nobody knows yet pins nothing, and clashes with nobody.
-            check_hello(theirs, cluster=talk.peer, ours=ours, pinned="")
-            talk.greet(theirs)
-            if talk.is_believed:
-                await stream.send(talk.news())
-            watch, rest = await _watch_of(stream, rest, talk=talk)
-            if not talk.has_taken:
-                _demand(talk)
-            await talk.until_believed()
-    except TimeoutError as error:
-        _demand(talk)
-        raise StreamEnded("no greeting came") from error
-    return theirs, watch, rest
-
-
-def _demand(talk: TrustTalk) -> None:
-    """Raise PeerRefused unless the peer is believed."""
-    if not talk.is_believed:
-        raise PeerRefused(talk.verdict.words)
-
-
-async def _hello_of(stream: PeerStream) -> tuple[Hello, list[Message]]:
-    messages: list[Message] = []
-    while not messages:
-        messages = await stream.receive()
-    match messages:
-        case [Hello() as theirs, *rest]:
-            return theirs, rest
-        case _:
-            raise PeerProtocolError("the stream does not begin with hello and watch")
-
-
-async def _watch_of(
-    stream: PeerStream, messages: list[Message], *, talk: TrustTalk
-) -> tuple[Watch, list[Message]]:
-    """The peer's `watch` and what came behind it; before it the peer may pass on trust."""
-    while True:
-        for number, message in enumerate(messages, start=1):
-            match message:
-                case Watch():
-                    return message, messages[number:]
-                case Trust():
-                    talk.take(message)
-                case Bye(reason=reason):
-                    raise StreamEnded(f"the peer left: {reason[:600]!r}")
-                case _:
-                    raise PeerProtocolError("the stream does not begin with hello and watch")
-        messages = await stream.receive()
 
 
 async def _hear(stream: PeerStream, messages: list[Message], *, talk: TrustTalk, reader: PeerReader) -> None:

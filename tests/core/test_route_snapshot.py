@@ -155,4 +155,5 @@ def test_it_holds_no_key_and_no_certificate(tmp_path: Path) -> None:
         "cluster",
         "domain",
         "trust",  # of a MeshPeer: by which numbers the peer goes, and which root it was agreed to have
+        "pool",  # of a MeshPeer: which issuer let the peer in
     }

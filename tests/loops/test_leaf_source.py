@@ -166,7 +166,7 @@ async def test_new_roots_are_shown_at_once_with_the_same_certificate() -> None:
         both = scene.clusterset.roots + FakeClusterset().roots
         scene.membership.become(replace(scene.clusterset.membership("west"), roots=both))
         second = await scene.next(first)
-        assert second == replace(first, roots=both)
+        assert second == replace(first, roots=both, own=both)
         assert len(scene.signer.asked) == 1
 
 
