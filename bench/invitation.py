@@ -71,10 +71,11 @@ def _measure(
                 asyncio.run(_install(pair))
                 wait_for(lambda: _started(pair), what="our programs in west", limit=_LIMIT)
             token = _invited(pair, first=run == 0)
-            times.append(_timed(pair, token=token))
+            # Each time under another id: one that was let in keeps its key while its invitation is remembered.
+            times.append(_timed(pair, token=token, name=f"west-{run}"))
             click.echo(f"{times[-1][0]:.2f} s, first call {times[-1][1]:.2f} s, load {load():.1f}", err=True)
             pair.meshctl(*_config(pair), "uninstall", "--context", "west", "--force")
-            pair.kubectl("east", "delete", "meshpeer", "west", "--ignore-not-found")
+            pair.kubectl("east", "delete", "meshpeer", f"west-{run}", "--ignore-not-found")
     finally:
         server.kill()
         server.wait()
@@ -97,9 +98,9 @@ def _started(pair: FullPair) -> bool:
     return len(text.split()) >= 4 and set(text.split()) == {"Running"}
 
 
-def _timed(pair: FullPair, *, token: str) -> tuple[float, float]:
+def _timed(pair: FullPair, *, token: str, name: str) -> tuple[float, float]:
     """Seconds until `accept` ended, and until a call was answered; both from its beginning."""
-    words = (*_config(pair), "accept", token, "--context", "west", "--cluster-id", "west", *_programs(pair))
+    words = (*_config(pair), "accept", token, "--context", "west", "--cluster-id", name, *_programs(pair))
     enter = inside(pair, "west")
     began = time.monotonic()
     accepting = subprocess.Popen(
