@@ -71,7 +71,7 @@ def _measure(
                 asyncio.run(_install(pair))
                 wait_for(lambda: _started(pair), what="our programs in west", limit=_LIMIT)
             token = _invited(pair, first=run == 0)
-            # Each time under another id: one that was let in keeps its key while its invitation is remembered.
+            # Another id each time: one that was let in keeps its key while its invitation is remembered.
             times.append(_timed(pair, token=token, name=f"west-{run}"))
             click.echo(f"{times[-1][0]:.2f} s, first call {times[-1][1]:.2f} s, load {load():.1f}", err=True)
             pair.meshctl(*_config(pair), "uninstall", "--context", "west", "--force")
