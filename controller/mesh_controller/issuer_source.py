@@ -13,8 +13,6 @@ import base64
 from dataclasses import dataclass
 from typing import Final
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mesh_core.errors import MeshError
@@ -32,10 +30,10 @@ from mesh_runtime.kube import CSRS, SECRETS, ApiError, Informer, KubeClient
 from mesh_runtime.latest import Latest, first_of
 from mesh_runtime.log import logger
 from mesh_runtime.membership import MembershipSource
-from mesh_runtime.pem import UnreadablePem, certificates_from_pem, key_to_pem
+from mesh_runtime.pem import UnreadablePem, certificates_from_pem, certificates_to_pem, key_to_pem
 from mesh_runtime.pki import Authority, new_key, window_in
 from mesh_runtime.signing_request import make_request
-from mesh_runtime.trust_signing import key_id_of
+from mesh_runtime.trust_signing import key_id_of, root_above
 
 _log = logger(__name__)
 
@@ -81,8 +79,10 @@ class IssuerSource:
             (certificate,) = certificates_from_pem(entry.certificate.encode(), what="the issuer")
         except (UnreadablePem, ValueError):
             return None
-        root = _root_above(certificate, held=self._membership.held)
-        if root is None or not window_in(certificate).holds(self._clock()):
+        statement = self._membership.held.statement
+        roots = tuple(one.certificate for one in statement.roots) if statement is not None else ()
+        root = root_above(certificates_to_pem((certificate,)), roots=roots)
+        if not root or not window_in(certificate).holds(self._clock()):
             return None
         return Issuer(Authority(certificate, key), pool=entry.pool, key_id=entry.key, root=root)
 
@@ -172,15 +172,3 @@ def _entry(held: Held, *, key: ec.EllipticCurvePrivateKey) -> IssuerEntry | None
     issuers = held.statement.issuers if held.statement is not None else ()
     wanted = key_id_of(key.public_key())
     return next((entry for entry in issuers if entry.key == wanted), None)
-
-
-def _root_above(certificate: x509.Certificate, *, held: Held) -> str | None:
-    """The KeyId of the root that has signed it; None when none of those that are believed has."""
-    for root in held.statement.roots if held.statement is not None else ():
-        try:
-            (signer,) = certificates_from_pem(root.certificate.encode(), what="a root")
-            certificate.verify_directly_issued_by(signer)
-        except (UnreadablePem, ValueError, TypeError, InvalidSignature):
-            continue
-        return root.key
-    return None

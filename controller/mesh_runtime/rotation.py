@@ -10,6 +10,7 @@ from typing import assert_never
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mesh_core.conditions import rfc3339
 from mesh_core.identity import ClusterId, Domain
 from mesh_core.objects.trust import IssuerEntry, RootEntry, RosterEntry, Statement
 from mesh_core.rotation import (
@@ -54,7 +55,7 @@ def stepped(
 
     `roots` are those whose keys are at hand, by KeyId. Raises CannotRotate and IssuerNotValid.
     """
-    since, deadline = _rfc3339(now), _rfc3339(now + patience)
+    since, deadline = rfc3339(now), rfc3339(now + patience)
     match step:
         case Nothing() | Wait():
             return statement
@@ -123,7 +124,3 @@ def _key_of(pem: str, *, of: str) -> ec.EllipticCurvePublicKey:
             f"the certificate of {of} has no P-256 key", next_step=f"run meshctl join again for {of}"
         )
     return key
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
