@@ -14,7 +14,6 @@ to a service in east, while one thing is done to the gateways of a side: egress 
 
 import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 import click
 
 from mesh_bench.failures import WORKS, Measurement, measure
-from mesh_bench.full_pair import PORT, full_pair, inside, prepare
+from mesh_bench.full_pair import full_pair, prepare, served
 from mesh_bench.machine import commit, machine
 from mesh_bench.programs import ready_programs
 from mesh_core.errors import MeshError
@@ -60,18 +59,11 @@ def _measure_all(
     load = asyncio.run(ready_programs((), progress=progress_for(sys.stderr))).load
     with full_pair() as pair:
         prepare(pair)
-        server = subprocess.Popen(
-            [*inside(pair, "east"), load, "-mode", "server", "-addr", f"0.0.0.0:{PORT}"],
-            stdin=subprocess.DEVNULL,
-        )
-        try:
+        with served(pair, load):
             for work in works:
                 for side in sides:
                     made.append(measure(pair, work, side=side, cluster=SIDES[side], rate=rate, window=window))
                     click.echo(made[-1].as_text(), err=True)
-        finally:
-            server.kill()
-            server.wait()
 
 
 def table(made: Sequence[Measurement]) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from mesh_bench.figures import percentile
-from mesh_bench.full_pair import NAMESPACE, PORT, FullPair, full_pair, inside, prepare, wait_for
+from mesh_bench.full_pair import NAMESPACE, PORT, FullPair, full_pair, inside, prepare, served, wait_for
 from mesh_bench.machine import commit, load, machine
 from mesh_bench.programs import ready_programs
 from mesh_cli.install import apply_definitions, apply_objects, manifests_for
@@ -61,11 +61,7 @@ def _measure(
     pair: FullPair, *, program: str, runs: int, from_nothing: bool, times: list[tuple[float, float]]
 ) -> None:
     prepare(pair, linked=False)
-    server = subprocess.Popen(
-        [*inside(pair, "east"), program, "-mode", "server", "-addr", f"0.0.0.0:{PORT}"],
-        stdin=subprocess.DEVNULL,
-    )
-    try:
+    with served(pair, program):
         for run in range(runs):
             if not from_nothing:
                 asyncio.run(_install(pair))
@@ -76,9 +72,6 @@ def _measure(
             click.echo(f"{times[-1][0]:.2f} s, first call {times[-1][1]:.2f} s, load {load():.1f}", err=True)
             pair.meshctl(*_config(pair), "uninstall", "--context", "west", "--force")
             pair.kubectl("east", "delete", "meshpeer", f"west-{run}", "--ignore-not-found")
-    finally:
-        server.kill()
-        server.wait()
 
 
 async def _install(pair: FullPair) -> None:

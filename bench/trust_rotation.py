@@ -9,14 +9,13 @@ while `meshctl trust rotate` replaces the clusterset's root. In the work `killed
 
 import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from mesh_bench.full_pair import PORT, full_pair, inside, prepare
+from mesh_bench.full_pair import full_pair, prepare, served
 from mesh_bench.machine import commit, machine
 from mesh_bench.programs import ready_programs
 from mesh_bench.rotation import WORKS, Rotation, rotate
@@ -49,18 +48,11 @@ def _rotate_all(works: Sequence[str], *, rate: float, made: list[Rotation]) -> N
     load = asyncio.run(ready_programs((), progress=progress_for(sys.stderr))).load
     with full_pair() as pair:
         prepare(pair)
-        server = subprocess.Popen(
-            [*inside(pair, "east"), load, "-mode", "server", "-addr", f"0.0.0.0:{PORT}"],
-            stdin=subprocess.DEVNULL,
-        )
-        try:
+        with served(pair, load):
             for work in works:
                 calm = next((one.end for one in made if one.work == "undisturbed"), None)
                 made.append(rotate(pair, work, rate=rate, undisturbed=calm if work == "killed" else None))
                 click.echo(made[-1].as_text(), err=True)
-        finally:
-            server.kill()
-            server.wait()
 
 
 if __name__ == "__main__":

@@ -174,6 +174,20 @@ def inside(pair: FullPair, cluster: str) -> tuple[str, ...]:
     return ("nsenter", f"--net=/proc/{processes(pod)[0]}/ns/net", "--")
 
 
+@contextmanager
+def served(pair: FullPair, program: str) -> Iterator[None]:
+    """The load program serves in east's pod while the block runs."""
+    server = subprocess.Popen(
+        [*inside(pair, "east"), program, "-mode", "server", "-addr", f"0.0.0.0:{PORT}"],
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
 def wait_for(condition: Callable[[], bool], *, what: str, limit: float) -> float:
     """Seconds until it held. Raises BenchFault after `limit`."""
     began = time.monotonic()
