@@ -219,7 +219,9 @@ def evicted(*, key: str) -> dict[str, Trust]:
     }
 
 
-@pytest.mark.parametrize("trust", evicted(key=SET.key("mallory")).values(), ids=str)
+@pytest.mark.parametrize(
+    "trust", [pytest.param(trust, id=how) for how, trust in evicted(key=SET.key("mallory")).items()]
+)
 def test_an_evicted_member_that_returns_is_refused_and_told_why_ruling_1(trust: Trust) -> None:
     refused_by_both(SET.credentials("mallory"), trust=trust, why=r"evicted.*it was stolen")
     assert believed(SET.credentials("west"), client=True, trust=replace(trust, roster=None))

@@ -56,18 +56,22 @@ def test_roots_of_ours_are_sound() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    {
-        "more than one certificate": OURS.roots[0] + THEIRS.roots[0],
-        "letters that OpenSSL's text may not have": OURS.roots[0] + "\u00e9",
-        "a block that only OpenSSL reads": OURS.roots[0]
-        + "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n",
-        "nothing": "",
-        "an intermediate": certificates_to_pem((WEST,)).decode(),
-        "one that may not sign": root(is_authority=False),
-        "one that another key has signed": root(signed_by=new_key()),
-        "one with the identifier of a member's key": root(subject=WEST.subject, identifier=WESTS_IDENTIFIER),
-    }.values(),
-    ids=lambda text: str(hash(text)),
+    [
+        pytest.param(OURS.roots[0] + THEIRS.roots[0], id="more than one certificate"),
+        pytest.param(OURS.roots[0] + "\u00e9", id="letters that OpenSSL's text may not have"),
+        pytest.param(
+            OURS.roots[0] + "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n",
+            id="a block that only OpenSSL reads",
+        ),
+        pytest.param("", id="nothing"),
+        pytest.param(certificates_to_pem((WEST,)).decode(), id="an intermediate"),
+        pytest.param(root(is_authority=False), id="one that may not sign"),
+        pytest.param(root(signed_by=new_key()), id="one that another key has signed"),
+        pytest.param(
+            root(subject=WEST.subject, identifier=WESTS_IDENTIFIER),
+            id="one with the identifier of a member's key",
+        ),
+    ],
 )
 def test_anything_else_is_left_out_or_written_anew(text: str) -> None:
     kept = sound_roots((text,))

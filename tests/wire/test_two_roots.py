@@ -65,15 +65,18 @@ def test_our_own_members_are_believed_as_before() -> None:
 
 @pytest.mark.parametrize(
     ("shown", "why"),
-    {
-        "another cluster of theirs": (THEIRS.credentials("east"), "speaks for nobody else"),
-        "one of ours, by their root": (NAMESAKE.credentials("east"), "speaks for nobody else"),
-        "ourselves, by their root": (NAMESAKE.credentials("west"), "speaks for nobody else"),
-        "the other peer, by their root": (NAMESAKE.credentials("north"), "speaks for nobody else"),
-        "the peer, by our own root": (OURS.credentials("south"), "under a root of its own"),
-        "a component that no gateway is": (THEIRS.credentials("north", Component.CONTROLLER), "we want"),
-    }.values(),
-    ids=str,
+    [
+        pytest.param(THEIRS.credentials("east"), "speaks for nobody else", id="another cluster of theirs"),
+        pytest.param(NAMESAKE.credentials("east"), "speaks for nobody else", id="one of ours, by their root"),
+        pytest.param(NAMESAKE.credentials("west"), "speaks for nobody else", id="ourselves, by their root"),
+        pytest.param(
+            NAMESAKE.credentials("north"), "speaks for nobody else", id="the other peer, by their root"
+        ),
+        pytest.param(OURS.credentials("south"), "under a root of its own", id="the peer, by our own root"),
+        pytest.param(
+            THEIRS.credentials("north", Component.CONTROLLER), "we want", id="a component that no gateway is"
+        ),
+    ],
 )
 def test_everybody_else_is_refused(shown: Credentials, why: str) -> None:
     with pytest.raises(PeerRefused, match=why):
