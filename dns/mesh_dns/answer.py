@@ -81,4 +81,4 @@ def _reply(packet: bytes, question: Question, answer: Answer, *, transport: Tran
         answer.authority,
         1 if opt else 0,
     )
-    return header + asked + answer.records + opt
+    return header + asked + answer.variant(packet[0] << 8 | packet[1]) + opt

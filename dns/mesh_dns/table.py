@@ -8,16 +8,17 @@
 4. `_<protocol>.<service>...` exists where a named port below it does, and holds nothing (RFC 8020).
 5. Nothing else in the zone exists, `<cluster id>.<service>...` least of all. There are names below it, so by
    RFC 8020 it would exist without records; but the MCS standard reserves it and says that it must not exist.
-6. A name answers with at most `MOST_RECORDS` records of a type.
+6. A name answers with at most `MOST_RECORDS` records of a type, in an order that the id of the query turns.
 
 Who fills the table is `mesh_dns.names`; how an answer becomes a reply is `mesh_dns.answer`'s.
 """
 
 import struct
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from itertools import accumulate
 
 from mesh_core.names import CLUSTERSET_ZONE
 from mesh_dns.entry import Entry, Host
@@ -56,7 +57,10 @@ _SERIAL, _REFRESH, _RETRY, _EXPIRE = 1, 7200, 1800, 86400
 class Answer:
     """The part of a reply that depends on the table, ready to be written behind the question.
 
-    `records` holds `answers` records of the answer section, then `authority` of the authority section.
+    `records` holds `answers` records of the answer section, then `authority` of the authority section, for
+    whoever asks without a query. To queries the same records are given in turned orders: `variants`, of
+    which a query gets that of its id. In each of the `rings`, stretches of `records` told by the offset of
+    each record in them and the end, another record comes first each time. Without rings there is one order.
     """
 
     rcode: Rcode
@@ -64,6 +68,33 @@ class Answer:
     answers: int = 0
     authority: int = 0
     records: bytes = b""
+    rings: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def turns(self) -> int:
+        """How many variants there are, 1 at least: each record of the first ring comes first in as many of
+        them as any other, and each of another ring is first there at least once."""
+        sizes = [len(ring) - 1 for ring in self.rings] or [1]
+        return sizes[0] * -(-max(sizes) // sizes[0])
+
+    @property
+    def variants(self) -> tuple[bytes, ...]:
+        """All orders of the records, made when asked for: `turns` times the length of `records`, so bound
+        that before keeping them. A query with the id n gets variant n modulo `turns`."""
+        return tuple(self._turned(by) for by in range(self.turns))
+
+    def variant(self, query_id: int) -> bytes:
+        """The records in the order for a query with that id."""
+        return self._turned(query_id % self.turns) if self.rings else self.records
+
+    def _turned(self, by: int) -> bytes:
+        if not self.rings:
+            return self.records
+        pieces = []
+        for ring in self.rings:
+            at = ring[by % (len(ring) - 1)]
+            pieces += [self.records[at : ring[-1]], self.records[ring[0] : at]]
+        return b"".join(pieces)
 
 
 class Table:
@@ -89,6 +120,13 @@ class Table:
         if question.is_below(ZONE, labels=ZONE_DEPTH):
             return _NXDOMAIN[len(question.name)]
         return None
+
+    def node(self, name: bytes) -> Mapping[int, Answer] | None:
+        """The answers of a name in wire form and lower case, by type; None when the name does not exist.
+
+        Any change of what the name says makes it another object, so `is` tells whether it is still the same.
+        """
+        return self._nodes.get(name)
 
     def put(self, entry: Entry, *, namespace: str, service: str) -> None:
         """Lets the name of a Service, and the names below it, say what `entry` says and nothing else.
@@ -161,9 +199,20 @@ def _node(sets: dict[Type, list[bytes]]) -> dict[int, Answer]:
     for type_, found in sets.items():
         records = found[:MOST_RECORDS]
         if records:
-            node[type_] = Answer(Rcode.NOERROR, True, answers=len(records), records=b"".join(records))
+            node[type_] = _answer(records)
             node.setdefault(Type.ANY, node[type_])
     return node
+
+
+def _answer(records: Sequence[bytes]) -> Answer:
+    ring = tuple(accumulate(map(len, records), initial=0))
+    return Answer(
+        Rcode.NOERROR,
+        True,
+        answers=len(records),
+        records=b"".join(records),
+        rings=(ring,) if len(records) > 1 else (),
+    )
 
 
 def _ns() -> bytes:

@@ -139,7 +139,7 @@ async def test_while_the_table_changes_every_answer_is_an_old_one_or_a_new_one(s
             await asyncio.sleep(0)
 
     seen = set()
-    message = dns.message.make_query(HELLO, "A")
+    message = dns.message.make_query(HELLO, "A", id=0)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(change())
         for ask in (dns.asyncquery.udp, dns.asyncquery.tcp) * 50:
