@@ -8,6 +8,7 @@
 """
 
 import asyncio
+import os
 import signal
 import sys
 
@@ -17,6 +18,7 @@ from mesh_core.errors import MeshError
 from mesh_core.names import DNS_PORT, HEALTH_PORT
 from mesh_dns.names import Names
 from mesh_dns.server import dns_server
+from mesh_dns.settings import Settings, settings_of
 from mesh_dns.table import Table
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import connect
@@ -27,21 +29,25 @@ LINGER = 2.0
 
 _log = logger(__name__)
 
+_DEFAULT = Settings()
+
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     configure()
     try:
-        uvloop.run(serve())
+        uvloop.run(serve(settings_of(os.environ)))
     except MeshError as error:
         _log.error("cannot serve", why=str(error))
         sys.exit(1)
 
 
-async def serve(*, dns_port: int = DNS_PORT, health_port: int = HEALTH_PORT) -> None:
+async def serve(
+    settings: Settings = _DEFAULT, *, dns_port: int = DNS_PORT, health_port: int = HEALTH_PORT
+) -> None:
     """Serve until SIGTERM or SIGINT; raises PortTaken."""
     stopping = _stop_signal()
-    table = Table()
+    table = Table(ttl=settings.ttl)
 
     def ready() -> bool:
         return table.complete and not stopping.is_set()

@@ -17,6 +17,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address
 from itertools import accumulate
 
@@ -98,13 +99,19 @@ class Answer:
 
 
 class Table:
-    """The answers of the zone. Until `complete` is set, nobody can say that a name does not exist."""
+    """The answers of the zone, which may be kept for `ttl` seconds.
 
-    def __init__(self) -> None:
+    Until `complete` is set, nobody can say that a name does not exist.
+    """
+
+    def __init__(self, *, ttl: int = TTL) -> None:
         self.complete = False
+        self.ttl = ttl
+        self._nodata = _denials(Rcode.NOERROR, ttl=ttl)
+        self._nxdomain = _denials(Rcode.NXDOMAIN, ttl=ttl)
         self._nodes: dict[bytes, dict[int, Answer]] = {
-            ZONE: _node({Type.SOA: [_soa(HEADER_BYTES)], Type.NS: [_ns()]}),
-            _name("dns-version"): _node({Type.TXT: [text_record(DNS_SCHEMA_VERSION)]}),
+            ZONE: _node({Type.SOA: [_soa(HEADER_BYTES, ttl=ttl)], Type.NS: [_ns(ttl=ttl)]}),
+            _name("dns-version"): _node({Type.TXT: [text_record(DNS_SCHEMA_VERSION, ttl=ttl)]}),
             _name("dns"): {},
             _name("ns", "dns"): {},
             _name("svc"): {},
@@ -116,9 +123,9 @@ class Table:
         """The answer to a question of class IN; None when it lies outside the zone."""
         node = self._nodes.get(question.name)
         if node is not None:
-            return node.get(question.type) or _NODATA[len(question.name)]
+            return node.get(question.type) or self._nodata[len(question.name)]
         if question.is_below(ZONE, labels=ZONE_DEPTH):
-            return _NXDOMAIN[len(question.name)]
+            return self._nxdomain[len(question.name)]
         return None
 
     def node(self, name: bytes) -> Mapping[int, Answer] | None:
@@ -133,7 +140,7 @@ class Table:
 
         Raises ValueError when one of the names has a part that is no DNS label.
         """
-        nodes = _service_nodes(entry, own=_name(service, namespace, "svc"))
+        nodes = _service_nodes(entry, own=_name(service, namespace, "svc"), ttl=self.ttl)
         before = self._names.get((namespace, service))
         if before is None:
             self._in_namespace[namespace] += 1
@@ -156,7 +163,7 @@ class Table:
 
     def put_name_server(self, addresses: Sequence[Address]) -> None:
         """Gives the zone's name server, `ns.dns.clusterset.local`, its addresses."""
-        self._nodes[_name("ns", "dns")] = _node(_address_sets(addresses))
+        self._nodes[_name("ns", "dns")] = _node(_address_sets(addresses, ttl=self.ttl))
 
     def _forget(self, names: Iterable[bytes]) -> None:
         for name in names:
@@ -167,18 +174,19 @@ def _name(*below_zone: str) -> bytes:
     return labels(*below_zone) + ZONE
 
 
-def _service_nodes(entry: Entry, *, own: bytes) -> dict[bytes, dict[int, Answer]]:
+def _service_nodes(entry: Entry, *, own: bytes, ttl: int) -> dict[bytes, dict[int, Answer]]:
     """The nodes of one service, by name; `own` is the service's."""
 
     def name_of(host: Host | None) -> bytes:
         return labels(*host) + own if host is not None else own
 
     records = {
-        target: service_record(port=target.port, target=name_of(target.host)) for target in entry.targets
+        target: service_record(port=target.port, target=name_of(target.host), ttl=ttl)
+        for target in entry.targets
     }
-    nodes = {own: _node({**_address_sets(entry.addresses), Type.SRV: list(records.values())})}
+    nodes = {own: _node({**_address_sets(entry.addresses, ttl=ttl), Type.SRV: list(records.values())})}
     for host, known in entry.hosts.items():
-        nodes[name_of(host)] = _node(_address_sets(known))
+        nodes[name_of(host)] = _node(_address_sets(known, ttl=ttl))
     for port, targets in entry.ports.items():
         between = labels(f"_{port.protocol}") + own
         nodes[between] = {}
@@ -186,10 +194,10 @@ def _service_nodes(entry: Entry, *, own: bytes) -> dict[bytes, dict[int, Answer]
     return nodes
 
 
-def _address_sets(addresses: Sequence[Address]) -> dict[Type, list[bytes]]:
+def _address_sets(addresses: Sequence[Address], *, ttl: int) -> dict[Type, list[bytes]]:
     return {
-        Type.A: [address_record(one) for one in addresses if isinstance(one, IPv4Address)],
-        Type.AAAA: [address_record(one) for one in addresses if not isinstance(one, IPv4Address)],
+        Type.A: [address_record(one, ttl=ttl) for one in addresses if isinstance(one, IPv4Address)],
+        Type.AAAA: [address_record(one, ttl=ttl) for one in addresses if not isinstance(one, IPv4Address)],
     }
 
 
@@ -215,27 +223,24 @@ def _answer(records: Sequence[bytes]) -> Answer:
     )
 
 
-def _ns() -> bytes:
-    return record(OWNER_IS_QUESTION, Type.NS, _NAME_SERVER + OWNER_IS_QUESTION)
+def _ns(*, ttl: int) -> bytes:
+    return record(OWNER_IS_QUESTION, Type.NS, _NAME_SERVER + OWNER_IS_QUESTION, ttl=ttl)
 
 
-def _soa(zone_at: int) -> bytes:
+def _soa(zone_at: int, *, ttl: int) -> bytes:
     """The SOA record, its names given as pointers to the zone's name `zone_at` bytes into the message.
 
     Its TTL and its minimum are how long a denial is kept (RFC 2308 section 5).
     """
     zone = pointer(zone_at)
-    timers = struct.pack("!IIIII", _SERIAL, _REFRESH, _RETRY, _EXPIRE, TTL)
-    return record(zone, Type.SOA, _NAME_SERVER + zone + _MAILBOX + zone + timers)
+    timers = struct.pack("!IIIII", _SERIAL, _REFRESH, _RETRY, _EXPIRE, ttl)
+    return record(zone, Type.SOA, _NAME_SERVER + zone + _MAILBOX + zone + timers, ttl=ttl)
 
 
-def _denials(rcode: Rcode) -> dict[int, Answer]:
+@cache
+def _denials(rcode: Rcode, *, ttl: int) -> Mapping[int, Answer]:
     """The answer that denies a name or type, for every length that a name of the zone can have."""
     return {
-        length: Answer(rcode, True, authority=1, records=_soa(HEADER_BYTES + length - len(ZONE)))
+        length: Answer(rcode, True, authority=1, records=_soa(HEADER_BYTES + length - len(ZONE), ttl=ttl))
         for length in range(len(ZONE), LONGEST_NAME + 1)
     }
-
-
-_NODATA = _denials(Rcode.NOERROR)
-_NXDOMAIN = _denials(Rcode.NXDOMAIN)

@@ -2,7 +2,7 @@
 
 1. A record's owner is always a pointer into the question that stands before it, so a ready-made record
    fits behind every spelling of that question.
-2. Every record has the one TTL of the zone.
+2. Every record has the one TTL of the zone, which the caller gives.
 3. The target of an SRV record is written out, as RFC 2782 demands: there are resolvers (c-ares 1.34.7 is one)
    that refuse the whole answer when it holds a pointer.
 
@@ -20,7 +20,11 @@ LONGEST_NAME = 255
 LONGEST_LABEL = 63
 
 TTL = 5
-"""Seconds that an answer may be kept, positive or negative: as long as CoreDNS keeps one at least."""
+"""Seconds that an answer may be kept, positive or negative, where nobody says otherwise: as long as CoreDNS
+keeps one at least."""
+
+LONGEST_TTL = 3600
+"""More would only keep clients from seeing what changed; RFC 2181 section 8 would allow 68 years."""
 
 MOST_RECORDS = 200
 """Records of one type that a name answers with. The longest SRV record has 273 bytes, so that many fit into a
@@ -80,29 +84,29 @@ def pointer(offset: int) -> bytes:
 OWNER_IS_QUESTION = pointer(HEADER_BYTES)
 
 
-def record(owner: bytes, type_: Type, data: bytes) -> bytes:
-    """One resource record of class IN with the zone's TTL."""
-    return owner + struct.pack("!HHIH", type_, CLASS_INTERNET, TTL, len(data)) + data
+def record(owner: bytes, type_: Type, data: bytes, *, ttl: int = TTL) -> bytes:
+    """One resource record of class IN that may be kept for `ttl` seconds."""
+    return owner + struct.pack("!HHIH", type_, CLASS_INTERNET, ttl, len(data)) + data
 
 
-def address_record(address: Address) -> bytes:
+def address_record(address: Address, *, ttl: int = TTL) -> bytes:
     """An A or AAAA record whose owner is the question's name."""
     type_ = Type.A if isinstance(address, IPv4Address) else Type.AAAA
-    return record(OWNER_IS_QUESTION, type_, address.packed)
+    return record(OWNER_IS_QUESTION, type_, address.packed, ttl=ttl)
 
 
-def service_record(*, port: int, target: bytes) -> bytes:
+def service_record(*, port: int, target: bytes, ttl: int = TTL) -> bytes:
     """An SRV record whose owner is the question's name; `target` is a whole name in wire form.
 
     All endpoints are alike to DNS: priority 0, weight 100, which is what CoreDNS begins with.
     """
-    return record(OWNER_IS_QUESTION, Type.SRV, struct.pack("!HHH", 0, 100, port) + target)
+    return record(OWNER_IS_QUESTION, Type.SRV, struct.pack("!HHH", 0, 100, port) + target, ttl=ttl)
 
 
-def text_record(text: str) -> bytes:
+def text_record(text: str, *, ttl: int = TTL) -> bytes:
     """A TXT record with one string of at most 255 bytes, whose owner is the question's name."""
     encoded = text.encode("ascii")
-    return record(OWNER_IS_QUESTION, Type.TXT, bytes((len(encoded),)) + encoded)
+    return record(OWNER_IS_QUESTION, Type.TXT, bytes((len(encoded),)) + encoded, ttl=ttl)
 
 
 def opt_record(*, payload: int, rcode: int, dnssec_ok: bool) -> bytes:

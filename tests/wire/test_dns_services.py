@@ -8,6 +8,7 @@ import dns.rcode
 import dns.rdatatype
 import dnslib
 import pytest
+from dns.rdtypes.ANY.SOA import SOA
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,9 +52,7 @@ def put_db(table: Table, *slices: EndpointSlice) -> None:
     table.put(entry, namespace="demo", service="db")
 
 
-@pytest.fixture
-def table() -> Table:
-    table = Table()
+def web_entry() -> Entry:
     ports = (
         ImportPort(name="http", port=80),
         ImportPort(name="quic", port=80, protocol="UDP"),
@@ -62,7 +61,13 @@ def table() -> Table:
     )
     spec = ImportSpec(ports=ports, ips=("10.96.0.10", "fd00::10"))
     web = ServiceImport(metadata=Meta(namespace="demo", name="web"), spec=spec)
-    table.put(clusterset_ip_entry(web), namespace="demo", service="web")
+    return clusterset_ip_entry(web)
+
+
+@pytest.fixture
+def table() -> Table:
+    table = Table()
+    table.put(web_entry(), namespace="demo", service="web")
     both = (
         EndpointPort(name="sql", port=5432),
         EndpointPort(name="sql", port=5432, protocol="UDP"),
@@ -132,6 +137,34 @@ ANSWERS = [
     (f"_sql._tcp.{EAST0}", "SRV", NXDOMAIN),
     (f"x.{EAST0}", "A", NXDOMAIN),
 ]
+
+
+@pytest.mark.parametrize("ttl", [0, 30, 3600])
+@pytest.mark.parametrize(
+    ("name", "type_"),
+    [
+        (WEB, "A"),
+        (WEB, "AAAA"),
+        (WEB, "SRV"),
+        (WEB, "TXT"),
+        (f"no.demo.svc.{ZONE}", "A"),
+        (ZONE, "SOA"),
+        (ZONE, "NS"),
+        (f"dns-version.{ZONE}", "TXT"),
+        (f"ns.dns.{ZONE}", "A"),
+    ],
+)
+def test_all_that_the_zone_says_may_be_kept_for_its_ttl(ttl: int, name: str, type_: str) -> None:
+    table = Table(ttl=ttl)
+    table.put(web_entry(), namespace="demo", service="web")
+    table.put_name_server([ip_address("10.96.0.53")])
+    table.complete = True
+    reply = respond(dns.message.make_query(name, type_).to_wire(), table=table, transport=Transport.UDP)
+    assert reply is not None
+    theirs = dns.message.from_wire(reply)
+    assert {rrset.ttl for section in (theirs.answer, theirs.authority) for rrset in section} == {ttl}
+    soas = [one for rrset in theirs.authority for one in rrset]
+    assert all(isinstance(one, SOA) and one.minimum == ttl for one in soas)
 
 
 @pytest.mark.parametrize(("name", "type_", "answer"), ANSWERS)

@@ -1,0 +1,26 @@
+"""What the DNS server is told by its environment, and what it refuses to be told."""
+
+import pytest
+
+from mesh_core.errors import UserError
+from mesh_dns.settings import Settings, settings_of
+
+
+def test_without_variables_the_defaults_hold() -> None:
+    assert settings_of({}) == Settings(ttl=5)
+    assert settings_of({"MESHCTL_DNS_TTL": ""}) == Settings()
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 30, 3600])
+def test_the_ttl_is_a_number_of_seconds(seconds: int) -> None:
+    assert settings_of({"MESHCTL_DNS_TTL": str(seconds)}).ttl == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["-1", "3601", "5s", " 5", "+5", "1_0", "5.0", "\u0665", "99999999999999999999"]
+)
+def test_a_ttl_that_does_not_read_is_an_error_of_one_line(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        settings_of({"MESHCTL_DNS_TTL": text})
+    assert "MESHCTL_DNS_TTL" in str(caught.value) and "0 to 3600" in str(caught.value)
+    assert "\n" not in str(caught.value)
