@@ -2,41 +2,27 @@
 
     first line    {"version":1,"cluster":"east","domain":"clusterset.local"}
     each other    <what it is>\\t<the object as the API server wrote it>
-    last line     sha256\\t<of all the bytes before it, in hexadecimal>
 
-1. It is replaced as a whole: a file that is not whole, or of another version, counts as none.
+1. A file that is not whole (`mesh_runtime.snapshot_file`), or of another version, counts as none.
 2. No key and no certificate is in it (ruling 24): a gateway that starts from it listens to its ports, and is
    ready when it has got a certificate, for which the API server must be there.
 3. Who may be dialled is not kept: only the watch knows (ruling 28), and until it does nobody is.
 """
 
-import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from mesh_core.errors import Fault, MeshError
 from mesh_core.identity import InvalidName, cluster_id, domain
 from mesh_core.objects import EndpointSlice, KubernetesObject, MeshPeer, ServiceExport, ServiceImport
 from mesh_gateway.ground import Ground
 from mesh_gateway.route_table import Objects
+from mesh_runtime.snapshot_file import UnreadableSnapshot, read_lines, write_lines
 
 FILE_NAME = "routes.snapshot"
 VERSION = 1
-
-
-class UnreadableSnapshot(MeshError):
-    """The file is there and does not read."""
-
-    fault = Fault.ENVIRONMENT
-
-    def __init__(self, why: str) -> None:
-        super().__init__(
-            f"the snapshot of routes does not read ({why})",
-            next_step="start without it; the next one replaces it",
-        )
+_WHAT = "routes"
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -56,43 +42,23 @@ _peers = msgspec.json.Decoder(MeshPeer)
 
 def write_snapshot(objects: Objects, *, folder: Path) -> None:
     """Replaces the snapshot in `folder`; blocks, so call it in a thread. Raises OSError."""
-    checksum = hashlib.sha256()
-    # Workers share the folder.
-    unfinished = folder / f".{FILE_NAME}.{os.getpid()}"
-    try:
-        with unfinished.open("wb") as file:
-            # Line by line: encoding all at once would hold the event loop up for as long as it takes.
-            for line in _lines(objects):
-                checksum.update(line)
-                file.write(line)
-            file.write(b"sha256\t%s\n" % checksum.hexdigest().encode())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(folder / FILE_NAME)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_lines(_lines(objects), path=folder / FILE_NAME)
 
 
 def read_snapshot(folder: Path) -> Objects | None:
     """What the snapshot in `folder` holds; None when there is none. Raises UnreadableSnapshot."""
-    try:
-        content = (folder / FILE_NAME).read_bytes()
-    except FileNotFoundError:
+    lines = read_lines(folder / FILE_NAME, what=_WHAT)
+    if lines is None:
         return None
-    except OSError as error:
-        raise UnreadableSnapshot(error.strerror or str(error)) from error
-    *lines, last = content.splitlines(keepends=True) or [b""]
-    if last != b"sha256\t%s\n" % hashlib.sha256(b"".join(lines)).hexdigest().encode() or not lines:
-        raise UnreadableSnapshot("it is not whole")
     try:
         return _objects(lines)
     except (msgspec.MsgspecError, InvalidName, UnicodeDecodeError, ValueError) as error:
-        raise UnreadableSnapshot(str(error)) from error
+        raise UnreadableSnapshot(_WHAT, why=str(error)) from error
 
 
 def _lines(objects: Objects) -> Iterator[bytes]:
     head = _Head(VERSION, objects.cluster, objects.domain, objects.network)
-    yield _encoder.encode(head) + b"\n"
+    yield _encoder.encode(head)
     parts: tuple[tuple[bytes, Iterator[KubernetesObject]], ...] = (
         (b"slice", iter(objects.slices)),
         (b"import", iter(objects.imports)),
@@ -102,13 +68,13 @@ def _lines(objects: Objects) -> Iterator[bytes]:
     )
     for kind, items in parts:
         for item in items:
-            yield b"%s\t%s\n" % (kind, _encoder.encode(item))
+            yield b"%s\t%s" % (kind, _encoder.encode(item))
 
 
 def _objects(lines: list[bytes]) -> Objects:
     head = _heads.decode(lines[0])
     if head.version != VERSION:
-        raise UnreadableSnapshot(f"it is of version {head.version}")
+        raise UnreadableSnapshot(_WHAT, why=f"it is of version {head.version}")
     found: dict[bytes, list[bytes]] = {}
     for line in lines[1:]:
         kind, _, text = line.partition(b"\t")

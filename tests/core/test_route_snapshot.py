@@ -22,7 +22,8 @@ from mesh_fakes.route_objects import (
 from mesh_fakes.waiting import until
 from mesh_gateway.last_good import LastGood
 from mesh_gateway.route_table import Objects, route_table
-from mesh_gateway.snapshot import FILE_NAME, UnreadableSnapshot, read_snapshot, write_snapshot
+from mesh_gateway.snapshot import FILE_NAME, read_snapshot, write_snapshot
+from mesh_runtime.snapshot_file import UnreadableSnapshot
 
 OBJECTS = objects_of(
     remote("east"),

@@ -1,0 +1,66 @@
+"""A file of lines that is whole or counts as none: what a program saw last, for a start without others.
+
+    each line     as the owner writes it, without a line feed inside
+    last line     sha256\\t<of all the bytes before it, in hexadecimal>
+
+1. It is replaced as a whole: whoever reads finds the old one or the new one.
+2. What the lines say, and which version of them can be read, is the owner's.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from mesh_core.errors import EnvironmentFault
+
+
+class UnreadableSnapshot(EnvironmentFault):
+    """The file is there and does not read; `what` is of what it is the snapshot."""
+
+    def __init__(self, what: str, *, why: str) -> None:
+        super().__init__(
+            f"the snapshot of {what} does not read ({why})",
+            next_step="start without it; the next one replaces it",
+        )
+
+
+def write_lines(lines: Iterable[bytes], *, path: Path) -> None:
+    """Replaces the file at `path`; blocks, so call it in a thread. Raises OSError.
+
+    Lines are taken one by one: encoding all at once would hold the event loop up for as long as it takes.
+    """
+    checksum = hashlib.sha256()
+    # Processes may share the folder.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with unfinished.open("wb") as file:
+            for line in lines:
+                checksum.update(line + b"\n")
+                file.write(line + b"\n")
+            file.write(_last(checksum.hexdigest()))
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_lines(path: Path, *, what: str) -> list[bytes] | None:
+    """The lines that were written, at least one; None when there is no file. Raises UnreadableSnapshot."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnreadableSnapshot(what, why=error.strerror or str(error)) from error
+    # Not `splitlines`: a carriage return ends no line here.
+    *lines, _ = content.removesuffix(b"\n").split(b"\n")
+    body = b"".join(line + b"\n" for line in lines)
+    if not lines or content != body + _last(hashlib.sha256(body).hexdigest()):
+        raise UnreadableSnapshot(what, why="it is not whole")
+    return lines
+
+
+def _last(checksum: str) -> bytes:
+    return b"sha256\t%s\n" % checksum.encode()
