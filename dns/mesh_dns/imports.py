@@ -24,7 +24,7 @@ MOST_PORTS = 100
 """Named ports of one service; the API allows as many in one EndpointSlice."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_LONGEST_PORT_NAME = 62  # the underscore before it is part of the label
+LONGEST_PORT_NAME = 62  # the underscore before it is part of the label
 _PROTOCOLS = frozenset({"TCP", "UDP", "SCTP"})
 
 
@@ -75,7 +75,7 @@ def addresses(texts: Iterable[str]) -> tuple[Address, ...]:
 def port_name(port: ImportPort | EndpointPort) -> PortName | None:
     """The name that SRV records of this port have; None for one without a name that can be spelled."""
     name = port.name or ""
-    if len(name) > _LONGEST_PORT_NAME or not is_label(name) or port.protocol not in _PROTOCOLS:
+    if len(name) > LONGEST_PORT_NAME or not is_label(name) or port.protocol not in _PROTOCOLS:
         return None
     return PortName(name, port.protocol.lower())
 

@@ -16,10 +16,12 @@ import uvloop
 
 from mesh_core.errors import MeshError
 from mesh_core.names import DNS_PORT, HEALTH_PORT
+from mesh_dns.last_names import LastNames
 from mesh_dns.names import Names
 from mesh_dns.server import dns_server
 from mesh_dns.settings import Settings, settings_of
 from mesh_dns.table import Table
+from mesh_runtime.clock import utc_now
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import connect
 from mesh_runtime.log import configure, logger
@@ -48,6 +50,9 @@ async def serve(
     """Serve until SIGTERM or SIGINT; raises PortTaken."""
     stopping = _stop_signal()
     table = Table(ttl=settings.ttl)
+    last = LastNames(table, folder=settings.snapshot, clock=utc_now) if settings.snapshot else None
+    if last is not None:
+        last.restore()
 
     def ready() -> bool:
         return table.complete and not stopping.is_set()
@@ -59,11 +64,19 @@ async def serve(
         asyncio.TaskGroup() as tasks,
     ):
         _log.info("answering", port=server.port)
-        following = tasks.create_task(Names(client, table=table).run())
+        names = Names(client, table=table, changed=last.changed if last is not None else _nobody)
+        running = [tasks.create_task(names.run())]
+        if last is not None:
+            running.append(tasks.create_task(last.run()))
         await stopping.wait()
         _log.info("stopping", seconds=LINGER)
         await asyncio.sleep(LINGER)
-        following.cancel()
+        for task in running:
+            task.cancel()
+
+
+def _nobody() -> None:
+    """Nobody is told."""
 
 
 def _stop_signal() -> asyncio.Event:

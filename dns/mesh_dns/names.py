@@ -3,7 +3,8 @@
 1. What is asked while the API server is away is answered from the last good state: only a change that was
    seen changes the table.
 2. The table becomes complete once, when everything that the first complete lists of imports, slices and
-   namespaces held has been worked.
+   namespaces held has been worked. One that begins with a snapshot is complete before, and nothing changes
+   in it until those lists are there; then goes what they lack.
 3. An import has names only in a namespace that exists here.
 4. A change costs what the one import that it belongs to says, however many others there are; only the coming
    and going of a namespace costs its imports.
@@ -11,6 +12,7 @@
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Never
 
 from mesh_core.names import DNS, LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
@@ -18,7 +20,9 @@ from mesh_core.objects import EndpointSlice, Namespace
 from mesh_dns.endpoints import headless_entry
 from mesh_dns.entry import Entry
 from mesh_dns.imports import addresses, clusterset_ip_entry, is_clusterset_ip, is_headless, is_spellable
+from mesh_dns.snapshot import Key
 from mesh_dns.table import Table
+from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import ENDPOINT_SLICES, NAMESPACES, SERVICE_IMPORTS, SERVICES, Informer, KubeClient
 from mesh_runtime.log import logger
 from mesh_runtime.work import WorkQueue, work
@@ -28,15 +32,28 @@ _log = logger(__name__)
 _LONG = 0.01
 """Seconds for which building one name's answers may keep the loop before it is given back for longer."""
 
-Key = tuple[str, str]
-"""(namespace, name) of a ServiceImport."""
+_STILL_SO = 300.0
+"""Seconds after which what did not change is told of again."""
 
 
 class Names:
-    """Follows ServiceImports, their slices and namespaces, and our own Service into `table`."""
+    """Follows ServiceImports, their slices and namespaces, and our own Service into `table`.
 
-    def __init__(self, client: KubeClient, *, table: Table) -> None:
+    `changed` is called when the table is what the API server says, and may hold something new.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        *,
+        table: Table,
+        changed: Callable[[], None] = lambda: None,
+        clock: Clock = utc_now,
+    ) -> None:
         self._table = table
+        self._clock = clock
+        self._changed = changed
+        self._is_live = False
         self._queue: WorkQueue[Key] = WorkQueue()
         self._imports = Informer(client, SERVICE_IMPORTS)
         self._imports_in = self._imports.index(lambda imported: [imported.metadata.namespace])
@@ -46,6 +63,7 @@ class Names:
         self._slices.feed(self._queue, _imports_of)
         self._namespaces = Informer(client, NAMESPACES)
         self._namespaces.follow(self._take_namespace)
+        self._lists = (self._imports, self._slices, self._namespaces)
         self._service = Informer(client, SERVICES, namespace=SYSTEM_NAMESPACE, fields=f"metadata.name={DNS}")
         self._service.on_change(self._put_name_server)
 
@@ -56,16 +74,38 @@ class Names:
             tasks.create_task(self._slices.run())
             tasks.create_task(self._namespaces.run())
             tasks.create_task(self._service.run())
-            tasks.create_task(work(self._queue, self._reconcile, name="name"))
-            tasks.create_task(self._complete())
+            tasks.create_task(self._follow())
+            tasks.create_task(self._still_so())
         raise AssertionError("the informers never return")
 
+    def heard_ago(self) -> float | None:
+        """Seconds since the API server was last heard by the watch that heard it longest ago, or by whoever
+        kept the snapshot: so old may an answer be. None before there is anything.
+
+        A watch in which nothing happens is heard about once a minute.
+        """
+        if self._table.snapshot_of is not None:
+            return max(0.0, self._clock().timestamp() - self._table.snapshot_of)
+        heard = [one.last_heard for one in self._lists]
+        now = asyncio.get_running_loop().time()
+        return max(now - one for one in heard if one is not None) if None not in heard else None
+
+    async def _follow(self) -> None:
+        for one in self._lists:
+            await one.synced.wait()
+        # Of what a snapshot had and the lists lack, no informer tells.
+        for key in self._table.entries:
+            self._queue.add(key)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(work(self._queue, self._reconcile, name="name"))
+            tasks.create_task(self._complete())
+
     async def _complete(self) -> None:
-        await self._imports.synced.wait()
-        await self._slices.synced.wait()
-        await self._namespaces.synced.wait()
         await self._queue.until_idle()
         self._table.complete = True
+        self._table.snapshot_of = None
+        self._is_live = True
+        self._changed()
         _log.info(
             "the names of this cluster are complete", imports=len(self._imports), slices=len(self._slices)
         )
@@ -81,6 +121,7 @@ class Names:
             self._table.put(entry, namespace=namespace, service=name)
         else:
             self._table.drop(namespace=namespace, service=name)
+        self._tell()
         # Questions are answered by the same loop: whatever churns, they have four fifths of it.
         if (took := now() - began) > _LONG:
             await asyncio.sleep(4 * took)
@@ -104,10 +145,23 @@ class Names:
         for imported in self._imports_in.get(namespace):
             self._queue.add(imported.key)
 
+    async def _still_so(self) -> Never:
+        """What is kept says how old it is at most, also where nothing changes for long."""
+        while True:
+            await asyncio.sleep(_STILL_SO)
+            ago = self.heard_ago()
+            if ago is not None and ago < _STILL_SO:
+                self._tell()
+
+    def _tell(self) -> None:
+        if self._is_live:
+            self._changed()
+
     def _put_name_server(self) -> None:
         service = self._service.get(DNS, namespace=SYSTEM_NAMESPACE)
         ips = service.spec.cluster_ips if service is not None else ()
         self._table.put_name_server(addresses(ips))
+        self._tell()
 
 
 def _imports_of(piece: EndpointSlice) -> list[Key]:

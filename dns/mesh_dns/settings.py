@@ -3,10 +3,12 @@
 | variable | what | default |
 |---|---|---|
 | `MESHCTL_DNS_TTL` | seconds that an answer or a denial may be kept, 0 to 3600 | 5 |
+| `MESHCTL_DNS_SNAPSHOT` | folder for the last names, for a start without the API server | none is kept |
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mesh_core.errors import UserError
 from mesh_dns.wire import LONGEST_TTL, TTL
@@ -25,14 +27,16 @@ class UnreadableSetting(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`ttl` in seconds."""
+    """`ttl` in seconds; `snapshot` is a folder, None: none is kept."""
 
     ttl: int = TTL
+    snapshot: Path | None = None
 
 
 def settings_of(environment: Mapping[str, str]) -> Settings:
     """The settings in `environment`; a variable that is empty counts as not set. Raises UnreadableSetting."""
-    return Settings(ttl=_ttl(environment))
+    folder = environment.get(_PREFIX + "SNAPSHOT", "")
+    return Settings(ttl=_ttl(environment), snapshot=Path(folder) if folder else None)
 
 
 def _ttl(environment: Mapping[str, str]) -> int:

@@ -101,11 +101,13 @@ class Answer:
 class Table:
     """The answers of the zone, which may be kept for `ttl` seconds.
 
-    Until `complete` is set, nobody can say that a name does not exist.
+    Until `complete` is set, nobody can say that a name does not exist. `snapshot_of` is None but while the
+    table says what was kept on disk: then it is when the API server had been heard, in seconds of the epoch.
     """
 
     def __init__(self, *, ttl: int = TTL) -> None:
         self.complete = False
+        self.snapshot_of: float | None = None
         self.ttl = ttl
         self._nodata = _denials(Rcode.NOERROR, ttl=ttl)
         self._nxdomain = _denials(Rcode.NXDOMAIN, ttl=ttl)
@@ -117,7 +119,19 @@ class Table:
             _name("svc"): {},
         }
         self._names: dict[tuple[str, str], frozenset[bytes]] = {}  # those of each (namespace, service)
+        self._entries: dict[tuple[str, str], Entry] = {}
         self._in_namespace: Counter[str] = Counter()
+        self._name_server: tuple[Address, ...] = ()
+
+    @property
+    def entries(self) -> Mapping[tuple[str, str], Entry]:
+        """What the zone says of each service, by (namespace, name); it changes with the table."""
+        return self._entries
+
+    @property
+    def name_server(self) -> tuple[Address, ...]:
+        """The addresses of the zone's name server."""
+        return self._name_server
 
     def find(self, question: Question) -> Answer | None:
         """The answer to a question of class IN; None when it lies outside the zone."""
@@ -140,6 +154,8 @@ class Table:
 
         Raises ValueError when one of the names has a part that is no DNS label.
         """
+        if self._entries.get((namespace, service)) == entry:
+            return  # what was made of it, here and by askers, stays good
         nodes = _service_nodes(entry, own=_name(service, namespace, "svc"), ttl=self.ttl)
         before = self._names.get((namespace, service))
         if before is None:
@@ -149,12 +165,14 @@ class Table:
             self._forget(before - nodes.keys())
         self._nodes.update(nodes)
         self._names[namespace, service] = frozenset(nodes)
+        self._entries[namespace, service] = entry
 
     def drop(self, *, namespace: str, service: str) -> None:
         """Lets the names of a Service exist no more; one that is not there is none of our business."""
         names = self._names.pop((namespace, service), None)
         if names is None:
             return
+        del self._entries[namespace, service]
         self._forget(names)
         self._in_namespace[namespace] -= 1
         if not self._in_namespace[namespace]:
@@ -163,7 +181,18 @@ class Table:
 
     def put_name_server(self, addresses: Sequence[Address]) -> None:
         """Gives the zone's name server, `ns.dns.clusterset.local`, its addresses."""
+        self._name_server = tuple(addresses)
         self._nodes[_name("ns", "dns")] = _node(_address_sets(addresses, ttl=self.ttl))
+
+    def restore(
+        self, entries: Mapping[tuple[str, str], Entry], *, name_server: Sequence[Address], heard: float
+    ) -> None:
+        """Begins with what was kept on disk, as the API server had it at `heard`; it is complete then."""
+        for (namespace, service), entry in entries.items():
+            self.put(entry, namespace=namespace, service=service)
+        self.put_name_server(name_server)
+        self.snapshot_of = heard
+        self.complete = True
 
     def _forget(self, names: Iterable[bytes]) -> None:
         for name in names:

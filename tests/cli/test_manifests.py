@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from mesh_cli.install import PROGRAM_IMAGE
 from mesh_cli.kustomize import Manifest, render
 from mesh_cli.shipped import Overlay, overlay_folder
 from mesh_core import names
+from mesh_dns.settings import Settings as DnsSettings
+from mesh_dns.settings import settings_of as dns_settings_of
 from mesh_gateway.limits import Limits
 from mesh_gateway.settings import settings_of
 from mesh_local.names import PROGRAM_IMAGE as LOCAL_PROGRAM_IMAGE
@@ -171,6 +174,16 @@ def test_the_gateway_has_time_to_end_in_good_order_and_a_place_for_its_routes() 
     assert settings.limits == limits
     (mount,) = container["volumeMounts"]
     assert str(settings.snapshot) == mount["mountPath"]
+    assert [volume["name"] for volume in spec["volumes"]] == [mount["name"]]
+
+
+def test_the_dns_server_has_a_place_for_its_names_and_the_settings_of_the_code() -> None:
+    spec = pod(names.DNS)
+    (container,) = spec["containers"]
+    told = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    settings = dns_settings_of(told)
+    (mount,) = container["volumeMounts"]
+    assert settings == DnsSettings(snapshot=Path(mount["mountPath"]))
     assert [volume["name"] for volume in spec["volumes"]] == [mount["name"]]
 
 

@@ -1,5 +1,7 @@
 """What the DNS server is told by its environment, and what it refuses to be told."""
 
+from pathlib import Path
+
 import pytest
 
 from mesh_core.errors import UserError
@@ -9,6 +11,10 @@ from mesh_dns.settings import Settings, settings_of
 def test_without_variables_the_defaults_hold() -> None:
     assert settings_of({}) == Settings(ttl=5)
     assert settings_of({"MESHCTL_DNS_TTL": ""}) == Settings()
+
+
+def test_the_snapshot_is_a_folder() -> None:
+    assert settings_of({"MESHCTL_DNS_SNAPSHOT": "/var/lib/names"}).snapshot == Path("/var/lib/names")
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 30, 3600])

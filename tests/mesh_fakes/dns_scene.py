@@ -1,7 +1,7 @@
 """A DNS table that follows a scripted API server: the objects it reads, and what an asker learns."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +75,7 @@ class Scene:
     """A table that follows a scripted API server, and the scripts, so that a test can go on with them."""
 
     table: Table
+    names: Names
     imports: Script
     slices: Script
     namespaces: Script
@@ -93,17 +94,25 @@ async def scene(
     services: tuple[Answer, ...] = NOTHING,
     slices: tuple[Answer, ...] = NOTHING,
     namespaces: tuple[Answer, ...] = ONE_NAMESPACE,
+    table: Table | None = None,
+    changed: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Scene]:
-    """The table and its scripts while the block runs; without slices and in one namespace unless said."""
+    """The table and its scripts while the block runs; without slices and in one namespace unless said.
+
+    `changed` as `Names` has it; `table` is one that was begun with.
+    """
     serve(server, SERVICES, services)
-    found = Scene(
-        Table(),
-        imports=serve(server, IMPORTS, imports),
-        slices=serve(server, SLICES, slices),
-        namespaces=serve(server, NAMESPACES, namespaces),
-    )
+    table = Table() if table is None else table
     async with client_of(server, path=API) as client:
-        task = asyncio.create_task(Names(client, table=found.table).run())
+        names = Names(client, table=table, changed=changed)
+        found = Scene(
+            table,
+            names,
+            imports=serve(server, IMPORTS, imports),
+            slices=serve(server, SLICES, slices),
+            namespaces=serve(server, NAMESPACES, namespaces),
+        )
+        task = asyncio.create_task(names.run())
         try:
             yield found
         finally:

@@ -39,7 +39,8 @@ async def test_nothing_is_denied_before_imports_slices_and_namespaces_have_all_b
     scripts: dict[str, tuple[Answer, ...]] = {kind: (one, watch(hold=True)) for kind, one in lists.items()}
     # The other two have been asked for and worked before the third is given.
     scripts[missing] = (*[refusal(503, "ServiceUnavailable")] * 2, *scripts[missing])
-    async with scene(kmock, **scripts) as found:
+    imports, slices, namespaces = scripts["imports"], scripts["slices"], scripts["namespaces"]
+    async with scene(kmock, imports=imports, slices=slices, namespaces=namespaces) as found:
         table = found.table
 
         def answers() -> bool:

@@ -1,7 +1,6 @@
 """From the API server to the answer: what the DNS says as imports come, change, go, and as the API fails."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -11,15 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import dns.asyncquery
-import dns.exception
-import dns.message
-import dns.rcode
 import kmock as kmock_library
 import pytest
 
 from mesh_dns.main import serve
 from mesh_dns.table import Table
+from mesh_fakes.dns_process import asked, free_port, kubeconfig
 from mesh_fakes.dns_scene import (
     API,
     IMPORTS,
@@ -31,7 +27,6 @@ from mesh_fakes.dns_scene import (
     SERVFAIL,
     SERVICES,
     SLICES,
-    ZONE,
     imported,
     said,
     scene,
@@ -181,35 +176,3 @@ async def test_the_pod_answers_from_the_start_is_ready_with_the_names_and_linger
         await pod
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as again:
         again.bind(("127.0.0.1", dns_port))
-
-
-def kubeconfig(folder: Path, *, server: str) -> Path:
-    path = folder / "kubeconfig"
-    path.write_text(
-        json.dumps(
-            {
-                "current-context": "fake",
-                "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "nobody"}}],
-                "clusters": [{"name": "fake", "cluster": {"server": server}}],
-                "users": [{"name": "nobody", "user": {}}],
-            }
-        )
-    )
-    return path
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def asked(port: int) -> str:
-    """The first record's data, or why there is none."""
-    message = dns.message.make_query(f"hello.demo.svc.{ZONE}", "A")
-    try:
-        reply = await dns.asyncquery.udp(message, "127.0.0.1", port=port, timeout=0.2)
-    except (dns.exception.Timeout, OSError):
-        return "silence"
-    return str(reply.answer[0][0]) if reply.answer else dns.rcode.to_text(reply.rcode())

@@ -113,7 +113,8 @@ class Informer(Generic[T]):
         self._objects: dict[Key, T] = {}
         self._followers: list[Callable[[Key, T | None, T | None], None]] = []
         self._version = ""
-        self._heard: float | None = None
+        self._heard: float | None = None  # by the watch that stands, or is being tried
+        self._last_heard: float | None = None
 
     def get(self, name: str, *, namespace: str = "") -> T | None:
         """The object as last seen, or None."""
@@ -130,6 +131,14 @@ class Informer(Generic[T]):
         """
         heard = self._heard
         return heard is not None and asyncio.get_running_loop().time() - heard < within
+
+    @property
+    def last_heard(self) -> float | None:
+        """When the API server was heard last, in seconds of the loop's clock; None before the first list.
+
+        A watch in which nothing happens is heard about once a minute.
+        """
+        return self._last_heard
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -230,7 +239,7 @@ class Informer(Generic[T]):
                 caught_up.cancel()
 
     def _hear(self) -> None:
-        self._heard = asyncio.get_running_loop().time()
+        self._heard = self._last_heard = asyncio.get_running_loop().time()
 
     def _take(self, event: _Event) -> None:
         match event.type:

@@ -1,0 +1,129 @@
+"""The last names on disk: the same answers come back, and what is not whole counts as nothing."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from mesh_dns.entry import Entry, Host, PortName, Target
+from mesh_dns.last_names import LastNames
+from mesh_dns.snapshot import FILE_NAME, Zone, read_snapshot, write_snapshot
+from mesh_dns.table import Table
+from mesh_fakes.exports import NOW
+from mesh_fakes.waiting import until
+from mesh_runtime.snapshot_file import UnreadableSnapshot
+
+DB0, OTHER = Host("db-0", "east"), Host("10-0-0-2", "west")
+SQL, ODD = Target(DB0, 5432), Target(OTHER, 15432)
+ZONE = Zone(
+    heard=1_700_000_000.5,
+    entries={
+        ("demo", "web"): Entry(
+            addresses=(ip_address("10.96.0.10"), ip_address("fd00::10")),
+            ports={PortName("http", "tcp"): (Target(None, 80),)},
+            targets=(Target(None, 80),),
+        ),
+        ("demo", "soon"): Entry(),
+        ("shop", "db"): Entry(
+            addresses=(ip_address("10.0.0.2"), ip_address("10.0.0.1")),
+            hosts={DB0: (ip_address("10.0.0.1"), ip_address("fd00::1")), OTHER: (ip_address("10.0.0.2"),)},
+            ports={PortName("sql", "tcp"): (SQL, ODD), PortName("sql", "udp"): (ODD,)},
+            targets=(SQL, ODD),
+        ),
+    },
+    name_server=(ip_address("10.96.0.53"), ip_address("fd00::53")),
+)
+
+
+def test_what_was_kept_is_what_comes_back(tmp_path: Path) -> None:
+    write_snapshot(ZONE, folder=tmp_path)
+    assert read_snapshot(tmp_path) == ZONE
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_a_table_that_begins_with_it_is_complete_and_says_how_old_it_is(tmp_path: Path) -> None:
+    write_snapshot(ZONE, folder=tmp_path)
+    table = Table()
+    LastNames(table, folder=tmp_path, clock=lambda: NOW).restore()
+    assert table.complete and table.snapshot_of == ZONE.heard
+    assert table.entries == ZONE.entries and table.name_server == ZONE.name_server
+
+
+def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
+    assert read_snapshot(tmp_path) is None
+    assert read_snapshot(tmp_path / "no-such-folder") is None
+    table = Table()
+    LastNames(table, folder=tmp_path, clock=lambda: NOW).restore()
+    assert not table.complete
+
+
+def resummed(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    """With something replaced, and a checksum that fits."""
+
+    def damage(content: bytes) -> bytes:
+        body = content[: content.rindex(b"sha256")]
+        assert old in body
+        body = body.replace(old, new)
+        return body + b"sha256\t" + hashlib.sha256(body).hexdigest().encode() + b"\n"
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content[: content.rindex(b"sha256")],
+        lambda content: content.replace(b"10.0.0.2", b"10.0.0.3"),
+        lambda content: b"",
+        lambda content: b"\n",
+        lambda content: os.urandom(4096),
+        lambda content: content + b"more\n",
+        resummed(b'"version":1', b'"version":2'),
+        resummed(b'"demo"', b'"de.mo"'),
+        resummed(b'"db-0"', b'"d\xff-0"'),
+        resummed(b'"db-0"', b'"db.0"'),
+        resummed(b'"east"', b'"EAST"'),
+        resummed(b'"sql"', b'"' + b"x" * 63 + b'"'),
+        resummed(b"5432", b"65536"),
+        resummed(b"10.0.0.2", b"10.0.0.256"),
+        resummed(b'"tcp",[0,1]', b'"tcp",[0,9]'),
+        resummed(b'"tcp",[0,1]', b'"tcp",[0,-1]'),
+    ],
+)
+def test_what_is_not_whole_or_not_ours_does_not_read_and_stops_nothing(
+    damage: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
+    write_snapshot(ZONE, folder=tmp_path)
+    path = tmp_path / FILE_NAME
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UnreadableSnapshot):
+        read_snapshot(tmp_path)
+    table = Table()
+    LastNames(table, folder=tmp_path, clock=lambda: NOW).restore()
+    assert not table.complete and not table.entries and table.snapshot_of is None
+
+
+@pytest.mark.asyncio
+async def test_the_table_is_kept_after_changes_also_when_the_disk_did_not_take_it_first(
+    tmp_path: Path,
+) -> None:
+    table = Table()
+    table.restore(ZONE.entries, name_server=ZONE.name_server, heard=ZONE.heard)
+    folder = tmp_path / "not-there-yet"
+    last = LastNames(table, folder=folder, clock=lambda: NOW)
+    keeping = asyncio.create_task(last.run(rest=0.01))
+    last.changed()
+    await until(lambda: last.has_failed)
+    folder.mkdir()
+    table.drop(namespace="demo", service="soon")
+    last.changed()
+    await until((folder / FILE_NAME).exists)
+    kept = read_snapshot(folder)
+    assert kept is not None and kept.heard == NOW.timestamp()
+    assert kept.entries == table.entries and ("demo", "soon") not in kept.entries
+    keeping.cancel()
