@@ -47,6 +47,7 @@ PURE_FILES = [
     "gateway/mesh_gateway/udp_queue.py",
     "dns/mesh_dns/question.py",
     "dns/mesh_dns/answer.py",
+    "dns/mesh_dns/counts.py",
     "dns/mesh_dns/table.py",
     "dns/mesh_dns/imports.py",
     "dns/mesh_dns/endpoints.py",
