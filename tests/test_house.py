@@ -32,7 +32,7 @@ PURE_FILES = [
     "gateway/mesh_gateway/ground.py",
     "gateway/mesh_gateway/ingress_routes.py",
     "gateway/mesh_gateway/limits.py",
-    "gateway/mesh_gateway/metrics_merge.py",
+    "controller/mesh_runtime/metrics_merge.py",
     "gateway/mesh_gateway/metric_numbers.py",
     "gateway/mesh_gateway/metrics.py",
     "gateway/mesh_gateway/proxy_header.py",

@@ -30,9 +30,9 @@ from mesh_gateway.route import Address
 from mesh_gateway.route_table import Objects
 from mesh_gateway.settings import settings_of
 from mesh_gateway.sources import Found, Looked
-from mesh_gateway.start import stop_at_signal
 from mesh_runtime.leaf import Standing
 from mesh_runtime.log import configure
+from mesh_runtime.signals import stop_at_signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ leaves every object as it is.
 """
 
 import asyncio
-import signal
 import socket
 import sys
 import uuid
@@ -25,6 +24,7 @@ from mesh_runtime.health import health_server
 from mesh_runtime.kube import KubeClient, connect
 from mesh_runtime.log import configure, logger
 from mesh_runtime.membership import MembershipSource
+from mesh_runtime.signals import stop_at_signal
 
 _log = logger(__name__)
 
@@ -44,9 +44,7 @@ def main() -> None:
 
 async def serve() -> None:
     """The controller, until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_at_signal()
     with bound_socket(PEER_STREAM_PORT) as listener:
         async with connect() as kube, asyncio.TaskGroup() as group:
             work = group.create_task(run(kube, listener=listener, name=_own_name()))

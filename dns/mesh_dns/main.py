@@ -9,7 +9,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 
 import uvloop
@@ -25,6 +24,7 @@ from mesh_runtime.clock import utc_now
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import connect
 from mesh_runtime.log import configure, logger
+from mesh_runtime.signals import stop_at_signal
 
 LINGER = 2.0
 """Seconds; kube-proxy takes a slice's change into the node's rules in about one."""
@@ -48,7 +48,7 @@ async def serve(
     settings: Settings = _DEFAULT, *, dns_port: int = DNS_PORT, health_port: int = HEALTH_PORT
 ) -> None:
     """Serve until SIGTERM or SIGINT; raises PortTaken."""
-    stopping = _stop_signal()
+    stopping = stop_at_signal(second_ends=True)
     table = Table(ttl=settings.ttl)
     last = LastNames(table, folder=settings.snapshot, clock=utc_now) if settings.snapshot else None
     if last is not None:
@@ -77,18 +77,3 @@ async def serve(
 
 def _nobody() -> None:
     """Nobody is told."""
-
-
-def _stop_signal() -> asyncio.Event:
-    """An event that the first SIGTERM or SIGINT sets; the second one has its default effect."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        stopping.set()
-        for one in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(one)
-
-    for one in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(one, stop)
-    return stopping

@@ -14,7 +14,6 @@ from mesh_gateway.gateway import Gateway, Surroundings
 from mesh_gateway.heap import keep_objects
 from mesh_gateway.last_good import LastGood
 from mesh_gateway.leaving import is_listed
-from mesh_gateway.lifeline import Place, hold
 from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.metrics_page import metrics_page
 from mesh_gateway.probe_knock import knock
@@ -26,14 +25,15 @@ from mesh_gateway.route import Address
 from mesh_gateway.seen import readings_of, tunnels_of
 from mesh_gateway.settings import Settings
 from mesh_gateway.siblings import Siblings
-from mesh_gateway.start import stop_at_signal
 from mesh_gateway.watch import Bounds, Watches
 from mesh_runtime.clock import utc_now
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import KubeClient, connect
 from mesh_runtime.leaf import LeafSource
 from mesh_runtime.leaf_request import RequestedLeaf
+from mesh_runtime.lifeline import Place, hold
 from mesh_runtime.membership import MembershipSource
+from mesh_runtime.signals import stop_at_signal
 
 
 @dataclass(frozen=True, slots=True)

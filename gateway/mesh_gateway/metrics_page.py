@@ -1,30 +1,20 @@
 """The gateway's numbers as Prometheus reads them (text format 0.0.4); docs/metrics.md is the list.
 
-1. A page is made anew for each scrape, in a registry of its own: no state of this library is shared.
-2. Names, labels and their values are a promise, as the JSON of `meshctl` is: only ever added to.
-3. A histogram that has seen nothing is left out; it would be the longest part of the page.
+A histogram that has seen nothing is left out; it would be the longest part of the page.
 """
 
 from collections.abc import Iterable, Iterator
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from itertools import accumulate
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
 
 from mesh_gateway.metric_numbers import BOUNDS, Numbers, PeerNumbers, Spread
 from mesh_gateway.metrics import Direction
+from mesh_runtime.metrics_text import Families, metrics_text
 
-_PREFIX = "meshctl_gateway_"
+_families = Families("meshctl_gateway_")
+_counter, _gauge = _families.counter, _families.gauge
 
 
 class Readings(Struct, frozen=True, kw_only=True):
@@ -49,27 +39,18 @@ class Readings(Struct, frozen=True, kw_only=True):
 
 def metrics_page(numbers: Numbers, *, readings: Readings) -> bytes:
     """The page: our numbers, then those of the process (CPU, memory, open files)."""
-    registry = CollectorRegistry()
-    registry.register(_Gateway(numbers, readings=readings))
-    ProcessCollector(registry=registry)
-    return generate_latest(registry)
+    return metrics_text(lambda: _metrics(numbers, readings=readings))
 
 
-class _Gateway(Collector):
-    def __init__(self, numbers: Numbers, *, readings: Readings) -> None:
-        self._numbers = numbers
-        self._readings = readings
-
-    def collect(self) -> Iterator[Metric]:
-        """Called by the registry."""
-        # A thread may make the page while the loop counts on: dicts that grow must not be walked.
-        peers = sorted(self._numbers.peers.copy().items())
-        yield from _streams(peers)
-        yield from _bytes(peers, ongoing=self._readings.ongoing)
-        yield from _tunnels(peers)
-        yield from _spreads(peers)
-        yield from _events(self._numbers)
-        yield from _state(self._readings)
+def _metrics(numbers: Numbers, *, readings: Readings) -> Iterator[Metric]:
+    # A thread may make the page while the loop counts on: dicts that grow must not be walked.
+    peers = sorted(numbers.peers.copy().items())
+    yield from _streams(peers)
+    yield from _bytes(peers, ongoing=readings.ongoing)
+    yield from _tunnels(peers)
+    yield from _spreads(peers)
+    yield from _events(numbers)
+    yield from _state(readings)
 
 
 Peers = list[tuple[str, PeerNumbers]]
@@ -139,9 +120,7 @@ def _events(numbers: Numbers) -> Iterator[Metric]:
 
 
 def _state(readings: Readings) -> Iterator[Metric]:
-    info = InfoMetricFamily(_PREFIX + "build", "What runs.")
-    info.add_metric([], {"version": _version()})
-    yield info
+    yield _families.build()
     table: list[tuple[str, str, float]] = [
         ("ready", "1 while connections may be sent here.", readings.ready),
         ("connections", "Streams that are being opened or carried.", readings.connections),
@@ -153,33 +132,14 @@ def _state(readings: Readings) -> Iterator[Metric]:
     ]
     if readings.table_age is not None:
         table.append(("table_age_seconds", "Since the table of routes was made.", readings.table_age))
-    for name, meaning, value in table:
-        gauge = _gauge(name, meaning)
-        gauge.add_metric([], value)
-        yield gauge
-
-
-def _counter(name: str, meaning: str, *labels: str) -> CounterMetricFamily:
-    return CounterMetricFamily(_PREFIX + name, meaning, labels=labels)
-
-
-def _gauge(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(_PREFIX + name, meaning, labels=labels)
+    yield from _families.gauges(table)
 
 
 def _histogram(name: str, meaning: str, seen: Iterable[tuple[str, Spread]]) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(_PREFIX + name, meaning, labels=["peer"])
+    family = HistogramMetricFamily(_families.prefix + name, meaning, labels=["peer"])
     bounds = [*map(str, BOUNDS), "+Inf"]
     for peer, spread in seen:
         below = list(accumulate(spread.counts))
         if below[-1]:
             family.add_metric([peer], list(zip(bounds, below, strict=True)), sum_value=spread.total)
     return family
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("clusterset-mesh")
-    except PackageNotFoundError:
-        return "unknown"

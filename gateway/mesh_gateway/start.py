@@ -7,19 +7,17 @@
 import asyncio
 import os
 import resource
-import signal
 import sys
 
 from mesh_core.errors import MeshError, UserError, causes
 from mesh_core.names import GATEWAY_PORT
 from mesh_gateway.heap import keep_buffers
-from mesh_gateway.lifeline import Place, place_of
 from mesh_gateway.limits import Limits
 from mesh_gateway.route import Address
 from mesh_gateway.settings import Settings, settings_of
-from mesh_gateway.workers import Workers, same_program
-from mesh_runtime.health import health_server
+from mesh_runtime.lifeline import Place, place_of
 from mesh_runtime.log import configure, logger
+from mesh_runtime.workers import look_after
 
 _log = logger(__name__)
 
@@ -57,17 +55,12 @@ async def look_after_workers(settings: Settings) -> None:
     """The parent of `settings.workers` workers, until SIGTERM or SIGINT."""
     limits = settings.limits
     leave = max(limits.farewell, limits.unlisting + limits.settle)
-    workers = Workers(settings.workers, command=same_program(), patience=leave + limits.drain + _PATIENCE)
-    async with health_server(settings.health_port, ready=lambda: workers.is_ready, metrics=workers.metrics):
-        await workers.run(stop=stop_at_signal())
-
-
-def stop_at_signal() -> asyncio.Event:
-    """Set at the first SIGTERM or SIGINT to this process."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+    await look_after(
+        settings.workers,
+        package="mesh_gateway",
+        patience=leave + limits.drain + _PATIENCE,
+        health_port=settings.health_port,
+    )
 
 
 def _serve(door: Address, *, settings: Settings, place: Place | None) -> None:

@@ -19,9 +19,9 @@ from mesh_cli.gateway_survey import (
 )
 from mesh_cli.survey import NotSeen
 from mesh_gateway.metrics import Direction, GatewayMetrics, Where
-from mesh_gateway.metrics_merge import merged
 from mesh_gateway.metrics_page import Readings, metrics_page
 from mesh_gateway.opening import Reason
+from mesh_runtime.metrics_merge import merged
 
 
 def page() -> bytes:

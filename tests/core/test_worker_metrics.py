@@ -1,6 +1,6 @@
 """The metrics of several workers are one page, in which each sample says whose it is."""
 
-from mesh_gateway.metrics_merge import merged
+from mesh_runtime.metrics_merge import merged
 
 ONE = """\
 # HELP opened_total Streams opened.

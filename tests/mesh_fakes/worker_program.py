@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 
-from mesh_gateway.lifeline import hold, place_of
 from mesh_runtime.health import health_server
+from mesh_runtime.lifeline import hold, place_of
 
 LOOPBACK = "127.0.0.1"
 

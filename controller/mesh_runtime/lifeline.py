@@ -19,8 +19,8 @@ from mesh_core.errors import EnvironmentFault
 
 BEAT = 1.0
 _LOOK = 0.1
-_NUMBER = "MESHCTL_GATEWAY_WORKER"
-_DESCRIPTOR = "MESHCTL_GATEWAY_LIFELINE"
+_NUMBER = "MESHCTL_WORKER"
+_DESCRIPTOR = "MESHCTL_LIFELINE"
 
 
 class ParentGone(EnvironmentFault):

@@ -15,7 +15,7 @@ import pytest
 
 from mesh_fakes.gateways import LOOPBACK, free_port, listens
 from mesh_fakes.waiting import until
-from mesh_gateway.workers import SILENT, Workers
+from mesh_runtime.workers import SILENT, Workers
 
 TESTS = str(Path(__file__).parent.parent)
 pytestmark = pytest.mark.asyncio
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest.fixture(autouse=True)
 def workers_find_the_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", TESTS)
+    monkeypatch.setenv("PYTHONPATH", TESTS, prepend=os.pathsep)
 
 
 @asynccontextmanager

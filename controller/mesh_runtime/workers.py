@@ -1,9 +1,10 @@
-"""Several workers, each a whole gateway in a process of its own, and the parent that looks after them.
+"""Several workers, each the whole program in a process of its own, and the parent that looks after them.
 
-1. All listen on the same ports (SO_REUSEPORT): the kernel gives each connection to one of them. A worker
-   listens only when it can serve, so the pod is ready while one is, whatever becomes of the others.
+1. All listen on the same ports (SO_REUSEPORT): the kernel gives each connection, and each UDP flow, to one of
+   them. A worker listens only when it can serve, so the pod is ready while one is, whatever becomes of the
+   others.
 2. A worker that ends is started again, at once at first, and after a growing while when it keeps ending. One
-   that says nothing for `SILENT` seconds hangs, and is killed: until then it gets its share of connections.
+   that says nothing for `SILENT` seconds hangs, and is killed: until then it gets its share of what comes.
    Time in which this process itself stood still does not count. At its start a worker has `AT_START`.
 3. SIGTERM goes to all of them; they drain, and whoever is not done in `patience` seconds is killed.
 4. No worker outlives the parent (`lifeline`).
@@ -21,9 +22,11 @@ from contextlib import suppress
 import aiohttp
 import msgspec
 
-from mesh_gateway.lifeline import Beat, Place, environment_of
-from mesh_gateway.metrics_merge import merged
+from mesh_runtime.health import health_server
+from mesh_runtime.lifeline import Beat, Place, environment_of
 from mesh_runtime.log import logger
+from mesh_runtime.metrics_merge import merged
+from mesh_runtime.signals import stop_at_signal
 
 _log = logger(__name__)
 
@@ -53,7 +56,7 @@ class Workers:
 
     @property
     def is_ready(self) -> bool:
-        """Whether connections may be sent to us."""
+        """Whether anything may be sent to us."""
         return not self._stopping and any(worker.is_ready for worker in self._workers)
 
     @property
@@ -186,9 +189,15 @@ class _Worker:
                 self._process.send_signal(number)
 
 
-def same_program() -> tuple[str, ...]:
-    """The command that starts this program once more, with the same arguments."""
-    return (sys.executable, "-m", "mesh_gateway", *sys.argv[1:])
+async def look_after(count: int, *, package: str, patience: float, health_port: int) -> None:
+    """The parent of `count` workers, until SIGTERM or SIGINT; it answers `health_port` for them.
+
+    They run `python -m <package>` with this program's arguments, and have `patience` seconds to end. Raises
+    PortTaken.
+    """
+    workers = Workers(count, command=(sys.executable, "-m", package, *sys.argv[1:]), patience=patience)
+    async with health_server(health_port, ready=lambda: workers.is_ready, metrics=workers.metrics):
+        await workers.run(stop=stop_at_signal())
 
 
 async def _page(session: aiohttp.ClientSession, port: int) -> str:
