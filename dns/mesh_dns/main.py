@@ -15,6 +15,7 @@ import uvloop
 
 from mesh_core.errors import MeshError
 from mesh_core.names import DNS_PORT, HEALTH_PORT
+from mesh_dns.counts import Counts
 from mesh_dns.last_names import LastNames
 from mesh_dns.names import Names
 from mesh_dns.server import dns_server
@@ -59,7 +60,7 @@ async def serve(
 
     async with (
         connect() as client,
-        dns_server(dns_port, table=table) as server,
+        dns_server(dns_port, table=table, counts=Counts()) as server,
         health_server(health_port, ready=ready),
         asyncio.TaskGroup() as tasks,
     ):

@@ -14,6 +14,7 @@ import asyncio
 from typing import cast
 
 from mesh_dns.answer import Transport, respond
+from mesh_dns.counts import Counts, Drop
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.table import Table
 
@@ -29,8 +30,9 @@ _LENGTH_BYTES = 2
 class Connections:
     """All open connections, the one that was quiet longest first."""
 
-    def __init__(self, *, table: Table) -> None:
+    def __init__(self, *, table: Table, counts: Counts) -> None:
         self._table = table
+        self._counts = counts
         self._open: dict[TcpConnection, None] = {}
 
     def __len__(self) -> int:
@@ -38,7 +40,7 @@ class Connections:
 
     def protocol(self) -> "TcpConnection":
         """The protocol of a new connection, for the event loop's `create_server`."""
-        return TcpConnection(self, table=self._table)
+        return TcpConnection(self, table=self._table, counts=self._counts)
 
     def touch(self, connection: "TcpConnection") -> None:
         """Note that `connection` did something; make room for it when it is new."""
@@ -46,6 +48,7 @@ class Connections:
             del self._open[connection]
         elif len(self._open) >= MOST_CONNECTIONS:
             next(iter(self._open)).abort()
+            self._counts.crowded_out += 1
         self._open[connection] = None
 
     def forget(self, connection: "TcpConnection") -> None:
@@ -61,9 +64,10 @@ class Connections:
 class TcpConnection(asyncio.BufferedProtocol):
     """One connection; made by `Connections`."""
 
-    def __init__(self, connections: Connections, *, table: Table) -> None:
+    def __init__(self, connections: Connections, *, table: Table, counts: Counts) -> None:
         self._connections = connections
         self._table = table
+        self._counts = counts
         self._buffer = bytearray(_LENGTH_BYTES + LONGEST_QUERY)
         self._filled = 0
         self._paused = False
@@ -147,8 +151,10 @@ class TcpConnection(asyncio.BufferedProtocol):
                 packet = bytes(self._buffer[at + _LENGTH_BYTES : end])
                 reply = respond(packet, table=self._table, transport=Transport.TCP)
             if reply is None:
+                self._counts.dropped(Drop.NO_QUERY)
                 sound = False
                 break
+            self._counts.sent(reply, over_tcp=True)
             replies.append(len(reply).to_bytes(_LENGTH_BYTES, "big") + reply)
             written += _LENGTH_BYTES + len(reply)
             at = end

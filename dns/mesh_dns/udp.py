@@ -7,10 +7,10 @@
 What to answer is `mesh_dns.answer`'s.
 """
 
-import contextlib
 import socket
 
 from mesh_dns.answer import Transport, respond
+from mesh_dns.counts import Counts, Drop
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.table import Table
 
@@ -20,9 +20,10 @@ _BATCH = 64
 class UdpEndpoint:
     """Answers on one bound, non-blocking socket; the event loop calls `on_readable`."""
 
-    def __init__(self, sock: socket.socket, *, table: Table) -> None:
+    def __init__(self, sock: socket.socket, *, table: Table, counts: Counts) -> None:
         self._socket = sock
         self._table = table
+        self._counts = counts
 
     def on_readable(self) -> None:
         """Answer what lies in the socket, at most one batch."""
@@ -33,7 +34,13 @@ class UdpEndpoint:
             except BlockingIOError:
                 return
             reply = respond(packet, table=self._table, transport=Transport.UDP)
-            if reply is not None:
+            if reply is None:
+                self._counts.dropped(Drop.NO_QUERY)
+                continue
+            try:
+                self._socket.sendto(reply, asker)
+            except OSError:
                 # Full buffer, a filter's veto, or a source (port 0, say) that cannot be answered.
-                with contextlib.suppress(OSError):
-                    self._socket.sendto(reply, asker)
+                self._counts.dropped(Drop.UNSENT)
+            else:
+                self._counts.sent(reply, over_tcp=False)

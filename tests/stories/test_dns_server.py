@@ -14,6 +14,7 @@ import dns.rcode
 import pytest
 import uvloop
 
+from mesh_dns.counts import Counts, Drop, Sent
 from mesh_dns.entry import Entry
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.server import dns_server
@@ -28,10 +29,11 @@ LOOPBACKS = ["127.0.0.1", *(["::1"] if socket.has_dualstack_ipv6() else [])]
 
 @dataclass(frozen=True)
 class Served:
-    """A server under way, and the table that it answers from."""
+    """A server under way, the table that it answers from, and what it counts."""
 
     port: int
     table: Table
+    counts: Counts
 
 
 def on_both_loops(story: Callable[[Served], Awaitable[None]]) -> Callable[..., None]:
@@ -41,8 +43,9 @@ def on_both_loops(story: Callable[[Served], Awaitable[None]]) -> Callable[..., N
         table = Table()
         put(table, "10.96.0.10")
         table.complete = True
-        async with dns_server(0, table=table) as server:
-            await story(Served(server.port, table))
+        counts = Counts()
+        async with dns_server(0, table=table, counts=counts) as server:
+            await story(Served(server.port, table, counts))
 
     @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
     def test(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
@@ -164,6 +167,20 @@ async def test_datagrams_of_any_kind_do_not_keep_the_next_question_from_its_answ
     message = dns.message.make_query(HELLO, "A")
     reply = await dns.asyncquery.udp(message, "127.0.0.1", port=served.port, timeout=LIMIT)
     assert reply.rcode() == dns.rcode.NOERROR
+    # Two are too short to be a query, one is too long, one is an answer; 600 bytes of ones are one as well.
+    assert served.counts.drops[Drop.NO_QUERY] == 5
+
+
+@on_both_loops
+async def test_replies_are_counted_as_they_go_out(served: Served) -> None:
+    message = dns.message.make_query(HELLO, "A")
+    for _ in range(2):
+        await dns.asyncquery.udp(message, "127.0.0.1", port=served.port, timeout=LIMIT)
+    await dns.asyncquery.tcp(message, "127.0.0.1", port=served.port, timeout=LIMIT)
+    assert list(served.counts.seen()) == [
+        Sent("udp", "A", "NOERROR", False, 2),
+        Sent("tcp", "A", "NOERROR", False, 1),
+    ]
 
 
 @on_both_loops
@@ -245,6 +262,7 @@ async def test_idle_connections_cannot_keep_a_new_one_out(served: Served) -> Non
     assert reply.rcode() == dns.rcode.NOERROR
     quiet_longest, _ = idle[1]
     assert await until_closed(quiet_longest) == b""
+    assert served.counts.crowded_out == 1
     busy_writer.write(framed(query()))
     assert (await read_framed(busy_reader)).rcode() == dns.rcode.NOERROR
     for _, writer in idle:
@@ -261,6 +279,23 @@ async def test_after_its_end_a_servers_port_is_free_and_its_connections_are_clos
     writer.close()
     async with dns_server(server.port, table=served.table) as again:
         assert again.port == server.port
+
+
+@on_both_loops
+async def test_a_port_is_shared_by_those_only_who_want_to_share_it(served: Served) -> None:
+    counts = Counts(), Counts()
+    async with dns_server(0, table=served.table, counts=counts[0], reuse_port=True) as first:
+        async with dns_server(first.port, table=served.table, counts=counts[1], reuse_port=True):
+            message = dns.message.make_query(HELLO, "A")
+            for ask in (dns.asyncquery.udp, dns.asyncquery.tcp):
+                async with asyncio.timeout(LIMIT):
+                    while not all(any(one.seen()) for one in counts):
+                        await ask(message, LOOPBACKS[-1], port=first.port, timeout=LIMIT)
+                for one in counts:
+                    one.replies[:] = [0] * len(one.replies)
+        with pytest.raises(PortTaken):
+            async with dns_server(first.port, table=served.table):
+                pass
 
 
 @on_both_loops

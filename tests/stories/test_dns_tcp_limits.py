@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import dns.message
 import pytest
 
+from mesh_dns.counts import Counts
 from mesh_dns.entry import Entry
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.table import Table
@@ -68,7 +69,7 @@ def connections() -> Connections:
     table = Table()
     table.put(Entry(addresses=(ip_address("10.96.0.10"),)), namespace="demo", service="hello")
     table.complete = True
-    return Connections(table=table)
+    return Connections(table=table, counts=Counts())
 
 
 async def test_a_connection_without_a_question_ends_after_the_idle_limit(connections: Connections) -> None:
@@ -173,7 +174,7 @@ async def test_short_questions_with_long_answers_do_not_fill_the_memory() -> Non
     many = tuple(ip_address(f"10.96.{one >> 8}.{one & 255}") for one in range(200))
     table.put(Entry(addresses=many), namespace="demo", service="hello")
     table.complete = True
-    connections, transport = Connections(table=table), FullTransport()
+    connections, transport = Connections(table=table, counts=Counts()), FullTransport()
     connection = transport.connection = connections.protocol()
     connection.connection_made(transport)
     count = LONGEST_QUERY // len(FRAMED)
