@@ -8,20 +8,17 @@ the program with one line.
 import argparse
 import ast
 import inspect
-import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
-from mesh_core.errors import UserError
 from mesh_core.names import DEBUG_PORT, HEALTH_PORT
 from mesh_gateway.limits import Limits, contradiction
 from mesh_gateway.ranges import Ranges, read_ranges
+from mesh_runtime.flags import Flags, number, port, workers
 
-_MOST_WORKERS = 64
 _MAY_BE_NOUGHT = frozenset({"farewell", "unlisting", "settle", "drain", "hold"})
 _PREFIX = "MESHCTL_GATEWAY_"
 
@@ -47,11 +44,11 @@ def settings_of(arguments: Sequence[str], *, environment: Mapping[str, str] | No
     `--help` prints, and raises SystemExit.
     """
     environment = os.environ if environment is None else environment
-    parser = _parser(environment)
-    found = vars(parser.parse_args(arguments))
+    flags = _flags(environment)
+    found = vars(flags.parse_args(arguments))
     limits = Limits(**{item.name: found[item.name] for item in fields(Limits)})
     if why := contradiction(limits):
-        parser.error(why)
+        flags.error(why)
     # argparse would add to a default: what the flag says replaces what the variable says.
     texts = found["allow_external"] or [environment.get(_PREFIX + "ALLOW_EXTERNAL", "")]
     external = [text.strip() for listed in texts for text in listed.split(",") if text.strip()]
@@ -66,27 +63,41 @@ def settings_of(arguments: Sequence[str], *, environment: Mapping[str, str] | No
     )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"a setting does not read: {message}", next_step="see python -m mesh_gateway --help")
-
-
-def _parser(environment: Mapping[str, str]) -> _Parser:
-    parser = _Parser(
-        prog="python -m mesh_gateway",
+def _flags(environment: Mapping[str, str]) -> Flags:
+    flags = Flags(
+        "mesh_gateway",
+        environment=environment,
+        prefix=_PREFIX,
         description="The gateway of a cluster. POD_IP is the one address that it listens on.",
         epilog=f"Each flag is also a variable: --connections is {_PREFIX}CONNECTIONS.",
-        allow_abbrev=False,
     )
-    add = partial(_add, parser, environment)
-    add("workers", _workers, 1, "Processes that share the ports; each has the limits below for itself.")
-    add("access_log", _share, 0.0, "Share of streams whose end is logged, 0 to 1.")
-    add("snapshot", Path, None, "Folder for the last good routes, for a start without the API server.")
-    add("health_port", _port, HEALTH_PORT, "Where all addresses answer /healthz, /readyz and /metrics.")
+    add = flags.add
     add(
-        "debug_port", _port, DEBUG_PORT, "Where the loopback answers /debug/routes; of a worker so many more."
+        "workers",
+        workers,
+        default=1,
+        explained="Processes that share the ports; each has the limits below for itself.",
     )
-    parser.add_argument(
+    add("access_log", _share, default=0.0, explained="Share of streams whose end is logged, 0 to 1.")
+    add(
+        "snapshot",
+        Path,
+        default=None,
+        explained="Folder for the last good routes, for a start without the API server.",
+    )
+    add(
+        "health_port",
+        port,
+        default=HEALTH_PORT,
+        explained="Where all addresses answer /healthz, /readyz and /metrics.",
+    )
+    add(
+        "debug_port",
+        port,
+        default=DEBUG_PORT,
+        explained="Where the loopback answers /debug/routes; of a worker so many more.",
+    )
+    flags.add_argument(
         "--allow-external",
         action="append",
         metavar="CIDR",
@@ -95,59 +106,17 @@ def _parser(environment: Mapping[str, str]) -> _Parser:
     helps = _helps()
     for name in (item.name for item in fields(Limits)):
         # A field has a number for its default, which says what numbers it takes.
-        number: int | float = getattr(Limits(), name)
-        read = partial(_number, kind=type(number), may_be_nought=name in _MAY_BE_NOUGHT)
-        add(name, read, number, helps.get(name, ""))
-    return parser
-
-
-def _add(
-    parser: argparse.ArgumentParser,
-    environment: Mapping[str, str],
-    name: str,
-    read: Callable[[str], object],
-    default: object,
-    explained: str,
-) -> None:
-    told = environment.get(_PREFIX + name.upper(), "")
-    parser.add_argument(
-        "--" + name.replace("_", "-"),
-        type=read,
-        default=told or default,  # argparse reads a text as if it had been given
-        metavar="N" if isinstance(default, int | float) else "DIR",
-        help=explained.replace("%", "%%") + ("" if default is None else f" Default: {default}."),
-    )
-
-
-def _number(text: str, *, kind: type[int] | type[float], may_be_nought: bool) -> int | float:
-    try:
-        number = kind(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-    if not math.isfinite(number) or number < 0 or (number == 0 and not may_be_nought):
-        raise argparse.ArgumentTypeError(f"{text} is not positive")
-    return number
-
-
-def _workers(text: str) -> int:
-    number = int(_number(text, kind=int, may_be_nought=False))
-    if number > _MOST_WORKERS:
-        raise argparse.ArgumentTypeError(f"more than {_MOST_WORKERS}")
-    return number
-
-
-def _port(text: str) -> int:
-    number = int(_number(text, kind=int, may_be_nought=True))
-    if number > 65535:
-        raise argparse.ArgumentTypeError(f"{text} is no port")
-    return number
+        default: int | float = getattr(Limits(), name)
+        read = partial(number, kind=type(default), may_be_nought=name in _MAY_BE_NOUGHT)
+        add(name, read, default=default, explained=helps.get(name, ""))
+    return flags
 
 
 def _share(text: str) -> float:
-    number = _number(text, kind=float, may_be_nought=True)
-    if number > 1:
+    share = number(text, kind=float, may_be_nought=True)
+    if share > 1:
         raise argparse.ArgumentTypeError(f"{text} is no share from 0 to 1")
-    return float(number)
+    return float(share)
 
 
 def _helps() -> dict[str, str]:
