@@ -39,6 +39,7 @@ _RCODES: Final = {
     4: "NOTIMP",
     5: "REFUSED",
     16: "BADVERS",
+    23: "BADCOOKIE",
 }
 OTHER: Final = "other"
 NO_TYPE: Final = "none"
