@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Never
 
 import msgspec
@@ -21,6 +21,8 @@ BEAT = 1.0
 _LOOK = 0.1
 _NUMBER = "MESHCTL_WORKER"
 _DESCRIPTOR = "MESHCTL_LIFELINE"
+_SEED = "MESHCTL_WORKERS_SEED"
+SEED_BYTES = 32
 
 
 class ParentGone(EnvironmentFault):
@@ -41,21 +43,28 @@ class Beat(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which worker this process is, from 0, and the descriptor of its end of the line."""
+    """Which worker this process is, from 0, and the descriptor of its end of the line.
+
+    `seed` are `SEED_BYTES` that all workers of a parent share as long as it lives, and nobody else knows: for
+    what one of them gives out and another must know again.
+    """
 
     number: int
     descriptor: int
+    seed: bytes = field(repr=False)
 
 
 def environment_of(place: Place) -> dict[str, str]:
     """What a worker finds in its environment."""
-    return {_NUMBER: str(place.number), _DESCRIPTOR: str(place.descriptor)}
+    return {_NUMBER: str(place.number), _DESCRIPTOR: str(place.descriptor), _SEED: place.seed.hex()}
 
 
 def place_of(environment: Mapping[str, str] = os.environ) -> Place | None:
     """The place of this process; None when it is no worker of a parent."""
     number, descriptor = environment.get(_NUMBER, ""), environment.get(_DESCRIPTOR, "")
-    return Place(int(number), int(descriptor)) if number.isdigit() and descriptor.isdigit() else None
+    if not (number.isdigit() and descriptor.isdigit()):
+        return None
+    return Place(int(number), int(descriptor), bytes.fromhex(environment[_SEED]))
 
 
 async def hold(place: Place, *, ready: Callable[[], bool], port: int) -> Never:

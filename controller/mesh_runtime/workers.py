@@ -9,10 +9,12 @@
 3. SIGTERM goes to all of them; they drain, and whoever is not done in `patience` seconds is killed.
 4. No worker outlives the parent (`lifeline`).
 5. Its metrics are those of all workers, each with the label `worker`.
+6. The workers share some random bytes of their parent's, by which one knows what another gave out.
 """
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -23,7 +25,7 @@ import aiohttp
 import msgspec
 
 from mesh_runtime.health import health_server
-from mesh_runtime.lifeline import Beat, Place, environment_of
+from mesh_runtime.lifeline import SEED_BYTES, Beat, Place, environment_of
 from mesh_runtime.log import logger
 from mesh_runtime.metrics_merge import merged
 from mesh_runtime.signals import stop_at_signal
@@ -51,7 +53,8 @@ class Workers:
     ) -> None:
         self._command = tuple(command)
         self._patience = patience
-        self._workers = tuple(_Worker(number, silent=silent) for number in range(count))
+        seed = secrets.token_bytes(SEED_BYTES)
+        self._workers = tuple(_Worker(number, seed=seed, silent=silent) for number in range(count))
         self._stopping = False
 
     @property
@@ -90,10 +93,11 @@ class Workers:
 class _Worker:
     """One place, and the process that fills it at the moment."""
 
-    def __init__(self, number: int, *, silent: float) -> None:
+    def __init__(self, number: int, *, seed: bytes, silent: float) -> None:
         self.is_ready = False
         self.port = 0
         self._number = number
+        self._seed = seed
         self._silent = silent
         self._process: asyncio.subprocess.Process | None = None
         self._ending = asyncio.Event()
@@ -126,7 +130,7 @@ class _Worker:
         """From the start of a process to its end."""
         ours, theirs = socket.socketpair()
         try:
-            place = Place(number=self._number, descriptor=theirs.fileno())
+            place = Place(number=self._number, descriptor=theirs.fileno(), seed=self._seed)
             with theirs:
                 self._process = process = await asyncio.create_subprocess_exec(
                     *command, env={**os.environ, **environment_of(place)}, pass_fds=(theirs.fileno(),)

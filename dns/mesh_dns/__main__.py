@@ -1,5 +1,5 @@
 """`python -m mesh_dns`."""
 
-from mesh_dns.main import main
+from mesh_dns.start import start
 
-main()
+start()

@@ -1,79 +1,123 @@
-"""The DNS pod: follow the API server, answer questions, say when it is ready, stop when told.
+"""One DNS server: follow the API server, answer questions, say when it is ready, stop when told.
 
-1. It answers from the first moment: SERVFAIL until the names are complete, so that an asker tries again
-   instead of believing that nothing exists.
+1. It answers from the first moment: what was kept on disk, else SERVFAIL until the names are complete, so
+   that an asker tries again instead of believing that nothing exists. One of several workers listens only
+   when they are, as who listens gets its share of the questions.
 2. After SIGTERM it is not ready any more but answers for `LINGER` seconds, while the nodes' rules still
-   send questions here; a second signal ends it at once.
-3. What keeps it from starting is one line in the log and exit status 1.
+   send questions here; a second signal ends it at once, but for a worker, whom its parent tells too.
+3. What is on disk is written by one process: the only one, or worker 0.
 """
 
 import asyncio
-import os
-import sys
+from contextlib import suppress
 
-import uvloop
-
-from mesh_core.errors import MeshError
-from mesh_core.names import DNS_PORT, HEALTH_PORT
 from mesh_dns.counts import Counts
 from mesh_dns.last_names import LastNames
+from mesh_dns.metrics_page import Readings, metrics_page
 from mesh_dns.names import Names
-from mesh_dns.server import dns_server
-from mesh_dns.settings import Settings, settings_of
+from mesh_dns.server import DnsServer, dns_server
+from mesh_dns.settings import Settings
 from mesh_dns.table import Table
 from mesh_runtime.clock import utc_now
 from mesh_runtime.health import health_server
-from mesh_runtime.kube import connect
-from mesh_runtime.log import configure, logger
+from mesh_runtime.kube import KubeClient, connect
+from mesh_runtime.lifeline import Place, hold
+from mesh_runtime.log import logger
 from mesh_runtime.signals import stop_at_signal
 
 LINGER = 2.0
 """Seconds; kube-proxy takes a slice's change into the node's rules in about one."""
 
+_LOOK = 0.05
 _log = logger(__name__)
 
-_DEFAULT = Settings()
 
+async def serve(settings: Settings, *, place: Place | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `place` is that of one worker of several.
 
-def main() -> None:
-    """Run until SIGTERM or SIGINT."""
-    configure()
-    try:
-        uvloop.run(serve(settings_of(os.environ)))
-    except MeshError as error:
-        _log.error("cannot serve", why=str(error))
-        sys.exit(1)
-
-
-async def serve(
-    settings: Settings = _DEFAULT, *, dns_port: int = DNS_PORT, health_port: int = HEALTH_PORT
-) -> None:
-    """Serve until SIGTERM or SIGINT; raises PortTaken."""
-    stopping = stop_at_signal(second_ends=True)
-    table = Table(ttl=settings.ttl)
-    last = LastNames(table, folder=settings.snapshot, clock=utc_now) if settings.snapshot else None
-    if last is not None:
-        last.restore()
-
-    def ready() -> bool:
-        return table.complete and not stopping.is_set()
-
-    async with (
-        connect() as client,
-        dns_server(dns_port, table=table, counts=Counts()) as server,
-        health_server(health_port, ready=ready),
-        asyncio.TaskGroup() as tasks,
-    ):
-        _log.info("answering", port=server.port)
-        names = Names(client, table=table, changed=last.changed if last is not None else _nobody)
-        running = [tasks.create_task(names.run())]
-        if last is not None:
-            running.append(tasks.create_task(last.run()))
-        await stopping.wait()
-        _log.info("stopping", seconds=LINGER)
-        await asyncio.sleep(LINGER)
+    Raises a group of PortTaken, or of ParentGone.
+    """
+    stopping = stop_at_signal(second_ends=place is None)
+    async with connect() as client, asyncio.TaskGroup() as tasks:
+        parts = _Parts(client, settings=settings, place=place, stopping=stopping)
+        async with health_server(
+            settings.health_port if place is None else 0,
+            ready=parts.is_ready,
+            metrics=parts.page,
+            loopback=place is not None,
+        ) as health:
+            running = [tasks.create_task(parts.names.run())]
+            if parts.keeps:
+                running.append(tasks.create_task(parts.keeps.run()))
+            if place is not None:
+                running.append(tasks.create_task(hold(place, ready=parts.is_ready, port=health.port)))
+                await parts.came()
+            if not stopping.is_set():
+                await parts.answer(settings.listen_port, shared=place is not None)
         for task in running:
             task.cancel()
+
+
+class _Parts:
+    """What one process has, and what it says of itself.
+
+    `keeps` writes the names to disk, None when nobody does so here.
+    """
+
+    def __init__(
+        self, client: KubeClient, *, settings: Settings, place: Place | None, stopping: asyncio.Event
+    ) -> None:
+        self._stopping = stopping
+        self._counts = Counts()
+        self._server: DnsServer | None = None
+        self._table = Table(ttl=settings.ttl)
+        last: LastNames | None = None
+        if settings.snapshot:
+            last = LastNames(self._table, folder=settings.snapshot, clock=utc_now)
+            last.restore()
+        self.keeps = last if place is None or place.number == 0 else None
+        self.names = Names(
+            client, table=self._table, changed=self.keeps.changed if self.keeps is not None else _nobody
+        )
+
+    def is_ready(self) -> bool:
+        """Whether questions may be sent here."""
+        return self._server is not None and self._table.complete and not self._stopping.is_set()
+
+    async def came(self) -> None:
+        """Returns when the names are complete, or at the end; the table tells nobody, so it is looked at."""
+        while not self._table.complete and not self._stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await self._stopping.wait()
+
+    async def answer(self, port: int, *, shared: bool) -> None:
+        """Answers on `port` until the end, and `LINGER` seconds on. Raises PortTaken."""
+        async with dns_server(
+            port, table=self._table, counts=self._counts, reuse_port=shared
+        ) as self._server:
+            _log.info("answering", port=self._server.port)
+            await self._stopping.wait()
+            _log.info("stopping", seconds=LINGER)
+            await asyncio.sleep(LINGER)
+
+    async def page(self) -> bytes:
+        """The metrics."""
+        readings = Readings(
+            ready=self.is_ready(),
+            complete=self._table.complete,
+            from_snapshot=self._table.snapshot_of is not None,
+            services=len(self._table.entries),
+            connections=len(self._server.connections) if self._server is not None else 0,
+            age=self._age(),
+        )
+        return await asyncio.to_thread(metrics_page, self._counts, readings=readings)
+
+    def _age(self) -> float | None:
+        """Seconds since the API server said what the table says; None while it says nothing."""
+        if self._table.snapshot_of is not None:
+            return max(0.0, utc_now().timestamp() - self._table.snapshot_of)
+        return self.names.heard_ago()
 
 
 def _nobody() -> None:

@@ -1,17 +1,31 @@
-"""What the program is told, by its environment: what does not read keeps it from starting, with one line.
+"""What the program is told, by its environment and by flags: what does not read keeps it from starting, with
+one line.
 
 | variable | what | default |
 |---|---|---|
 | `MESHCTL_DNS_TTL` | seconds that an answer or a denial may be kept, 0 to 3600 | 5 |
 | `MESHCTL_DNS_SNAPSHOT` | folder for the last names, for a start without the API server | none is kept |
+
+These are flags too (`--workers 2`), and a flag wins:
+
+| variable | what | default |
+|---|---|---|
+| `MESHCTL_DNS_WORKERS` | processes that share the port, 1 to 64 | 1 |
+| `MESHCTL_DNS_LISTEN_PORT` | where all addresses answer questions over UDP and TCP | 5353 |
+| `MESHCTL_DNS_HEALTH_PORT` | where all addresses answer `/healthz`, `/readyz` and `/metrics` | 15480 |
+
+Kubernetes itself gives pods variables for the Service meshctl-dns, `MESHCTL_DNS_PORT` and
+`MESHCTL_DNS_SERVICE_...` among them, so no setting has such a name.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mesh_core.errors import UserError
+from mesh_core.names import DNS_PORT, HEALTH_PORT
 from mesh_dns.wire import LONGEST_TTL, TTL
+from mesh_runtime.flags import Flags, port, workers
 
 _PREFIX = "MESHCTL_DNS_"
 
@@ -27,16 +41,48 @@ class UnreadableSetting(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`ttl` in seconds; `snapshot` is a folder, None: none is kept."""
+    """`ttl` in seconds; `snapshot` is a folder, None: none is kept. Of the ports 0 is the kernel's choice,
+    which several workers cannot share."""
 
     ttl: int = TTL
     snapshot: Path | None = None
+    workers: int = 1
+    listen_port: int = DNS_PORT
+    health_port: int = HEALTH_PORT
 
 
-def settings_of(environment: Mapping[str, str]) -> Settings:
-    """The settings in `environment`; a variable that is empty counts as not set. Raises UnreadableSetting."""
+def settings_of(environment: Mapping[str, str], *, arguments: Sequence[str] = ()) -> Settings:
+    """The settings in `environment` and in `arguments`, without the program's name.
+
+    A variable that is empty counts as not set. Raises UserError; `--help` prints, and raises SystemExit.
+    """
+    flags = _flags(environment)
+    found = vars(flags.parse_args(arguments))
+    if found["workers"] > 1 and not found["listen_port"]:
+        flags.error("--listen-port 0 is no port that several workers could share")
     folder = environment.get(_PREFIX + "SNAPSHOT", "")
-    return Settings(ttl=_ttl(environment), snapshot=Path(folder) if folder else None)
+    return Settings(
+        ttl=_ttl(environment),
+        snapshot=Path(folder) if folder else None,
+        workers=found["workers"],
+        listen_port=found["listen_port"],
+        health_port=found["health_port"],
+    )
+
+
+def _flags(environment: Mapping[str, str]) -> Flags:
+    flags = Flags(
+        "mesh_dns",
+        environment=environment,
+        prefix=_PREFIX,
+        description="The DNS server of a cluster for clusterset.local.",
+        epilog=f"Each flag is also a variable: --workers is {_PREFIX}WORKERS. More are in dns/README.md.",
+    )
+    flags.add("workers", workers, default=1, explained="Processes that share the port.")
+    flags.add("listen_port", port, default=DNS_PORT, explained="Where all addresses answer questions.")
+    explained = "Where all addresses answer /healthz, /readyz and /metrics."
+    flags.add("health_port", port, default=HEALTH_PORT, explained=explained)
+    return flags
 
 
 def _ttl(environment: Mapping[str, str]) -> int:

@@ -1,7 +1,7 @@
 """Waiting for a condition, with a limit; never for a time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 
 async def until(condition: Callable[[], bool], *, limit: float = 5.0) -> None:
@@ -11,3 +11,12 @@ async def until(condition: Callable[[], bool], *, limit: float = 5.0) -> None:
             if condition():
                 return
             await asyncio.sleep(0.005)
+
+
+async def until_found(condition: Callable[[], Awaitable[bool]], *, limit: float = 30.0) -> None:
+    """The same for a condition that has to be asked for; once it holds it is not asked for again."""
+    async with asyncio.timeout(limit):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.05)

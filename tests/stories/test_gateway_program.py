@@ -14,7 +14,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import yaml
 
 from mesh_core.names import (
     ANNOTATION_READY_ENDPOINTS,
@@ -31,6 +30,7 @@ from mesh_fakes.backends import backend, saying
 from mesh_fakes.clusterset import FakeClusterset, identity
 from mesh_fakes.gateways import LOOPBACK, Ingress, free_port, ingress
 from mesh_fakes.http_member import HttpMember, http_client
+from mesh_fakes.kubeconfigs import kubeconfig
 from mesh_fakes.member_api import MemberApi
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
@@ -156,12 +156,11 @@ async def program(folder: Path, *arguments: str) -> AsyncIterator[Program]:
         put_west(member.api, clusterset=clusterset, far=far)
         kube = await stack.enter_async_context(http_client(member))
         await stack.enter_async_context(under_way(sign(kube, clusterset=clusterset)))
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(yaml.safe_dump(configuration(kube.server)))
+        account = kubeconfig(folder, server=kube.server)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "mesh_gateway", f"--health-port={health}", "--debug-port=0"),
             *(*QUICK, *arguments),
-            env={**os.environ, "KUBECONFIG": str(kubeconfig), "POD_IP": OURS},
+            env={**os.environ, "KUBECONFIG": str(account), "POD_IP": OURS},
             stderr=subprocess.DEVNULL,
         )
         try:
@@ -170,19 +169,6 @@ async def program(folder: Path, *arguments: str) -> AsyncIterator[Program]:
             if process.returncode is None:
                 process.kill()
             await process.wait()
-
-
-def configuration(server: str) -> dict[str, object]:
-    """A kubeconfig."""
-    context = {"cluster": "west", "user": "us"}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "west",
-        "clusters": [{"name": "west", "cluster": {"server": server}}],
-        "users": [{"name": "us", "user": {"token": "x"}}],
-        "contexts": [{"name": "west", "context": context}],
-    }
 
 
 async def call() -> str:

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from mesh_fakes.gateways import LOOPBACK, free_port, listens
+from mesh_fakes.kubeconfigs import kubeconfig
 from mesh_fakes.waiting import until
 from mesh_runtime.workers import SILENT, Workers
 
@@ -163,16 +164,11 @@ def children_of(pid: int) -> set[int]:
 
 
 @asynccontextmanager
-async def program(*arguments: str, kubeconfig: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
+async def program(*arguments: str, folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
     """The real parent, of real gateways that have no API server, and its health port."""
     health = free_port()
-    kubeconfig.write_text(
-        "{apiVersion: v1, kind: Config, current-context: away,"
-        f" clusters: [{{name: away, cluster: {{server: 'http://{LOOPBACK}:{free_port()}'}}}}],"
-        " contexts: [{name: away, context: {cluster: away, user: away}}],"
-        " users: [{name: away, user: {token: x}}]}"
-    )
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "POD_IP": LOOPBACK}
+    account = kubeconfig(folder, server=f"http://{LOOPBACK}:{free_port()}")
+    environment = {**os.environ, "KUBECONFIG": str(account), "POD_IP": LOOPBACK}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "mesh_gateway", f"--health-port={health}", "--debug-port=0", *arguments),
         env=environment,
@@ -187,7 +183,7 @@ async def program(*arguments: str, kubeconfig: Path) -> AsyncIterator[tuple[asyn
 
 
 async def test_real_workers_end_with_their_parent_however_it_dies(tmp_path: Path) -> None:
-    async with program("--workers=2", kubeconfig=tmp_path / "kubeconfig") as (parent, _):
+    async with program("--workers=2", folder=tmp_path) as (parent, _):
         await until(lambda: len(children_of(parent.pid)) == 2, limit=20)
         workers = children_of(parent.pid)
         parent.kill()
@@ -195,7 +191,7 @@ async def test_real_workers_end_with_their_parent_however_it_dies(tmp_path: Path
 
 
 async def test_real_workers_that_cannot_serve_make_no_pod_ready_and_end_in_order(tmp_path: Path) -> None:
-    async with program("--workers=2", kubeconfig=tmp_path / "kubeconfig") as (parent, health):
+    async with program("--workers=2", folder=tmp_path) as (parent, health):
         await until(lambda: listens(health), limit=20)
         await until(lambda: len(children_of(parent.pid)) == 2, limit=20)
         async with aiohttp.ClientSession() as session:

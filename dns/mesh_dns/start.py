@@ -1,0 +1,53 @@
+"""`python -m mesh_dns`: the DNS server in its pod, as one process or as several workers with a parent.
+
+What it is told is in `settings`, and everything that it answers is read from objects of this cluster. What
+keeps it from starting is one line in the log and exit status 1.
+"""
+
+import asyncio
+import os
+import sys
+
+from mesh_core.errors import MeshError, causes
+from mesh_dns.settings import Settings, settings_of
+from mesh_runtime.lifeline import Place, place_of
+from mesh_runtime.log import configure, logger
+from mesh_runtime.workers import look_after
+
+_log = logger(__name__)
+
+_PATIENCE = 6.0
+"""Seconds that workers have to end: more than `main.LINGER`, less than the pod has (10)."""
+
+
+def start() -> None:
+    """Runs until SIGTERM or SIGINT; the exit code is 0 then, and 1 after an error that was logged."""
+    configure()
+    failed = False
+    try:
+        settings, place = settings_of(os.environ, arguments=sys.argv[1:]), place_of()
+        if settings.workers > 1 and place is None:
+            asyncio.run(
+                look_after(
+                    settings.workers,
+                    package="mesh_dns",
+                    patience=_PATIENCE,
+                    health_port=settings.health_port,
+                )
+            )
+        else:
+            _serve(settings, place=place)
+    except* MeshError as group:
+        failed = True
+        for cause in causes(group):
+            _log.error("cannot serve", why=str(cause))
+    sys.exit(1 if failed else 0)
+
+
+def _serve(settings: Settings, *, place: Place | None) -> None:
+    # Not at the head of the file: the parent of workers needs none of it.
+    import uvloop
+
+    from mesh_dns.main import serve
+
+    uvloop.run(serve(settings, place=place))

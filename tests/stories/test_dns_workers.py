@@ -1,0 +1,240 @@
+"""The whole DNS program, as a pod starts it, beside an API server: workers share the port, die and end."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import dns.asyncquery
+import dns.exception
+import dns.message
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from mesh_core.names import SYSTEM_NAMESPACE
+from mesh_dns.snapshot import read_snapshot
+from mesh_fakes.gateways import LOOPBACK, free_port
+from mesh_fakes.http_member import Fault, HttpMember, http_client
+from mesh_fakes.kubeconfigs import kubeconfig
+from mesh_fakes.member_api import MemberApi
+from mesh_fakes.waiting import until, until_found
+from mesh_runtime.kube import NAMESPACES, SERVICE_IMPORTS
+
+pytestmark = pytest.mark.asyncio
+
+HELLO = "hello.demo.svc.clusterset.local."
+ADDRESS = "10.96.0.10"
+LIMIT = 30
+
+
+@dataclass
+class Program:
+    """The program, which runs, its ports, and the API server that it follows."""
+
+    process: asyncio.subprocess.Process
+    port: int
+    health: int
+    member: HttpMember
+
+    @property
+    def workers(self) -> list[int]:
+        """The processes that the parent has started, oldest first."""
+        pid = self.process.pid
+        return sorted(int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+    async def page(self, path: str) -> tuple[int, str]:
+        """Status and text of a page of its health port; 0 while nobody answers."""
+        try:
+            async with aiohttp.ClientSession() as session:
+                async with session.get(f"http://{LOOPBACK}:{self.health}/{path}") as answer:
+                    return answer.status, await answer.text()
+        except aiohttp.ClientError:
+            return 0, ""
+
+    async def metric(self, name: str) -> dict[str, float]:
+        """The sum of the samples of a metric, by worker."""
+        _, text = await self.page("metrics")
+        found: Counter[str] = Counter()
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                if sample.name == f"meshctl_dns_{name}":
+                    found[sample.labels.get("worker", "")] += int(sample.value)
+        return dict(found)
+
+    async def until_ready(self, *, workers: int) -> None:
+        """Returns when so many answer, as their metrics say."""
+
+        async def are_ready() -> bool:
+            ready = (await self.metric("ready")).values()
+            return (await self.page("readyz"))[0] == 200 and sum(ready) == workers
+
+        await until_found(are_ready)
+
+    async def until_not_ready(self) -> None:
+        """Returns when the pod gets no new questions."""
+
+        async def is_not_ready() -> bool:
+            return (await self.page("readyz"))[0] == 503
+
+        await until_found(is_not_ready)
+
+    async def ask(self, *, over_tcp: bool = False) -> str:
+        """The address that is answered, or why there is none. Each question comes from a port of its own."""
+        message = dns.message.make_query(HELLO, "A")
+        ask = dns.asyncquery.tcp if over_tcp else dns.asyncquery.udp
+        try:
+            reply = await ask(message, LOOPBACK, port=self.port, timeout=2.0)
+        except (dns.exception.Timeout, OSError, EOFError):
+            return "silence"
+        return str(reply.answer[0][0]) if reply.answer else reply.rcode().name
+
+    async def ask_all(self, count: int, *, over_tcp: bool = False) -> Counter[str]:
+        """What so many askers hear, one after the other."""
+        return Counter([await self.ask(over_tcp=over_tcp) for _ in range(count)])
+
+
+@asynccontextmanager
+async def program(folder: Path, *arguments: str) -> AsyncIterator[Program]:
+    """`python -m mesh_dns` beside an API server with one import; it is killed at the end if it runs."""
+    port, health = free_port(), free_port()
+    member = HttpMember(MemberApi(clock=lambda: datetime.now(UTC)))
+    for name in ("demo", SYSTEM_NAMESPACE):
+        member.api.put(NAMESPACES, {"metadata": {"name": name}, "status": {"phase": "Active"}})
+    spec = {"type": "ClusterSetIP", "ips": [ADDRESS]}
+    member.api.put(SERVICE_IMPORTS, {"metadata": {"name": "hello", "namespace": "demo"}, "spec": spec})
+    async with AsyncExitStack() as stack:
+        kube = await stack.enter_async_context(http_client(member))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "mesh_dns", f"--listen-port={port}", f"--health-port={health}"),
+            *arguments,
+            env={**os.environ, "KUBECONFIG": str(kubeconfig(folder, server=kube.server))},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield Program(process, port, health, member)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+
+async def test_workers_share_the_questions_and_their_numbers_are_one_page(tmp_path: Path) -> None:
+    async with program(tmp_path, "--workers=2") as served:
+        await served.until_ready(workers=2)
+        assert await served.ask_all(60) == {ADDRESS: 60}
+        assert await served.ask_all(60, over_tcp=True) == {ADDRESS: 60}
+
+        async def both_counted() -> bool:
+            replies = await served.metric("replies_total")
+            assert sum(replies.values()) <= 120
+            return sum(replies.values()) == 120 and set(replies) == {"0", "1"} and min(replies.values()) > 0
+
+        await until_found(both_counted)  # a page is made once a second
+        assert await served.metric("services") == {"0": 1, "1": 1}
+
+
+async def test_one_that_is_killed_is_replaced_while_the_other_answers(tmp_path: Path) -> None:
+    async with program(tmp_path, "--workers=2") as served:
+        await served.until_ready(workers=2)
+        victim = served.workers[0]
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: victim not in served.workers, limit=LIMIT)
+        assert await served.ask_all(40) == {ADDRESS: 40}
+        assert (await served.page("readyz"))[0] == 200, "the pod stays in service"
+        await until(lambda: len(served.workers) == 2, limit=LIMIT)
+        await served.until_ready(workers=2)
+
+
+async def test_a_worker_that_knows_no_names_yet_takes_no_questions(tmp_path: Path) -> None:
+    async with program(tmp_path, "--workers=2") as served:
+        await served.until_ready(workers=2)
+        refused = Fault("GET", "serviceimports", status=503, reason="ServiceUnavailable", times=1_000_000)
+        served.member.faults.append(refused)
+        victim = served.workers[1]
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: len(served.workers) == 2 and victim not in served.workers, limit=LIMIT)
+
+        async def one_lacks_its_names() -> bool:
+            return await served.metric("complete") == {"0": 1, "1": 0}
+
+        await until_found(one_lacks_its_names)
+        assert await served.ask_all(60) == {ADDRESS: 60}, "not one is answered with SERVFAIL"
+        served.member.faults.remove(refused)
+        await served.until_ready(workers=2)
+
+
+async def test_with_a_snapshot_a_worker_that_starts_without_the_api_server_answers_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MESHCTL_DNS_SNAPSHOT", str(tmp_path))
+    async with program(tmp_path, "--workers=2") as served:
+        await served.until_ready(workers=2)
+        await until(lambda: read_snapshot(tmp_path) is not None, limit=LIMIT)
+        refused = Fault("GET", "serviceimports", status=503, reason="ServiceUnavailable", times=1_000_000)
+        served.member.faults.append(refused)
+        os.kill(served.workers[0], signal.SIGKILL)
+
+        async def one_says_what_was_kept() -> bool:
+            return sorted((await served.metric("from_snapshot")).values()) == [0, 1]
+
+        await until_found(one_says_what_was_kept)
+        await served.until_ready(workers=2)
+        assert await served.ask_all(60) == {ADDRESS: 60}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_at_the_end_questions_are_answered_for_a_while_and_then_the_port_is_free(
+    workers: int, tmp_path: Path
+) -> None:
+    async with program(tmp_path, f"--workers={workers}") as served:
+        await served.until_ready(workers=workers)
+        served.process.send_signal(signal.SIGTERM)
+        await served.until_not_ready()
+        assert await served.ask_all(20) == {ADDRESS: 20}, "the nodes' rules may still send them"
+        assert served.process.returncode is None
+        async with asyncio.timeout(LIMIT):
+            assert await served.process.wait() == 0
+        assert await served.ask() == "silence"
+
+
+async def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
+    async with program(tmp_path, "--workers=2") as served:
+        await served.until_ready(workers=2)
+        served.process.kill()
+        await served.process.wait()
+
+        async def nobody_answers() -> bool:
+            return await served.ask() == "silence"
+
+        await until_found(nobody_answers)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "named"),
+    [
+        (["--workers=0"], {}, "--workers"),
+        ([], {"MESHCTL_DNS_WORKERS": "many"}, "--workers"),
+        (["--workers=2", "--listen-port=0"], {}, "--listen-port"),
+    ],
+)
+async def test_settings_that_do_not_read_end_it_with_one_line(
+    arguments: list[str], environment: dict[str, str], named: str
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mesh_dns", *arguments),
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+    )
+    async with asyncio.timeout(LIMIT):
+        _, said = await process.communicate()
+    assert process.returncode == 1
+    (line,) = said.decode().splitlines()
+    assert named in line and "--help" in line
