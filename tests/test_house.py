@@ -49,6 +49,7 @@ PURE_FILES = [
     "dns/mesh_dns/answer.py",
     "dns/mesh_dns/counts.py",
     "dns/mesh_dns/table.py",
+    "dns/mesh_dns/hot.py",
     "dns/mesh_dns/imports.py",
     "dns/mesh_dns/endpoints.py",
     "dns/mesh_dns/entry.py",

@@ -11,6 +11,7 @@
 import asyncio
 from contextlib import suppress
 
+from mesh_dns import udp
 from mesh_dns.counts import Counts
 from mesh_dns.last_names import LastNames
 from mesh_dns.metrics_page import Readings, metrics_page
@@ -96,7 +97,7 @@ class _Parts:
         async with dns_server(
             port, table=self._table, counts=self._counts, reuse_port=shared
         ) as self._server:
-            _log.info("answering", port=self._server.port)
+            _log.info("answering", port=self._server.port, compiled=not udp.__file__.endswith(".py"))
             await self._stopping.wait()
             _log.info("stopping", seconds=LINGER)
             await asyncio.sleep(LINGER)

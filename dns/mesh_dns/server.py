@@ -7,7 +7,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
@@ -32,12 +32,22 @@ class DnsServer:
     connections: Connections
 
 
+def _anybody(address: str) -> bool:
+    return True
+
+
 @asynccontextmanager
 async def dns_server(
-    port: int, *, table: Table, counts: Counts | None = None, reuse_port: bool = False
+    port: int,
+    *,
+    table: Table,
+    counts: Counts | None = None,
+    is_local: Callable[[str], bool] = _anybody,
+    reuse_port: bool = False,
 ) -> AsyncIterator[DnsServer]:
     """Answers from `table` on `port` of all addresses while the block runs; `counts` is for who shows them.
 
+    `is_local` tells of an address, as a socket writes it, whether it is that of an asker of this cluster.
     With `reuse_port` other processes of this user may listen there too. Raises PortTaken.
     """
     loop = asyncio.get_running_loop()
@@ -45,9 +55,9 @@ async def dns_server(
     with closing(_tcp_socket(port, reuse_port=reuse_port)) as listener:
         port = listener.getsockname()[1]
         with closing(_udp_socket(port, reuse_port=reuse_port)) as datagrams:
-            connections = Connections(table=table, counts=counts)
+            connections = Connections(table=table, counts=counts, is_local=is_local)
             server = await loop.create_server(connections.protocol, sock=listener, backlog=_BACKLOG)
-            endpoint = UdpEndpoint(datagrams, table=table, counts=counts)
+            endpoint = UdpEndpoint(datagrams, table=table, counts=counts, is_local=is_local)
             loop.add_reader(datagrams, endpoint.on_readable)
             try:
                 yield DnsServer(port=port, connections=connections)

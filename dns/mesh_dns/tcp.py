@@ -7,14 +7,16 @@
    connections cannot keep anybody out.
 4. What is no query ends the connection, once the queries before it are answered.
 
-What to answer is `mesh_dns.answer`'s.
+What to answer is `mesh_dns.answer`'s, and what lies ready is `mesh_dns.hot`'s.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
 from mesh_dns.answer import Transport, respond
 from mesh_dns.counts import Counts, Drop
+from mesh_dns.hot import Memo
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.table import Table
 
@@ -28,11 +30,16 @@ _LENGTH_BYTES = 2
 
 
 class Connections:
-    """All open connections, the one that was quiet longest first."""
+    """All open connections, the one that was quiet longest first.
 
-    def __init__(self, *, table: Table, counts: Counts) -> None:
+    `is_local` tells of an address whether it is that of an asker of this cluster.
+    """
+
+    def __init__(self, *, table: Table, counts: Counts, is_local: Callable[[str], bool]) -> None:
         self._table = table
-        self._counts = counts
+        self.counts = counts
+        self._is_local = is_local
+        self._memo = Memo(table, transport=Transport.TCP)
         self._open: dict[TcpConnection, None] = {}
 
     def __len__(self) -> int:
@@ -40,7 +47,21 @@ class Connections:
 
     def protocol(self) -> "TcpConnection":
         """The protocol of a new connection, for the event loop's `create_server`."""
-        return TcpConnection(self, table=self._table, counts=self._counts)
+        return TcpConnection(self)
+
+    def reply(self, packet: bytes, *, asker: str) -> bytes | None:
+        """The reply to one message from that address, counted; None when it is no query."""
+        is_local = self._is_local(asker)
+        ready = self._memo.find(packet) if is_local else None
+        if ready is not None:
+            self.counts.sent_from_memo(ready.place)
+            return ready.reply(packet)
+        reply = respond(packet, table=self._table, transport=Transport.TCP)
+        if reply is not None:
+            self.counts.sent(reply, over_tcp=True)
+            if is_local:
+                self._memo.keep(packet, reply)
+        return reply
 
     def touch(self, connection: "TcpConnection") -> None:
         """Note that `connection` did something; make room for it when it is new."""
@@ -48,7 +69,7 @@ class Connections:
             del self._open[connection]
         elif len(self._open) >= MOST_CONNECTIONS:
             next(iter(self._open)).abort()
-            self._counts.crowded_out += 1
+            self.counts.crowded_out += 1
         self._open[connection] = None
 
     def forget(self, connection: "TcpConnection") -> None:
@@ -64,10 +85,9 @@ class Connections:
 class TcpConnection(asyncio.BufferedProtocol):
     """One connection; made by `Connections`."""
 
-    def __init__(self, connections: Connections, *, table: Table, counts: Counts) -> None:
+    def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._table = table
-        self._counts = counts
+        self._asker = ""
         self._buffer = bytearray(_LENGTH_BYTES + LONGEST_QUERY)
         self._filled = 0
         self._paused = False
@@ -77,6 +97,8 @@ class TcpConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Cast and not checked: uvloop's transports have the methods of asyncio.Transport, not its class.
         self._transport = cast(asyncio.Transport, transport)
+        # Nobody, when it was reset before we looked.
+        self._asker = (transport.get_extra_info("peername") or ("",))[0]
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER)
         self._touch()
 
@@ -149,12 +171,11 @@ class TcpConnection(asyncio.BufferedProtocol):
             reply = None
             if length <= LONGEST_QUERY:
                 packet = bytes(self._buffer[at + _LENGTH_BYTES : end])
-                reply = respond(packet, table=self._table, transport=Transport.TCP)
+                reply = self._connections.reply(packet, asker=self._asker)
             if reply is None:
-                self._counts.dropped(Drop.NO_QUERY)
+                self._connections.counts.dropped(Drop.NO_QUERY)
                 sound = False
                 break
-            self._counts.sent(reply, over_tcp=True)
             replies.append(len(reply).to_bytes(_LENGTH_BYTES, "big") + reply)
             written += _LENGTH_BYTES + len(reply)
             at = end
