@@ -16,7 +16,7 @@ from mesh_bench.loads import load_folder
 from mesh_local.cache import cache_dir, kept
 from mesh_local.go_build import Module, built
 from mesh_local.machine import Need, find_program, missing
-from mesh_local.native import native_gateway
+from mesh_local.native import GATEWAY, native
 from mesh_runtime.progress import Progress
 
 ENVOY_VERSION = "1.40.0"
@@ -56,13 +56,13 @@ async def ready_programs(peers: Collection[str], *, progress: Progress) -> Progr
     envoy = await _envoy(progress) if any(peer.startswith("envoy") for peer in peers) else None
     found = {name: find_program(name, environment=os.environ) for name in _NEEDS if name in peers}
     texts = {name: str(path) for name, path in found.items() if path is not None}
-    native = await native_gateway(progress=progress)
+    compiled = await native(GATEWAY, progress=progress)
     return Programs(
         load=str(load),
         envoy=str(envoy or ""),
         haproxy=texts.get("haproxy", ""),
         nginx=texts.get("nginx", ""),
-        native=str(native or ""),
+        native=str(compiled or ""),
     )
 
 

@@ -6,7 +6,7 @@ What goes into an image is the business of the file that describes it.
 
 from mesh_local.binaries import coredns_binary
 from mesh_local.client_image import client_recipe
-from mesh_local.native import native_gateway
+from mesh_local.native import native_packages
 from mesh_local.plain_images import coredns_recipe, pause_recipe
 from mesh_local.program_image import program_recipe
 from mesh_local.recipe import Image, made
@@ -28,9 +28,9 @@ async def coredns_image(*, progress: Progress) -> Image:
 async def program_image(*, progress: Progress) -> Image:
     """This interpreter with controller, gateway and DNS; its tag changes with their code.
 
-    Raises MachineFault when what they need is not properly installed here, and what `native_gateway` raises.
+    Raises MachineFault when what they need is not properly installed here, and what `native_packages` raises.
     """
-    native = await native_gateway(progress=progress)
+    native = await native_packages(progress=progress)
     return await made(program_recipe(native=native), progress=progress)
 
 

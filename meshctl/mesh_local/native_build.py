@@ -1,14 +1,15 @@
-"""`python -m mesh_local.native_build`: compiles the busy modules of the gateway's package in this folder.
+"""`python -m mesh_local.native_build PACKAGE`: compiles the busy modules of the package in this folder.
 
 The machine code is put beside each source, and what the modules share beside the package. MYPYPATH names
 where our other packages are. Needs mypy, setuptools and a C compiler.
 """
 
 import shutil
+import sys
 from os import cpu_count
 from pathlib import Path
 
-from mesh_local.native import LIBRARY, MODULES, PACKAGE
+from mesh_local.native import ALL, Compiled
 
 _OPTIONS = """\
 [mypy]
@@ -21,19 +22,22 @@ follow_imports = skip
 _LEVEL = "2"
 
 
-def build() -> None:
-    """Compiles them. Whatever the compilers complain of ends the program."""
+def build(compiled: Compiled) -> None:
+    """Compiles its modules. Whatever the compilers complain of ends the program."""
     # What only developers have is looked for when it is needed: this file is part of the wheel.
     from mypyc.build import mypycify
     from setuptools import Distribution
 
     options, work = Path("native.ini"), Path("build")
     options.write_text(_OPTIONS)
-    files = [f"{PACKAGE}/{name}.py" for name in MODULES]
+    files = [f"{compiled.package}/{name}.py" for name in compiled.modules]
     modules = mypycify(
-        ["--config-file", str(options), *files], opt_level=_LEVEL, multi_file=True, group_name=LIBRARY
+        ["--config-file", str(options), *files],
+        opt_level=_LEVEL,
+        multi_file=True,
+        group_name=compiled.library,
     )
-    command = Distribution({"name": LIBRARY, "ext_modules": modules}).get_command_obj("build_ext")
+    command = Distribution({"name": compiled.library, "ext_modules": modules}).get_command_obj("build_ext")
     command.set_undefined_options("build", ("build_lib", "build_lib"))
     command.inplace = True
     command.parallel = cpu_count()
@@ -45,4 +49,4 @@ def build() -> None:
 
 
 if __name__ == "__main__":
-    build()
+    build(next(one for one in ALL if one.package == sys.argv[1]))

@@ -11,7 +11,7 @@ import re
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
@@ -22,7 +22,7 @@ from mesh_local.cache import identity
 from mesh_local.elf import is_library, shared_libraries
 from mesh_local.errors import MachineFault
 from mesh_local.names import PROGRAM_IMAGE
-from mesh_local.native import native_files
+from mesh_local.native import ALL, native_files
 from mesh_local.oci import Config, Entries, Entry, File, Link
 from mesh_local.recipe import ImageRecipe, LayerRecipe
 from mesh_local.unprivileged import SYSTEM_FILES, USER
@@ -41,9 +41,9 @@ _NOT_IN_PODS = re.compile(
 )
 
 
-def program_recipe(*, native: Path | None = None) -> ImageRecipe:
-    """The image as this interpreter and this installation would make it now; `native` is a folder with
-    compiled modules for the gateway (`native.native_gateway`).
+def program_recipe(*, native: Mapping[str, Path] | None = None) -> ImageRecipe:
+    """The image as this interpreter and this installation would make it now; `native` are folders with
+    compiled modules, by package (`native.native_packages`).
 
     Raises MachineFault when a package is not installed as it must be.
     """
@@ -51,7 +51,7 @@ def program_recipe(*, native: Path | None = None) -> ImageRecipe:
     needed = distributions.needed_in_pods()
     interpreter = f"{sys.version} {identity([_executable(), stdlib])}"
     packages = distributions.fingerprint(needed)
-    code = _code(native)
+    code = _code(native or {})
     return ImageRecipe(
         kind="program",
         repository=PROGRAM_IMAGE,
@@ -118,26 +118,33 @@ def _packages() -> dict[str, Entry]:
     }
 
 
-def _code(native: Path | None) -> dict[str, Entry]:
+def _code(native: Mapping[str, Path]) -> dict[str, Entry]:
     """Our packages, found where Python would import them from: an editable checkout or a wheel."""
     entries: dict[str, Entry] = {}
     for package in PACKAGES:
-        spec = importlib.util.find_spec(package)
-        if spec is None or spec.origin is None:
-            raise MachineFault(
-                f"the package {package} is not installed", next_step="install clusterset-mesh anew"
-            )
-        tree = Path(spec.origin).parent
+        tree = _tree(package)
         for file in _files(tree):
             if "__pycache__" not in file.parts:
                 entries[f"{_site()}/{package}/{file.relative_to(tree).as_posix()}"] = File(file)
-        compiled = native_files(native / package if native is not None else tree)
+    for one in ALL:
+        folder = native[one.package] / one.package if one.package in native else _tree(one.package)
+        compiled = native_files(folder, one)
         entries |= {f"{_site()}/{name}": File(file) for name, file in compiled.items()}
     # So that a program can tell its own version.
     ours = distribution(distributions.OURS)
-    folder = f"{distributions.OURS.replace('-', '_')}-{ours.version}.dist-info"
-    entries[f"{_site()}/{folder}/METADATA"] = File((ours.read_text("METADATA") or "").encode())
+    about = f"{distributions.OURS.replace('-', '_')}-{ours.version}.dist-info"
+    entries[f"{_site()}/{about}/METADATA"] = File((ours.read_text("METADATA") or "").encode())
     return entries
+
+
+def _tree(package: str) -> Path:
+    """Where a package of ours lies. Raises MachineFault."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise MachineFault(
+            f"the package {package} is not installed", next_step="install clusterset-mesh anew"
+        )
+    return Path(spec.origin).parent
 
 
 def _contents(entries: Entries) -> str:

@@ -7,9 +7,12 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import pytest
+
 from mesh_local import distributions
 from mesh_local.bytecode import with_bytecode
 from mesh_local.elf import is_library, shared_libraries
+from mesh_local.native import ALL
 from mesh_local.oci import Entries, File
 from mesh_local.program_image import program_recipe
 
@@ -106,15 +109,15 @@ def test_our_programs_run_as_an_unprivileged_user_under_a_tag_of_their_content()
     assert recipe.tag is None
 
 
-def test_the_gateways_machine_code_lies_beside_its_sources(tmp_path: Path) -> None:
+@pytest.mark.parametrize("package", [one.package for one in ALL])
+def test_machine_code_lies_beside_its_sources(package: str, tmp_path: Path) -> None:
     suffix = sysconfig.get_config_var("EXT_SUFFIX")
-    made = tmp_path / "mesh_gateway"
+    made = tmp_path / package
     made.mkdir()
-    (made / f"session{suffix}").write_bytes(b"machine code")
-    (tmp_path / f"mesh_gateway_native__mypyc{suffix}").write_bytes(b"what it shares")
-    with program_recipe(native=tmp_path).layers[-1].entries() as entries:
-        site = next(name for name in entries if name.endswith("/mesh_gateway/session.py")).removesuffix(
-            "/mesh_gateway/session.py"
-        )
-        assert f"{site}/mesh_gateway/session{suffix}" in entries
-        assert f"{site}/mesh_gateway_native__mypyc{suffix}" in entries
+    (made / f"main{suffix}").write_bytes(b"machine code")
+    (tmp_path / f"{package}_native__mypyc{suffix}").write_bytes(b"what it shares")
+    with program_recipe(native={package: tmp_path}).layers[-1].entries() as entries:
+        (source,) = [name for name in entries if name.endswith(f"/{package}/main.py")]
+        site = source.removesuffix(f"/{package}/main.py")
+        assert f"{site}/{package}/main{suffix}" in entries
+        assert f"{site}/{package}_native__mypyc{suffix}" in entries
