@@ -36,7 +36,6 @@ PURE_FILES = [
     "gateway/mesh_gateway/metric_numbers.py",
     "gateway/mesh_gateway/metrics.py",
     "gateway/mesh_gateway/proxy_header.py",
-    "gateway/mesh_gateway/ranges.py",
     "gateway/mesh_gateway/route.py",
     "gateway/mesh_gateway/public_routes.py",
     "gateway/mesh_gateway/reserved.py",

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import ip_address
 
-from mesh_gateway.ranges import Number, Ranges, number_of
+from mesh_core.ranges import Number, Ranges, number_of
 
 _METADATA = frozenset(
     filter(None, map(number_of, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")))

@@ -15,8 +15,8 @@ from enum import IntEnum
 from functools import lru_cache
 from ipaddress import ip_address
 
+from mesh_core.ranges import Ranges, number_of
 from mesh_gateway.opening import Source
-from mesh_gateway.ranges import Ranges, number_of
 from mesh_gateway.route import Address
 
 _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from mesh_core.allow import Allow
 from mesh_core.identity import ClusterId, Domain
 from mesh_core.ports import PortTarget
+from mesh_core.ranges import Ranges
 from mesh_gateway.balance import Weighted
 from mesh_gateway.opening import Carried
-from mesh_gateway.ranges import Ranges
 
 
 @dataclass(frozen=True, slots=True, order=True)

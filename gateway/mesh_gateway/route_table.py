@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from mesh_core.identity import ClusterId, Domain, InvalidName, cluster_id
 from mesh_core.names import JOIN_PORT_NAME, PEER_STREAM_PORT_NAME
 from mesh_core.objects import EndpointSlice, MeshPeer, ServiceExport, ServiceImport
+from mesh_core.ranges import Ranges, ranges_of
 from mesh_gateway.egress_routes import contested_claims, egress_claims, egress_routes
 from mesh_gateway.ground import Ground
 from mesh_gateway.ingress_routes import ingress_routes, ready_addresses
 from mesh_gateway.public_routes import public_routes
-from mesh_gateway.ranges import Ranges, ranges_of
 from mesh_gateway.route import Address, RouteTable
 
 

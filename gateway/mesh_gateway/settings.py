@@ -15,8 +15,8 @@ from functools import partial
 from pathlib import Path
 
 from mesh_core.names import DEBUG_PORT, HEALTH_PORT
+from mesh_core.ranges import Ranges, read_ranges
 from mesh_gateway.limits import Limits, contradiction
-from mesh_gateway.ranges import Ranges, read_ranges
 from mesh_runtime.flags import Flags, number, port, workers
 
 _MAY_BE_NOUGHT = frozenset({"farewell", "unlisting", "settle", "drain", "hold"})

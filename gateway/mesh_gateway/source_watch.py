@@ -13,8 +13,8 @@ import asyncio
 from collections.abc import Callable, Container, Iterable
 
 from mesh_core.objects import Node, Pod
+from mesh_core.ranges import Ranges
 from mesh_gateway.ground import Ground
-from mesh_gateway.ranges import Ranges
 from mesh_gateway.sources import Looked, Pending, SourceIndex, Unknown
 from mesh_runtime.kube import NODES, PODS, Informer, KubeClient
 

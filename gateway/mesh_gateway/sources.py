@@ -20,12 +20,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
 
+from mesh_core.node_place import NodePlace, place_of
 from mesh_core.objects import Node, Pod
+from mesh_core.ranges import Number, Ranges, number_of, ranges_of
 from mesh_gateway.ground import Ground
 from mesh_gateway.opening import Source
-from mesh_gateway.ranges import Number, Ranges, number_of, ranges_of
-
-_HOSTS = ("InternalIP", "ExternalIP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +63,13 @@ class _Holder:
     found: Found
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What one Node says of addresses."""
-
-    addresses: frozenset[str]
-    ranges: frozenset[str]
-
-
 class SourceIndex:
     """Follows Pods and Nodes. What nodes say is put together when somebody asks: it changes in bursts."""
 
     def __init__(self) -> None:
         self._holders: dict[str, tuple[_Holder, ...]] = {}
         self._reported = 0
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, NodePlace] = {}
         self._nodes: dict[str, Found] = {}
         self._numbers: dict[str, Number] = {}
         self._ranges = Ranges()
@@ -121,7 +112,7 @@ class SourceIndex:
 
     def node_changed(self, name: str, new: Node | None) -> bool:
         """Follows one change of a node; whether it says anything new of addresses."""
-        place = _place(new) if new is not None else None
+        place = place_of(new) if new is not None else None
         if place == self._places.get(name):
             return False
         if place is None:
@@ -218,12 +209,6 @@ def _facts(pod: Pod) -> tuple[str, str, bool]:
     """What decides, beside its addresses, whether the pod has them."""
     meta = pod.metadata
     return meta.uid, pod.spec.service_account_name, meta.deletion_timestamp is None
-
-
-def _place(node: Node) -> _Place:
-    addresses = (one.address for one in node.status.addresses if one.type in _HOSTS)
-    ranges = node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ())
-    return _Place(frozenset(addresses), frozenset(ranges))
 
 
 @lru_cache(maxsize=1 << 13)

@@ -14,7 +14,7 @@ from mesh_core.names import (
     SYSTEM_NAMESPACE,
 )
 from mesh_core.objects import EndpointSlice, MeshPeer
-from mesh_gateway.ranges import Ranges, ranges_of
+from mesh_core.ranges import Ranges, ranges_of
 from mesh_gateway.route_table import Objects
 from mesh_gateway.source_watch import SourceBook
 from mesh_runtime.kube import (

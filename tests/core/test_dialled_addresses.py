@@ -6,9 +6,9 @@ from msgspec import structs
 from mesh_core.errors import UserError
 from mesh_core.names import ANNOTATION_PROXY_PROTOCOL
 from mesh_core.objects import EndpointPort, EndpointSlice, Meta
+from mesh_core.ranges import Ranges, number_of, ranges_of, read_ranges
 from mesh_fakes.route_objects import HELLO, exported, headless, imported, local, member, objects_of, own, peer
 from mesh_gateway.ground import Ground, may_be_dialled
-from mesh_gateway.ranges import Ranges, number_of, ranges_of, read_ranges
 from mesh_gateway.route import Address, RouteTable, ServicePort
 from mesh_gateway.route_table import Objects, neighbours, route_table
 

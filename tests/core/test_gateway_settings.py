@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mesh_core.errors import UserError
+from mesh_core.ranges import number_of
 from mesh_gateway.limits import Limits, contradiction
-from mesh_gateway.ranges import number_of
 from mesh_gateway.settings import Settings, settings_of
 
 

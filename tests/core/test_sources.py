@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh_core.objects import Node, Pod
+from mesh_core.ranges import Number, ranges_of
 from mesh_gateway.opening import Source
-from mesh_gateway.ranges import Number, ranges_of
 from mesh_gateway.sources import FOREIGN, PENDING, UNKNOWN, Found, Looked, SourceIndex
 
 FIRST, SECOND = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"

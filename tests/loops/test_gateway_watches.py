@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from mesh_core.names import LABEL_KUBERNETES_SERVICE, PROPERTY_NETWORK
+from mesh_core.ranges import ranges_of
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.exports import NOW
 from mesh_fakes.http_member import Fault, HttpMember, http_client
@@ -15,7 +16,6 @@ from mesh_fakes.member_api import MemberApi
 from mesh_fakes.membership import FakeMembership
 from mesh_fakes.waiting import until
 from mesh_gateway.ground import Ground, may_be_dialled
-from mesh_gateway.ranges import ranges_of
 from mesh_gateway.sources import FOREIGN, UNKNOWN
 from mesh_gateway.watch import Bounds, Watches
 from mesh_runtime.kube import CLUSTER_PROPERTIES, ENDPOINT_SLICES, MESH_PEERS, NAMESPACES, NODES, PODS

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from mesh_core.ranges import ranges_of
 from mesh_fakes.exports import NOW
 from mesh_fakes.http_member import Fault, HttpMember, http_client
 from mesh_fakes.member_api import MemberApi
 from mesh_fakes.waiting import until
-from mesh_gateway.ranges import ranges_of
 from mesh_gateway.source_watch import SourceBook
 from mesh_gateway.sources import FOREIGN, PENDING, UNKNOWN, Found, Looked
 from mesh_runtime.kube import NAMESPACES, NODES, PODS

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh_core.ranges import ranges_of
 from mesh_gateway.opening import Source
 from mesh_gateway.proxy_header import Field, proxy_header
-from mesh_gateway.ranges import ranges_of
 from mesh_gateway.route import Address
 
 GATEWAY, POD = Address("10.244.0.3", 51000), Address("10.244.0.9", 8080)
