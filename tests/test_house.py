@@ -53,6 +53,7 @@ PURE_FILES = [
     "dns/mesh_dns/endpoints.py",
     "dns/mesh_dns/entry.py",
     "dns/mesh_dns/settings.py",
+    "dns/mesh_dns/sources.py",
     "dns/mesh_dns/wire.py",
     "bench/mesh_bench/attempts.py",
     "bench/mesh_bench/comparisons.py",
