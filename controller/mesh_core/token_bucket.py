@@ -31,6 +31,7 @@ class TokenBuckets:
     """A bucket for each source, and one for all together; at most `most` sources are remembered.
 
     A source that nobody remembers begins with a full bucket, so the common one is what bounds many of them.
+    Forgetting costs nothing: sources that did nothing while half of `most` others came are dropped at once.
     """
 
     def __init__(
@@ -40,19 +41,23 @@ class TokenBuckets:
         self._burst = burst
         self._most = most
         self._total = TokenBucket(total_rate, total_burst)
-        self._sources: dict[str, TokenBucket] = {}
+        self._lately: dict[str, TokenBucket] = {}
+        self._before: dict[str, TokenBucket] = {}
+
+    def __len__(self) -> int:
+        return len(self._lately) + len(self._before)
 
     def take(self, source: str, *, now: float) -> bool:
         """Whether it may happen now for `source`; what one has too much of is not taken from all."""
-        bucket = self._sources.get(source)
+        bucket = self._lately.get(source)
         if bucket is None:
-            self._forget(now=now)
-            bucket = self._sources[source] = TokenBucket(self._rate, self._burst)
+            bucket = self._remembered(source)
         return bucket.take(now=now) and self._total.take(now=now)
 
-    def _forget(self, *, now: float) -> None:
-        if len(self._sources) < self._most:
-            return
-        self._sources = {name: one for name, one in self._sources.items() if not one.is_full(now=now)}
-        while len(self._sources) >= self._most:
-            del self._sources[next(iter(self._sources))]
+    def _remembered(self, source: str) -> TokenBucket:
+        """The bucket of a source that was not heard lately."""
+        if len(self._lately) >= self._most // 2:
+            self._before, self._lately = self._lately, {}
+        bucket = self._before.pop(source, None) or TokenBucket(self._rate, self._burst)
+        self._lately[source] = bucket
+        return bucket

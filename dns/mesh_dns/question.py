@@ -12,6 +12,7 @@ import struct
 
 import msgspec
 
+from mesh_dns.cookie import COOKIE_OPTION, is_well_formed
 from mesh_dns.wire import HEADER_BYTES, LONGEST_LABEL, LONGEST_NAME, Rcode, Type
 
 LONGEST_QUERY = 4096
@@ -28,11 +29,12 @@ _DNSSEC_OK = 0x8000
 
 
 class Edns(msgspec.Struct, frozen=True, gc=False):
-    """What a query's OPT record says (RFC 6891); `payload` in bytes."""
+    """What a query's OPT record says (RFC 6891); `payload` in bytes, `cookie` the COOKIE option's content."""
 
     payload: int
     version: int
     dnssec_ok: bool
+    cookie: bytes | None = None
 
 
 class Question(msgspec.Struct, frozen=True, gc=False):
@@ -115,8 +117,8 @@ def _edns(packet: bytes, at: int) -> Edns | None:
             continue
         if found is not None or packet[owner] != 0 or at > len(packet):
             raise _Malformed
-        _check_options(packet, at - length, at)
-        found = Edns(payload, version, bool(flags & _DNSSEC_OK))
+        cookie = _cookie(packet, at - length, at)
+        found = Edns(payload, version, bool(flags & _DNSSEC_OK), cookie)
     if at != len(packet):
         raise _Malformed
     return found
@@ -132,10 +134,16 @@ def _after_name(packet: bytes, at: int) -> int:
     return at + 1
 
 
-def _check_options(packet: bytes, at: int, end: int) -> None:
-    """Options are not used, but a list of them that does not add up is a malformed query."""
+def _cookie(packet: bytes, at: int, end: int) -> bytes | None:
+    """The first COOKIE option. Others are not used, but a list of them that does not add up is malformed."""
+    found = None
     while at < end:
-        _code, length = struct.unpack_from("!HH", packet, at)
+        code, length = struct.unpack_from("!HH", packet, at)
         at += 4 + length
+        if code == COOKIE_OPTION and found is None:
+            if not is_well_formed(length):
+                raise _Malformed
+            found = packet[at - length : at]
     if at != end:
         raise _Malformed
+    return found

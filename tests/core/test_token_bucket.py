@@ -33,4 +33,14 @@ def test_a_source_that_asks_too_much_takes_nothing_from_the_others() -> None:
 def test_many_sources_are_bounded_together_and_their_memory_too() -> None:
     buckets = TokenBuckets(rate=1, burst=2, total_rate=5, total_burst=10, most=100)
     assert sum(buckets.take(f"10.0.{n >> 8}.{n & 255}", now=0.0) for n in range(5000)) == 10
-    assert len(buckets._sources) <= 100
+    assert len(buckets) <= 100
+
+
+def test_who_goes_on_is_remembered_while_others_come_and_go() -> None:
+    buckets = TokenBuckets(rate=0, burst=30, total_rate=0, total_burst=10_000, most=100)
+    taken = 0
+    for number in range(1000):
+        buckets.take(f"passer-by-{number}", now=0.0)
+        if number % 20 == 0:
+            taken += buckets.take("loud", now=0.0)
+    assert taken == 30

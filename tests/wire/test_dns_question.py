@@ -61,7 +61,7 @@ def test_the_opt_record_says_how_much_the_asker_takes_and_whether_he_verifies(pa
         payload=payload,
         options=[cookie],
     )
-    assert asked(query.to_wire()).edns == Edns(payload, 0, True)
+    assert asked(query.to_wire()).edns == Edns(payload, 0, True, cookie.data)
 
 
 def test_an_opt_record_of_a_later_version_is_read_as_far_as_version_0_goes() -> None:
@@ -110,6 +110,20 @@ def test_what_is_no_query_gets_silence(packet: bytes) -> None:
 @pytest.mark.parametrize("opcode", range(1, 16))
 def test_every_opcode_but_query_is_not_implemented(opcode: int) -> None:
     assert read(header(flags=opcode << 11) + HELLO + TAIL) == NOTIMP
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 9, 15, 41, 100])
+def test_a_cookie_of_a_length_that_none_can_have_is_malformed(length: int) -> None:
+    data = struct.pack("!HH", 10, length) + b"x" * length
+    assert read(header(additional=1) + HELLO + TAIL + opt(data=data)) == FORMERR
+
+
+@pytest.mark.parametrize("length", [8, 16, 24, 40])
+def test_a_cookie_is_read_among_options_that_nobody_knows_and_only_the_first(length: int) -> None:
+    unknown, second = struct.pack("!HH", 65001, 3) + b"abc", struct.pack("!HH", 10, 8) + b"y" * 8
+    data = unknown + struct.pack("!HH", 10, length) + b"x" * length + second + unknown
+    edns = asked(header(additional=1) + HELLO + TAIL + opt(data=data)).edns
+    assert edns is not None and edns.cookie == b"x" * length
 
 
 MALFORMED = {
