@@ -30,17 +30,24 @@ class TokenBucket:
 class TokenBuckets:
     """A bucket for each source, and one for all together; at most `most` sources are remembered.
 
+    Without `total_rate` there is none for all: whoever can come from anywhere could empty it for everybody.
     A source that nobody remembers begins with a full bucket, so the common one is what bounds many of them.
     Forgetting costs nothing: sources that did nothing while half of `most` others came are dropped at once.
     """
 
     def __init__(
-        self, *, rate: float, burst: int, total_rate: float, total_burst: int, most: int = 1024
+        self,
+        *,
+        rate: float,
+        burst: int,
+        total_rate: float | None = None,
+        total_burst: int = 0,
+        most: int = 1024,
     ) -> None:
         self._rate = rate
         self._burst = burst
         self._most = most
-        self._total = TokenBucket(total_rate, total_burst)
+        self._total = TokenBucket(total_rate, total_burst) if total_rate is not None else None
         self._lately: dict[str, TokenBucket] = {}
         self._before: dict[str, TokenBucket] = {}
 
@@ -52,7 +59,7 @@ class TokenBuckets:
         bucket = self._lately.get(source)
         if bucket is None:
             bucket = self._remembered(source)
-        return bucket.take(now=now) and self._total.take(now=now)
+        return bucket.take(now=now) and (self._total is None or self._total.take(now=now))
 
     def _remembered(self, source: str) -> TokenBucket:
         """The bucket of a source that was not heard lately."""

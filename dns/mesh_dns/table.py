@@ -9,6 +9,8 @@
 5. Nothing else in the zone exists, `<cluster id>.<service>...` least of all. There are names below it, so by
    RFC 8020 it would exist without records; but the MCS standard reserves it and says that it must not exist.
 6. A name answers with at most `MOST_RECORDS` records of a type, in an order that the id of the query turns.
+7. Below `in-addr.arpa` and `ip6.arpa` exist the addresses that the zone gives out, with the names that they
+   have here (`mesh_dns.reverse`), and nothing is denied: those zones are somebody else's.
 
 Who fills the table is `mesh_dns.names`; how an answer becomes a reply is `mesh_dns.answer`'s.
 """
@@ -24,6 +26,7 @@ from itertools import accumulate
 from mesh_core.names import CLUSTERSET_ZONE
 from mesh_dns.entry import Entry, Host
 from mesh_dns.question import Question
+from mesh_dns.reverse import Reverse, held_by, reverse_name
 from mesh_dns.wire import (
     HEADER_BYTES,
     LONGEST_NAME,
@@ -36,6 +39,7 @@ from mesh_dns.wire import (
     address_record,
     labels,
     pointer,
+    pointer_record,
     record,
     service_record,
     text_record,
@@ -98,6 +102,11 @@ class Answer:
         return b"".join(pieces)
 
 
+_NOTHING = Entry()
+_NO_DATA_ELSEWHERE = Answer(Rcode.NOERROR, True)
+"""For a name of a zone that is not ours, so without its SOA."""
+
+
 class Table:
     """The answers of the zone, which may be kept for `ttl` seconds.
 
@@ -111,6 +120,7 @@ class Table:
         self.ttl = ttl
         self._nodata = _denials(Rcode.NOERROR, ttl=ttl)
         self._nxdomain = _denials(Rcode.NXDOMAIN, ttl=ttl)
+        self._reverse = Reverse()
         self._nodes: dict[bytes, dict[int, Answer]] = {
             ZONE: _node({Type.SOA: [_soa(HEADER_BYTES, ttl=ttl)], Type.NS: [_ns(ttl=ttl)]}),
             _name("dns-version"): _node({Type.TXT: [text_record(DNS_SCHEMA_VERSION, ttl=ttl)]}),
@@ -137,7 +147,7 @@ class Table:
         """The answer to a question of class IN; None when it lies outside the zone."""
         node = self._nodes.get(question.name)
         if node is not None:
-            return node.get(question.type) or self._nodata[len(question.name)]
+            return node.get(question.type) or self._no_data(question)
         if question.is_below(ZONE, labels=ZONE_DEPTH):
             return self._nxdomain[len(question.name)]
         return None
@@ -156,7 +166,8 @@ class Table:
         """
         if self._entries.get((namespace, service)) == entry:
             return  # what was made of it, here and by askers, stays good
-        nodes = _service_nodes(entry, own=_name(service, namespace, "svc"), ttl=self.ttl)
+        own = _name(service, namespace, "svc")
+        nodes = _service_nodes(entry, own=own, ttl=self.ttl)
         before = self._names.get((namespace, service))
         if before is None:
             self._in_namespace[namespace] += 1
@@ -165,15 +176,18 @@ class Table:
             self._forget(before - nodes.keys())
         self._nodes.update(nodes)
         self._names[namespace, service] = frozenset(nodes)
+        old = self._entries.get((namespace, service), _NOTHING)
         self._entries[namespace, service] = entry
+        self._rename(own, old=old, new=entry)
 
     def drop(self, *, namespace: str, service: str) -> None:
         """Lets the names of a Service exist no more; one that is not there is none of our business."""
         names = self._names.pop((namespace, service), None)
         if names is None:
             return
-        del self._entries[namespace, service]
+        old = self._entries.pop((namespace, service))
         self._forget(names)
+        self._rename(_name(service, namespace, "svc"), old=old, new=_NOTHING)
         self._in_namespace[namespace] -= 1
         if not self._in_namespace[namespace]:
             del self._in_namespace[namespace]
@@ -181,8 +195,10 @@ class Table:
 
     def put_name_server(self, addresses: Sequence[Address]) -> None:
         """Gives the zone's name server, `ns.dns.clusterset.local`, its addresses."""
-        self._name_server = tuple(addresses)
-        self._nodes[_name("ns", "dns")] = _node(_address_sets(addresses, ttl=self.ttl))
+        own = _name("ns", "dns")
+        before, self._name_server = self._name_server, tuple(addresses)
+        self._nodes[own] = _node(_address_sets(addresses, ttl=self.ttl))
+        self._rename(own, old=Entry(addresses=before), new=Entry(addresses=self._name_server))
 
     def restore(
         self, entries: Mapping[tuple[str, str], Entry], *, name_server: Sequence[Address], heard: float
@@ -193,6 +209,22 @@ class Table:
         self.put_name_server(name_server)
         self.snapshot_of = heard
         self.complete = True
+
+    def _no_data(self, question: Question) -> Answer:
+        if question.is_below(ZONE, labels=ZONE_DEPTH):
+            return self._nodata[len(question.name)]
+        return _NO_DATA_ELSEWHERE
+
+    def _rename(self, own: bytes, *, old: Entry, new: Entry) -> None:
+        """Gives the addresses of the service named `own` the names that they have from now on."""
+        for address in self._reverse.change(held_by(old), held_by(new), own=own):
+            names = self._reverse.names_of(address)
+            if names:
+                records = b"".join(pointer_record(name, ttl=self.ttl) for name in names)
+                answer = Answer(Rcode.NOERROR, True, answers=len(names), records=records)
+                self._nodes[reverse_name(address)] = {Type.PTR: answer, Type.ANY: answer}
+            else:
+                del self._nodes[reverse_name(address)]
 
     def _forget(self, names: Iterable[bytes]) -> None:
         for name in names:

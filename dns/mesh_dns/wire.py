@@ -31,6 +31,7 @@ MOST_RECORDS = 200
 message over TCP whatever the names are."""
 
 CLASS_INTERNET = 1
+CLASS_CHAOS = 3
 
 
 class Type(IntEnum):
@@ -39,6 +40,7 @@ class Type(IntEnum):
     A = 1
     NS = 2
     SOA = 6
+    PTR = 12
     TXT = 16
     AAAA = 28
     SRV = 33
@@ -53,7 +55,7 @@ class Type(IntEnum):
 
 
 class Rcode(IntEnum):
-    """Response codes (RFC 1035 section 4.1.1); BADVERS needs the OPT record's upper bits (RFC 6891)."""
+    """Response codes (RFC 1035 section 4.1.1); the last two need the OPT record's upper bits (RFC 6891)."""
 
     NOERROR = 0
     FORMERR = 1
@@ -62,6 +64,7 @@ class Rcode(IntEnum):
     NOTIMP = 4
     REFUSED = 5
     BADVERS = 16
+    BADCOOKIE = 23
 
 
 def labels(*texts: str) -> bytes:
@@ -103,15 +106,26 @@ def service_record(*, port: int, target: bytes, ttl: int = TTL) -> bytes:
     return record(OWNER_IS_QUESTION, Type.SRV, struct.pack("!HHH", 0, 100, port) + target, ttl=ttl)
 
 
+def pointer_record(target: bytes, *, ttl: int = TTL) -> bytes:
+    """A PTR record whose owner is the question's name; `target` is a whole name in wire form."""
+    return record(OWNER_IS_QUESTION, Type.PTR, target, ttl=ttl)
+
+
 def text_record(text: str, *, ttl: int = TTL) -> bytes:
     """A TXT record with one string of at most 255 bytes, whose owner is the question's name."""
     encoded = text.encode("ascii")
     return record(OWNER_IS_QUESTION, Type.TXT, bytes((len(encoded),)) + encoded, ttl=ttl)
 
 
-def opt_record(*, payload: int, rcode: int, dnssec_ok: bool) -> bytes:
-    """The OPT record of a reply without options (RFC 6891 section 6.1.2).
+def opt_record(*, payload: int, rcode: int, dnssec_ok: bool, options: bytes = b"") -> bytes:
+    """The OPT record of a reply (RFC 6891 section 6.1.2).
 
     `payload` is the largest datagram in bytes that the sender takes, `rcode` the whole response code.
     """
-    return struct.pack("!BHHBBHH", 0, Type.OPT, payload, rcode >> 4, 0, dnssec_ok << 15, 0)
+    head = struct.pack("!BHHBBHH", 0, Type.OPT, payload, rcode >> 4, 0, dnssec_ok << 15, len(options))
+    return head + options
+
+
+def option(code: int, data: bytes) -> bytes:
+    """One option of an OPT record."""
+    return struct.pack("!HH", code, len(data)) + data

@@ -1,0 +1,100 @@
+"""What depends on who asks: how much he gets, his cookie, and what only our own cluster is told.
+
+1. Nothing of a local asker is counted, kept or refused; a cookie he shows is answered and not looked at.
+2. Everybody else is bounded by `mesh_dns.limit`. Who shows a cookie of ours, or asks over TCP, has proven
+   that he has the address that he asks from.
+3. What is said about the server itself (class CH) is for askers who are surely of this cluster.
+
+The reply's form is `mesh_dns.answer`'s. Times are seconds of the event loop's clock.
+"""
+
+from collections.abc import Callable
+
+from mesh_dns.chaos import Facts, chaos_answer
+from mesh_dns.cookie import COOKIE_OPTION, Cookies
+from mesh_dns.limit import Limit
+from mesh_dns.question import Question, Refusal
+from mesh_dns.sources import Sources, plain
+from mesh_dns.table import Answer
+from mesh_dns.wire import option
+
+
+class Guard:
+    """One for all sockets of a process. `epoch` is what the clock's 0 is in seconds since 1970, about."""
+
+    def __init__(
+        self, sources: Sources, *, cookies: Cookies, facts: Callable[[], Facts], epoch: float
+    ) -> None:
+        self.sources = sources
+        self.cookies = cookies
+        self.facts = facts
+        self.epoch = epoch
+        self.limit = Limit()
+
+    def asker(self, address: str, *, now: float) -> "Asker":
+        """Whoever sent one packet from `address`, as its socket tells it, without the port."""
+        return Asker(self, address, now=now)
+
+
+class Asker:
+    """Whoever sent one packet: ask `may_ask` first, then the rest.
+
+    After that `is_silenced` and `is_cut` say whether the limit took away the reply, or made it small.
+    """
+
+    def __init__(self, guard: Guard, address: str, *, now: float) -> None:
+        self._guard = guard
+        self._address = address
+        self._now = now
+        self._is_local = guard.sources.is_local(address)
+        self._is_proven = False
+        self._has_good_cookie = False
+        self.is_silenced = False
+        self.is_cut = False
+
+    def may_ask(self, query: Question | Refusal, *, over_tcp: bool) -> bool:
+        """Whether the query is answered at all."""
+        if self._is_local:
+            return True
+        shown = _cookie(query) if isinstance(query, Question) else None
+        if shown is not None:
+            self._has_good_cookie = self._guard.cookies.is_good(
+                shown, address=plain(self._address), now=self._guard.epoch + self._now
+            )
+        self._is_proven = over_tcp or self._has_good_cookie
+        may = self._guard.limit.may_ask(self._address, is_proven=self._is_proven, now=self._now)
+        self.is_silenced = not may
+        return may
+
+    def may_get_more(self) -> bool:
+        """Whether the reply may be larger than the query; to be asked when it is."""
+        if self._is_local or self._is_proven:
+            return True
+        may = self._guard.limit.may_get_more(self._address, now=self._now)
+        self.is_cut = not may
+        return may
+
+    def told_of_us(self, question: Question) -> Answer | None:
+        """The answer to a question of class CH; None where there is none for this asker."""
+        if not self._guard.sources.is_surely_local(self._address):
+            return None
+        return chaos_answer(question, self._guard.facts())
+
+    def options(self, question: Question) -> bytes:
+        """What the reply's OPT record holds: a cookie for who sent one (RFC 7873 section 5.2)."""
+        shown = _cookie(question)
+        if shown is None:
+            return b""
+        cookie = self._guard.cookies.answer(
+            shown,
+            is_good=self._has_good_cookie,
+            address=plain(self._address),
+            now=self._guard.epoch + self._now,
+        )
+        return option(COOKIE_OPTION, cookie)
+
+
+def _cookie(question: Question) -> bytes | None:
+    """The cookie that was shown; an OPT record of another version may mean something else by it."""
+    edns = question.edns
+    return edns.cookie if edns is not None and edns.version == 0 else None

@@ -1,0 +1,156 @@
+"""The names of addresses (PTR): asked and decoded by dnspython, and once more by dnslib."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.reversename
+import dnslib
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh_dns.answer import Transport, respond
+from mesh_dns.entry import Entry, Host
+from mesh_dns.reverse import MOST_NAMES, reverse_name
+from mesh_dns.table import Table
+
+ZONE = "clusterset.local."
+WEB, DB = f"web.demo.svc.{ZONE}", f"db.demo.svc.{ZONE}"
+
+
+def put(
+    table: Table, service: str, *texts: str, hosts: Sequence[tuple[str, str, Sequence[str]]] = ()
+) -> None:
+    named = {Host(label, cluster): tuple(map(ip_address, own)) for label, cluster, own in hosts}
+    entry = Entry(addresses=tuple(ip_address(text) for text in texts), hosts=named)
+    table.put(entry, namespace="demo", service=service)
+
+
+@pytest.fixture
+def table() -> Table:
+    table = Table()
+    put(table, "web", "10.96.0.10", "fd00::10")
+    hosts = [("db-0", "east", ["10.0.0.10", "fd00::a"]), ("10-1-0-10", "west", ["10.1.0.10"])]
+    put(table, "db", "10.0.0.10", "10.1.0.10", "fd00::a", hosts=hosts)
+    table.put_name_server((ip_address("10.96.0.53"),))
+    table.complete = True
+    return table
+
+
+def asked(table: Table, name: str, type_: str = "PTR", *, query_id: int | None = None) -> list[str]:
+    """The names in the answer, or the kind of denial; dnspython and dnslib must read the same."""
+    query = dns.message.make_query(name, type_, use_edns=0, id=query_id)
+    reply = respond(query.to_wire(), table=table, transport=Transport.UDP)
+    assert reply is not None
+    theirs = dns.message.from_wire(reply)
+    assert query.is_response(theirs)
+    if theirs.rcode() != dns.rcode.NOERROR:
+        return [dns.rcode.to_text(theirs.rcode())]
+    assert theirs.flags & dns.flags.AA
+    assert not theirs.authority, "a zone that is not ours has no SOA of ours"
+    found = [str(one) for rrset in theirs.answer for one in rrset]
+    assert [str(one.rdata) for one in dnslib.DNSRecord.parse(reply).rr] == found
+    assert all(rrset.rdtype == dns.rdatatype.PTR for rrset in theirs.answer)
+    return found
+
+
+def names(table: Table, text: str) -> list[str]:
+    return asked(table, dns.reversename.from_address(text).to_text())
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("10.96.0.10", [WEB]),
+        ("fd00::10", [WEB]),
+        ("10.0.0.10", [f"db-0.east.{DB}"]),
+        ("fd00::a", [f"db-0.east.{DB}"]),
+        ("10.1.0.10", [f"10-1-0-10.west.{DB}"]),
+        ("10.96.0.53", [f"ns.dns.{ZONE}"]),
+    ],
+)
+def test_an_address_that_the_zone_gives_out_has_its_name(
+    table: Table, address: str, expected: list[str]
+) -> None:
+    assert names(table, address) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "11.0.96.10.in-addr.arpa.",
+        "0.96.10.in-addr.arpa.",
+        "x.10.0.96.10.in-addr.arpa.",
+        "010.0.96.10.in-addr.arpa.",
+        "in-addr.arpa.",
+        "ip6.arpa.",
+        "arpa.",
+        "1.0.0.127.in-addr.arpa.",
+        "10.0.96.10.clusterset.local.in-addr.arpa.",
+    ],
+)
+def test_all_else_below_arpa_is_refused(table: Table, name: str) -> None:
+    assert asked(table, name) == ["REFUSED"]
+
+
+def test_another_type_of_an_address_that_is_there_is_nothing_and_any_is_its_names(table: Table) -> None:
+    assert asked(table, "10.0.96.10.in-addr.arpa.", "A") == []
+    assert asked(table, "10.0.96.10.in-addr.arpa.", "TXT") == []
+    assert asked(table, "10.0.96.10.in-addr.arpa.", "ANY") == [WEB]
+    assert asked(table, "10.0.96.10.IN-ADDR.Arpa.") == [WEB]
+
+
+def test_until_the_table_is_complete_no_name_is_told(table: Table) -> None:
+    table.complete = False
+    assert names(table, "10.96.0.10") == ["SERVFAIL"]
+
+
+def test_an_address_keeps_the_names_of_others_when_a_service_changes_or_goes(table: Table) -> None:
+    put(table, "web2", "10.96.0.10")
+    assert names(table, "10.96.0.10") == [WEB, f"web2.demo.svc.{ZONE}"]
+    put(table, "web", "10.96.0.11")
+    assert names(table, "10.96.0.10") == [f"web2.demo.svc.{ZONE}"]
+    assert names(table, "10.96.0.11") == [WEB]
+    assert names(table, "fd00::10") == ["REFUSED"]
+    table.drop(namespace="demo", service="web2")
+    assert names(table, "10.96.0.10") == ["REFUSED"]
+    table.drop(namespace="demo", service="db")
+    assert names(table, "10.0.0.10") == names(table, "fd00::a") == ["REFUSED"]
+    put(table, "web", "10.96.0.11", "10.96.0.12")
+    assert names(table, "10.96.0.11") == names(table, "10.96.0.12") == [WEB]
+    table.put_name_server(())
+    assert names(table, "10.96.0.53") == ["REFUSED"]
+
+
+def test_of_many_names_an_address_tells_a_few_always_the_same_and_in_one_order(table: Table) -> None:
+    services = [f"s{number:02}" for number in range(30)]
+    for service in reversed(services):
+        put(table, service, "10.96.1.1")
+    expected = [f"{service}.demo.svc.{ZONE}" for service in services[:MOST_NAMES]]
+    for query_id in (0, 1, 4711):
+        assert asked(table, "1.1.96.10.in-addr.arpa.", query_id=query_id) == expected
+    table.drop(namespace="demo", service="s00")
+    assert names(table, "10.96.1.1")[0] == f"s01.demo.svc.{ZONE}"
+
+
+def test_what_an_address_holds_is_the_same_object_until_its_names_change(table: Table) -> None:
+    at = reverse_name(ip_address("10.96.0.10"))
+    before = table.node(at)
+    put(table, "web", "10.96.0.10", "fd00::10")
+    put(table, "other", "10.96.0.99")
+    assert before is not None and table.node(at) is before
+    put(table, "other", "10.96.0.10")
+    assert table.node(at) is not before
+
+
+@given(st.ip_addresses())
+def test_the_name_of_every_address_is_spelled_as_others_spell_it(
+    address: IPv4Address | IPv6Address,
+) -> None:
+    # dnspython's own function takes IPv6 addresses that stand for IPv4 ones for these.
+    assert reverse_name(address) == dns.name.from_text(f"{address.reverse_pointer}.").to_wire()
