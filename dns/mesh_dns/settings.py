@@ -4,6 +4,7 @@ one line.
 | variable | what | default |
 |---|---|---|
 | `MESHCTL_DNS_TTL` | seconds that an answer or a denial may be kept, 0 to 3600 | 5 |
+| `MESHCTL_DNS_LOCAL_NETWORKS` | CIDRs, separated by commas, whose askers count as the cluster's own | none |
 | `MESHCTL_DNS_SNAPSHOT` | folder for the last names, for a start without the API server | none is kept |
 
 These are flags too (`--workers 2`), and a flag wins:
@@ -19,11 +20,12 @@ Kubernetes itself gives pods variables for the Service meshctl-dns, `MESHCTL_DNS
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mesh_core.errors import UserError
 from mesh_core.names import DNS_PORT, HEALTH_PORT
+from mesh_core.ranges import Ranges, read_ranges
 from mesh_dns.wire import LONGEST_TTL, TTL
 from mesh_runtime.flags import Flags, port, workers
 
@@ -42,9 +44,10 @@ class UnreadableSetting(UserError):
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`ttl` in seconds; `snapshot` is a folder, None: none is kept. Of the ports 0 is the kernel's choice,
-    which several workers cannot share."""
+    which several workers cannot share. Askers in `local_networks` count as the cluster's own."""
 
     ttl: int = TTL
+    local_networks: Ranges = field(default_factory=Ranges)
     snapshot: Path | None = None
     workers: int = 1
     listen_port: int = DNS_PORT
@@ -63,6 +66,7 @@ def settings_of(environment: Mapping[str, str], *, arguments: Sequence[str] = ()
     folder = environment.get(_PREFIX + "SNAPSHOT", "")
     return Settings(
         ttl=_ttl(environment),
+        local_networks=_local_networks(environment),
         snapshot=Path(folder) if folder else None,
         workers=found["workers"],
         listen_port=found["listen_port"],
@@ -94,3 +98,9 @@ def _ttl(environment: Mapping[str, str]) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= LONGEST_TTL):
         raise UnreadableSetting(name, text=text, wanted=f"a number of seconds from 0 to {LONGEST_TTL}")
     return int(text)
+
+
+def _local_networks(environment: Mapping[str, str]) -> Ranges:
+    name = _PREFIX + "LOCAL_NETWORKS"
+    texts = (text.strip() for text in environment.get(name, "").split(","))
+    return read_ranges((text for text in texts if text), setting=name)

@@ -54,6 +54,7 @@ USED: dict[tuple[str, str], tuple[str, str]] = {
     (DNS, "serviceimports"): (f"{NAMES}/names.py", "SERVICE_IMPORTS"),
     (DNS, "endpointslices"): (f"{NAMES}/names.py", "ENDPOINT_SLICES"),
     (DNS, "namespaces"): (f"{NAMES}/names.py", "NAMESPACES"),
+    (DNS, "nodes"): (f"{NAMES}/source_watch.py", "NODES"),
     (DNS, "services"): (f"{NAMES}/names.py", "SERVICES"),
 }
 

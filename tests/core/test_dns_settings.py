@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from mesh_core.errors import UserError
+from mesh_core.ranges import number_of
 from mesh_dns.settings import Settings, settings_of
 
 
@@ -29,4 +30,22 @@ def test_a_ttl_that_does_not_read_is_an_error_of_one_line(text: str) -> None:
     with pytest.raises(UserError) as caught:
         settings_of({"MESHCTL_DNS_TTL": text})
     assert "MESHCTL_DNS_TTL" in str(caught.value) and "0 to 3600" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", " , "])
+def test_no_network_is_named_where_nothing_is_said(text: str) -> None:
+    assert not settings_of({"MESHCTL_DNS_LOCAL_NETWORKS": text}).local_networks
+
+
+def test_networks_that_count_as_local_are_named_with_commas_between() -> None:
+    named = settings_of({"MESHCTL_DNS_LOCAL_NETWORKS": "10.8.0.0/16, fd00:8::/32"}).local_networks
+    assert named.hold(number_of("10.8.1.1")) and named.hold(number_of("fd00:8::1"))
+    assert not named.hold(number_of("10.9.1.1"))
+
+
+@pytest.mark.parametrize("text", ["10.8.0.1/16", "10.8.0.0/33", "pods", "10.8.0.0/16;10.9.0.0/16"])
+def test_a_network_that_does_not_read_is_an_error_of_one_line(text: str) -> None:
+    with pytest.raises(UserError, match="MESHCTL_DNS_LOCAL_NETWORKS") as caught:
+        settings_of({"MESHCTL_DNS_LOCAL_NETWORKS": text})
     assert "\n" not in str(caught.value)

@@ -1,0 +1,97 @@
+"""Whom the DNS server takes for its cluster's own, followed at an API server (ruling 16)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from mesh_dns.source_watch import SourceWatch
+from mesh_dns.sources import Sources
+from mesh_fakes.exports import NOW
+from mesh_fakes.http_member import Fault, HttpMember, http_client
+from mesh_fakes.member_api import MemberApi
+from mesh_fakes.waiting import until
+from mesh_runtime.kube import ENDPOINT_SLICES, NAMESPACES, NODES
+
+pytestmark = pytest.mark.asyncio
+
+
+@dataclass
+class Scene:
+    """A cluster's API server, and the sources that follow it."""
+
+    member: HttpMember
+    sources: Sources
+
+    def node(self, name: str, address: str, *ranges: str) -> None:
+        status = {"addresses": [{"type": "InternalIP", "address": address}]}
+        body = {"metadata": {"name": name}, "spec": {"podCIDRs": list(ranges)}, "status": status}
+        self.member.api.put(NODES, body)
+
+    def piece(
+        self, name: str, *addresses: str, service: str = "kube-dns", namespace: str = "kube-system"
+    ) -> None:
+        labels = {"kubernetes.io/service-name": service}
+        endpoints = [{"addresses": [one], "conditions": {"ready": False}} for one in addresses]
+        meta = {"name": name, "namespace": namespace, "labels": labels}
+        self.member.api.put(
+            ENDPOINT_SLICES, {"metadata": meta, "addressType": "IPv4", "endpoints": endpoints}
+        )
+
+
+@asynccontextmanager
+async def scene(*faults: Fault) -> AsyncIterator[Scene]:
+    """A cluster with a node and cluster DNS outside its podCIDR, and a watch under way."""
+    member = HttpMember(MemberApi(clock=lambda: NOW), faults=list(faults))
+    for name in ("kube-system", "demo"):
+        member.api.put(NAMESPACES, {"metadata": {"name": name}, "status": {"phase": "Active"}})
+    async with http_client(member) as client:
+        found = Scene(member, Sources())
+        found.node("a", "192.0.2.1", "10.1.0.0/24")
+        found.piece("kube-dns-a", "10.99.0.3", "10.99.0.4")
+        found.piece("other", "10.99.0.9", service="other")
+        found.piece("stray", "10.99.0.8", namespace="demo")
+        running = asyncio.create_task(SourceWatch(client, sources=found.sources).run())
+        try:
+            yield found
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_nodes_and_all_endpoints_of_cluster_dns_are_local_and_nobody_elses() -> None:
+    async with scene() as there:
+        await until(lambda: there.sources.is_known)
+        for address in ("192.0.2.1", "10.1.0.77", "10.99.0.3", "10.99.0.4"):
+            assert there.sources.is_local(address), address
+        for address in ("10.99.0.9", "10.99.0.8", "10.2.0.1"):
+            assert not there.sources.is_local(address), address
+
+
+async def test_what_changes_is_followed() -> None:
+    async with scene() as there:
+        await until(lambda: there.sources.is_known)
+        there.node("b", "192.0.2.2", "10.2.0.0/24")
+        await until(lambda: there.sources.is_local("10.2.0.1"))
+        there.piece("kube-dns-a", "10.99.0.4")
+        there.piece("kube-dns-b", "10.99.0.5")
+        await until(lambda: not there.sources.is_local("10.99.0.3") and there.sources.is_local("10.99.0.5"))
+        there.member.api.remove(ENDPOINT_SLICES, "kube-dns-b", namespace="kube-system")
+        there.member.api.remove(NODES, "a")
+        await until(
+            lambda: not there.sources.is_local("10.99.0.5") and not there.sources.is_local("10.1.0.77")
+        )
+        assert there.sources.is_local("10.99.0.4")
+
+
+@pytest.mark.parametrize("plural", ["nodes", "endpointslices"])
+async def test_until_both_were_listed_nobody_is_limited(plural: str) -> None:
+    async with scene(Fault("GET", plural, status=503, times=1_000_000)) as there:
+        await until(lambda: ("GET", plural) in there.member.asked)
+        assert not there.sources.is_known
+        assert there.sources.is_local("203.0.113.7")
+        there.member.faults.clear()
+        await until(lambda: there.sources.is_known, limit=30.0)
+        assert not there.sources.is_local("203.0.113.7")
