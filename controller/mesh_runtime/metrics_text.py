@@ -58,12 +58,13 @@ class Families:
     def build(self) -> Metric:
         """Which version runs."""
         info = InfoMetricFamily(self.prefix + "build", "What runs.")
-        info.add_metric([], {"version": _version()})
+        info.add_metric([], {"version": our_version()})
         return info
 
 
 @cache
-def _version() -> str:
+def our_version() -> str:
+    """The version that is installed, or where none is, a word for that."""
     try:
         return version("clusterset-mesh")
     except PackageNotFoundError:

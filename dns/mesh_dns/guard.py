@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from mesh_dns.chaos import Facts, chaos_answer
 from mesh_dns.cookie import COOKIE_OPTION, Cookies
+from mesh_dns.counts import Drop
 from mesh_dns.limit import Limit
 from mesh_dns.question import Question, Refusal
 from mesh_dns.sources import Sources, plain
@@ -92,6 +93,16 @@ class Asker:
             now=self._guard.epoch + self._now,
         )
         return option(COOKIE_OPTION, cookie)
+
+
+def anybody(address: str) -> bool:
+    """Everybody is local: where it makes no difference who asks."""
+    return True
+
+
+def drop_of(asker: Asker | None) -> Drop:
+    """Why a query of this asker got no reply."""
+    return Drop.LIMITED if asker is not None and asker.is_silenced else Drop.NO_QUERY
 
 
 def _cookie(question: Question) -> bytes | None:

@@ -9,21 +9,30 @@
 """
 
 import asyncio
+import os
+import socket
+import time
 from contextlib import suppress
 
 from mesh_dns import udp
+from mesh_dns.chaos import Facts, State
+from mesh_dns.cookie import SEED_BYTES, Cookies
 from mesh_dns.counts import Counts
+from mesh_dns.guard import Guard
 from mesh_dns.last_names import LastNames
 from mesh_dns.metrics_page import Readings, metrics_page
 from mesh_dns.names import Names
 from mesh_dns.server import DnsServer, dns_server
 from mesh_dns.settings import Settings
+from mesh_dns.source_watch import SourceWatch
+from mesh_dns.sources import Sources
 from mesh_dns.table import Table
 from mesh_runtime.clock import utc_now
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import KubeClient, connect
 from mesh_runtime.lifeline import Place, hold
 from mesh_runtime.log import logger
+from mesh_runtime.metrics_text import our_version
 from mesh_runtime.signals import stop_at_signal
 
 LINGER = 2.0
@@ -47,7 +56,7 @@ async def serve(settings: Settings, *, place: Place | None = None) -> None:
             metrics=parts.page,
             loopback=place is not None,
         ) as health:
-            running = [tasks.create_task(parts.names.run())]
+            running = [tasks.create_task(parts.names.run()), tasks.create_task(parts.askers.run())]
             if parts.keeps:
                 running.append(tasks.create_task(parts.keeps.run()))
             if place is not None:
@@ -80,6 +89,14 @@ class _Parts:
         self.names = Names(
             client, table=self._table, changed=self.keeps.changed if self.keeps is not None else _nobody
         )
+        sources = Sources(settings.local_networks)
+        self.askers = SourceWatch(client, sources=sources)
+        self._guard = Guard(
+            sources,
+            cookies=Cookies(place.seed if place is not None else os.urandom(SEED_BYTES)),
+            facts=self._facts,
+            epoch=time.time() - asyncio.get_running_loop().time(),
+        )
 
     def is_ready(self) -> bool:
         """Whether questions may be sent here."""
@@ -95,7 +112,7 @@ class _Parts:
     async def answer(self, port: int, *, shared: bool) -> None:
         """Answers on `port` until the end, and `LINGER` seconds on. Raises PortTaken."""
         async with dns_server(
-            port, table=self._table, counts=self._counts, reuse_port=shared
+            port, table=self._table, counts=self._counts, guard=self._guard, reuse_port=shared
         ) as self._server:
             _log.info("answering", port=self._server.port, compiled=not udp.__file__.endswith(".py"))
             await self._stopping.wait()
@@ -113,6 +130,16 @@ class _Parts:
             age=self._age(),
         )
         return await asyncio.to_thread(metrics_page, self._counts, readings=readings)
+
+    def _facts(self) -> Facts:
+        state = State.COMPLETE if self._table.complete else State.INCOMPLETE
+        return Facts(
+            server=socket.gethostname(),
+            version=f"clusterset-mesh {our_version()}",
+            heard_ago=self._age(),
+            names=len(self._table.entries),
+            state=State.SNAPSHOT if self._table.snapshot_of is not None else state,
+        )
 
     def _age(self) -> float | None:
         """Seconds since the API server said what the table says; None while it says nothing."""

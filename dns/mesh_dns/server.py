@@ -7,11 +7,12 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 from mesh_dns.counts import Counts
+from mesh_dns.guard import Guard
 from mesh_dns.table import Table
 from mesh_dns.tcp import Connections
 from mesh_dns.udp import UdpEndpoint
@@ -32,22 +33,18 @@ class DnsServer:
     connections: Connections
 
 
-def _anybody(address: str) -> bool:
-    return True
-
-
 @asynccontextmanager
 async def dns_server(
     port: int,
     *,
     table: Table,
     counts: Counts | None = None,
-    is_local: Callable[[str], bool] = _anybody,
+    guard: Guard | None = None,
     reuse_port: bool = False,
 ) -> AsyncIterator[DnsServer]:
     """Answers from `table` on `port` of all addresses while the block runs; `counts` is for who shows them.
 
-    `is_local` tells of an address, as a socket writes it, whether it is that of an asker of this cluster.
+    `guard` knows who asks; without one nobody is limited, has a cookie, or is told of the server itself.
     With `reuse_port` other processes of this user may listen there too. Raises PortTaken.
     """
     loop = asyncio.get_running_loop()
@@ -55,9 +52,9 @@ async def dns_server(
     with closing(_tcp_socket(port, reuse_port=reuse_port)) as listener:
         port = listener.getsockname()[1]
         with closing(_udp_socket(port, reuse_port=reuse_port)) as datagrams:
-            connections = Connections(table=table, counts=counts, is_local=is_local)
+            connections = Connections(table=table, counts=counts, guard=guard)
             server = await loop.create_server(connections.protocol, sock=listener, backlog=_BACKLOG)
-            endpoint = UdpEndpoint(datagrams, table=table, counts=counts, is_local=is_local)
+            endpoint = UdpEndpoint(datagrams, table=table, counts=counts, guard=guard, now=loop.time)
             loop.add_reader(datagrams, endpoint.on_readable)
             try:
                 yield DnsServer(port=port, connections=connections)

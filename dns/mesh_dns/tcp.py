@@ -11,11 +11,11 @@ What to answer is `mesh_dns.answer`'s, and what lies ready is `mesh_dns.hot`'s.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import cast
 
 from mesh_dns.answer import Transport, respond
 from mesh_dns.counts import Counts, Drop
+from mesh_dns.guard import Guard, anybody, drop_of
 from mesh_dns.hot import Memo
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.table import Table
@@ -32,13 +32,14 @@ _LENGTH_BYTES = 2
 class Connections:
     """All open connections, the one that was quiet longest first.
 
-    `is_local` tells of an address whether it is that of an asker of this cluster.
+    `guard` knows who asks, None: that makes no difference.
     """
 
-    def __init__(self, *, table: Table, counts: Counts, is_local: Callable[[str], bool]) -> None:
+    def __init__(self, *, table: Table, counts: Counts, guard: Guard | None) -> None:
         self._table = table
         self.counts = counts
-        self._is_local = is_local
+        self._guard = guard
+        self._is_local = guard.sources.is_local if guard is not None else anybody
         self._memo = Memo(table, transport=Transport.TCP)
         self._open: dict[TcpConnection, None] = {}
 
@@ -50,14 +51,19 @@ class Connections:
         return TcpConnection(self)
 
     def reply(self, packet: bytes, *, asker: str) -> bytes | None:
-        """The reply to one message from that address, counted; None when it is no query."""
+        """The reply to one message from that address, counted; None for silence."""
         is_local = self._is_local(asker)
         ready = self._memo.find(packet) if is_local else None
         if ready is not None:
             self.counts.sent_from_memo(ready.place)
             return ready.reply(packet)
-        reply = respond(packet, table=self._table, transport=Transport.TCP)
-        if reply is not None:
+        known = None
+        if self._guard is not None:
+            known = self._guard.asker(asker, now=asyncio.get_running_loop().time())
+        reply = respond(packet, table=self._table, transport=Transport.TCP, asker=known)
+        if reply is None:
+            self.counts.dropped(drop_of(known))
+        else:
             self.counts.sent(reply, over_tcp=True)
             if is_local:
                 self._memo.keep(packet, reply)
@@ -172,8 +178,9 @@ class TcpConnection(asyncio.BufferedProtocol):
             if length <= LONGEST_QUERY:
                 packet = bytes(self._buffer[at + _LENGTH_BYTES : end])
                 reply = self._connections.reply(packet, asker=self._asker)
-            if reply is None:
+            else:
                 self._connections.counts.dropped(Drop.NO_QUERY)
+            if reply is None:
                 sound = False
                 break
             replies.append(len(reply).to_bytes(_LENGTH_BYTES, "big") + reply)

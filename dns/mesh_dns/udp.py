@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from mesh_dns.answer import Transport, respond
 from mesh_dns.counts import Counts, Drop
+from mesh_dns.guard import Guard, anybody, drop_of
 from mesh_dns.hot import Memo
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.table import Table
@@ -28,17 +29,25 @@ _ROOM: Final = LONGEST_QUERY + 1
 class UdpEndpoint:
     """Answers on one bound, non-blocking socket; the event loop calls `on_readable`.
 
-    `is_local` tells of an address, as the socket writes it, whether it is that of an asker of this cluster.
+    `guard` knows who asks, None: that makes no difference; `now` is the event loop's clock.
     """
 
     def __init__(
-        self, sock: socket.socket, *, table: Table, counts: Counts, is_local: Callable[[str], bool]
+        self,
+        sock: socket.socket,
+        *,
+        table: Table,
+        counts: Counts,
+        guard: Guard | None,
+        now: Callable[[], float],
     ) -> None:
         self._receive = sock.recvfrom
         self._send = sock.sendto
         self._table = table
         self._counts = counts
-        self._is_local = is_local
+        self._guard = guard
+        self._is_local = guard.sources.is_local if guard is not None else anybody
+        self._now = now
         self._memo = Memo(table, transport=Transport.UDP)
 
     def on_readable(self) -> None:
@@ -60,9 +69,10 @@ class UdpEndpoint:
                 self._counts.sent_from_memo(ready.place)
 
     def _answer(self, packet: bytes, asker: _Asker) -> None:
-        reply = respond(packet, table=self._table, transport=Transport.UDP)
+        known = self._guard.asker(asker[0], now=self._now()) if self._guard is not None else None
+        reply = respond(packet, table=self._table, transport=Transport.UDP, asker=known)
         if reply is None:
-            self._counts.dropped(Drop.NO_QUERY)
+            self._counts.dropped(drop_of(known))
             return
         try:
             self._send(reply, asker)
@@ -71,5 +81,7 @@ class UdpEndpoint:
             self._counts.dropped(Drop.UNSENT)
         else:
             self._counts.sent(reply, over_tcp=False)
+            if known is not None and known.is_cut:
+                self._counts.limited += 1
         if self._is_local(asker[0]):
             self._memo.keep(packet, reply)

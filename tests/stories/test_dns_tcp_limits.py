@@ -69,7 +69,7 @@ def connections() -> Connections:
     table = Table()
     table.put(Entry(addresses=(ip_address("10.96.0.10"),)), namespace="demo", service="hello")
     table.complete = True
-    return Connections(table=table, counts=Counts(), is_local=lambda address: True)
+    return Connections(table=table, counts=Counts(), guard=None)
 
 
 async def test_a_connection_without_a_question_ends_after_the_idle_limit(connections: Connections) -> None:
@@ -175,7 +175,7 @@ async def test_short_questions_with_long_answers_do_not_fill_the_memory() -> Non
     table.put(Entry(addresses=many), namespace="demo", service="hello")
     table.complete = True
     connections, transport = (
-        Connections(table=table, counts=Counts(), is_local=lambda address: True),
+        Connections(table=table, counts=Counts(), guard=None),
         FullTransport(),
     )
     connection = transport.connection = connections.protocol()
