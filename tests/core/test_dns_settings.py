@@ -1,5 +1,6 @@
 """What the DNS server is told by its environment, and what it refuses to be told."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,38 @@ def test_a_network_that_does_not_read_is_an_error_of_one_line(text: str) -> None
     with pytest.raises(UserError, match="MESHCTL_DNS_LOCAL_NETWORKS") as caught:
         settings_of({"MESHCTL_DNS_LOCAL_NETWORKS": text})
     assert "\n" not in str(caught.value)
+
+
+def test_workers_and_ports_are_flags_too_and_a_flag_wins() -> None:
+    told = {"MESHCTL_DNS_WORKERS": "3", "MESHCTL_DNS_LISTEN_PORT": "53", "MESHCTL_DNS_HEALTH_PORT": "8080"}
+    by_variable = settings_of(told)
+    assert (by_variable.workers, by_variable.listen_port, by_variable.health_port) == (3, 53, 8080)
+    assert settings_of(told, arguments=["--workers", "2"]) == replace(by_variable, workers=2)
+
+
+def test_what_kubernetes_says_of_our_service_is_no_setting() -> None:
+    """With service links on, each pod in the namespace has these."""
+    said = {
+        "MESHCTL_DNS_PORT": "tcp://10.96.0.5:53",
+        "MESHCTL_DNS_SERVICE_HOST": "10.96.0.5",
+        "MESHCTL_DNS_SERVICE_PORT": "53",
+        "MESHCTL_DNS_PORT_53_UDP": "udp://10.96.0.5:53",
+    }
+    assert settings_of(said) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--workers=65"], "--workers"),
+        (["--workers=-1"], "--workers"),
+        (["--listen-port=65536"], "--listen-port"),
+        (["--workers=2", "--listen-port=0"], "--listen-port"),
+        (["--ttl=5"], "--ttl"),
+        (["--work=2"], "--work"),
+    ],
+)
+def test_a_flag_that_does_not_read_is_an_error_of_one_line(arguments: list[str], named: str) -> None:
+    with pytest.raises(UserError) as caught:
+        settings_of({}, arguments=arguments)
+    assert named in str(caught.value) and "\n" not in str(caught.value)

@@ -139,6 +139,7 @@ async def test_workers_share_the_questions_and_their_numbers_are_one_page(tmp_pa
 
         await until_found(both_counted)  # a page is made once a second
         assert await served.metric("services") == {"0": 1, "1": 1}
+        assert set(await served.metric("data_age_seconds")) == {"0", "1"}
 
 
 async def test_one_that_is_killed_is_replaced_while_the_other_answers(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from mesh_fakes.gateways import LOOPBACK, free_port, listens
 from mesh_fakes.kubeconfigs import kubeconfig
 from mesh_fakes.waiting import until
+from mesh_runtime.lifeline import SEED_BYTES, Place, environment_of, place_of
 from mesh_runtime.workers import SILENT, Workers
 
 TESTS = str(Path(__file__).parent.parent)
@@ -106,6 +107,35 @@ async def test_one_that_is_killed_is_replaced_while_the_other_serves() -> None:
         assert workers.is_ready and await who_answers(port) == survivor
         after = await all_answer(workers, port=port)
         assert survivor in after and victim not in after and len(after) == 2
+
+
+def seed_of(pid: int) -> bytes:
+    """What the process was given of its parent's random bytes."""
+    lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    place = place_of(dict(line.decode().split("=", 1) for line in lines if line))
+    assert place is not None and len(place.seed) == SEED_BYTES
+    return place.seed
+
+
+async def test_workers_of_one_parent_share_random_bytes_that_their_successors_get_too() -> None:
+    """A cookie that one gave out is known to the others, and by none of another pod."""
+    async with crew(2) as (workers, port, _), crew(1) as (others, _, _):
+        await all_answer(workers, port=port)
+        await until(lambda: others.is_ready, limit=20)
+        (seed,) = set(map(seed_of, workers.pids))
+        assert seed != seed_of(others.pids[0])
+        victim = workers.pids[0]
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: victim not in workers.pids)
+        after = await all_answer(workers, port=port)
+        assert set(map(seed_of, after)) == {seed}
+
+
+async def test_the_place_of_a_worker_is_told_by_its_environment_and_shows_no_seed() -> None:
+    place = Place(number=3, descriptor=7, seed=bytes(range(SEED_BYTES)))
+    assert place_of(environment_of(place)) == place
+    assert place_of({}) is None
+    assert place.seed.hex() not in repr(place) and str(place.seed) not in repr(place)
 
 
 async def test_one_that_hangs_is_killed_and_replaced() -> None:
