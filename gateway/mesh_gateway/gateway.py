@@ -52,9 +52,9 @@ class Surroundings:
 
     `leaf` gives what we show, `look` the objects that routes are made of, None while there are none, and
     `sources` who has an address. `replica` is our name among the gateways of the cluster, and `siblings`
-    are those that are alive. `prober` and `problem` are told of the ways to peers. `listed` says whether
-    any slice sends connections to us; with `reuse_port` other workers listen on the same ports. `settled` is
-    called when the first routes are there, `replaced` with these and all that follow.
+    are those that are alive. `prober`, `problem` and `measured` are told of the ways to peers. `listed` says
+    whether any slice sends connections to us; with `reuse_port` other workers listen on the same ports.
+    `settled` is called when the first routes are there, `replaced` with these and all that follow.
     """
 
     leaf: StandingReader
@@ -69,6 +69,7 @@ class Surroundings:
     listed: Callable[[], bool] = lambda: False
     reuse_port: bool = False
     settled: Callable[[], None] = lambda: None
+    measured: Callable[[str, float], None] = lambda _cluster, _seconds: None
     replaced: Callable[[RouteTable], None] = lambda _table: None
 
 
@@ -83,6 +84,9 @@ class _Witness:
 
     def problem(self, cluster: str, text: str) -> None:
         self._place.problem(cluster, text)
+
+    def measured(self, cluster: str, seconds: float) -> None:
+        self._place.measured(cluster, seconds)
 
 
 class Gateway:

@@ -134,6 +134,7 @@ def _parts(kube: KubeClient, *, door: Address, settings: Settings, place: Place 
         siblings=siblings.alive,
         prober=prober,
         problem=reporter.problem,
+        measured=reporter.measured,
         metrics=metrics,
         access=AccessLog(settings.access_log),
         listed=lambda: is_listed(watches.slices(), address=door.host),

@@ -1,16 +1,18 @@
 """Says in MeshPeers what the prober finds: our own entry of `status.gateways`, written when it changes.
 
 1. At most one write a peer and `_PAUSE`; one that fails is tried again, with what is found by then.
-2. At an orderly end our entries go: whoever is not there has nothing to say.
+2. The round trip to a peer is written when it changed much, and then at most once in `RTT_REST`.
+3. At an orderly end our entries go: whoever is not there has nothing to say.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from mesh_core.errors import MeshError
 from mesh_core.objects import MeshPeer
-from mesh_core.path_report import Finding, plan_report, plan_silence
+from mesh_core.path_report import RTT_REST, Finding, plan_report, plan_silence
 from mesh_core.plan import Apply, Plan
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import MESH_PEERS, KubeClient
@@ -36,6 +38,7 @@ class Reporter:
         self._clock = clock
         self._findings: dict[str, Finding] = {}
         self._problems: dict[str, str] = {}
+        self._rtts: dict[str, int] = {}
         self._written: dict[str, float] = {}
         self._queue: WorkQueue[str] = WorkQueue()
 
@@ -67,6 +70,10 @@ class Reporter:
         if finding is not None and finding.problem != text:
             self.found(cluster, finding)
 
+    def measured(self, cluster: str, seconds: float) -> None:
+        """So long pings in tunnels to the cluster take; it is said with what the prober finds next."""
+        self._rtts[cluster] = max(1, round(seconds * 1e6))
+
     async def run(self) -> None:
         """Write, for ever."""
         await work(self._queue, self._write, name="path report")
@@ -85,16 +92,25 @@ class Reporter:
         finding = self._findings.get(cluster)
         if peer is None or finding is None:
             return ()
-        return plan_report(peer, address=self._address, finding=finding, now=self._clock())
+        return plan_report(
+            peer,
+            address=self._address,
+            finding=replace(finding, rtt=self._rtts.get(cluster, 0)),
+            now=self._clock(),
+            rtt_due=self._since_written(cluster) >= RTT_REST,
+        )
+
+    def _since_written(self, cluster: str) -> float:
+        """Seconds."""
+        return asyncio.get_running_loop().time() - self._written.get(cluster, -math.inf)
 
     async def _write(self, cluster: str) -> float | None:
-        now = asyncio.get_running_loop().time()
-        wait = self._written.get(cluster, now - _PAUSE) + _PAUSE - now
+        wait = _PAUSE - self._since_written(cluster)
         if wait > 0:
             return max(wait, _PAUSE / 10)
         plan = self._plan(cluster)
         if plan:
-            self._written[cluster] = now
+            self._written[cluster] = asyncio.get_running_loop().time()
             await self._apply(plan)
         return None
 

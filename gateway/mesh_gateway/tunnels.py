@@ -59,6 +59,9 @@ class Witness(Protocol):
     def problem(self, cluster: str, text: str) -> None:
         """Why there is no tunnel; "" ends that."""
 
+    def measured(self, cluster: str, seconds: float) -> None:
+        """How long the quickest of the last pings in tunnels to the cluster took."""
+
 
 class TunnelPool:
     """`asked` gets every stream that a peer opens, with what it asks for. `say_hello` makes our hello."""
@@ -213,6 +216,8 @@ class TunnelPool:
                 self._look_after(tunnel, now=now)
                 if ask and tunnel.rtt is not None:
                     self._metrics.rtt(tunnel.cluster, seconds=tunnel.last_rtt)
+            if ask:
+                self._tell_rtts()
 
     # TunnelHost
 
@@ -297,6 +302,12 @@ class TunnelPool:
         # Only now the stream that is open in it is known to carry nothing.
         tunnel.close_if_left()
         self._tell(tunnel.cluster)
+
+    def _tell_rtts(self) -> None:
+        for cluster, tunnels in self._tunnels.items():
+            found = [tunnel.rtt for tunnel in tunnels if tunnel.is_open and tunnel.rtt is not None]
+            if found:
+                self._witness.measured(cluster, min(found))
 
     def _tell(self, cluster: ClusterId) -> None:
         self._witness.tunnel(cluster, up=any(tunnel.is_open for tunnel in self.of(cluster)))

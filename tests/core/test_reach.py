@@ -14,6 +14,7 @@ from mesh_core.path_report import (
     Finding,
     Pods,
     Tunnel,
+    is_rtt_news,
     plan_orphans,
     plan_report,
     plan_silence,
@@ -320,3 +321,50 @@ def test_entries_that_no_gateway_is_there_for_go_when_they_are_old_enough() -> N
     assert isinstance(step, Apply)
     assert step.manager == "gateway-10.1.0.99.meshctl.dev"
     assert until_orphaned(peer("west", {A: UP}), gateways=pods, now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "is_news"),
+    [
+        (0, 0, False),
+        (0, 300, True),
+        (10_000, 0, False),
+        (10_000, 10_000, False),
+        (10_000, 12_499, False),
+        (10_000, 12_500, True),
+        (10_000, 7_501, False),
+        (10_000, 7_500, True),
+        (300, 1_299, False),  # four times as much, and still next door
+        (300, 1_300, True),
+        (2_000, 1_000, True),
+        (1_900, 1_000, False),
+    ],
+)
+def test_a_round_trip_is_news_when_it_moved_by_a_quarter_and_by_a_millisecond(
+    said: int, found: int, is_news: bool
+) -> None:
+    assert is_rtt_news(said, found=found) is is_news
+
+
+def test_a_round_trip_is_written_when_it_is_due_and_does_not_change_since_when_the_rest_is_said() -> None:
+    def saying(said: int) -> MeshPeer:
+        entry = PathReport(address=A, reachable=True, rtt_microseconds=said, since=SINCE)
+        return MeshPeer(metadata=Meta(name="west"), status=MeshPeerStatus(gateways=(entry,)))
+
+    def entry(plan: Plan) -> dict[str, object]:
+        (step,) = plan
+        assert isinstance(step, Apply)
+        (found,) = step.body["status"]["gateways"]
+        return dict(found)
+
+    later, far, down = NOW + timedelta(hours=1), replace(UP, rtt=40_000), replace(DOWN, rtt=9)
+    assert plan_report(saying(10_000), address=A, finding=far, now=later, rtt_due=False) == ()
+    assert plan_report(saying(39_000), address=A, finding=far, now=later) == ()
+    told = entry(plan_report(saying(10_000), address=A, finding=far, now=later))
+    assert (told["rttMicroseconds"], told["since"]) == (40_000, SINCE)
+    told = entry(plan_report(saying(10_000), address=A, finding=down, now=later, rtt_due=False))
+    assert (told["rttMicroseconds"], told["since"]) == (9, "2026-11-21T13:00:00Z"), "it goes along"
+    told = entry(plan_report(saying(10_000), address=A, finding=DOWN, now=later))
+    assert told["rttMicroseconds"] == 10_000, "measured before this process began"
+    told = entry(plan_report(saying(0), address=A, finding=replace(UP, rtt=10**10), now=later))
+    assert told["rttMicroseconds"] == 60_000_000, "no more than the CRD takes"

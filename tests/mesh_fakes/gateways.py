@@ -163,6 +163,7 @@ class Seen:
 
     up: dict[str, bool] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    rtts: dict[str, float] = field(default_factory=dict)
 
     def tunnel(self, cluster: str, *, up: bool) -> None:
         """As `Witness`."""
@@ -171,6 +172,10 @@ class Seen:
     def problem(self, cluster: str, text: str) -> None:
         """As `Witness`."""
         self.problems[cluster] = text
+
+    def measured(self, cluster: str, seconds: float) -> None:
+        """As `Witness`."""
+        self.rtts[cluster] = seconds
 
 
 class Everybody:

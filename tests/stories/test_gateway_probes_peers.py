@@ -102,6 +102,13 @@ class Scene:
         return (found[0].reachable, found[0].tunnel, found[0].problem) if found else None
 
     @property
+    def rtt(self) -> int | None:
+        """What our entry says of the round trip, in microseconds."""
+        peer = self.api.find(MESH_PEERS, "east")
+        found = [one for one in peer.status.gateways if one.address == OWN] if peer is not None else []
+        return found[0].rtt_microseconds if found else None
+
+    @property
     def writes(self) -> int:
         return sum("meshpeers" in path and method == "PATCH" for _user, method, path in self.api.requests)
 
@@ -159,6 +166,27 @@ async def test_a_peer_that_falls_silent_is_down_in_six_seconds_and_up_with_its_f
         await until(lambda: west.entry == (True, "Unknown"), limit=10)
         assert now() - mended < 4
         assert west.writes == 3
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_the_round_trip_is_said_when_it_moved_much_and_not_more_often_than_every_30_seconds() -> None:
+    async with scene() as west:
+        west.reporter.measured("east", 0.010)
+        await until(lambda: west.rtt == 10_000)
+        for milliseconds in (11, 9, 12, 10) * 100:
+            west.reporter.measured("east", milliseconds / 1000)
+            await asyncio.sleep(1)
+        assert (west.rtt, west.writes) == (10_000, 1)
+        began = now()
+        for milliseconds in (40, 20) * 75:
+            west.reporter.measured("east", milliseconds / 1000)
+            await asyncio.sleep(1)
+        assert west.rtt in (20_000, 40_000)
+        assert 1 < west.writes <= 2 + (now() - began) / 30
+        west.answers = {EAST: Answer.SILENT, OTHER: Answer.SILENT}
+        await until(lambda: west.entry == (False, "Unknown"), limit=10)
+        assert west.rtt in (20_000, 40_000), "what was measured stays"
 
 
 @pytest.mark.asyncio

@@ -92,6 +92,17 @@ async def test_a_stream_goes_past_an_address_that_is_no_host_name() -> None:
         assert await said(near) == b"hello"
 
 
+@on_both_loops
+async def test_whoever_wants_to_know_hears_how_long_pings_in_tunnels_take() -> None:
+    clusterset = FakeClusterset()
+    async with (
+        ingress(clusterset, "east") as far,
+        egress(clusterset, {"east": (far.address,)}, tunnels=True) as near,
+    ):
+        await until(lambda: "east" in near.witness.rtts and "west" in far.witness.rtts)
+        assert 0 <= near.witness.rtts["east"] < 5, "a loop's clock may be as coarse as a millisecond"
+
+
 # How often
 
 

@@ -79,6 +79,8 @@ class PathReport(Struct, frozen=True, rename="camel", kw_only=True):
 
     `tunnel` says whether it holds a tunnel to the peer, "" where it keeps none; `problem` is a sentence about
     why the peer, or this gateway, refuses one. `since` is when it began to say so (RFC 3339).
+    `rtt_microseconds` is the round trip of pings in its tunnels, 0 where none was measured; it says when that
+    changes much (`mesh_core.path_report`).
     """
 
     address: str
@@ -86,6 +88,7 @@ class PathReport(Struct, frozen=True, rename="camel", kw_only=True):
     pods: Literal["Reachable", "Unreachable", "Unknown"] = "Unknown"
     tunnel: Literal["", "Up", "Down"] = ""
     problem: str = ""
+    rtt_microseconds: int = 0
     since: str = ""
 
 
