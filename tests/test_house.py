@@ -58,6 +58,7 @@ PURE_FILES = [
     "dns/mesh_dns/limit.py",
     "dns/mesh_dns/reverse.py",
     "dns/mesh_dns/siphash.py",
+    "dns/mesh_dns/nearness.py",
     "dns/mesh_dns/settings.py",
     "dns/mesh_dns/sources.py",
     "dns/mesh_dns/wire.py",

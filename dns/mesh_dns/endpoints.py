@@ -8,13 +8,14 @@
 4. Where there are more endpoints than an answer holds, the clusters take turns, and within each the named,
    the IPv4 and the IPv6 endpoints: no peer can crowd out another by the number of its endpoints, and A,
    AAAA and SRV speak of the same ones.
-5. The order depends on the endpoints only, not on how slices divide them.
+5. The order depends on the endpoints only, not on how slices divide them; where `places` of clusters are
+   given, the nearest cluster comes first. Which endpoints are chosen does not depend on that.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain, islice, zip_longest
+from itertools import chain, groupby, islice, zip_longest
 from typing import NamedTuple, TypeVar
 
 from mesh_core.names import CLUSTERSET_ZONE, LABEL_SOURCE_CLUSTER, endpoint_label
@@ -58,19 +59,30 @@ class _Found:
             self.ports[name] = min(number, self.ports.get(name, number))
 
 
-def headless_entry(slices: Iterable[EndpointSlice], *, namespace: str, service: str) -> Entry | None:
-    """What the zone says of a headless import; None when no endpoint is ready: no such name."""
+def headless_entry(
+    slices: Iterable[EndpointSlice],
+    *,
+    namespace: str,
+    service: str,
+    places: Mapping[str, int] | None = None,
+) -> Entry | None:
+    """What the zone says of a headless import; None when no endpoint is ready: no such name.
+
+    With `places` clusters come in their order, those that have none first.
+    """
     found = _found(slices)
     if not found:
         return None
     turns = islice(_in_turns(_kinds(found)), MOST_HOSTS)
     hosts = {host: _ordered(found[host].addresses) for host in turns}
     chosen = _fitting(hosts)
+    if places is not None:
+        chosen.sort(key=lambda host: (places.get(host.cluster, 0), host.cluster))
     room = _LONGEST_TEXT - len(f"..{service}.{namespace}.svc.{CLUSTERSET_ZONE}")
     named = {host: known for host, known in hosts.items() if len(host.label) + len(host.cluster) <= room}
     names = _port_names(found)
     ports: dict[PortName, list[Target]] = {}
-    targets: list[list[Target]] = []
+    targets: dict[str, list[list[Target]]] = {}
     # An address without a name of its own has nothing that an SRV record could point to.
     for host in (one for one in chosen if one in named):
         own = {
@@ -78,13 +90,27 @@ def headless_entry(slices: Iterable[EndpointSlice], *, namespace: str, service: 
         }
         for name, target in own.items():
             ports.setdefault(name, []).append(target)
-        targets.append(list(dict.fromkeys(own.values())))
+        cluster = host.cluster if places is not None else ""
+        targets.setdefault(cluster, []).append(list(dict.fromkeys(own.values())))
+    known = dict.fromkeys(chain.from_iterable(hosts[host] for host in chosen))
     return Entry(
-        addresses=tuple(dict.fromkeys(chain.from_iterable(hosts[host] for host in chosen))),
+        addresses=tuple(known),
         hosts=named,
         ports={name: tuple(ports[name]) for name in sorted(ports)},
-        targets=tuple(_in_turns(targets)),
+        targets=tuple(chain.from_iterable(map(_in_turns, targets.values()))),
+        stretches=_stretches(chosen, hosts=hosts) if places is not None else (),
     )
+
+
+def _stretches(chosen: Iterable[Host], *, hosts: Mapping[Host, tuple[Address, ...]]) -> tuple[int, ...]:
+    """How many addresses each cluster has, of those that none before it has."""
+    seen: set[Address] = set()
+    found: list[int] = []
+    for _, own in groupby(chosen, key=lambda host: host.cluster):
+        before = len(seen)
+        seen.update(chain.from_iterable(hosts[host] for host in own))
+        found.append(len(seen) - before)
+    return tuple(length for length in found if length)
 
 
 def _found(slices: Iterable[EndpointSlice]) -> dict[Host, _Found]:

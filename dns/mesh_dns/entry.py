@@ -37,7 +37,9 @@ class Entry:
     """A service's name exists; this is what it and the names below it hold.
 
     `addresses` and `targets` are the service's own, `hosts` and `ports` make the names below it; `targets`
-    are those of all ports, each once. Labels in here are DNS labels and whole names fit: whoever makes an
+    are those of all ports, each once. Their order is turned from question to question; where `stretches` are
+    given, lengths of pieces of `addresses` that follow each other, only within each of these, and targets
+    only within those of one cluster. Labels in here are DNS labels and whole names fit: whoever makes an
     Entry has seen to that.
     """
 
@@ -45,3 +47,4 @@ class Entry:
     hosts: Mapping[Host, tuple[Address, ...]] = field(default_factory=dict)
     ports: Mapping[PortName, tuple[Target, ...]] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
+    stretches: tuple[int, ...] = ()

@@ -87,7 +87,10 @@ class _Parts:
             last.restore()
         self.keeps = last if place is None or place.number == 0 else None
         self.names = Names(
-            client, table=self._table, changed=self.keeps.changed if self.keeps is not None else _nobody
+            client,
+            table=self._table,
+            changed=self.keeps.changed if self.keeps is not None else _nobody,
+            nearest=settings.nearest,
         )
         sources = Sources(settings.local_networks)
         self.askers = SourceWatch(client, sources=sources)

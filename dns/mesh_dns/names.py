@@ -20,6 +20,7 @@ from mesh_core.objects import EndpointSlice, Namespace
 from mesh_dns.endpoints import headless_entry
 from mesh_dns.entry import Entry
 from mesh_dns.imports import addresses, clusterset_ip_entry, is_clusterset_ip, is_headless, is_spellable
+from mesh_dns.nearby import Nearby
 from mesh_dns.snapshot import Key
 from mesh_dns.table import Table
 from mesh_runtime.clock import Clock, utc_now
@@ -39,7 +40,8 @@ _STILL_SO = 300.0
 class Names:
     """Follows ServiceImports, their slices and namespaces, and our own Service into `table`.
 
-    `changed` is called when the table is what the API server says, and may hold something new.
+    `changed` is called when the table is what the API server says, and may hold something new. With `nearest`
+    headless imports answer with the endpoints of the nearest cluster first.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Names:
         table: Table,
         changed: Callable[[], None] = lambda: None,
         clock: Clock = utc_now,
+        nearest: bool = False,
     ) -> None:
         self._table = table
         self._clock = clock
         self._changed = changed
         self._is_live = False
+        self._nearby = Nearby(client, changed=self._reorder) if nearest else None
         self._queue: WorkQueue[Key] = WorkQueue()
         self._imports = Informer(client, SERVICE_IMPORTS)
         self._imports_in = self._imports.index(lambda imported: [imported.metadata.namespace])
@@ -74,6 +78,8 @@ class Names:
             tasks.create_task(self._slices.run())
             tasks.create_task(self._namespaces.run())
             tasks.create_task(self._service.run())
+            if self._nearby is not None:
+                tasks.create_task(self._nearby.run())
             tasks.create_task(self._follow())
             tasks.create_task(self._still_so())
         raise AssertionError("the informers never return")
@@ -135,8 +141,15 @@ class Names:
         if is_clusterset_ip(imported):
             return clusterset_ip_entry(imported)
         if is_headless(imported):
-            return headless_entry(self._slices_of.get(key), namespace=namespace, service=name)
+            places = self._nearby.places if self._nearby is not None else None
+            slices = self._slices_of.get(key)
+            return headless_entry(slices, namespace=namespace, service=name, places=places)
         return None
+
+    def _reorder(self) -> None:
+        for imported in self._imports.values():
+            if is_headless(imported):
+                self._queue.add(imported.key)
 
     def _take_namespace(self, key: tuple[str, str], old: Namespace | None, new: Namespace | None) -> None:
         if (old is None) == (new is None):

@@ -5,6 +5,7 @@ one line.
 |---|---|---|
 | `MESHCTL_DNS_TTL` | seconds that an answer or a denial may be kept, 0 to 3600 | 5 |
 | `MESHCTL_DNS_LOCAL_NETWORKS` | CIDRs, separated by commas, whose askers count as the cluster's own | none |
+| `MESHCTL_DNS_ORDER` | of headless answers: `shuffled`, or `nearest` cluster first | `shuffled` |
 | `MESHCTL_DNS_SNAPSHOT` | folder for the last names, for a start without the API server | none is kept |
 
 These are flags too (`--workers 2`), and a flag wins:
@@ -43,10 +44,12 @@ class UnreadableSetting(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`ttl` in seconds; `snapshot` is a folder, None: none is kept. Of the ports 0 is the kernel's choice,
-    which several workers cannot share. Askers in `local_networks` count as the cluster's own."""
+    """`ttl` in seconds; `snapshot` is a folder, None: none is kept. `nearest`: the nearest endpoints
+    come first. Of the ports 0 is the kernel's choice, which several workers cannot share. Askers in
+    `local_networks` count as the cluster's own."""
 
     ttl: int = TTL
+    nearest: bool = False
     local_networks: Ranges = field(default_factory=Ranges)
     snapshot: Path | None = None
     workers: int = 1
@@ -66,6 +69,7 @@ def settings_of(environment: Mapping[str, str], *, arguments: Sequence[str] = ()
     folder = environment.get(_PREFIX + "SNAPSHOT", "")
     return Settings(
         ttl=_ttl(environment),
+        nearest=_nearest(environment),
         local_networks=_local_networks(environment),
         snapshot=Path(folder) if folder else None,
         workers=found["workers"],
@@ -87,6 +91,14 @@ def _flags(environment: Mapping[str, str]) -> Flags:
     explained = "Where all addresses answer /healthz, /readyz and /metrics."
     flags.add("health_port", port, default=HEALTH_PORT, explained=explained)
     return flags
+
+
+def _nearest(environment: Mapping[str, str]) -> bool:
+    name = _PREFIX + "ORDER"
+    text = environment.get(name, "") or "shuffled"
+    if text not in ("shuffled", "nearest"):
+        raise UnreadableSetting(name, text=text, wanted="shuffled or nearest")
+    return text == "nearest"
 
 
 def _ttl(environment: Mapping[str, str]) -> int:

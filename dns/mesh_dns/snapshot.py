@@ -1,7 +1,7 @@
 """What the zone said last, on disk: for a start while the API server is away.
 
     first line    {"version":1,"heard":1764000000.0,"name_server":["10.96.0.53"]}
-    each other    one service: ["demo","db",[addresses],[hosts],[ports],[targets]]
+    each other    one service: ["demo","db",[addresses],[hosts],[ports],[targets],[stretches]]
 
 1. A file that is not whole (`mesh_runtime.snapshot_file`), of another version, or with a name in it that is
    no DNS label, counts as none.
@@ -76,6 +76,7 @@ class _Service(msgspec.Struct, frozen=True, array_like=True):
     hosts: tuple[_Host, ...]
     ports: tuple[_Port, ...]
     targets: tuple[_Target, ...]
+    stretches: tuple[_Place, ...] = ()
 
 
 _encoder = msgspec.json.Encoder()
@@ -112,6 +113,7 @@ def _lines(zone: Zone) -> Iterator[bytes]:
                 _Port(*port, tuple(places[one] for one in targets)) for port, targets in entry.ports.items()
             ),
             targets=tuple(_Target(one.port, *(one.host or ())) for one in entry.targets),
+            stretches=entry.stretches,
         )
         yield _encoder.encode(service)
 
@@ -134,6 +136,8 @@ def _entry(service: _Service) -> Entry:
         Target(_host(one.label, one.cluster) if one.label else None, _port(one.port))
         for one in service.targets
     )
+    if service.stretches and sum(service.stretches) != len(service.addresses):
+        raise ValueError("stretches that are not all addresses")
     return Entry(
         addresses=_addresses(service.addresses),
         hosts={_host(one.label, one.cluster): _addresses(one.addresses) for one in service.hosts},
@@ -144,6 +148,7 @@ def _entry(service: _Service) -> Entry:
             for one in service.ports
         },
         targets=targets,
+        stretches=service.stretches,
     )
 
 

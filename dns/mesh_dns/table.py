@@ -20,11 +20,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from ipaddress import IPv4Address
-from itertools import accumulate
+from itertools import accumulate, groupby, islice
 
 from mesh_core.names import CLUSTERSET_ZONE
-from mesh_dns.entry import Entry, Host
+from mesh_dns.entry import Entry, Host, Target
 from mesh_dns.question import Question
 from mesh_dns.reverse import Reverse, held_by, reverse_name
 from mesh_dns.wire import (
@@ -122,8 +121,8 @@ class Table:
         self._nxdomain = _denials(Rcode.NXDOMAIN, ttl=ttl)
         self._reverse = Reverse()
         self._nodes: dict[bytes, dict[int, Answer]] = {
-            ZONE: _node({Type.SOA: [_soa(HEADER_BYTES, ttl=ttl)], Type.NS: [_ns(ttl=ttl)]}),
-            _name("dns-version"): _node({Type.TXT: [text_record(DNS_SCHEMA_VERSION, ttl=ttl)]}),
+            ZONE: _node({Type.SOA: [[_soa(HEADER_BYTES, ttl=ttl)]], Type.NS: [[_ns(ttl=ttl)]]}),
+            _name("dns-version"): _node({Type.TXT: [[text_record(DNS_SCHEMA_VERSION, ttl=ttl)]]}),
             _name("dns"): {},
             _name("ns", "dns"): {},
             _name("svc"): {},
@@ -197,7 +196,7 @@ class Table:
         """Gives the zone's name server, `ns.dns.clusterset.local`, its addresses."""
         own = _name("ns", "dns")
         before, self._name_server = self._name_server, tuple(addresses)
-        self._nodes[own] = _node(_address_sets(addresses, ttl=self.ttl))
+        self._nodes[own] = _node(_address_sets([self._name_server], ttl=self.ttl))
         self._rename(own, old=Entry(addresses=before), new=Entry(addresses=self._name_server))
 
     def restore(
@@ -245,42 +244,68 @@ def _service_nodes(entry: Entry, *, own: bytes, ttl: int) -> dict[bytes, dict[in
         target: service_record(port=target.port, target=name_of(target.host), ttl=ttl)
         for target in entry.targets
     }
-    nodes = {own: _node({**_address_sets(entry.addresses, ttl=ttl), Type.SRV: list(records.values())})}
+
+    def by_cluster(targets: Iterable[Target]) -> list[list[bytes]]:
+        if not entry.stretches:
+            return [[records[one] for one in targets]]
+        return [[records[one] for one in group] for _, group in groupby(targets, key=_cluster)]
+
+    rest = iter(entry.addresses)
+    stretches = [tuple(islice(rest, length)) for length in entry.stretches] or [entry.addresses]
+    nodes = {own: _node({**_address_sets(stretches, ttl=ttl), Type.SRV: by_cluster(entry.targets)})}
     for host, known in entry.hosts.items():
-        nodes[name_of(host)] = _node(_address_sets(known, ttl=ttl))
+        nodes[name_of(host)] = _node(_address_sets([known], ttl=ttl))
     for port, targets in entry.ports.items():
         between = labels(f"_{port.protocol}") + own
         nodes[between] = {}
-        nodes[labels(f"_{port.name}") + between] = _node({Type.SRV: [records[one] for one in targets]})
+        nodes[labels(f"_{port.name}") + between] = _node({Type.SRV: by_cluster(targets)})
     return nodes
 
 
-def _address_sets(addresses: Sequence[Address], *, ttl: int) -> dict[Type, list[bytes]]:
-    return {
-        Type.A: [address_record(one, ttl=ttl) for one in addresses if isinstance(one, IPv4Address)],
-        Type.AAAA: [address_record(one, ttl=ttl) for one in addresses if not isinstance(one, IPv4Address)],
-    }
+def _cluster(target: Target) -> str:
+    return target.host.cluster if target.host is not None else ""
 
 
-def _node(sets: dict[Type, list[bytes]]) -> dict[int, Answer]:
-    """Answers by type; ANY gets the first record set that is not empty (RFC 8482 section 4.1)."""
+def _address_sets(stretches: Iterable[Sequence[Address]], *, ttl: int) -> dict[Type, list[list[bytes]]]:
+    """The records of addresses, by family, each stretch by itself."""
+    sets: dict[Type, list[list[bytes]]] = {Type.A: [], Type.AAAA: []}
+    for stretch in stretches:
+        for type_, known in sets.items():
+            version = 4 if type_ is Type.A else 6
+            known.append([address_record(one, ttl=ttl) for one in stretch if one.version == version])
+    return sets
+
+
+def _node(sets: dict[Type, list[list[bytes]]]) -> dict[int, Answer]:
+    """Answers by type, from stretches of records; ANY gets the first record set that is not empty (RFC 8482
+    section 4.1)."""
     node: dict[int, Answer] = {}
-    for type_, found in sets.items():
-        records = found[:MOST_RECORDS]
-        if records:
-            node[type_] = _answer(records)
+    for type_, stretches in sets.items():
+        if any(stretches):
+            node[type_] = _answer(stretches)
             node.setdefault(Type.ANY, node[type_])
     return node
 
 
-def _answer(records: Sequence[bytes]) -> Answer:
-    ring = tuple(accumulate(map(len, records), initial=0))
+def _answer(stretches: Iterable[Sequence[bytes]]) -> Answer:
+    """The first `MOST_RECORDS` of them; each stretch is turned by itself."""
+    records: list[bytes] = []
+    rings: list[tuple[int, ...]] = []
+    at = 0
+    for stretch in stretches:
+        own = stretch[: MOST_RECORDS - len(records)]
+        if own:
+            ring = tuple(accumulate(map(len, own), initial=at))
+            records += own
+            rings.append(ring)
+            at = ring[-1]
+    is_turned = len(records) > len(rings)
     return Answer(
         Rcode.NOERROR,
         True,
         answers=len(records),
         records=b"".join(records),
-        rings=(ring,) if len(records) > 1 else (),
+        rings=tuple(rings) if is_turned else (),
     )
 
 

@@ -56,6 +56,7 @@ USED: dict[tuple[str, str], tuple[str, str]] = {
     (DNS, "namespaces"): (f"{NAMES}/names.py", "NAMESPACES"),
     (DNS, "nodes"): (f"{NAMES}/source_watch.py", "NODES"),
     (DNS, "services"): (f"{NAMES}/names.py", "SERVICES"),
+    (DNS, "meshpeers"): (f"{NAMES}/nearby.py", "MESH_PEERS"),
 }
 
 

@@ -19,6 +19,13 @@ def test_the_snapshot_is_a_folder() -> None:
     assert settings_of({"MESHCTL_DNS_SNAPSHOT": "/var/lib/names"}).snapshot == Path("/var/lib/names")
 
 
+def test_the_order_is_shuffled_or_nearest_and_nothing_else() -> None:
+    assert not settings_of({"MESHCTL_DNS_ORDER": "shuffled"}).nearest
+    assert settings_of({"MESHCTL_DNS_ORDER": "nearest"}).nearest
+    with pytest.raises(UserError, match="MESHCTL_DNS_ORDER is 'Nearest', which is not shuffled or nearest"):
+        settings_of({"MESHCTL_DNS_ORDER": "Nearest"})
+
+
 @pytest.mark.parametrize("seconds", [0, 1, 30, 3600])
 def test_the_ttl_is_a_number_of_seconds(seconds: int) -> None:
     assert settings_of({"MESHCTL_DNS_TTL": str(seconds)}).ttl == seconds

@@ -33,6 +33,7 @@ ZONE = Zone(
             hosts={DB0: (ip_address("10.0.0.1"), ip_address("fd00::1")), OTHER: (ip_address("10.0.0.2"),)},
             ports={PortName("sql", "tcp"): (SQL, ODD), PortName("sql", "udp"): (ODD,)},
             targets=(SQL, ODD),
+            stretches=(1, 1),
         ),
     },
     name_server=(ip_address("10.96.0.53"), ip_address("fd00::53")),
@@ -93,6 +94,7 @@ def resummed(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
         resummed(b"10.0.0.2", b"10.0.0.256"),
         resummed(b'"tcp",[0,1]', b'"tcp",[0,9]'),
         resummed(b'"tcp",[0,1]', b'"tcp",[0,-1]'),
+        resummed(b"[1,1]]", b"[1,2]]"),
     ],
 )
 def test_what_is_not_whole_or_not_ours_does_not_read_and_stops_nothing(

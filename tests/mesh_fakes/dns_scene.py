@@ -21,6 +21,7 @@ IMPORTS = f"{API}/apis/multicluster.x-k8s.io/v1beta1/serviceimports"
 SLICES = f"{API}/apis/discovery.k8s.io/v1/endpointslices"
 NAMESPACES = f"{API}/api/v1/namespaces"
 SERVICES = f"{API}/api/v1/namespaces/meshctl-system/services"
+PEERS = f"{API}/apis/meshctl.dev/v1alpha1/meshpeers"
 ZONE = "clusterset.local."
 SERVFAIL, NXDOMAIN, NODATA = "SERVFAIL", "NXDOMAIN", "NODATA"
 
@@ -50,14 +51,24 @@ def piece(
     return {"metadata": meta, "addressType": "IPv4", "endpoints": list(endpoints), "ports": ports}
 
 
+def peer(name: str, *rtts: int, version: int = 1) -> dict[str, Any]:
+    """A MeshPeer of which so many gateways say how far it is, in microseconds."""
+    said = [
+        {"address": f"10.9.0.{place}", "reachable": True, "rttMicroseconds": rtt}
+        for place, rtt in enumerate(rtts)
+    ]
+    meta = {"name": name, "resourceVersion": str(version), "uid": f"u-{name}"}
+    return {"metadata": meta, "spec": {}, "status": {"gateways": said}}
+
+
 def endpoint(address: str, *, hostname: str | None = None, ready: bool = True) -> dict[str, Any]:
     named = {"hostname": hostname} if hostname else {}
     return {"addresses": [address], "conditions": {"ready": ready}, **named}
 
 
 def said(table: Table, name: str, type_: str = "A") -> str:
-    """What an asker learns: the records' data, or the kind of denial."""
-    packet = dns.message.make_query(f"{name}.{ZONE}", type_).to_wire()
+    """What an asker learns: the records' data in the order of the table, or the kind of denial."""
+    packet = dns.message.make_query(f"{name}.{ZONE}", type_, id=0).to_wire()
     reply = respond(packet, table=table, transport=Transport.UDP)
     assert reply is not None
     decoded = dns.message.from_wire(reply)
@@ -79,6 +90,7 @@ class Scene:
     imports: Script
     slices: Script
     namespaces: Script
+    peers: Script
 
 
 def then(script: Script, *events: tuple[str, dict[str, Any]]) -> None:
@@ -96,21 +108,25 @@ async def scene(
     namespaces: tuple[Answer, ...] = ONE_NAMESPACE,
     table: Table | None = None,
     changed: Callable[[], None] = lambda: None,
+    peers: tuple[Answer, ...] = (),
 ) -> AsyncIterator[Scene]:
     """The table and its scripts while the block runs; without slices and in one namespace unless said.
 
-    `changed` as `Names` has it; `table` is one that was begun with.
+    `changed` as `Names` has it; `table` is one that was begun with. With `peers` the nearest cluster is
+    first.
     """
     serve(server, SERVICES, services)
+    followed = serve(server, PEERS, peers or NOTHING)
     table = Table() if table is None else table
     async with client_of(server, path=API) as client:
-        names = Names(client, table=table, changed=changed)
+        names = Names(client, table=table, changed=changed, nearest=bool(peers))
         found = Scene(
             table,
             names,
             imports=serve(server, IMPORTS, imports),
             slices=serve(server, SLICES, slices),
             namespaces=serve(server, NAMESPACES, namespaces),
+            peers=followed,
         )
         task = asyncio.create_task(names.run())
         try:
