@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-failover bench-trust check format lock clean
+.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-failover bench-trust check format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
@@ -20,6 +20,7 @@ help:
 	@echo "make conformance MCS_API=DIR  the official suite of the MCS API (docs/conformance.md)"
 	@echo "make bench-propagation [BENCH='--quick']  what takes how long between clusters (bench/README.md)"
 	@echo "make bench-gateway [BENCH='--quick']  our gateway beside Envoy, HAProxy and nginx (bench/README.md)"
+	@echo "make bench-dns [BENCH='--quick']  our DNS beside CoreDNS with its plugin multicluster (bench/README.md)"
 	@echo "make bench-failover  what callers notice when a gateway is lost, on real clusters: twenty minutes"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
 	@echo "make format     put the code into the form that make check wants"
@@ -63,6 +64,11 @@ bench-propagation: $(INSTALLED)
 
 bench-gateway: $(INSTALLED)
 	@$(BIN)/python bench/gateway.py $(BENCH)
+
+bench-dns: $(INSTALLED)
+	@command -v dnsperf >/dev/null || .ci/apt dnsperf
+	@$(BIN)/meshctl local prepare --light
+	@$(BIN)/python bench/clusterset_dns.py $(BENCH)
 
 bench-failover: setup
 	@$(BIN)/python bench/gateway_failover.py $(BENCH)

@@ -64,6 +64,8 @@ PURE_FILES = [
     "dns/mesh_dns/wire.py",
     "bench/mesh_bench/attempts.py",
     "bench/mesh_bench/comparisons.py",
+    "bench/mesh_bench/dns_figures.py",
+    "bench/mesh_bench/dns_scene.py",
     "bench/mesh_bench/envoy_config.py",
     "bench/mesh_bench/figures.py",
     "bench/mesh_bench/gateway_objects.py",

@@ -49,12 +49,14 @@ _TOKEN_SECONDS = 86400
 class Cluster:
     """One member: `network` is its network namespace, `account` a kubeconfig of our ServiceAccount there.
 
-    `servers` are the process ids of its etcd and its API server, by program.
+    `servers` are the process ids of its etcd and its API server, by program;
+    `kubeconfig` is the administrator's.
     """
 
     name: str
     address: IPv4Address
     network: Path
+    kubeconfig: Path
     account: Path
     kube: KubeClient
     servers: dict[str, int]
@@ -114,31 +116,33 @@ async def _joined(files: SetFiles, *, name: str, folder: Path, stack: AsyncExitS
         if one.component and one.network == lives and one.session == one.pid
     }
     account = folder / f"{name}.kubeconfig"
-    _write_secret(account, await _account(files.kubeconfig, kube=kube, name=name))
-    return Cluster(name, plan.first.address, network, account, kube, servers)
+    cluster = Cluster(name, plan.first.address, network, files.kubeconfig, account, kube, servers)
+    await write_account(CONTROLLER, cluster=cluster, target=account)
+    return cluster
 
 
-async def _account(kubeconfig: Path, *, kube: KubeClient, name: str) -> str:
-    """A kubeconfig with which a process is the controller's ServiceAccount, as its pod would be."""
-    path = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/serviceaccounts/{CONTROLLER}/token"
+async def write_account(account: str, *, cluster: Cluster, target: Path) -> None:
+    """A kubeconfig with which a process is that ServiceAccount of ours, as its pod would be."""
+    path = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/serviceaccounts/{account}/token"
     body = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
         "spec": {"expirationSeconds": _TOKEN_SECONDS},
     }
-    token = json.loads(await kube.request("POST", path, body=body))["status"]["token"]
+    token = json.loads(await cluster.kube.request("POST", path, body=body))["status"]["token"]
     # Any: a kubeconfig is an open document; only the entry of our cluster is taken from it.
-    everything: dict[str, Any] = yaml.safe_load(kubeconfig.read_text())
-    return yaml.safe_dump(
+    everything: dict[str, Any] = yaml.safe_load(cluster.kubeconfig.read_text())
+    text = yaml.safe_dump(
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [one for one in everything["clusters"] if one["name"] == name],
-            "users": [{"name": CONTROLLER, "user": {"token": token}}],
-            "contexts": [{"name": name, "context": {"cluster": name, "user": CONTROLLER}}],
-            "current-context": name,
+            "clusters": [one for one in everything["clusters"] if one["name"] == cluster.name],
+            "users": [{"name": account, "user": {"token": token}}],
+            "contexts": [{"name": cluster.name, "context": {"cluster": cluster.name, "user": account}}],
+            "current-context": cluster.name,
         }
     )
+    _write_secret(target, text)
 
 
 def _write_secret(path: Path, text: str) -> None:

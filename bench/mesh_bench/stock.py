@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-from mesh_bench.scene import Key, endpoint_slice, namespace, namespaces, service, service_export
+from mesh_bench.scene import Body, Key, endpoint_slice, namespace, namespaces, service, service_export
 from mesh_runtime.kube import (
     ENDPOINT_SLICES,
     NAMESPACES,
     SERVICE_EXPORTS,
+    SERVICE_IMPORTS,
     SERVICES,
     ApiError,
     BadAnswer,
@@ -39,6 +40,11 @@ class Stock:
             names,
             lambda key: self.kube.create(ENDPOINT_SLICES, endpoint_slice(key, endpoints=endpoints)),
         )
+
+    async def add_imports(self, imports: Sequence[Body], slices: Sequence[Body]) -> None:
+        """ServiceImports and their slices, as a controller of ours would have written them."""
+        await self._all(imports, lambda one: self.kube.create(SERVICE_IMPORTS, one))
+        await self._all(slices, lambda one: self.kube.create(ENDPOINT_SLICES, one))
 
     async def export(self, names: Sequence[Key]) -> None:
         """A ServiceExport for each."""
