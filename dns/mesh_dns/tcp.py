@@ -98,6 +98,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._filled = 0
         self._paused = False
         self._transport: asyncio.Transport | None = None
+        self._quiet_since = 0.0
         self._idle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -143,10 +144,20 @@ class TcpConnection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def _touch(self) -> None:
+        loop = asyncio.get_running_loop()
         self._connections.touch(self)
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(IDLE_LIMIT, self.abort)
+        self._quiet_since = loop.time()
+        # One timer that looks when it is due: a new one for each question would cost more than the answer.
+        if self._idle is None:
+            self._idle = loop.call_later(IDLE_LIMIT, self._end_if_idle)
+
+    def _end_if_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        left = self._quiet_since + IDLE_LIMIT - loop.time()
+        if left > 0:
+            self._idle = loop.call_later(left, self._end_if_idle)
+        else:
+            self.abort()
 
     def _answer(self) -> None:
         """Answer the whole queries in the buffer, as long as the asker takes the answers."""
