@@ -282,6 +282,26 @@ async def test_after_its_end_a_servers_port_is_free_and_its_connections_are_clos
 
 
 @on_both_loops
+async def test_only_askers_of_this_cluster_are_given_ready_replies(served: Served) -> None:
+    message = dns.message.make_query(HELLO, "A")
+    for is_local, hits in ((True, 4), (False, 0)):
+        counts, seen = Counts(), list[str]()
+
+        def asked(address: str, is_local: bool = is_local, seen: list[str] = seen) -> bool:
+            seen.append(address)
+            return is_local
+
+        async with dns_server(0, table=served.table, counts=counts, is_local=asked) as server:
+            for ask in (dns.asyncquery.udp, dns.asyncquery.tcp):
+                for _ in range(3):
+                    reply = await ask(message, LOOPBACKS[-1], port=server.port, timeout=LIMIT)
+                    assert reply.rcode() == dns.rcode.NOERROR
+        assert counts.memo_hits == hits
+        assert sum(one.number for one in counts.seen()) == 6
+        assert set(seen) == {LOOPBACKS[-1]}
+
+
+@on_both_loops
 async def test_a_port_is_shared_by_those_only_who_want_to_share_it(served: Served) -> None:
     counts = Counts(), Counts()
     async with dns_server(0, table=served.table, counts=counts[0], reuse_port=True) as first:
