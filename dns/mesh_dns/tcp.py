@@ -3,8 +3,9 @@
 1. A connection holds at most `LONGEST_QUERY` bytes of queries, and answers of `_WRITE_BUFFER` bytes and one
    more: whoever does not read his answers is not answered further, and not read from either.
 2. A connection ends when `IDLE_LIMIT` seconds pass without a whole query, however many bytes trickle in.
-3. At most `MOST_CONNECTIONS` are open. A new one takes the place of the one that was quiet longest, so idle
-   connections cannot keep anybody out.
+3. At most `MOST_CONNECTIONS` of this cluster's askers are open, and `MOST_OUTSIDE` of others. A new one takes
+   the place of the one of its kind that was quiet longest: idle connections cannot keep anybody out, and
+   strangers cannot push out our own.
 4. What is no query ends the connection, once the queries before it are answered.
 
 What to answer is `mesh_dns.answer`'s, and what lies ready is `mesh_dns.hot`'s.
@@ -25,6 +26,8 @@ MOST_CONNECTIONS = 512
 """One a node is usual where NodeLocal DNSCache asks us directly; a container may have no more than 1024
 descriptors, and accepting must never be what runs into that."""
 
+MOST_OUTSIDE = 128
+
 _WRITE_BUFFER = 16 * 1024
 _LENGTH_BYTES = 2
 
@@ -41,10 +44,11 @@ class Connections:
         self._guard = guard
         self._is_local = guard.sources.is_local if guard is not None else anybody
         self._memo = Memo(table, transport=Transport.TCP)
-        self._open: dict[TcpConnection, None] = {}
+        self._local: dict[TcpConnection, None] = {}
+        self._outside: dict[TcpConnection, None] = {}
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._local) + len(self._outside)
 
     def protocol(self) -> "TcpConnection":
         """The protocol of a new connection, for the event loop's `create_server`."""
@@ -71,29 +75,38 @@ class Connections:
 
     def touch(self, connection: "TcpConnection") -> None:
         """Note that `connection` did something; make room for it when it is new."""
-        if connection in self._open:
-            del self._open[connection]
-        elif len(self._open) >= MOST_CONNECTIONS:
-            next(iter(self._open)).abort()
+        is_new = not self._take_out(connection)
+        places, most = self._local, MOST_CONNECTIONS
+        if not self._is_local(connection.asker):
+            places, most = self._outside, MOST_OUTSIDE
+        if is_new and len(places) >= most:
+            next(iter(places)).abort()
             self.counts.crowded_out += 1
-        self._open[connection] = None
+        places[connection] = None
 
     def forget(self, connection: "TcpConnection") -> None:
         """Note that `connection` is closed."""
-        self._open.pop(connection, None)
+        self._take_out(connection)
 
     def abort(self) -> None:
         """Close all connections at once."""
-        for connection in list(self._open):
+        for connection in [*self._local, *self._outside]:
             connection.abort()
+
+    def _take_out(self, connection: "TcpConnection") -> bool:
+        # Who is local may have changed since it came.
+        found = [places for places in (self._local, self._outside) if connection in places]
+        for places in found:
+            del places[connection]
+        return bool(found)
 
 
 class TcpConnection(asyncio.BufferedProtocol):
-    """One connection; made by `Connections`."""
+    """One connection; made by `Connections`. `asker` is the address at its other end, without the port."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
-        self._asker = ""
+        self.asker = ""
         self._buffer = bytearray(_LENGTH_BYTES + LONGEST_QUERY)
         self._filled = 0
         self._paused = False
@@ -105,7 +118,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         # Cast and not checked: uvloop's transports have the methods of asyncio.Transport, not its class.
         self._transport = cast(asyncio.Transport, transport)
         # Nobody, when it was reset before we looked.
-        self._asker = (transport.get_extra_info("peername") or ("",))[0]
+        self.asker = (transport.get_extra_info("peername") or ("",))[0]
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER)
         self._touch()
 
@@ -188,7 +201,7 @@ class TcpConnection(asyncio.BufferedProtocol):
             reply = None
             if length <= LONGEST_QUERY:
                 packet = bytes(self._buffer[at + _LENGTH_BYTES : end])
-                reply = self._connections.reply(packet, asker=self._asker)
+                reply = self._connections.reply(packet, asker=self.asker)
             else:
                 self._connections.counts.dropped(Drop.NO_QUERY)
             if reply is None:

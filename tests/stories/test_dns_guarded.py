@@ -24,6 +24,7 @@ from mesh_dns.limit import ASK_BURST, LARGE_BURST
 from mesh_dns.server import dns_server
 from mesh_dns.sources import Sources
 from mesh_dns.table import Table
+from mesh_dns.tcp import MOST_OUTSIDE
 
 pytestmark = pytest.mark.asyncio
 
@@ -39,6 +40,15 @@ class Strangers(Sources):
 
     def is_surely_local(self, address: str) -> bool:
         return False
+
+
+class Somebody(Sources):
+    """Who may be local or not, as a test says."""
+
+    are_local = True
+
+    def is_local(self, address: str) -> bool:
+        return self.are_local
 
 
 @asynccontextmanager
@@ -117,3 +127,22 @@ async def test_what_a_stranger_asks_without_end_ends_in_silence_and_over_tcp_his
         writer.close()
         assert counts.drops[Drop.LIMITED] > before
         assert counts.drops[Drop.NO_QUERY] == 0
+
+
+async def test_connections_of_strangers_cannot_push_out_our_own() -> None:
+    sources = Somebody()
+    async with served(sources) as port, asyncio.timeout(LIMIT):
+        ours, our_writer = await asyncio.open_connection("127.0.0.1", port)
+        packet = dns.message.make_query(HELLO, "A").to_wire()
+        our_writer.write(struct.pack("!H", len(packet)) + packet)
+        (length,) = struct.unpack("!H", await ours.readexactly(2))
+        await ours.readexactly(length)
+        sources.are_local = False
+        others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_OUTSIDE + 1)]
+        assert await others[0][0].read() == b"", "the quietest stranger made room for the last one"
+        sources.are_local = True
+        our_writer.write(struct.pack("!H", len(packet)) + packet)
+        (length,) = struct.unpack("!H", await ours.readexactly(2))
+        assert dns.message.from_wire(await ours.readexactly(length)).answer
+        for _, writer in [(ours, our_writer), *others]:
+            writer.close()
