@@ -68,6 +68,8 @@ def respond(packet: bytes, *, table: Table, transport: Transport, asker: Asker |
 def _answer(question: Question, *, table: Table, asker: Asker | None) -> Answer:
     if question.edns is not None and question.edns.version != 0:
         return _BADVERS
+    if not question.name:
+        return _NOTHING
     if question.klass == CLASS_CHAOS and asker is not None:
         return asker.told_of_us(question) or _REFUSED
     if question.klass != CLASS_INTERNET or question.type in _NOT_OFFERED:
@@ -93,6 +95,7 @@ def _reply(
 ) -> bytes:
     asked = packet[HEADER_BYTES : question.end]
     flags = _QR | packet[2] & _RD | (_AA if answer.authoritative else 0)
+    questions = 1 if asked else 0
     room, opt = _LEAST_PAYLOAD, b""
     if question.edns is not None:
         room = max(room, question.edns.payload)
@@ -101,13 +104,13 @@ def _reply(
         )
     room = transport if transport is Transport.TCP else min(room, transport)
     if HEADER_BYTES + len(asked) + len(answer.records) + len(opt) > room:
-        header = _HEADER.pack(packet[:2], flags | _TC, answer.rcode & 0xF, 1, 0, 0, 1 if opt else 0)
+        header = _HEADER.pack(packet[:2], flags | _TC, answer.rcode & 0xF, questions, 0, 0, 1 if opt else 0)
         return header + asked + opt
     header = _HEADER.pack(
         packet[:2],
         flags,
         answer.rcode & 0xF,
-        1,
+        questions,
         answer.answers,
         answer.authority,
         1 if opt else 0,

@@ -24,6 +24,7 @@ _MOST_ADDITIONAL = 4
 _IS_RESPONSE = 0x80
 _OPCODE = 0x78
 _ONE_QUESTION_ONLY = b"\0\1\0\0\0\0"
+_NOTHING_BUT_OPTIONS = b"\0\0\0\0\0\0"
 _POINTER = 0xC0
 _DNSSEC_OK = 0x8000
 
@@ -38,7 +39,8 @@ class Edns(msgspec.Struct, frozen=True, gc=False):
 
 
 class Question(msgspec.Struct, frozen=True, gc=False):
-    """A well-formed query of one question. A Struct, because one is made for every packet.
+    """A well-formed query of one question, or one that asks for a cookie only: its name is empty, its type 0.
+    A Struct, because one is made for every packet.
 
     `name` is the wire form in lower case, `starts` the offset of each label in it, and `end` is where the
     question section ends in the packet.
@@ -72,11 +74,11 @@ def read(packet: bytes) -> Question | Refusal | None:
         return None
     if packet[2] & _OPCODE:
         return Refusal(Rcode.NOTIMP)
-    # RFC 9619: a query has exactly one question. Nothing that we serve is asked with records beside it.
-    if packet[4:10] != _ONE_QUESTION_ONLY:
-        return Refusal(Rcode.FORMERR)
+    # RFC 9619: a query has one question at most. Nothing that we serve is asked with records beside it.
     try:
-        return _question(packet)
+        if packet[4:10] == _ONE_QUESTION_ONLY:
+            return _question(packet)
+        return _cookie_request(packet)
     except (_Malformed, IndexError, struct.error):
         return Refusal(Rcode.FORMERR)
 
@@ -100,6 +102,16 @@ def _question(packet: bytes) -> Question:
     end = at + 5
     # Length bytes are below 64, where no letter is, so lower() leaves them alone.
     return Question(name.lower(), tuple(starts), type_, klass, end, _edns(packet, end))
+
+
+def _cookie_request(packet: bytes) -> Question:
+    """A query without a question, for who wants nothing but a cookie (RFC 7873 section 5.4)."""
+    if packet[4:10] != _NOTHING_BUT_OPTIONS:
+        raise _Malformed
+    edns = _edns(packet, HEADER_BYTES)
+    if edns is None or edns.cookie is None:
+        raise _Malformed
+    return Question(b"", (), 0, 0, HEADER_BYTES, edns)
 
 
 def _edns(packet: bytes, at: int) -> Edns | None:

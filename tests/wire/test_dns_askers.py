@@ -265,6 +265,23 @@ class TestCookies:
         assert (decoded.rcode(), decoded.answer) == (dns.rcode.BADCOOKIE, [])
         assert fate(scene.ask(with_cookie(cookie_of(decoded)), of=STRANGER)) == "answered"
 
+    def test_who_wants_nothing_but_a_cookie_needs_no_question(self, scene: Scene) -> None:
+        query = dns.message.Message()
+        query.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.COOKIE, CLIENT)])
+        for of in (POD, STRANGER):
+            reply = scene.raw(query.to_wire(), of=of)
+            assert reply is not None
+            told = dns.message.from_wire(reply)
+            assert (told.id, told.rcode(), told.question, told.answer) == (
+                query.id,
+                dns.rcode.NOERROR,
+                [],
+                [],
+            )
+            good = cookie_of(told)
+            assert fate(scene.ask(with_cookie(good), of=of)) == "answered"
+            assert cookie_of(scene.ask(with_cookie(good), of=of)) == good or of == POD
+
     def test_a_cookie_in_edns_of_another_version_is_not_looked_at(self, scene: Scene) -> None:
         query = with_cookie(CLIENT)
         query.use_edns(1, options=list(query.options))
