@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-failover bench-trust check format lock clean
+.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-failover bench-trust check format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-gateway [BENCH='--quick']  our gateway beside Envoy, HAProxy and nginx (bench/README.md)"
 	@echo "make bench-dns [BENCH='--quick']  our DNS beside CoreDNS with its plugin multicluster (bench/README.md)"
 	@echo "make bench-failover  what callers notice when a gateway is lost, on real clusters: twenty minutes"
+	@echo "make bench-dns-change  from a changed endpoint to the new DNS answer at a pod, on real clusters: fifteen minutes"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
 	@echo "make format     put the code into the form that make check wants"
 	@echo "make lock       write requirements/dev.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions"
@@ -77,6 +78,10 @@ bench-failover: setup
 bench-trust: setup
 	@$(BIN)/python bench/trust_rotation.py $(BENCH)
 	@$(BIN)/python bench/invitation.py $(BENCH)
+
+# Two real clusters; the clock stops when a pod is told the new answer by cluster DNS.
+bench-dns-change: setup
+	@$(BIN)/python bench/dns_change.py $(BENCH)
 
 test-long: setup
 	@HISTORIES=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz

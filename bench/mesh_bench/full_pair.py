@@ -1,8 +1,9 @@
 """Two full clusters, joined and linked, with a service called across: what gateway_failover measures on.
 
-`west` calls, `east` serves; each has two nodes and a gateway on each. The service's pod and the calling pod
-run nothing of their own: the load program and the client live in their networks, so that neither costs what
-a shell costs. Everything goes when the block ends, and a guard removes it when the benchmark is killed.
+`west` calls, `east` serves; each has two nodes and a gateway on each, unless fewer are asked for. The
+service's pod and the calling pod run nothing of their own: the load program and the client live in their
+networks, so that neither costs what a shell costs. Everything goes when the block ends, and a guard removes
+it when the benchmark is killed.
 """
 
 import json
@@ -99,8 +100,9 @@ class FullPair:
 
 
 @contextmanager
-def full_pair(*, joined: Sequence[str] = CLUSTERS) -> Iterator[FullPair]:
-    """The pair, with gateways that are ready in those that are `joined`; gone when the block ends.
+def full_pair(*, joined: Sequence[str] = CLUSTERS, nodes: int = 2) -> Iterator[FullPair]:
+    """The pair, of `nodes` nodes each, with gateways that are ready in those that are `joined`; gone when
+    the block ends.
 
     Both are linked when both are joined.
     """
@@ -115,7 +117,7 @@ def full_pair(*, joined: Sequence[str] = CLUSTERS) -> Iterator[FullPair]:
         start_new_session=True,
     )
     try:
-        _raise_up(pair, joined=joined)
+        _raise_up(pair, joined=joined, nodes=nodes)
         yield pair
     finally:
         pair.meshctl("local", "down", "--dir", str(pair.set))
@@ -125,9 +127,9 @@ def full_pair(*, joined: Sequence[str] = CLUSTERS) -> Iterator[FullPair]:
         guard.wait()
 
 
-def _raise_up(pair: FullPair, *, joined: Sequence[str]) -> None:
+def _raise_up(pair: FullPair, *, joined: Sequence[str], nodes: int) -> None:
     where = ("--dir", str(pair.set))
-    pair.meshctl("local", "up", *where, "--clusters", ",".join(CLUSTERS), "--nodes", "2")
+    pair.meshctl("local", "up", *where, "--clusters", ",".join(CLUSTERS), "--nodes", str(nodes))
     images = [pair.meshctl("local", "image", kind).split() for kind in ("program", "client")]
     for _, tar in images:
         pair.meshctl("local", "load", tar, *where)
