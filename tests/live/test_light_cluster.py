@@ -4,10 +4,10 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from live.api_server import api_server_of, start_again
 from mesh_fakes.bed import Bed, started
 from mesh_fakes.waiting import until
 from mesh_runtime.kube import CONFIG_MAPS, ApiError, Informer, LeaderElection, Unreachable
@@ -20,24 +20,6 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """One cluster that is etcd and an API server."""
     with started(tmp_path_factory.mktemp("light"), "--clusters", "alone", "--light") as bed:
         yield bed
-
-
-def api_server_of(bed: Bed) -> int:
-    """The process id of the set's API server."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if b"kube-apiserver" in words and any(str(bed.folder).encode() in word for word in words):
-                return int(entry.name)
-    raise AssertionError("no API server of this set")
-
-
-def start_again(bed: Bed) -> None:
-    """Let `up` repair what was killed."""
-    bed.done("local", "up", "--clusters", "alone", "--light", "--dir", str(bed.folder))
 
 
 async def test_a_watch_cache_survives_the_api_server_and_loses_nothing(light: Bed) -> None:
