@@ -111,10 +111,13 @@ def stand_in_slices(view: ImportView, *, merged: MergedImport, now: datetime) ->
     wanted = {one.name(view): one for one in stand_ins(view, merged=merged)}
     # Also of one whose Service was deleted by hand: its slice keeps the port that it had.
     found = [_behind(view, name=name, one=one) for name, one in wanted.items()]
+    slices = _slices_behind(view)
     for service in view.stand_ins:
+        if service.metadata.name in wanted:
+            continue
         since = gone_since(service)
-        if service.metadata.name not in wanted and (since is None or now - since < KEPT):
-            found += _at_rest(view, service)
+        if since is None or now - since < KEPT:
+            found += _at_rest(view, service, seen=slices.get(service.metadata.name))
     return found + _listing(view, wanted=wanted)
 
 
@@ -144,12 +147,23 @@ def _behind(view: ImportView, *, name: str, one: StandIn) -> WantedSlice:
     )
 
 
-def _at_rest(view: ImportView, service: Service) -> list[WantedSlice]:
+def _slices_behind(view: ImportView) -> dict[str, EndpointSlice]:
+    """The slices in our namespace by the Service that they are behind, the first of each.
+
+    Made once a look: an import whose pods are replaced has hundreds of stand-ins at rest for a while.
+    """
+    found: dict[str, EndpointSlice] = {}
+    for piece in view.slices:
+        if piece.metadata.namespace == SYSTEM_NAMESPACE:
+            found.setdefault(piece.metadata.labels.get(LABEL_KUBERNETES_SERVICE, ""), piece)
+    return found
+
+
+def _at_rest(view: ImportView, service: Service, *, seen: EndpointSlice | None) -> list[WantedSlice]:
     """The slice of a stand-in without an endpoint: it keeps its ports, and nobody is let through."""
-    name = service.metadata.name
-    seen = next((s for s in view.slices if _leads_behind(s, name=name)), None)
     if seen is None:
         return []
+    name = service.metadata.name
     closed = EndpointConditions(ready=False, serving=False, terminating=False)
     labels = service.metadata.labels
     return [
@@ -170,11 +184,6 @@ def _at_rest(view: ImportView, service: Service) -> list[WantedSlice]:
             },
         )
     ]
-
-
-def _leads_behind(piece: EndpointSlice, *, name: str) -> bool:
-    meta = piece.metadata
-    return meta.namespace == SYSTEM_NAMESPACE and meta.labels.get(LABEL_KUBERNETES_SERVICE) == name
 
 
 def _slice_labels(view: ImportView, *, name: str, cluster: str, endpoint: str) -> dict[str, str]:
