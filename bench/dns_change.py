@@ -18,8 +18,8 @@ from pathlib import Path
 import click
 
 from mesh_bench.figures import Report, Row
-from mesh_bench.full_pair import NAMESPACE, FullPair, full_pair, inside, prepare
-from mesh_bench.machine import commit, load, machine
+from mesh_bench.full_pair import NAMESPACE, FullPair, full_pair, inside, prepare, processes
+from mesh_bench.machine import commit, cpu_seconds, load, machine
 from mesh_bench.name_changes import KINDS, Told, change, watched
 from mesh_bench.name_hearing import Heard, asker
 from mesh_bench.name_objects import ENDPOINTS, endpoint_slice, export, service
@@ -107,20 +107,38 @@ async def _work(
 ) -> Row:
     dice = random.Random(_SEED)
     runs: list[Told] = []
+    spent: list[dict[str, float]] = []
     async with (
         _asked(pair, work, servers=servers) as heard,
         watched(work, exporter=clients[EXPORTERS[work]], importer=clients[ASKER]) as eyes,
     ):
         for _ in range(order.runs):
+            before = _cpu(pair)
             runs.append(await change(eyes, heard, kind=kind, count=order.changes, dice=dice))
+            after = _cpu(pair)
+            spent.append({name: (after[name] - before[name]) / order.changes for name in after})
     return name_row(
         [run.stations for run in runs],
         work=work,
         kind=kind,
         errors=sum(run.errors for run in runs),
         lost={one.server: one.lost for one in heard.tallies},
+        cpu=spent,
         load=load(),
     )
+
+
+def _cpu(pair: FullPair) -> dict[str, float]:
+    """CPU seconds so far by "<cluster> <program>", of all its pods: what a busy machine does not change."""
+    return {
+        f"{cluster} {program}": sum(
+            cpu_seconds(pid)
+            for pod in pair.pods(cluster, SYSTEM_NAMESPACE, f"app.kubernetes.io/component={program}")
+            for pid in processes(pod)
+        )
+        for cluster in EXPORTERS.values()
+        for program in ("controller", "gateway")
+    }
 
 
 @asynccontextmanager

@@ -12,12 +12,14 @@ def name_row(
     kind: str,
     errors: int,
     lost: Mapping[str, int],
+    cpu: Sequence[Mapping[str, float]],
     load: float,
 ) -> Row:
     """Milliseconds until no pod is told the old answer any more; each run by station, as in `name_changes`.
 
     The median is of each run's p50. Beside it what the API server itself takes, and every station's p50 and
-    p99; `lost` are questions without an answer in time, by server.
+    p99; `lost` are questions without an answer in time, by server; `cpu` are seconds a change, by program,
+    run by run.
     """
     return Row(
         work=work,
@@ -25,7 +27,16 @@ def name_row(
         metric="change_to_answer_at_pod_ms",
         ours=_figure([run["coredns"] for run in runs]),
         peers={"api_server": _figure([run["api_server"] for run in runs])},
-        detail={"stations_ms": _stations(runs), "lost_questions": dict(lost)},
+        detail={
+            "stations_ms": _stations(runs),
+            "runs_p50_ms": [
+                round(1e3 * percentile(run["coredns"], share=0.5), 1) for run in runs if run["coredns"]
+            ],
+            "cpu_ms_per_change": {
+                name: [round(1e3 * one[name], 1) for one in cpu] for name in (cpu[0] if cpu else ())
+            },
+            "lost_questions": dict(lost),
+        },
         errors={"ours": errors},
         load=load,
     )

@@ -40,13 +40,23 @@ def test_as_many_records_as_before_are_new_when_one_of_them_is() -> None:
 
 def test_a_row_shows_every_station_that_was_passed_and_what_was_lost() -> None:
     run = {"api_server": [0.01, 0.02, 0.03], "record": [], "coredns": [0.05, 0.06, 0.4]}
-    made = name_row([run], work="local", kind="readiness", errors=1, lost={"coredns": 2}, load=3.0).as_json()
+    made = name_row(
+        [run],
+        work="local",
+        kind="readiness",
+        errors=1,
+        lost={"coredns": 2},
+        cpu=[{"west controller": 0.0123}],
+        load=3.0,
+    ).as_json()
     assert (made["ours"]["median"], made["ours"]["p99_us"]) == (60.0, 400_000)
     assert made["ratio"] == {"api_server": 3.0}
     assert made["detail"]["stations_ms"] == {
         "api_server": {"p50": 20.0, "p99": 30.0, "max": 30.0},
         "coredns": {"p50": 60.0, "p99": 400.0, "max": 400.0},
     }
+    assert made["detail"]["cpu_ms_per_change"] == {"west controller": [12.3]}
+    assert made["detail"]["runs_p50_ms"] == [60.0]
     assert made["detail"]["lost_questions"] == {"coredns": 2}
     assert made["errors"] == {"ours": 1}
     assert json.loads(json.dumps(made)) == made
