@@ -4,6 +4,7 @@
 2. The certificate is signed first, in memory; then the use is written against the resourceVersion that was
    looked at; only then is anything given away. Of two who come with one use, exactly one is let in.
 3. Whatever fails after the use was taken is made good when the same newcomer comes again: it takes no second.
+4. That there is a MeshPeer for it is noted before the answer: when that is gone, somebody has unlinked it.
 """
 
 import base64
@@ -11,14 +12,16 @@ import os
 from typing import Any, Final
 
 from mesh_controller.issuer_source import Issuer, IssuerSource
+from mesh_core.conditions import rfc3339
 from mesh_core.errors import MeshError
-from mesh_core.identity import Component, Identity, InvalidName, cluster_id
+from mesh_core.identity import ClusterId, Component, Identity, InvalidName, cluster_id
 from mesh_core.invitations import (
     Invitation,
     Surroundings,
     Taking,
     invitations_in,
     judge,
+    met,
     opened,
     write_invitation,
 )
@@ -38,7 +41,7 @@ from mesh_core.join_wire import (
 from mesh_core.membership import Membership
 from mesh_core.names import INVITATIONS_SECRET, SYSTEM_NAMESPACE
 from mesh_core.newcomer import objection, peer_of_newcomer, shares_network
-from mesh_core.objects import Secret
+from mesh_core.objects import MeshPeer, Secret
 from mesh_core.trust import Chain, refusal
 from mesh_core.trust_statement import Held
 from mesh_runtime.clock import Clock, utc_now
@@ -133,11 +136,12 @@ class Reception:
                 return taking
             chain = self._signed(taking, read, membership=membership, issuer=issuer)
             assert secret is not None
-            if await self._stored(secret, accept.invitation, taking):
-                peer = peer_of_newcomer(
-                    request, invitation=invitation, pool=issuer.pool, key=key_id_of(read.public_key)
-                )
-                await self._meet(peer)
+            if await self._stored(secret, accept.invitation, taking.invitation):
+                key = key_id_of(read.public_key)
+                peer = peer_of_newcomer(request, invitation=invitation, pool=issuer.pool, key=key)
+                uid = await self._meet(peer)
+                if not await self._noted(accept.invitation, taking.cluster, key=key, peer=uid):
+                    continue
                 _log.info("let a cluster in", cluster=taking.cluster, invitation=accept.invitation)
                 return _welcome(
                     chain, trust=trust, membership=membership, invitation=invitation, request=request
@@ -157,9 +161,12 @@ class Reception:
             pool=issuer.pool,
             members=frozenset(trust.roster or ()),
             pools=frozenset(trust.issuers.values()),
-            keys={request.cluster: pinned} if peer is not None or pinned else {},
-            refused=frozenset(trust.refused)
-            | {key for one in trust.refused_here.values() for key in one.keys},
+            # By the API server's word: what is pinned may lag behind a MeshPeer that was deleted.
+            keys={request.cluster: pinned} if peer is not None else {},
+            # What is refused here alone may be believed elsewhere.
+            refused=frozenset(trust.refused),
+            peer=peer.metadata.uid if peer is not None else "",
+            until=rfc3339(issuer.authority.certificate.not_valid_after_utc),
         )
 
     def _signed(
@@ -177,11 +184,11 @@ class Reception:
         chain = (certificate, *issuer.authority.chain)
         return tuple(certificates_to_pem((one,)).decode() for one in chain)
 
-    async def _stored(self, secret: Secret, name: str, taking: Taking) -> bool:
-        """Whether the use is taken; False when somebody else has changed the invitations meanwhile."""
-        if taking.invitation is None:
+    async def _stored(self, secret: Secret, name: str, invitation: Invitation | None) -> bool:
+        """Whether it is kept as it shall be; False when somebody else was faster to change the Secret."""
+        if invitation is None:
             return True
-        text = base64.b64encode(write_invitation(taking.invitation)).decode()
+        text = base64.b64encode(write_invitation(invitation)).decode()
         body = {
             "metadata": {"resourceVersion": secret.metadata.resource_version},
             "data": {name: text},
@@ -194,13 +201,32 @@ class Reception:
             raise
         return True
 
-    async def _meet(self, body: dict[str, Any]) -> None:  # Any: JSON
-        """Have a MeshPeer for the newcomer; one that is there is its operator's, and left alone."""
+    async def _meet(self, body: dict[str, Any]) -> str:  # Any: JSON
+        """Have a MeshPeer for the newcomer, and give its UID; one that is there is left alone.
+
+        "" when it was there and is gone.
+        """
         try:
-            await self._kube.create(MESH_PEERS, body, field_manager=OPERATOR)
+            made: MeshPeer = await self._kube.create(MESH_PEERS, body, field_manager=OPERATOR)
         except ApiError as error:
             if not error.is_conflict:
                 raise
+            found = await self._kube.find(MESH_PEERS, body["metadata"]["name"])
+            return found.metadata.uid if found is not None else ""
+        return made.metadata.uid
+
+    async def _noted(self, name: str, cluster: ClusterId, *, key: str, peer: str) -> bool:
+        """Whether the invitation says which MeshPeer there is; False when others change it all the time."""
+        if not peer:
+            return False
+        for _ in range(_TRIES):
+            secret = await self._kube.find(SECRETS, INVITATIONS_SECRET, namespace=SYSTEM_NAMESPACE)
+            invitation = invitations_in(secret).get(name)
+            if secret is None or invitation is None:
+                return False
+            if await self._stored(secret, name, met(invitation, cluster=cluster, key=key, peer=peer)):
+                return True
+        return False
 
 
 def _objected(

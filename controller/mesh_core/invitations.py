@@ -8,10 +8,12 @@ Secret meshctl-system/meshctl-invitations: one data key for each invitation, nam
 2. A use is taken once, whoever answers: who comes again with the same key for the same id gets his answer
    again, and that takes no further use.
 3. An id belongs to one key: of two that want it the first gets it, and one that the root has admitted, or
-   that is a peer here already, is nobody else's. So it stays until the invitation is forgotten, whatever
-   became of the first one's MeshPeer: its certificate is good. Who is evicted gives the id back.
+   that is a peer here already, is nobody else's. So it stays while anybody could believe the first one's
+   certificate: until that has ended, or its key is refused everywhere. Before that the id goes back to the
+   same cluster alone (UID of its kube-system), and not before our operator has deleted the MeshPeer that was
+   made for it. Where there never was one, the first one may be about to come in.
 4. An invitation that is over is forgotten after a week, so that `meshctl invite --list` can say what became
-   of it.
+   of it; later where a certificate that was given for it is still good.
 """
 
 import base64
@@ -42,18 +44,25 @@ MOST_SKEW: Final = timedelta(minutes=5)
 REPEATS: Final = timedelta(minutes=2)
 """How long a used-up invitation still answers the one who used it, should the answer have been lost."""
 _LONGEST_HOST: Final = 253 - len("controller.")
+_OFF_ROSTER: Final = "is gone, take it off the roster (meshctl trust evict)"
 _NOBODYS_KEY: Final = hashlib.sha256(b"nobody's").digest()
 
 Short = Annotated[str, Meta(max_length=253)]
 
 
-class Taken(Struct, frozen=True, rename="camel", kw_only=True):
-    """One use: by which cluster (id, UID of kube-system, KeyId of its intermediate), and when (RFC 3339)."""
+class Taken(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """One use: by which cluster (id, UID of kube-system, KeyId of its intermediate), and when (RFC 3339).
+
+    `until` is when its certificate ends at the latest, `peer` the UID of the MeshPeer that was there for it
+    when it was let in; both are "" where an earlier version has written it.
+    """
 
     cluster: Short
     uid: Short
     key: Short
     at: Short
+    until: Short = ""
+    peer: Short = ""
 
 
 class Invitation(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
@@ -85,7 +94,8 @@ class Surroundings:
 
     `members` are the ids of the roster, `pools` those of issuers, `pool` is our own issuer's. `keys` maps the
     ids of peers that are here already to the KeyIds that they are known by, none where it is not known.
-    `refused` are the KeyIds that nobody believes any more.
+    `refused` are the KeyIds that nobody believes any more. `peer` is the UID of the MeshPeer of the id that
+    is asked for, "" where there is none. `until` is when a certificate that is given now ends at the latest.
     """
 
     cluster: ClusterId
@@ -95,6 +105,8 @@ class Surroundings:
     pools: frozenset[str] = frozenset()
     keys: Mapping[str, frozenset[str]] | None = None
     refused: frozenset[str] = frozenset()
+    peer: str = ""
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +126,8 @@ def read_invitation(content: bytes) -> Invitation | None:
     """What was stored, None when it does not read."""
     try:
         found = msgspec.json.decode(content, type=Invitation)
-        _moment(found.expires)
+        for text in (found.expires, *(one.at for one in found.taken), *_ends(found)):
+            _moment(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError):
         return None
     return found
@@ -157,7 +170,8 @@ def next_end(invitations: Iterable[Invitation], *, now: datetime) -> float | Non
 
 def is_forgotten(invitation: Invitation, *, now: datetime) -> bool:
     """Whether nobody has to know of it any more."""
-    return now >= _moment(invitation.expires) + REMEMBERED
+    ends = (_moment(text) for text in _ends(invitation))
+    return now >= max((_moment(invitation.expires) + REMEMBERED, *ends))
 
 
 def opened(
@@ -191,8 +205,17 @@ def judge(
         or _wrong_place(request, here=here)
         or _over(invitation, request=request, key=key, now=now)
         or _wrong_id(request, key=key, invitation=invitation, others=others, here=here, now=now)
-        or _taking(request, key=key, invitation=invitation, now=now)
+        or _taking(request, key=key, invitation=invitation, here=here, now=now)
     )
+
+
+def met(invitation: Invitation, *, cluster: str, key: str, peer: str) -> Invitation | None:
+    """The same once there is a MeshPeer of UID `peer` for that use; None when it says so already."""
+    taken = tuple(
+        replace(use, peer=peer) if (use.cluster, use.key) == (cluster, key) else use
+        for use in invitation.taken
+    )
+    return replace(invitation, taken=taken) if taken != invitation.taken else None
 
 
 def _bad_clock(request: Request, *, now: datetime) -> Refused | None:
@@ -262,46 +285,95 @@ def _wrong_id(
             JoinCode.CLUSTER_ID_NOT_ALLOWED, f"the name {host[:80]}... is too long", step="take a shorter id"
         )
     if wanted in {here.cluster, *here.members, *here.pools}:
-        return _taken(wanted, "belongs to a member or a pool of the clusterset")
+        return _taken(wanted, "belongs to a member or a pool of the clusterset", gone=_OFF_ROSTER)
     known = (here.keys or {}).get(wanted)
     # By whichever invitation it came in before: so another one renews what the first has given.
-    mine = any(_is_repeat(request, key=key, invitation=one) for one in others.values())
+    mine = any(
+        _is_of(use, request=request, key=key) and use.peer in ("", here.peer)
+        for one in others.values()
+        for use in one.taken
+    )
     if known is not None and key not in known and not mine:
         return _taken(wanted, "belongs to a peer of the inviting cluster that has another key")
     rivals = (
         use
         for one in others.values()
+        if not is_forgotten(one, now=now)
         for use in one.taken
-        if use.cluster == wanted and use.key not in (key, *here.refused) and not is_forgotten(one, now=now)
+        if use.cluster == wanted and use.key != key and not _is_over(use, here=here, now=now)
     )
-    if any(rivals):
-        return _taken(wanted, "was given to another cluster by an invitation")
+    for use in rivals:
+        if not _is_given_back(use, request=request, here=here):
+            return _rival(use, request=request)
     return None
 
 
-def _taken(cluster: str, why: str) -> Refused:
+def _is_over(use: Taken, *, here: Surroundings, now: datetime) -> bool:
+    """Whether nobody can believe any more what that use has given."""
+    return use.key in here.refused or (use.until != "" and now >= _moment(use.until))
+
+
+def _is_given_back(use: Taken, *, request: Request, here: Surroundings) -> bool:
+    """Whether our operator has unlinked that cluster, and it is the very one that comes again."""
+    is_unlinked = use.peer != "" and use.peer != here.peer
+    return is_unlinked and use.uid != "" and use.uid == request.uid
+
+
+def _rival(use: Taken, *, request: Request) -> Refused:
+    """For who comes with another key than that use was given to."""
+    end = f", or wait until {use.until}, when its certificate has ended" if use.until else ""
+    refuse = f"meshctl trust evict {use.cluster} --key {use.key}"
+    if use.uid == request.uid and use.peer == "":
+        why = "was given to this cluster before, with another key, and may be in use"
+    else:
+        why = "was given to another cluster by an invitation"
+    return _taken(use.cluster, why, gone=f"is gone, have its key refused everywhere ({refuse}){end}")
+
+
+def _taken(cluster: str, why: str, *, gone: str = "") -> Refused:
+    gone = (
+        gone or f"was rebuilt or is gone, unlink it in the inviting cluster (meshctl peer remove {cluster})"
+    )
     return _refused(
         JoinCode.CLUSTER_ID_TAKEN,
         f"the id {cluster} {why}",
-        step="accept with another --cluster-id; if that cluster is gone, evict it first (meshctl peer evict)",
+        step=f"accept with another --cluster-id, or, if that cluster {gone}",
     )
 
 
-def _taking(request: Request, *, key: str, invitation: Invitation, now: datetime) -> Taking:
+def _taking(
+    request: Request, *, key: str, invitation: Invitation, here: Surroundings, now: datetime
+) -> Taking:
     cluster = ClusterId(request.cluster)
     if _is_repeat(request, key=key, invitation=invitation):
-        return Taking(cluster, None)
-    use = Taken(cluster=request.cluster, uid=request.uid, key=key, at=rfc3339(now))
+        # It takes no further use. But what is given now may be good for longer than what was given first.
+        taken = tuple(
+            replace(use, until=here.until)
+            if _is_of(use, request=request, key=key) and use.until < here.until
+            else use
+            for use in invitation.taken
+        )
+        return Taking(cluster, replace(invitation, taken=taken) if taken != invitation.taken else None)
+    use = Taken(cluster=request.cluster, uid=request.uid, key=key, at=rfc3339(now), until=here.until)
     left = invitation.uses - 1
     return Taking(cluster, replace(invitation, uses=left, taken=(*invitation.taken, use)))
 
 
 def _is_repeat(request: Request, *, key: str, invitation: Invitation) -> bool:
-    return any((use.cluster, use.key) == (request.cluster, key) for use in invitation.taken)
+    return any(_is_of(use, request=request, key=key) for use in invitation.taken)
+
+
+def _is_of(use: Taken, *, request: Request, key: str) -> bool:
+    return (use.cluster, use.key) == (request.cluster, key)
 
 
 def _refused(code: JoinCode, words: str, *, step: str) -> Refused:
     return Refused(code=code, words=words, step=step)
+
+
+def _ends(invitation: Invitation) -> list[str]:
+    """When the certificates that were given for it end, as far as that was noted."""
+    return [use.until for use in invitation.taken if use.until]
 
 
 def _moment(text: str) -> datetime:

@@ -85,7 +85,9 @@ async def add(client: KubeClient, *, name: str, invitation: Invitation, now: dat
         left = len(book) - len(gone)
         if left >= MOST_INVITATIONS:
             over = [old for old, one in book.items() if has_ended(one, now=now) and old not in gone]
-            gone += sorted(over, key=lambda old: book[old].expires)[: left + 1 - MOST_INVITATIONS]
+            # Those that let somebody in say whose an id is, so they go last.
+            over.sort(key=lambda old: (bool(book[old].taken), book[old].expires))
+            gone += over[: left + 1 - MOST_INVITATIONS]
             if len(book) - len(gone) >= MOST_INVITATIONS:
                 raise TooManyInvitations
         return {**dict.fromkeys(gone), name: invitation}

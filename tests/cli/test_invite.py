@@ -23,7 +23,7 @@ from mesh_core.conditions import as_json
 from mesh_core.errors import MeshError
 from mesh_core.identity import cluster_id, domain
 from mesh_core.invitation_token import Token, default_pool, key_of, read_token, write_token
-from mesh_core.invitations import MOST_INVITATIONS, Invitation, invitations_in, write_invitation
+from mesh_core.invitations import MOST_INVITATIONS, Invitation, Taken, invitations_in, write_invitation
 from mesh_core.join_order import joined, joining, not_joined, read_order
 from mesh_core.join_wire import JoinCode, JoinFailed
 from mesh_core.names import (
@@ -202,6 +202,26 @@ def test_there_is_room_for_so_many_and_what_is_over_makes_room(meshctl: Meshctl,
     fill(now - timedelta(hours=1))
     assert meshctl("invite", "--unchecked").exception is None
     assert len(book(east)) == MOST_INVITATIONS
+
+
+def test_an_invitation_that_let_somebody_in_is_the_last_to_be_forgotten_for_want_of_room(
+    meshctl: Meshctl, east: ObjectServer
+) -> None:
+    issuing(east)
+    now = datetime.now(UTC)
+    use = Taken(cluster="west", uid="uid", key="00" * 32, at=now.isoformat())
+    data = {}
+    for number in range(MOST_INVITATIONS):
+        taken = (use,) if number == 0 else ()
+        ended = (now - timedelta(hours=MOST_INVITATIONS - number)).isoformat()
+        one = Invitation(key="00" * 32, uses=0, expires=ended, taken=taken)
+        data[f"{number:016x}"] = base64.b64encode(write_invitation(one)).decode()
+    meta = {"name": INVITATIONS_SECRET, "namespace": SYSTEM_NAMESPACE}
+    east.put("v1", "secrets", {"metadata": meta, "data": data})
+    assert meshctl("invite", "--unchecked").exception is None
+    left = book(east)
+    assert f"{0:016x}" in left and f"{1:016x}" not in left
+    assert len(left) == MOST_INVITATIONS
 
 
 @pytest.mark.parametrize(

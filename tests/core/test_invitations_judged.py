@@ -18,6 +18,7 @@ from mesh_core.invitations import (
     is_forgotten,
     is_open,
     judge,
+    met,
     next_end,
     opened,
     read_invitation,
@@ -44,8 +45,16 @@ REQUEST = Request(
 )
 
 
-def used(cluster: str = "west", *, key: str = KEY, ago: timedelta = timedelta(0)) -> Taken:
-    return Taken(cluster=cluster, uid="uid", key=key, at=(NOW - ago).isoformat())
+def used(
+    cluster: str = "west",
+    *,
+    key: str = KEY,
+    ago: timedelta = timedelta(0),
+    uid: str = "uid",
+    until: str = "",
+    peer: str = "",
+) -> Taken:
+    return Taken(cluster=cluster, uid=uid, key=key, at=(NOW - ago).isoformat(), until=until, peer=peer)
 
 
 def verdict(
@@ -231,7 +240,13 @@ def test_an_invitation_is_kept_without_the_secret_and_read_as_it_was_written() -
     assert kept.key not in repr(kept)
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"{" * 5000, write_invitation(OPEN)[:-9], b"\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{}", b"[]", b"{" * 5000, write_invitation(OPEN)[:-9], b"\xff"),
+        write_invitation(changed(taken=(used(until="soon"),))),
+    ],
+)
 def test_what_does_not_read_is_no_invitation(content: bytes) -> None:
     assert read_invitation(content) is None
 
@@ -263,3 +278,108 @@ def test_an_id_whose_key_is_refused_since_is_free_for_another_key() -> None:
     others = {"that": changed(uses=0, taken=(used(key=OTHER_KEY),))}
     here = replace(HERE, refused=frozenset({OTHER_KEY}))
     assert isinstance(verdict(others=others, here=here), Taking)
+
+
+DAY = timedelta(days=1)
+SAME = REQUEST.uid
+"""UID of the cluster that asks."""
+
+
+@pytest.mark.parametrize(
+    ("first", "peer", "lets_in"),
+    [
+        (used(key=OTHER_KEY, uid=SAME, peer="uid-1"), "", True),
+        (used(key=OTHER_KEY, uid=SAME, peer="uid-1"), "uid-1", False),
+        (used(key=OTHER_KEY, uid=SAME), "", False),
+        (used(key=OTHER_KEY, uid="uid-other", peer="uid-1"), "", False),
+        (used(key=OTHER_KEY, uid="", peer="uid-1"), "", False),
+    ],
+    ids=["unlinked", "still linked", "never linked", "another cluster", "nobody knows which"],
+)
+def test_an_id_goes_back_to_the_same_cluster_alone_and_only_when_it_was_unlinked(
+    first: Taken, peer: str, lets_in: bool
+) -> None:
+    """West was uninstalled, so it has made another key; the first one's certificate is good for weeks."""
+    others = {"that": changed(uses=0, taken=(first,))}
+    keys = {"west": frozenset({OTHER_KEY})} if peer else {}
+    found = verdict(others=others, here=replace(HERE, peer=peer, keys=keys))
+    assert isinstance(found, Taking) is lets_in
+    assert lets_in or (isinstance(found, Refused) and found.code is JoinCode.CLUSTER_ID_TAKEN)
+
+
+def test_no_uid_is_not_the_same_uid() -> None:
+    others = {"that": changed(uses=0, taken=(used(key=OTHER_KEY, uid="", peer="uid-1"),))}
+    found = verdict(asking(uid=""), others=others)
+    assert isinstance(found, Refused) and found.code is JoinCode.CLUSTER_ID_TAKEN
+
+
+def test_who_got_an_id_back_renews_it_and_its_first_key_gets_nothing_any_more() -> None:
+    first = changed(uses=0, taken=(used(key=OTHER_KEY, uid=SAME, peer="uid-1"),))
+    second = changed(uses=0, taken=(used(uid=SAME, peer="uid-2"),))
+    here = replace(HERE, peer="uid-2", keys={"west": frozenset({KEY})})
+    others = {"first": first, "second": second}
+    assert isinstance(verdict(others=others, here=here), Taking)
+    refused = verdict(others=others, here=here, key=OTHER_KEY)
+    assert isinstance(refused, Refused) and refused.code is JoinCode.CLUSTER_ID_TAKEN
+
+
+def test_a_key_whose_mesh_peer_was_replaced_by_hand_is_not_renewed_unseen() -> None:
+    others = {"that": changed(uses=0, taken=(used(uid=SAME, peer="uid-1"),))}
+    here = replace(HERE, peer="uid-2", keys={"west": frozenset[str]()})
+    assert isinstance(verdict(others=others, here=here), Refused)
+    assert isinstance(verdict(others=others, here=replace(here, peer="uid-1")), Taking)
+
+
+def test_another_cluster_gets_the_id_when_the_certificate_of_the_first_one_has_ended() -> None:
+    """Not when the invitation was forgotten: a certificate may be good for longer than that."""
+    this = changed(expires=(NOW + 60 * DAY).isoformat())
+    end = (NOW + 20 * DAY).isoformat()
+    others = {"that": changed(uses=0, taken=(used(key=OTHER_KEY, until=end, peer="uid-1"),))}
+    for later, lets_in in ((8 * DAY, False), (20 * DAY - MINUTE, False), (20 * DAY, True)):
+        asked = asking(clock=(NOW + later).isoformat())
+        found = verdict(asked, invitation=this, others=others, now=NOW + later)
+        assert isinstance(found, Taking) is lets_in, later
+        assert is_forgotten(others["that"], now=NOW + later) is lets_in, later
+
+
+@pytest.mark.parametrize(
+    ("here", "first", "words"),
+    [
+        (HERE, used(key=OTHER_KEY, until="2026-05-20T00:00:00Z"), f"--key {OTHER_KEY}), or wait until 2026-"),
+        (HERE, used(key=OTHER_KEY, uid=SAME), f"meshctl trust evict west --key {OTHER_KEY})"),
+        (
+            replace(HERE, peer="uid-1", keys={"west": frozenset({OTHER_KEY})}),
+            used(key=OTHER_KEY, uid=SAME, peer="uid-1"),
+            "meshctl peer remove west",
+        ),
+        (replace(HERE, members=frozenset({"west"})), used(), "meshctl trust evict"),
+    ],
+    ids=["another cluster", "never linked", "still linked", "a member"],
+)
+def test_who_finds_its_id_taken_is_told_how_it_becomes_free(
+    here: Surroundings, first: Taken, words: str
+) -> None:
+    refused = verdict(others={"that": changed(uses=0, taken=(first,))}, here=here)
+    assert isinstance(refused, Refused) and refused.code is JoinCode.CLUSTER_ID_TAKEN
+    assert words in refused.step
+
+
+def test_a_use_says_how_long_its_certificate_is_good_also_when_it_is_given_again() -> None:
+    soon, later = "2026-05-20T00:00:00Z", "2026-05-28T00:00:00Z"
+    first = verdict(here=replace(HERE, until=soon))
+    assert isinstance(first, Taking) and first.invitation is not None
+    assert [use.until for use in first.invitation.taken] == [soon]
+    same = verdict(invitation=first.invitation, here=replace(HERE, until=soon))
+    assert same == Taking(cluster_id("west"), None)
+    again = verdict(invitation=first.invitation, here=replace(HERE, until=later))
+    assert isinstance(again, Taking) and again.invitation is not None
+    assert [use.until for use in again.invitation.taken] == [later]
+    assert again.invitation.uses == first.invitation.uses == 0
+
+
+def test_the_mesh_peer_of_a_use_is_noted_once() -> None:
+    invitation = changed(uses=0, taken=(used(), used("north", key=OTHER_KEY)))
+    noted = met(invitation, cluster="west", key=KEY, peer="uid-1")
+    assert noted is not None
+    assert [use.peer for use in noted.taken] == ["uid-1", ""]
+    assert met(noted, cluster="west", key=KEY, peer="uid-1") is None

@@ -47,6 +47,8 @@ from mesh_runtime.pem import certificates_to_pem, key_to_pem
 from mesh_runtime.pki import Authority, make_issuer, new_key
 from mesh_runtime.trust_signing import key_id_of, signed
 
+NEWCOMERS_GATEWAY = (PeerGateway(host="192.0.2.2", port=15443),)
+
 
 def encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
@@ -259,6 +261,23 @@ async def _replica(east: Inviter) -> AsyncIterator[JoinDoor]:
 def newcomer(name: str = "west") -> Newcomer:
     """A cluster without anything of ours but namespaces."""
     return Newcomer(name, _api(name))
+
+
+async def outcome(west: Newcomer, token: Token) -> str:
+    """What becomes of the token: "in", or the reason of the condition that says why not."""
+    west.prepare(token, gateways=NEWCOMERS_GATEWAY)
+    async with west.running():
+        await until(lambda: west.is_done or (west.joined is not None and west.joined.status == "False"))
+    return "in" if west.is_done else (west.joined.reason if west.joined is not None else "")
+
+
+def without_certificate(west: Newcomer) -> None:
+    """As after a loss: the key is there, and another token is needed."""
+    kept = west.api.find(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+    assert kept is not None
+    west.api.remove(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+    meta = {"name": INTERMEDIATE_SECRET, "namespace": SYSTEM_NAMESPACE}
+    west.api.put(SECRETS, {"metadata": meta, "data": {KEY: kept.data[KEY]}})
 
 
 def at_port(token: Token, *ports: int) -> Token:

@@ -26,7 +26,15 @@ from mesh_core.objects.trust import RefusedKey
 from mesh_core.signing import CONTROLLER_ACCOUNT
 from mesh_core.trust_statement import held_by
 from mesh_fakes.clusterset import FakeClusterset
-from mesh_fakes.inviting import Newcomer, at_port, inviter, newcomer
+from mesh_fakes.inviting import (
+    NEWCOMERS_GATEWAY,
+    Newcomer,
+    at_port,
+    inviter,
+    newcomer,
+    outcome,
+    without_certificate,
+)
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
 from mesh_runtime.intermediate import KEY, stored_key
@@ -39,8 +47,6 @@ from mesh_runtime.trust_signing import key_id_of
 
 pytestmark = pytest.mark.asyncio
 
-GATEWAY = (PeerGateway(host="192.0.2.2", port=15443),)
-
 
 def with_key(west: Newcomer) -> Newcomer:
     """A newcomer that has made its key already."""
@@ -49,14 +55,6 @@ def with_key(west: Newcomer) -> Newcomer:
     data = {KEY: base64.b64encode(key_to_pem(key)).decode()}
     west.api.put(SECRETS, {"metadata": meta, "data": data})
     return west
-
-
-async def outcome(west: Newcomer, token: Token) -> str:
-    """What becomes of the token: "in", or the reason of the condition that says why not."""
-    west.prepare(token, gateways=GATEWAY)
-    async with west.running():
-        await until(lambda: west.is_done or (west.joined is not None and west.joined.status == "False"))
-    return "in" if west.is_done else (west.joined.reason if west.joined is not None else "")
 
 
 async def test_a_cluster_with_a_token_becomes_a_member_and_both_know_each_other() -> None:
@@ -69,7 +67,7 @@ async def test_a_cluster_with_a_token_becomes_a_member_and_both_know_each_other(
         at_west, at_east = west.api.find(MESH_PEERS, "east"), east.api.find(MESH_PEERS, "west")
         assert at_west is not None and at_east is not None
         assert at_west.spec.gateways == (PeerGateway(host="192.0.2.1", port=15443),)
-        assert at_east.spec.gateways == GATEWAY
+        assert at_east.spec.gateways == NEWCOMERS_GATEWAY
         assert east.invitation(token).uses == 0
 
 
@@ -212,7 +210,7 @@ async def test_two_replicas_of_one_newcomer_take_one_use() -> None:
     async with inviter(replicas=2) as east:
         invited = east.invite()
         token = await east.at(invited)
-        west.prepare(token, gateways=GATEWAY)
+        west.prepare(token, gateways=NEWCOMERS_GATEWAY)
         async with west.running(), west.running():
             await until(lambda: west.is_done)
         assert len(east.invitation(invited).taken) == 1
@@ -232,7 +230,7 @@ async def test_a_newcomer_whose_answer_was_lost_comes_again_and_takes_no_further
     west.api.faults.append(fault)
     async with inviter() as east:
         token = await east.at(east.invite())
-        west.prepare(token, gateways=GATEWAY)
+        west.prepare(token, gateways=NEWCOMERS_GATEWAY)
         async with west.running():
             await until(lambda: east.invitation(token).uses == 0)
             broken = False
@@ -255,7 +253,7 @@ async def test_a_cluster_that_was_stopped_half_way_does_the_rest_when_it_runs_ag
 
     async with inviter() as east:
         token = await east.at(east.invite())
-        west.prepare(token, gateways=GATEWAY)
+        west.prepare(token, gateways=NEWCOMERS_GATEWAY)
         west.api.faults.append(fault)
         async with west.running():
             await until(lambda: bool(stuck))
@@ -270,7 +268,7 @@ async def test_a_cluster_whose_clock_is_wrong_is_told_both_times() -> None:
     west = newcomer()
     async with inviter() as east:
         token = await east.at(east.invite())
-        west.prepare(token, gateways=GATEWAY)
+        west.prepare(token, gateways=NEWCOMERS_GATEWAY)
         async with west.running(clock=lambda: datetime.now(UTC) + timedelta(minutes=7)):
             await until(lambda: west.joined is not None)
         assert west.joined is not None and west.joined.reason == "ClockSkew"
@@ -300,10 +298,10 @@ async def test_what_may_get_better_is_tried_again_until_it_has() -> None:
     west = newcomer()
     async with inviter() as east:
         token = await east.at(east.invite())
-        west.prepare(at_port(token, 1), gateways=GATEWAY)
+        west.prepare(at_port(token, 1), gateways=NEWCOMERS_GATEWAY)
         async with west.running():
             await until(lambda: west.joined is not None and west.joined.reason == "Unreachable")
-            west.prepare(token, gateways=GATEWAY)
+            west.prepare(token, gateways=NEWCOMERS_GATEWAY)
             await until(lambda: west.is_done)
 
 
@@ -314,7 +312,7 @@ async def test_an_inviter_that_lost_its_issuer_says_not_now_and_goes_on_when_it_
         kept = east.api.find(SECRETS, ISSUER_SECRET, namespace=SYSTEM_NAMESPACE)
         assert kept is not None
         east.api.remove(SECRETS, ISSUER_SECRET, namespace=SYSTEM_NAMESPACE)
-        west.prepare(token, gateways=GATEWAY)
+        west.prepare(token, gateways=NEWCOMERS_GATEWAY)
         async with west.running():
             await until(lambda: west.joined is not None and west.joined.reason == "NotNow")
             meta = {"name": ISSUER_SECRET, "namespace": SYSTEM_NAMESPACE}
@@ -372,7 +370,7 @@ async def test_a_second_key_gets_no_certificate_where_the_first_ones_peer_could_
     async with inviter() as east:
         east.api.faults.append(fault)
         token = await east.at(east.invite(uses=2))
-        first.prepare(token, gateways=GATEWAY)
+        first.prepare(token, gateways=NEWCOMERS_GATEWAY)
         async with first.running():
             await until(lambda: east.invitation(token).uses == 1)
             await until(lambda: first.joined is not None)
@@ -406,15 +404,6 @@ async def test_a_second_token_cannot_change_the_root_of_a_running_member() -> No
         assert await outcome(west, await twin.at(twin.invite())) == "BadToken"
         assert twin.api.find(MESH_PEERS, "west") is None
     assert held_by(west.bundle) == before and west.chain == chain
-
-
-def without_certificate(west: Newcomer) -> None:
-    """As after a loss: the key is there, and another token is needed."""
-    kept = west.api.find(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
-    assert kept is not None
-    west.api.remove(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
-    meta = {"name": INTERMEDIATE_SECRET, "namespace": SYSTEM_NAMESPACE}
-    west.api.put(SECRETS, {"metadata": meta, "data": {KEY: kept.data[KEY]}})
 
 
 async def test_a_renewal_never_writes_an_older_statement_than_is_held() -> None:
