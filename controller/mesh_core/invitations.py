@@ -332,7 +332,7 @@ def _rival(use: Taken, *, request: Request) -> Refused:
 
 def _taken(cluster: str, why: str, *, gone: str = "") -> Refused:
     gone = (
-        gone or f"was rebuilt or is gone, unlink it in the inviting cluster (meshctl peer remove {cluster})"
+        gone or f"is gone or this very one, unlink it where you were invited (meshctl peer remove {cluster})"
     )
     return _refused(
         JoinCode.CLUSTER_ID_TAKEN,

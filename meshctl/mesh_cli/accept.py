@@ -4,6 +4,7 @@ The command only writes down what is wanted. Keys are made in the cluster, whose
 itself; how far it is stands in the TrustBundle. So `--dry-run -o yaml` gives GitOps all there is to it.
 """
 
+import asyncio
 import sys
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -30,8 +31,8 @@ from mesh_core.identity import ClusterId, cluster_id
 from mesh_core.invitation_token import BadToken, Token, read_token
 from mesh_core.join_order import JOINING, found_condition, is_final
 from mesh_core.join_wire import JoinCode, JoinFailed
-from mesh_core.names import CLUSTERSET_ZONE, GATEWAY, SYSTEM_NAMESPACE, TRUST_BUNDLE
-from mesh_core.objects import Condition, PeerGateway, Service
+from mesh_core.names import CLUSTERSET_ZONE, GATEWAY, JOIN_TOKEN_SECRET, SYSTEM_NAMESPACE, TRUST_BUNDLE
+from mesh_core.objects import Condition, PeerGateway, Service, TrustBundle
 from mesh_core.trust_statement import held_by
 from mesh_runtime.clock import utc_now
 from mesh_runtime.kube import (
@@ -51,6 +52,8 @@ from mesh_runtime.sighting import sighting
 ACCEPT_MANAGER = f"{FIELD_MANAGER}-accept"
 """Owner of what pins the root: others write the rest of the same object."""
 _ADDRESS_LIMIT = 60.0
+_LOOK_LIMIT = 30.0
+"""Seconds for the controller to look again at a token that it was given before."""
 _SKEW = timedelta(minutes=5)
 
 
@@ -205,8 +208,9 @@ async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
         with progress.step(f"{wish.context}: find where it can be dialled"):
             done = await _placed(client, wish.acceptance, facts=facts)
         with progress.step(f"{wish.context}: come in by the {token}") as step:
-            await client.apply(SECRETS, done.order, field_manager=FIELD_MANAGER)
-            await _until_in(client, token=token, limit=wish.limit, step=step)
+            before = found_condition(await client.find(TRUST_BUNDLES, TRUST_BUNDLE), token=token)
+            await _place_order(client, done)
+            await _until_in(client, token=token, before=before, limit=wish.limit, step=step)
         with progress.step(f"{wish.context}: wait for the programs") as step:
             await wait_until_running(client, context=wish.context, limit=wish.limit, step=step)
         with progress.step(f"{wish.context}: make cluster DNS forward {CLUSTERSET_ZONE}"):
@@ -289,16 +293,42 @@ async def _addresses(client: KubeClient) -> tuple[PeerGateway, ...]:
     return gateway_addresses(service, nodes=nodes)
 
 
-async def _until_in(client: KubeClient, *, token: Token, limit: float, step: Step) -> None:
-    """Until the controller says what became of the token; raises NotIn."""
-    informer = Informer(client, TRUST_BUNDLES, fields=f"metadata.name={TRUST_BUNDLE}")
+async def _place_order(client: KubeClient, done: Acceptance) -> None:
+    """Give the controller its token: anew, because it is done with one that was refused."""
+    given = await client.find(SECRETS, JOIN_TOKEN_SECRET, namespace=SYSTEM_NAMESPACE)
+    if given is not None:
+        await client.delete(SECRETS, JOIN_TOKEN_SECRET, namespace=SYSTEM_NAMESPACE, uid=given.metadata.uid)
+    await client.apply(SECRETS, done.order, field_manager=FIELD_MANAGER)
+
+
+async def _until_in(
+    client: KubeClient, *, token: Token, before: Condition | None, limit: float, step: Step
+) -> None:
+    """Until the controller says what became of the token; raises NotIn.
+
+    `before` is what it said of the same token at an earlier try: no answer until it has looked again.
+    """
+
+    def bundles() -> Informer[TrustBundle]:
+        return Informer(client, TRUST_BUNDLES, fields=f"metadata.name={TRUST_BUNDLE}")
+
+    end = asyncio.get_running_loop().time() + limit
+    if before is not None:
+        seen = bundles()
+
+        def has_looked() -> bool | None:
+            return True if found_condition(seen.get(TRUST_BUNDLE), token=token) != before else None
+
+        await sighting(seen, look=has_looked, limit=min(limit, _LOOK_LIMIT))
+    informer = bundles()
 
     def look() -> Condition | None:
         found = found_condition(informer.get(TRUST_BUNDLE), token=token)
         step.update(f"{found.reason}: {found.message}" if found else "no controller has looked yet")
         return found if found is not None and is_final(found) else None
 
-    found = await sighting(informer, look=look, limit=limit)
+    left = max(end - asyncio.get_running_loop().time(), 1.0) if before is not None else limit
+    found = await sighting(informer, look=look, limit=left)
     if found is not None and found.status == "True":
         return
     raise _not_in(

@@ -287,6 +287,21 @@ def test_what_the_inviter_says_is_told_with_its_next_step(
     assert told(result) == f"{code.value}: it is so; or so; do that"
 
 
+def test_a_token_that_was_refused_is_tried_again_when_it_is_accepted_again(
+    meshctl: Meshctl, west: ObjectServer
+) -> None:
+    """The refusal takes no use of it; what the controller said before is not taken for its answer."""
+    failed = JoinFailed(JoinCode.CLUSTER_ID_TAKEN, "the id is taken", next_step="unlink it")
+    west.reactions.append(saying(lambda token: not_joined(token, failed)))
+    assert "the id is taken" in told(meshctl(*accept("--timeout", "20")))
+    first = west.get("secrets", JOIN_TOKEN_SECRET)["metadata"]["resourceVersion"]
+    west.reactions[-1] = saying(joined)
+    result = meshctl(*accept("--timeout", "20"))
+    assert result.exception is None, result.exception
+    # It would not be looked at again if it stayed as it was.
+    assert west.get("secrets", JOIN_TOKEN_SECRET)["metadata"]["resourceVersion"] != first
+
+
 @pytest.mark.parametrize("answer", ["nothing", "joining", "an earlier token's", "not now"])
 def test_waiting_has_an_end_and_an_earlier_answer_is_none(
     meshctl: Meshctl, west: ObjectServer, answer: str
