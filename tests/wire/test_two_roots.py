@@ -195,7 +195,7 @@ def linked_by(*, key: str = "", met: str = "", pool: str = "") -> Trust:
 @pytest.mark.parametrize(
     "pins",
     [{}, {"key": GUEST_KEY}, {"met": GUEST_KEY}, {"pool": "guests"}, {"key": GUEST_KEY, "met": TWIN_KEY}],
-    ids=str,
+    ids=["nothing", "stated key", "key first met", "pool", "stated before met"],
 )
 def test_a_peer_below_an_issuer_of_its_own_clusterset_is_believed_with_the_key_pinned_here(
     pins: dict[str, str],
