@@ -1,0 +1,91 @@
+"""Evicting, leaving and uninstalling on two real clusters: nothing is left, by everything that there is."""
+
+from pathlib import Path
+
+import pytest
+
+from live.lifecycle.pair import HOME, Pair, until
+from mesh_core.leaving import left_sentence
+from mesh_fakes.snapshot import Difference, snapshot
+from mesh_runtime.kube import MESH_PEERS
+
+pytestmark = pytest.mark.asyncio
+
+CALLING = 18
+"""Seconds that a client calls while a cluster leaves and after it."""
+
+
+async def both_in_east(pair: Pair) -> bool:
+    return await pair.sources("east") == {"east", "west"}
+
+
+async def test_members_that_are_evicted_leave_or_are_uninstalled_leave_nothing_behind(
+    pair: Pair, tmp_path: Path
+) -> None:
+    for cluster in ("east", "west"):
+        pair.join(cluster, trust=tmp_path / "trust")
+    pair.meshctl("link", "east", "west")
+    for cluster in ("east", "west"):
+        await pair.hello.export(cluster)
+    await until(lambda: both_in_east(pair))
+    await evicted_while_its_api_server_is_dead(pair)
+    await left_in_order(pair)
+    await uninstalled(pair)
+
+
+async def evicted_while_its_api_server_is_dead(pair: Pair) -> None:
+    pair.kill_api_server("west")
+    said = pair.timed("peer", "evict", "west", "--context", "east", "--why", "a test")
+    assert f"{HOME}/hello: stays, exported by east" in said
+    assert await pair.sources("east") == {"east"}
+    east = pair.hello.east
+    assert await east.find(MESH_PEERS, "west") is None
+    after = (await snapshot(east)).since(pair.before["east"])
+    assert not [key for key in (*after.new, *after.changed) if "west" in key], after
+    pair.meshctl("peer", "evict", "west", "--context", "east")
+    refused = pair.tried("peer", "remove", "west")
+    assert (await snapshot(east)).since(pair.before["east"]) == after, refused
+    # It comes back.
+    pair.revive()
+    again = pair.tried("link", "east", "west")
+    assert again.returncode == 1
+    assert "west was evicted from east" in again.stderr
+    pair.meshctl("peer", "evict", "--readmit", "west", "--context", "east")
+    pair.meshctl("link", "east", "west")
+    await until(lambda: both_in_east(pair))
+
+
+async def left_in_order(pair: Pair) -> None:
+    hello = pair.hello
+    call = f"sleep 0.1; curl -sS --max-time 5 http://{hello.host} || echo failed"
+    calling = hello.asking(
+        "east", f"end=$(($(date +%s) + {CALLING})); while [ $(date +%s) -lt $end ]; do {call}; done"
+    )
+    said = pair.timed("leave", "--context", "west")
+    assert "acknowledged by east" in said
+    assert await pair.sources("east") == {"east"}
+    peer = await hello.east.get(MESH_PEERS, "west")
+    shown = next(one for one in peer.status.conditions if one.type == "Connected")
+    since = shown.message.split(" on ")[1].split(";")[0]
+    assert (shown.reason, shown.message) == ("Left", left_sentence("west", since=since))
+    kept = "customresourcedefinitions.apiextensions.k8s.io serviceexports.multicluster.x-k8s.io"
+    left = await pair.left("west", limit=3)
+    exports = f"serviceexports.multicluster.x-k8s.io {HOME}/hello"
+    assert left == Difference(new=(kept, exports)), "the export is somebody's, and its kind is kept for it"
+    assert "nothing of ours" in pair.timed("leave", "--context", "west")
+    pair.timed("peer", "remove", "west", "--context", "east")
+    answers = calling.communicate()[0].splitlines()
+    print(f"{len(answers)} calls while west left, {answers.count('failed')} failed")
+    assert answers
+    assert "failed" not in answers
+
+
+async def uninstalled(pair: Pair) -> None:
+    refused = pair.tried("uninstall", "--context", "east")
+    assert f"exports {HOME}/hello" in refused.stderr
+    for cluster in ("east", "west"):
+        # Whose exports they are takes them away, and then their kind can go too.
+        await pair.unexport(cluster)
+        pair.timed("uninstall", "--context", cluster)
+        assert await pair.left(cluster) == Difference()
+    assert "nothing of ours" in pair.timed("uninstall", "--context", "east")
