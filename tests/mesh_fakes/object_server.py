@@ -19,6 +19,8 @@ from typing import Any
 import yaml
 from aiohttp import web
 
+from mesh_fakes.pod_channels import PodServer
+
 # An object of the API, as JSON: whatever fields its kind has.
 Object = dict[str, Any]
 Reaction = Callable[["ObjectServer", Object], None]
@@ -85,6 +87,10 @@ class ObjectServer:
     """(method, plural) to (HTTP status, reason)."""
     proxied: dict[str, bytes] = field(default_factory=dict)
     """Path to what a pod answers there, through the API server; a pod that is not named does not answer."""
+    taken_addresses: set[str] = field(default_factory=set)
+    """ClusterIPs that nobody is given."""
+    pods: PodServer = field(default_factory=PodServer)
+    """What pods do whom somebody comes into by exec or port-forward."""
     url: str = ""
     _events: list[tuple[int, str, Place, Object]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -159,6 +165,8 @@ class ObjectServer:
         if "proxy" in parts:
             page = self.proxied.get(request.path)
             return web.Response(body=page) if page is not None else _status(503, "ServiceUnavailable")
+        if parts[-1] in {"exec", "portforward"}:
+            return await self.pods.handle(request)
         if parts == ["apis"]:
             return web.json_response({"groups": [_group(one) for one in sorted(KINDS) if "/" in one]})
         version = parts[1] if parts[0] == "api" else "/".join(parts[1:3])
@@ -238,6 +246,8 @@ class ObjectServer:
         with self._lock:
             if old is not None and version not in (None, old["metadata"]["resourceVersion"]):
                 return _status(409, "Conflict")
+            if body.get("spec", {}).get("clusterIP") in self.taken_addresses:
+                return _status(422, "Invalid")
             if is_apply:
                 _note_author(old, body, manager=request.query["fieldManager"])
             return web.json_response(self._store(place, body))

@@ -5,6 +5,7 @@ tokens), transport from aiohttp, and bodies are decoded by msgspec straight into
 `mesh_core.objects` (12 times faster than the library's models, docs/decisions/0002).
 """
 
+from mesh_runtime.kube.channels import Inside, PodPort, PodRefused, Ran, pod_port, run_in_pod
 from mesh_runtime.kube.client import KubeClient, ObjectPage
 from mesh_runtime.kube.config import connect, current_context
 from mesh_runtime.kube.discovery import AnyObject, ApiResource, api_resources, list_all, list_any
@@ -58,10 +59,14 @@ __all__ = [
     "BadAnswer",
     "Index",
     "Informer",
+    "Inside",
     "KubeClient",
     "KubeconfigError",
     "LeaderElection",
     "ObjectPage",
+    "PodPort",
+    "PodRefused",
+    "Ran",
     "Resource",
     "Unreachable",
     "api_resources",
@@ -69,4 +74,6 @@ __all__ = [
     "current_context",
     "list_all",
     "list_any",
+    "pod_port",
+    "run_in_pod",
 ]

@@ -6,11 +6,12 @@ plain mappings with just the fields that we own.
 """
 
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http.client import responses
 from typing import Any, Generic, TypeVar
 
 import aiohttp
@@ -225,6 +226,32 @@ class KubeClient:
         limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_LIMIT, sock_read=silence_limit)
         async with self._send("GET", path, params=params, limits=limits) as response:
             yield response.content
+
+    @asynccontextmanager
+    async def web_socket(
+        self, path: str, *, params: Sequence[tuple[str, str]], protocol: str, most: int
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket with the subprotocol `protocol` and messages of at most `most` bytes.
+
+        How long anything may take is the caller's; raises ApiError, Unreachable.
+        """
+        try:
+            async with self._session.ws_connect(
+                self.server + path,
+                params=params,
+                protocols=(protocol,),
+                headers=await self._authorization(),
+                timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                max_msg_size=most,
+            ) as socket:
+                yield socket
+        except aiohttp.WSServerHandshakeError as error:
+            # The reason is in a body that aiohttp does not read.
+            reason = responses.get(error.status, "unknown")
+            raise ApiError(status=error.status, reason=reason, message=f"no way to {path}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            why = str(error) or type(error).__name__
+            raise Unreachable(server=self.server, why=why) from error
 
     @asynccontextmanager
     async def _send(

@@ -5,6 +5,7 @@ MeshError
     ApiError        it answered, with a refusal
     Unreachable     it did not answer
     BadAnswer       it answered what cannot be read
+    PodRefused      the pod that it leads to did not do what was asked (channels.py)
   UserError
     KubeconfigError the way to it cannot be read
 """
