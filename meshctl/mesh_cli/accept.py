@@ -16,9 +16,8 @@ import click
 from mesh_cli.accept_objects import Acceptance, as_yaml
 from mesh_cli.addresses import NoGatewayAddress, format_address, gateway_addresses, parse_address
 from mesh_cli.admission import JoinRefused, check_standing
-from mesh_cli.cluster_dns import Stub, add_stub
+from mesh_cli.cluster_dns import Stub, add_stub, dns_lines
 from mesh_cli.install import apply_definitions, apply_objects, manifests_for, overlay_in
-from mesh_cli.join import dns_lines
 from mesh_cli.member import Facts, read_facts
 from mesh_cli.networks import parse_network, parse_ranges, pod_ranges
 from mesh_cli.rollout import wait_until_running, why_not
@@ -75,6 +74,7 @@ class Wish:
     overlay: Overlay | None
     limit: float
     beside_others: bool
+    dns_stub: bool = False
 
 
 @click.command("accept")
@@ -107,6 +107,7 @@ class Wish:
 @click.option(
     "--beside-others", is_flag=True, help="Although another implementation has ServiceImports here."
 )
+@click.option("--dns-stub", is_flag=True, help="Also where CoreDNS answers the zone itself (multicluster).")
 @printing_options("Change nothing and ask nobody: print the objects.")
 @click.option(
     "--timeout",
@@ -130,6 +131,7 @@ def command(
     addresses: tuple[str, ...],
     dial: Literal["both", "outbound"] | None,
     beside_others: bool,
+    dns_stub: bool,
     dry_run: bool,
     output: str | None,
     timeout: float,
@@ -163,6 +165,7 @@ def command(
         overlay=overlay,
         limit=timeout,
         beside_others=beside_others,
+        dns_stub=dns_stub,
     )
     done, stub = run(accept(wish, kubeconfig=kubeconfig, progress=progress_for(sys.stderr)))
     click.echo("\n".join(report(wish, done, stub)))
@@ -214,7 +217,7 @@ async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
         with progress.step(f"{wish.context}: wait for the programs") as step:
             await wait_until_running(client, context=wish.context, limit=wish.limit, step=step)
         with progress.step(f"{wish.context}: make cluster DNS forward {CLUSTERSET_ZONE}"):
-            return done, await add_stub(client)
+            return done, await add_stub(client, beside_multicluster=wish.dns_stub)
 
 
 def check_time(token: Token) -> None:

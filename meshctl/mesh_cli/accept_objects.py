@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from mesh_cli.admission import property_bodies
-from mesh_cli.cluster_dns import CONFIG_MAP, KEY, NAMESPACE
 from mesh_cli.corefile import stub
+from mesh_cli.dns_set_ups import CONFIG_MAP, KEY, NAMESPACE
 from mesh_cli.kustomize import Manifest
 from mesh_core.identity import ClusterId
 from mesh_core.invitation_token import Token

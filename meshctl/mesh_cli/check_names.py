@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from mesh_cli.check_findings import Findings
 from mesh_cli.check_verdict import CouldNotLook, Observed, fail, ok, seen, warn
-from mesh_cli.cluster_dns import CONFIG_MAP, KEY, NAMESPACE
-from mesh_cli.corefile import reloads, zone_block
+from mesh_cli.corefile import reloads, serves_multicluster, zone_block
+from mesh_cli.dns_set_ups import CONFIG_MAP, KEY, NAMESPACE
 from mesh_core.names import CLUSTERSET_ZONE, DNS, SYSTEM_NAMESPACE
 
 _COREFILE = f"ConfigMap {NAMESPACE}/{CONFIG_MAP}"
@@ -16,6 +16,9 @@ def stub(findings: Findings) -> Iterator[Observed]:
     """MESH-DNS-002."""
     text = _corefile(findings)
     block = zone_block(text)
+    if serves_multicluster(text) and (block is None or not block.targets):
+        yield ok(_COREFILE, seen=f"CoreDNS answers {CLUSTERSET_ZONE} by its own option multicluster")
+        return
     if block is None:
         yield fail(_COREFILE, seen=f"has no block for {CLUSTERSET_ZONE}", next_step=_JOIN)
         return
@@ -42,7 +45,11 @@ def stub(findings: Findings) -> Iterator[Observed]:
 
 def cache(findings: Findings) -> Iterator[Observed]:
     """MESH-DNS-003."""
-    block = zone_block(_corefile(findings))
+    text = _corefile(findings)
+    block = zone_block(text)
+    if block is None and serves_multicluster(text):
+        yield ok(_COREFILE, seen=f"CoreDNS answers {CLUSTERSET_ZONE} from its own copy of the objects")
+        return
     if block is None:
         raise CouldNotLook(f"{_COREFILE} has no block for {CLUSTERSET_ZONE}")
     if "cache" in block.plugins:

@@ -32,7 +32,7 @@ from mesh_cli.check_findings import (
 from mesh_cli.check_handshake import handshakes, targets
 from mesh_cli.check_live import domain_of
 from mesh_cli.check_verdict import Unseen, one_line
-from mesh_cli.cluster_dns import CONFIG_MAP, NAMESPACE
+from mesh_cli.dns_set_ups import CONFIG_MAP, NAMESPACE
 from mesh_cli.member import read_facts
 from mesh_cli.rollout import PODS, troubles
 from mesh_core.errors import MeshError

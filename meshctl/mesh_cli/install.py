@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mesh_cli.definitions import Verdict, is_established, verdict
+from mesh_cli.dns_address import apply_dns_service, is_dns_service
 from mesh_cli.kustomize import Manifest, render
 from mesh_cli.session import FIELD_MANAGER
 from mesh_cli.shipped import Overlay, overlay_folder
@@ -66,9 +67,13 @@ async def apply_definitions(client: KubeClient, manifests: Iterable[Manifest]) -
 
 
 async def apply_objects(client: KubeClient, manifests: Iterable[Manifest]) -> None:
-    """Apply everything that is no kind, in the order given."""
+    """Apply everything that is no kind, in the order given; mesh-dns keeps the address that cluster DNS
+    knows.
+    """
     for one in manifests:
-        if one["kind"] != _DEFINITION:
+        if is_dns_service(one):
+            await apply_dns_service(client, one)
+        elif one["kind"] != _DEFINITION:
             await client.apply_manifest(one, field_manager=FIELD_MANAGER)
 
 

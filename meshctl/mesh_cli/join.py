@@ -4,7 +4,6 @@ Everything is checked before anything is written, and every step may be repeated
 and upgrades, and changes nothing that is right.
 """
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ import click
 
 from mesh_cli.addresses import NoGatewayAddress, format_address, gateway_addresses
 from mesh_cli.admission import check_newcomer, property_bodies
-from mesh_cli.cluster_dns import CONFIG_MAP, NAMESPACE, Stub, StubState, add_stub
-from mesh_cli.corefile import stub
+from mesh_cli.cluster_dns import Stub, add_stub, dns_lines
 from mesh_cli.enrolment import Enrolment, enrolled, taken
 from mesh_cli.install import apply_definitions, apply_objects, manifests_for, overlay_in
 from mesh_cli.member import Facts, read_facts
@@ -55,6 +53,7 @@ class Newcomer:
     limit: float
     network: str | None = None
     beside_others: bool = False
+    dns_stub: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +97,7 @@ class Joined:
     is_flag=True,
     help="Join although another implementation has ServiceImports here; they are left alone.",
 )
+@click.option("--dns-stub", is_flag=True, help="Also where CoreDNS answers the zone itself (multicluster).")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
@@ -116,6 +116,7 @@ def command(
     service_type: str | None,
     network: str | None,
     beside_others: bool,
+    dns_stub: bool,
     timeout: float,
 ) -> None:
     """Make a cluster a member of the clusterset. Running it again repairs and upgrades."""
@@ -128,6 +129,7 @@ def command(
         limit=timeout,
         network=parse_network(network) if network is not None else None,
         beside_others=beside_others,
+        dns_stub=dns_stub,
     )
     joined = run(join(newcomer, kubeconfig=kubeconfig, progress=progress_for(sys.stderr)))
     click.echo("\n".join(report(newcomer, joined)))
@@ -163,7 +165,7 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
         signed = await start_programs(enrolment, limit=newcomer.limit, progress=progress)
         known = await enrolled(enrolment)
         with progress.step(f"{newcomer.context}: make cluster DNS forward {CLUSTERSET_ZONE}"):
-            found = await add_stub(client)
+            found = await add_stub(client, beside_multicluster=newcomer.dns_stub)
         gateways = await _gateways(client)
     return Joined(known, tuple(definitions), signed, found, gateways, unknown=unknown_members(known))
 
@@ -203,27 +205,6 @@ def _roster_lines(joined: Joined) -> list[str]:
             "evict those that are no more with meshctl trust evict"
         ]
     return [f"  roster: generation {statement.generation}, {len(statement.roster)} members"]
-
-
-def dns_lines(found: Stub, *, context: str) -> list[str]:
-    """How cluster DNS comes to ask ours; pure."""
-    where = f"ConfigMap {NAMESPACE}/{CONFIG_MAP}"
-    match found.state:
-        case StubState.NO_COREDNS:
-            text = stub(found.address).splitlines()
-            return [
-                f"  DNS: there is no {where} to change; make cluster DNS forward {CLUSTERSET_ZONE}, as in",
-                *(f"    {line}" for line in text),
-            ]
-        case StubState.ADDED if not found.reloads:
-            restart = (
-                f"kubectl --context {shlex.quote(context)} -n {NAMESPACE} rollout restart deployment coredns"
-            )
-            return [f"  DNS: forwards to {found.address} by {where} after {restart}"]
-        case StubState.ADDED:
-            return [f"  DNS: forwards to {found.address} by {where}, in a minute or so"]
-        case StubState.KEPT:
-            return [f"  DNS: forwards to {found.address} by {where}"]
 
 
 def _next_words(newcomer: Newcomer, trust: PublicTrust) -> tuple[str, ...]:

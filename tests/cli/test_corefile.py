@@ -33,14 +33,14 @@ ADDRESSES = st.ip_addresses(v=4).map(str)
 def test_taking_the_stub_out_again_gives_the_very_text_that_was_there(text: str, address: str) -> None:
     assume(BEGIN not in text)
     assume("clusterset" not in text)
-    assert without_stub(with_stub(text, address=address)) == text
+    assert without_stub(with_stub(text, addresses=(address,))) == text
 
 
 @given(TEXTS, ADDRESSES, ADDRESSES)
 def test_a_second_stub_replaces_the_first(text: str, first: str, second: str) -> None:
     assume(BEGIN not in text)
-    again = with_stub(with_stub(text, address=first), address=second)
-    assert again == with_stub(text, address=second)
+    again = with_stub(with_stub(text, addresses=(first,)), addresses=(second,))
+    assert again == with_stub(text, addresses=(second,))
     assert again.count(BEGIN) == 1
 
 
@@ -62,7 +62,7 @@ def test_the_stub_forwards_the_zone_and_caches_nothing() -> None:
 )
 def test_a_zone_that_somebody_else_serves_is_refused(keys: str) -> None:
     with pytest.raises(ZoneTaken, match="kube-system/coredns"):
-        with_stub(f"{KUBEADM}{keys} {{\n    forward . 10.0.0.1\n}}\n", address="10.96.0.7")
+        with_stub(f"{KUBEADM}{keys} {{\n    forward . 10.0.0.1\n}}\n", addresses=("10.96.0.7",))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_zone_that_somebody_else_serves_is_refused(keys: str) -> None:
     ids=["the plugin kubernetes inside another block", "a comment", "a longer name"],
 )
 def test_the_zone_named_elsewhere_is_no_block_for_it(text: str) -> None:
-    assert with_stub(text, address="10.96.0.7").endswith(text)
+    assert with_stub(text, addresses=("10.96.0.7",)).endswith(text)
 
 
 def test_whether_changes_are_taken_up_is_read_from_the_text() -> None:
