@@ -18,6 +18,7 @@ VERBS = {
     "accept": Verb("mesh_cli.accept", "Make a cluster a member by the token of an invitation."),
     "check": Verb("mesh_cli.check", "Is all as it should be, and if not, what is the next step."),
     "demo": Verb("mesh_cli.demo", "Two clusters on this machine and a first call across them."),
+    "dns": Verb("mesh_cli.dns", "What a name resolves to, step by step, and who on its way disagrees."),
     "gateways": Verb(
         "mesh_cli.gateways", "What each gateway carries, how far its peers are, what it refused."
     ),

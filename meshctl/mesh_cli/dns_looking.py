@@ -1,0 +1,236 @@
+"""Asks everybody on the way of a name, side by side, each within its time, none hiding another.
+
+When somebody disagrees, all are asked once more a moment later: a change that is under way is no fault.
+Nothing is written.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+from mesh_cli.check_verdict import Unseen
+from mesh_cli.cluster_dns import read_corefile
+from mesh_cli.dns_asking import ask_from, ask_mesh_pod, ask_pod, look_up, within
+from mesh_cli.dns_reply import Query, Reply, service_of
+from mesh_cli.dns_set_ups import KUBE_DNS, NAMESPACE, NODE_LOCAL
+from mesh_cli.dns_truth import Objects, denied, truth
+from mesh_cli.dns_verdict import findings
+from mesh_cli.dns_way import Part, PodView, SetUp, Step, Way
+from mesh_core.names import DNS, DNS_PORT, LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
+from mesh_core.objects import EndpointSlice, Pod, Service
+from mesh_runtime.kube import (
+    CONFIG_MAPS,
+    ENDPOINT_SLICES,
+    NAMESPACES,
+    PODS,
+    SERVICE_IMPORTS,
+    SERVICES,
+    Inside,
+    KubeClient,
+    ObjectPage,
+)
+
+_LABELS: Final = "app.kubernetes.io/part-of=clusterset-mesh,app.kubernetes.io/component=dns"
+_CONTAINER: Final = "dns"
+_SERVICE_NAME: Final = "kubernetes.io/service-name"
+_AGAIN: Final = 1.0
+"""Seconds until all are asked once more: a change takes less to reach everybody who keeps nothing."""
+_MOST_PODS: Final = 10
+"""Pods of a kind that are asked; with more, the first by name."""
+_PLACES: Final = ((NAMESPACE, KUBE_DNS), ("openshift-dns", "dns-default"), (NAMESPACE, "coredns"))
+"""Where the Service of cluster DNS is, by distribution; the first that is there counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """A pod of cluster DNS, and the port at which it answers over TCP."""
+
+    inside: Inside
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What is there to be asked."""
+
+    objects: Objects | Unseen
+    mesh_pods: Sequence[Pod] | Unseen
+    dns_pods: Sequence[_Server] | Unseen
+    set_up: SetUp
+
+
+async def look_along(client: KubeClient, query: Query, *, context: str, start: Inside | None) -> Way:
+    """Everybody's answer; `start` is a pod whose own view is asked too."""
+    way = await _look(client, query, context=context, start=start)
+    if findings(way):
+        await asyncio.sleep(_AGAIN)
+        way = await _look(client, query, context=context, start=start)
+    return way
+
+
+async def _look(client: KubeClient, query: Query, *, context: str, start: Inside | None) -> Way:
+    ground = await _ground(client, query)
+    async with asyncio.TaskGroup() as group:
+        mesh = group.create_task(_mesh_pods(client, query, ground=ground))
+        services = group.create_task(_services(client, query, ground=ground))
+        servers = group.create_task(_dns_pods(client, query, ground=ground))
+        pod = group.create_task(_pod(client, query, start=start)) if start is not None else None
+    own, others = services.result()
+    steps = [_api(query, objects=ground.objects), *mesh.result(), *own, *servers.result(), *others]
+    view = None
+    if pod is not None:
+        step, view = pod.result()
+        steps.append(step)
+    why = denied(query, objects=ground.objects) if isinstance(ground.objects, Objects) else ""
+    return Way(context, query, tuple(steps), ground.set_up, denied=why, pod_view=view)
+
+
+async def _ground(client: KubeClient, query: Query) -> _Ground:
+    async with asyncio.TaskGroup() as group:
+        service = group.create_task(within(client.find(SERVICES, DNS, namespace=SYSTEM_NAMESPACE)))
+        pods = group.create_task(within(client.list(PODS, namespace=SYSTEM_NAMESPACE, labels=_LABELS)))
+        corefile = group.create_task(within(read_corefile(client)))
+        node_local = group.create_task(within(client.find(CONFIG_MAPS, NODE_LOCAL, namespace=NAMESPACE)))
+        cluster = group.create_task(within(_cluster_dns(client)))
+    wanted = _addresses(service.result())
+    objects = await within(_objects(client, query, name_servers=wanted))
+    found, listed = cluster.result(), pods.result()
+    dns, servers = found if not isinstance(found, Unseen) else ((), found)
+    alive = sorted(
+        (pod for pod in listed.items if not pod.is_finished) if isinstance(listed, ObjectPage) else (),
+        key=lambda pod: (pod.status.phase != "Running", pod.metadata.name),
+    )[:_MOST_PODS]
+    set_up = SetUp(
+        corefile=corefile.result(),
+        wanted=wanted,
+        cluster_dns=dns,
+        has_node_local=node_local.result() is not None and not isinstance(node_local.result(), Unseen),
+        asker=alive[0].metadata.name if alive and alive[0].status.phase == "Running" else "",
+    )
+    return _Ground(objects, alive if isinstance(listed, ObjectPage) else listed, servers, set_up)
+
+
+async def _objects(client: KubeClient, query: Query, *, name_servers: tuple[str, ...]) -> Objects:
+    key = service_of(query.name)
+    if key is None:
+        return Objects(name_servers=name_servers)
+    namespace, name = key
+    labels = f"{LABEL_SERVICE_NAME}={name}"
+    return Objects(
+        imported=await client.find(SERVICE_IMPORTS, name, namespace=namespace),
+        slices=(await client.list(ENDPOINT_SLICES, namespace=namespace, labels=labels)).items,
+        has_namespace=await client.find(NAMESPACES, namespace) is not None,
+        name_servers=name_servers,
+    )
+
+
+async def _cluster_dns(client: KubeClient) -> tuple[tuple[str, ...], tuple[_Server, ...]]:
+    """The addresses of cluster DNS's Service, and the pods behind it; nothing where there is none."""
+    for namespace, name in _PLACES:
+        service = await client.find(SERVICES, name, namespace=namespace)
+        if service is None:
+            continue
+        labels = ",".join(f"{key}={value}" for key, value in sorted(service.spec.selector.items()))
+        # Without a selector these would be all pods of the namespace.
+        pods = (await client.list(PODS, namespace=namespace, labels=labels)).items if labels else []
+        slices = await client.list(ENDPOINT_SLICES, namespace=namespace, labels=f"{_SERVICE_NAME}={name}")
+        port = _tcp_port(slices.items)
+        running = sorted(
+            (pod for pod in pods if pod.status.phase == "Running"), key=lambda pod: pod.metadata.name
+        )
+        return _addresses(service), tuple(
+            _Server(Inside(namespace, pod.metadata.name), next(iter(pod.addresses), ""), port)
+            for pod in running[:_MOST_PODS]
+        )
+    return (), ()
+
+
+def _tcp_port(slices: Sequence[EndpointSlice]) -> int:
+    """The port of DNS over TCP inside the pods: it is named for it in all distributions."""
+    ports = (one for piece in slices for one in piece.ports or ())
+    return next((one.port for one in ports if one.name == "dns-tcp" and one.port), 53)
+
+
+def _api(query: Query, *, objects: Objects | Unseen) -> Step:
+    key = service_of(query.name)
+    where = f"ServiceImport {'/'.join(key)}" if key is not None else "the zone itself"
+    said = truth(query, objects=objects) if isinstance(objects, Objects) else objects
+    return Step(Part.API, "", where, said)
+
+
+async def _mesh_pods(client: KubeClient, query: Query, *, ground: _Ground) -> list[Step]:
+    if isinstance(ground.mesh_pods, Unseen) or not ground.mesh_pods:
+        none = Unseen(f"no pod of {DNS} is there")
+        said = ground.mesh_pods if isinstance(ground.mesh_pods, Unseen) else none
+        return [Step(Part.MESH_POD, "", "", said)]
+
+    async def ask(pod: Pod) -> Step:
+        name, where = pod.metadata.name, _where(next(iter(pod.addresses), ""), DNS_PORT)
+        if pod.status.phase != "Running":
+            return Step(Part.MESH_POD, name, where, Unseen(f"it is {pod.status.phase}"))
+        inside = Inside(SYSTEM_NAMESPACE, name)
+        told = await within(ask_mesh_pod(client, query, inside=inside))
+        if isinstance(told, Unseen):
+            return Step(Part.MESH_POD, name, where, told)
+        return Step(Part.MESH_POD, name, where, told[0], told[1])
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ask(pod)) for pod in ground.mesh_pods]
+    return [task.result() for task in tasks]
+
+
+async def _dns_pods(client: KubeClient, query: Query, *, ground: _Ground) -> list[Step]:
+    if isinstance(ground.dns_pods, Unseen):
+        return [Step(Part.DNS_POD, "", "", ground.dns_pods)]
+
+    async def ask(server: _Server) -> Step:
+        said = await within(ask_pod(client, query, inside=server.inside, port=server.port))
+        return Step(Part.DNS_POD, server.inside.pod, _where(server.address, server.port), said)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(ask(one)) for one in ground.dns_pods]
+    return [task.result() for task in tasks]
+
+
+async def _services(client: KubeClient, query: Query, *, ground: _Ground) -> tuple[list[Step], list[Step]]:
+    """mesh-dns's Service and cluster DNS's, at each of their addresses, as a mesh-dns pod sees them."""
+    set_up = ground.set_up
+    servers = [*set_up.wanted, *set_up.cluster_dns]
+    told: Sequence[Reply | Unseen] | Unseen = Unseen("there is no running mesh-dns pod to ask from")
+    if set_up.asker:
+        inside = Inside(SYSTEM_NAMESPACE, set_up.asker, _CONTAINER)
+        told = await within(ask_from(client, query, inside=inside, servers=servers))
+    said = [told] * len(servers) if isinstance(told, Unseen) else list(told)
+    own = [
+        Step(Part.MESH_SERVICE, DNS, _where(address, 53), one)
+        for address, one in zip(set_up.wanted, said, strict=False)
+    ]
+    if not own:
+        own = [Step(Part.MESH_SERVICE, DNS, "", Unseen(f"Service {SYSTEM_NAMESPACE}/{DNS} is not there"))]
+    others = [
+        Step(Part.DNS_SERVICE, "", _where(address, 53), one)
+        for address, one in zip(set_up.cluster_dns, said[len(set_up.wanted) :], strict=False)
+    ]
+    return own, others or [Step(Part.DNS_SERVICE, "", "", Unseen("no Service of cluster DNS was found"))]
+
+
+async def _pod(client: KubeClient, query: Query, *, start: Inside) -> tuple[Step, PodView | None]:
+    told = await within(look_up(client, query, inside=start))
+    if isinstance(told, Unseen):
+        return Step(Part.POD, str(start), "its own resolver", told), None
+    return Step(Part.POD, str(start), ", ".join(told[1].servers) or "no server", told[0]), told[1]
+
+
+def _addresses(service: Service | Unseen | None) -> tuple[str, ...]:
+    if service is None or isinstance(service, Unseen):
+        return ()
+    return service.spec.cluster_ips or ((service.spec.cluster_ip,) if service.spec.cluster_ip else ())
+
+
+def _where(address: str, port: int) -> str:
+    if not address:
+        return ""
+    return f"[{address}]:{port}" if ip_address(address).version == 6 else f"{address}:{port}"
