@@ -5,6 +5,7 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 
 import dns.asyncquery
@@ -14,10 +15,14 @@ import dns.rcode
 import pytest
 import uvloop
 
+from mesh_dns.chaos import Facts, State
+from mesh_dns.cookie import SEED_BYTES, Cookies
 from mesh_dns.counts import Counts, Drop, Sent
 from mesh_dns.entry import Entry
+from mesh_dns.guard import Guard
 from mesh_dns.question import LONGEST_QUERY
 from mesh_dns.server import dns_server
+from mesh_dns.sources import Sources
 from mesh_dns.table import Table
 from mesh_dns.tcp import MOST_CONNECTIONS
 from mesh_runtime.binding import PortTaken
@@ -281,24 +286,34 @@ async def test_after_its_end_a_servers_port_is_free_and_its_connections_are_clos
         assert again.port == server.port
 
 
+class Noted(Sources):
+    """Everybody is of this cluster, or nobody; `seen` are the addresses that were asked about."""
+
+    def __init__(self, *, is_local: bool) -> None:
+        super().__init__()
+        self._all_are = is_local
+        self.seen: list[str] = []
+
+    def is_local(self, address: str) -> bool:
+        self.seen.append(address)
+        return self._all_are
+
+
 @on_both_loops
 async def test_only_askers_of_this_cluster_are_given_ready_replies(served: Served) -> None:
     message = dns.message.make_query(HELLO, "A")
     for is_local, hits in ((True, 4), (False, 0)):
-        counts, seen = Counts(), list[str]()
-
-        def asked(address: str, is_local: bool = is_local, seen: list[str] = seen) -> bool:
-            seen.append(address)
-            return is_local
-
-        async with dns_server(0, table=served.table, counts=counts, is_local=asked) as server:
+        counts, sources = Counts(), Noted(is_local=is_local)
+        facts = partial(Facts, "dns-0", "1", heard_ago=None, names=0, state=State.COMPLETE)
+        guard = Guard(sources, cookies=Cookies(bytes(SEED_BYTES)), facts=facts, epoch=0.0)
+        async with dns_server(0, table=served.table, counts=counts, guard=guard) as server:
             for ask in (dns.asyncquery.udp, dns.asyncquery.tcp):
                 for _ in range(3):
                     reply = await ask(message, LOOPBACKS[-1], port=server.port, timeout=LIMIT)
                     assert reply.rcode() == dns.rcode.NOERROR
         assert counts.memo_hits == hits
         assert sum(one.number for one in counts.seen()) == 6
-        assert set(seen) == {LOOPBACKS[-1]}
+        assert set(sources.seen) == {LOOPBACKS[-1]}
 
 
 @on_both_loops
