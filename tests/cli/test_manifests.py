@@ -95,9 +95,9 @@ def test_dns_writes_nothing() -> None:
     assert all(set(rule["verbs"]) <= READING for rule in rules(names.DNS))
 
 
-def test_dns_reads_what_its_names_come_from_and_nothing_else() -> None:
+def test_dns_reads_what_its_names_come_from_who_asks_and_who_is_near_and_nothing_else() -> None:
     everywhere = named("ClusterRole", names.DNS)["rules"]
-    kinds = (kube.SERVICE_IMPORTS, kube.ENDPOINT_SLICES, kube.NAMESPACES)
+    kinds = (kube.SERVICE_IMPORTS, kube.ENDPOINT_SLICES, kube.NAMESPACES, kube.NODES, kube.MESH_PEERS)
     assert {
         (group, plural) for rule in everywhere for group in rule["apiGroups"] for plural in rule["resources"]
     } == {(kind.group, kind.plural) for kind in kinds}
