@@ -69,6 +69,8 @@ def _silent(step: Step, unseen: Unseen, *, way: Way, before: list[Finding]) -> F
             return Finding(
                 step, unseen.why, "ask with a context that may read ServiceImports and EndpointSlices"
             )
+        case Part.MESH_POD if not step.name:
+            return Finding(step, unseen.why, JOIN)
         case Part.MESH_POD:
             return Finding(step, unseen.why, f"look at it with kubectl -n {SYSTEM_NAMESPACE} describe pods")
         case Part.MESH_SERVICE if not way.set_up.wanted:

@@ -158,7 +158,7 @@ def test_a_cluster_without_any_of_ours_is_told_to_join(meshctl: Meshctl, east: O
     assert result.return_value == 1
     assert "Service meshctl-system/meshctl-dns is not there" in result.stdout
     assert "run meshctl join" in result.stdout
-    assert "no pod of meshctl-dns is there" in result.stdout
+    assert "no pod of meshctl-dns is there\n  next: run meshctl join" in result.stdout
 
 
 def test_a_pods_own_view_is_asked_too(meshctl: Meshctl, west: ObjectServer) -> None:
