@@ -119,12 +119,20 @@ class Reception:
                 return invitation
             request = read_request(accept)
             read = read_signing_request(request.csr.encode())
+            here = await self._surroundings(request, membership=membership, issuer=issuer)
+            # Read after the MeshPeer: whoever made that has written its use before. The other way round, the
+            # second replica of one newcomer would meet the MeshPeer of the first, and know of no use.
+            secret = await self._kube.find(SECRETS, INVITATIONS_SECRET, namespace=SYSTEM_NAMESPACE)
+            invitations = invitations_in(secret)
+            if secret is None or accept.invitation not in invitations:
+                continue  # taken away since it was opened
+            invitation = invitations[accept.invitation]
             taking = judge(
                 request,
                 key=key_id_of(read.public_key),
                 invitation=invitation,
                 others=invitations,
-                here=await self._surroundings(request, membership=membership, issuer=issuer),
+                here=here,
                 now=self._clock(),
             )
             if isinstance(taking, Taking):
@@ -135,7 +143,6 @@ class Reception:
                 _log.info("somebody is not let in", wants=request.cluster, reason=taking.code.value)
                 return taking
             chain = self._signed(taking, read, membership=membership, issuer=issuer)
-            assert secret is not None
             if await self._stored(secret, accept.invitation, taking.invitation):
                 key = key_id_of(read.public_key)
                 peer = peer_of_newcomer(request, invitation=invitation, pool=issuer.pool, key=key)

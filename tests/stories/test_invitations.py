@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mesh_controller.intermediate_source import IntermediateSource
 from mesh_core.identity import Component
 from mesh_core.invitation_token import Token
+from mesh_core.invitations import Taken
 from mesh_core.names import (
     INTERMEDIATE_SECRET,
     INVITATIONS_SECRET,
@@ -215,6 +216,29 @@ async def test_two_replicas_of_one_newcomer_take_one_use() -> None:
             await until(lambda: west.is_done)
         assert len(east.invitation(invited).taken) == 1
         assert west.chain.count(b"BEGIN CERTIFICATE") == 2
+
+
+async def test_a_replica_that_meets_the_peer_of_the_first_one_is_no_stranger_to_it() -> None:
+    """Between the look at the uses and the look at the peers another door let the first replica in."""
+    west = with_key(newcomer())
+    kept = west.api.find(SECRETS, INTERMEDIATE_SECRET, namespace=SYSTEM_NAMESPACE)
+    assert kept is not None
+    key = key_id_of(stored_key(kept).public_key())
+    async with inviter() as east:
+        token = await east.at(east.invite())
+        met: list[str] = []
+
+        def meanwhile(method: str, path: str) -> None:
+            if method == "GET" and path.endswith("/meshpeers/west") and not met:
+                met.append(path)
+                use = Taken(cluster="west", uid="", key=key, at=datetime.now(UTC).isoformat())
+                before = east.invitation(token)
+                east.keep(token.id, msgspec.structs.replace(before, uses=0, taken=(use,)))
+                east.api.put(MESH_PEERS, {"metadata": {"name": "west"}, "spec": {"dial": "both"}})
+
+        east.api.faults.append(meanwhile)
+        assert await outcome(west, token) == "in"
+        assert met and len(east.invitation(token).taken) == 1
 
 
 async def test_a_newcomer_whose_answer_was_lost_comes_again_and_takes_no_further_use() -> None:
