@@ -120,13 +120,13 @@ class Reception:
             request = read_request(accept)
             read = read_signing_request(request.csr.encode())
             here = await self._surroundings(request, membership=membership, issuer=issuer)
-            # Read after the MeshPeer: whoever made that has written its use before. The other way round, the
-            # second replica of one newcomer would meet the MeshPeer of the first, and know of no use.
-            secret = await self._kube.find(SECRETS, INVITATIONS_SECRET, namespace=SYSTEM_NAMESPACE)
-            invitations = invitations_in(secret)
-            if secret is None or accept.invitation not in invitations:
+            # The MeshPeer belongs to these uses only if they stood before and after it was looked at: a use
+            # is written before its MeshPeer is made, and the MeshPeer is noted in it after that.
+            again = await self._kube.find(SECRETS, INVITATIONS_SECRET, namespace=SYSTEM_NAMESPACE)
+            if secret is None or again is None:
                 continue  # taken away since it was opened
-            invitation = invitations[accept.invitation]
+            if again.metadata.resource_version != secret.metadata.resource_version:
+                continue
             taking = judge(
                 request,
                 key=key_id_of(read.public_key),

@@ -13,6 +13,7 @@
 
 import asyncio
 import math
+import secrets
 import socket
 from collections import deque
 from typing import Protocol
@@ -113,7 +114,6 @@ class Tunnel:
         self._unanswered_at: float | None = None
         self._ended_at: float | None = None
         self._pings: dict[int, float] = {}
-        self._number = 0
         self._rtts: deque[float] = deque(maxlen=_PINGS)
         self._counted = 0
         self._counted_at = 0.0
@@ -329,8 +329,11 @@ class Tunnel:
         self.session.ping(number)
 
     def _new_ping(self) -> int:
-        self._number = self._number % 0xFFFFFFFF + 1
-        return self._number
+        """A number that the other end cannot know before the ping has come, or it could seem to be near."""
+        number = 0
+        while number in (0, self._parting) or number in self._pings:
+            number = secrets.randbits(32)
+        return number
 
     def _close_if_empty(self) -> None:
         if self.streams == 0 and self._may_close and not self._gone:

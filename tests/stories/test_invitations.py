@@ -39,7 +39,7 @@ from mesh_fakes.inviting import (
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
 from mesh_runtime.intermediate import KEY, stored_key
-from mesh_runtime.kube import MESH_PEERS, SECRETS, TRUST_BUNDLES, ApiError
+from mesh_runtime.kube import MESH_PEERS, NAMESPACES, SECRETS, TRUST_BUNDLES, ApiError
 from mesh_runtime.membership import MembershipSource
 from mesh_runtime.pem import certificates_from_pem, key_to_pem
 from mesh_runtime.pki import new_key
@@ -239,6 +239,32 @@ async def test_a_replica_that_meets_the_peer_of_the_first_one_is_no_stranger_to_
         east.api.faults.append(meanwhile)
         assert await outcome(west, token) == "in"
         assert met and len(east.invitation(token).taken) == 1
+
+
+async def test_a_second_key_does_not_take_a_look_before_the_first_ones_peer_for_an_unlinking() -> None:
+    """Between the look at the peers and the second look at the uses another door let another key in."""
+    west = newcomer()
+    async with inviter() as east:
+        mine, others = await east.at(east.invite()), east.invite()
+        seen: list[str] = []
+
+        def meanwhile(method: str, path: str) -> None:
+            if method == "GET" and path.endswith("/meshpeers/west"):
+                seen.append("peer")
+            if method == "GET" and path.endswith(f"/{INVITATIONS_SECRET}") and seen == ["peer"]:
+                seen.append("uses")
+                meta = {"name": "west", "uid": "of-the-first"}
+                east.api.put(MESH_PEERS, {"metadata": meta, "spec": {"dial": "both"}})
+                system = west.api.find(NAMESPACES, "kube-system")
+                uid = system.metadata.uid if system is not None else ""
+                until = (datetime.now(UTC) + timedelta(days=20)).isoformat()
+                at = datetime.now(UTC).isoformat()
+                use = Taken(cluster="west", uid=uid, key="honest", at=at, until=until, peer="of-the-first")
+                east.keep(others.id, msgspec.structs.replace(east.invitation(others), uses=0, taken=(use,)))
+
+        east.api.faults.append(meanwhile)
+        assert await outcome(west, mine) == "ClusterIdTaken"
+        assert seen[:2] == ["peer", "uses"] and east.invitation(mine).uses == 1
 
 
 async def test_a_newcomer_whose_answer_was_lost_comes_again_and_takes_no_further_use() -> None:

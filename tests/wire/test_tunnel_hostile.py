@@ -173,6 +173,16 @@ async def test_what_means_nothing_is_passed_over_and_the_tunnel_goes_on() -> Non
             assert await found.bad.payload(stream) == what.encode()
 
 
+@pytest.mark.asyncio
+async def test_an_answer_before_the_ping_makes_nobody_near() -> None:
+    async with scene() as found:
+        for number in range(1, 4097):
+            found.bad.send(header(kind=PING, flags=ACK, stream=0, length=number))
+        found.bad.send(opening(3, message=GOOD))
+        assert await found.bad.answer(3) is not None
+        assert found.tunnel.rtt is None
+
+
 def framed(body: bytes) -> bytes:
     return len(body).to_bytes(2, "big") + body
 
