@@ -43,9 +43,26 @@ def command() -> None:
     show_default=True,
     help="For people, or for programs.",
 )
+# A change takes less than a second to reach everybody who keeps nothing.
+@click.option(
+    "--settle",
+    type=click.FloatRange(min=0, max=60),
+    metavar="SECONDS",
+    default=1.0,
+    show_default=True,
+    help="After so long all are asked once more, where somebody disagrees: a change that is under way "
+    "is no fault.",
+)
 @click.pass_obj
 def query(
-    kubeconfig: Path | None, name: str, type_: str, context: str | None, start: str | None, output: str
+    kubeconfig: Path | None,
+    *,
+    name: str,
+    type_: str,
+    context: str | None,
+    start: str | None,
+    output: str,
+    settle: float,
 ) -> int:
     """Ask everybody on the way of NAME, and name the one that disagrees.
 
@@ -57,15 +74,17 @@ def query(
     asked = query_for(name, type_=type_.upper())
     inside = _pod(start, type_=asked.type) if start is not None else None
     context = context or current_context(kubeconfig=kubeconfig)
-    way = run(_query(asked, kubeconfig=kubeconfig, context=context, start=inside))
+    way = run(_query(asked, kubeconfig=kubeconfig, context=context, start=inside, settle=settle))
     click.echo(way_as_json(way) if output == "json" else way_as_text(way), nl=False)
     return 1 if findings(way) else 0
 
 
-async def _query(asked: Query, *, kubeconfig: Path | None, context: str, start: Inside | None) -> Way:
+async def _query(
+    asked: Query, *, kubeconfig: Path | None, context: str, start: Inside | None, settle: float
+) -> Way:
     async with connect(kubeconfig=kubeconfig, context=context) as client:
         await client.ready()
-        return await look_along(client, asked, context=context, start=start)
+        return await look_along(client, asked, context=context, start=start, settle=settle)
 
 
 def _pod(text: str, *, type_: str) -> Inside:

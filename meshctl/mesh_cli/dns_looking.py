@@ -35,8 +35,6 @@ from mesh_runtime.kube import (
 _LABELS: Final = "app.kubernetes.io/part-of=clusterset-mesh,app.kubernetes.io/component=dns"
 _CONTAINER: Final = "dns"
 _SERVICE_NAME: Final = "kubernetes.io/service-name"
-_AGAIN: Final = 1.0
-"""Seconds until all are asked once more: a change takes less to reach everybody who keeps nothing."""
 _MOST_PODS: Final = 10
 """Pods of a kind that are asked; with more, the first by name."""
 _PLACES: Final = ((NAMESPACE, KUBE_DNS), ("openshift-dns", "dns-default"), (NAMESPACE, "coredns"))
@@ -62,11 +60,16 @@ class _Ground:
     set_up: SetUp
 
 
-async def look_along(client: KubeClient, query: Query, *, context: str, start: Inside | None) -> Way:
-    """Everybody's answer; `start` is a pod whose own view is asked too."""
+async def look_along(
+    client: KubeClient, query: Query, *, context: str, start: Inside | None, settle: float
+) -> Way:
+    """Everybody's answer; `start` is a pod whose own view is asked too.
+
+    `settle`: seconds until all are asked once more, where somebody disagrees.
+    """
     way = await _look(client, query, context=context, start=start)
     if findings(way):
-        await asyncio.sleep(_AGAIN)
+        await asyncio.sleep(settle)
         way = await _look(client, query, context=context, start=start)
     return way
 

@@ -74,7 +74,7 @@ def inside(servers: dict[str, Callable[[bytes], bytes]]) -> Callable[[list[str]]
 
 
 def seen(meshctl: Meshctl, *words: str) -> tuple[int, dict[str, Any]]:  # Any: JSON
-    result = meshctl("dns", "query", NAME, "--context", "w", "-o", "json", *words)
+    result = meshctl("dns", "query", NAME, "--context", "w", "-o", "json", "--settle", "0", *words)
     assert result.exception is None, result.exception
     found: dict[str, Any] = json.loads(result.stdout)
     return result.return_value, found
@@ -154,7 +154,7 @@ def test_a_name_that_all_deny_is_status_0_with_the_reason(meshctl: Meshctl, west
 
 
 def test_a_cluster_without_any_of_ours_is_told_to_join(meshctl: Meshctl, east: ObjectServer) -> None:
-    result = meshctl("dns", "query", NAME, "--context", "e")
+    result = meshctl("dns", "query", NAME, "--context", "e", "--settle", "0")
     assert result.return_value == 1
     assert "Service meshctl-system/meshctl-dns is not there" in result.stdout
     assert "run meshctl join" in result.stdout
