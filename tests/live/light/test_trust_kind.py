@@ -1,9 +1,8 @@
 """TrustBundle on a real API server: who may write what of it, and what nobody may (ruling 1)."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,13 +10,12 @@ import pytest
 
 from mesh_core.objects import TrustBundle
 from mesh_core.objects.trust import LONGEST_TEXT, Signature, Signed
-from mesh_fakes.bed import Bed, started
+from mesh_fakes.bed import Bed
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_runtime.kube import TRUST_BUNDLES, ApiError, KubeClient
 
 pytestmark = pytest.mark.asyncio
 
-KINDS = Path(__file__).parents[2] / "manifests" / "crds" / "mesh"
 ROOT = FakeClusterset().roots[0]
 OTHER_ROOT = FakeClusterset().roots[0]
 KEY = "0" * 64
@@ -28,15 +26,6 @@ SHORT = Signed(text="{}")
 Spec = dict[str, Any]
 GOOD: Spec = {"domain": "clusterset.internal", "generation": 2, "roots": [ROOT]}
 SIGNED: Spec = {**GOOD, "statement": msgspec.to_builtins(SHORT)}
-
-
-@pytest.fixture(scope="module")
-def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """One cluster that is etcd and an API server, with our kinds."""
-    with started(tmp_path_factory.mktemp("trust-kind"), "--clusters", "alone", "--light") as bed:
-        bed.kubectl("alone", "apply", "-k", str(KINDS))
-        bed.kubectl("alone", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        yield bed
 
 
 def body(**fields: Any) -> dict[str, Any]:

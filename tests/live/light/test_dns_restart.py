@@ -4,36 +4,26 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from live.api_server import api_server_of, start_again
 from live.coredns.servers import ask, running
+from live.light.api_server import api_server_of, start_again
 from live.mcs.world import seen
 from live.nodes import nodes_of
 from mesh_core.names import CLUSTERSET_ZONE, DNS_PORT
-from mesh_fakes.bed import Bed, started
+from mesh_fakes.access import ELSEWHERE
+from mesh_fakes.bed import Bed
 from mesh_local.names import names_of
-from mesh_runtime.kube import NAMESPACES, SERVICE_IMPORTS, ApiError, KubeClient, Unreachable
+from mesh_runtime.kube import SERVICE_IMPORTS, ApiError, KubeClient, Unreachable
 
 pytestmark = pytest.mark.asyncio
 
 LIMIT = 30.0  # seconds
-MANIFESTS = Path(__file__).parents[2] / "manifests"
 STAYS, GOES, MOVES = "stays", "goes", "moves"
-
-
-@pytest.fixture(scope="module")
-def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """One cluster that is etcd and an API server, with our kinds."""
-    with started(tmp_path_factory.mktemp("restart"), "--clusters", "alone", "--light") as bed:
-        bed.kubectl("alone", "apply", "-k", str(MANIFESTS / "crds"))
-        bed.kubectl("alone", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        yield bed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +47,7 @@ class Server:
 
     async def said(self) -> dict[str, str]:
         """What it says of each import; nothing while it does not listen yet."""
-        questions = [(f"{name}.demo.svc.{CLUSTERSET_ZONE}", "A") for name in (STAYS, GOES, MOVES)]
+        questions = [(f"{name}.{ELSEWHERE}.svc.{CLUSTERSET_ZONE}", "A") for name in (STAYS, GOES, MOVES)]
         try:
             answers = await asyncio.to_thread(ask, self.network, DNS_PORT, questions)
         except (OSError, EOFError):
@@ -79,7 +69,7 @@ class Server:
 async def make(kube: KubeClient, name: str, address: str) -> None:
     ports = [{"port": 80, "protocol": "TCP"}]
     spec = {"type": "ClusterSetIP", "ips": [address], "ports": ports}
-    await kube.create(SERVICE_IMPORTS, {"metadata": {"name": name, "namespace": "demo"}, "spec": spec})
+    await kube.create(SERVICE_IMPORTS, {"metadata": {"name": name, "namespace": ELSEWHERE}, "spec": spec})
 
 
 async def test_a_server_that_starts_without_the_api_server_says_what_was_true_and_then_what_is(
@@ -89,16 +79,15 @@ async def test_a_server_that_starts_without_the_api_server_says_what_was_true_an
     server.folder.mkdir()
     known = {STAYS: "1: A 10.96.0.11", GOES: "1: A 10.96.0.12", MOVES: "1: A 10.96.0.13"}
     async with light.client("alone") as kube:
-        await kube.create(NAMESPACES, {"metadata": {"name": "demo"}})
         for name, said in known.items():
             await make(kube, name, said.split()[-1])
         with server.run():
             await server.until(known)
             await server.until_kept(*(said.split()[-1] for said in known.values()))
         # What nobody saw happens while it is away, and then the API server is away too.
-        await kube.delete(SERVICE_IMPORTS, GOES, namespace="demo")
+        await kube.delete(SERVICE_IMPORTS, GOES, namespace=ELSEWHERE)
         moved = {"spec": {"ips": ["10.96.0.23"]}}
-        await kube.merge_patch(SERVICE_IMPORTS, MOVES, moved, namespace="demo")
+        await kube.merge_patch(SERVICE_IMPORTS, MOVES, moved, namespace=ELSEWHERE)
         os.kill(api_server_of(light), signal.SIGKILL)
         with pytest.raises((Unreachable, ApiError)):
             while True:

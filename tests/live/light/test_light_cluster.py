@@ -3,23 +3,15 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
-from live.api_server import api_server_of, start_again
-from mesh_fakes.bed import Bed, started
+from live.light.api_server import api_server_of, start_again
+from mesh_fakes.bed import Bed
 from mesh_fakes.waiting import until
 from mesh_runtime.kube import CONFIG_MAPS, ApiError, Informer, LeaderElection, Unreachable
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest.fixture(scope="module")
-def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """One cluster that is etcd and an API server."""
-    with started(tmp_path_factory.mktemp("light"), "--clusters", "alone", "--light") as bed:
-        yield bed
 
 
 async def test_a_watch_cache_survives_the_api_server_and_loses_nothing(light: Bed) -> None:

@@ -1,7 +1,6 @@
 """Our kinds on a real API server: what we write is taken as it is, and what nobody may write is not."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ from mesh_core.peer_wire import record_bytes
 from mesh_core.record import ExportRecord, RecordPort, Shard, ShardEndpoint, ShardPort
 from mesh_core.record_plan import Imported, plan_imported
 from mesh_core.record_signature import Signature
-from mesh_fakes.bed import Bed, started
+from mesh_fakes.bed import Bed
 from mesh_fakes.exports import NOW
 from mesh_runtime.kube import (
     IMPORTED_RECORDS,
@@ -33,17 +32,6 @@ from mesh_runtime.kube import (
 pytestmark = pytest.mark.asyncio
 
 SYSTEM = "meshctl-system"
-KINDS = Path(__file__).parents[2] / "manifests" / "crds" / "mesh"
-
-
-@pytest.fixture(scope="module")
-def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """One cluster that is etcd and an API server, with our kinds."""
-    with started(tmp_path_factory.mktemp("kinds"), "--clusters", "alone", "--light") as bed:
-        bed.kubectl("alone", "apply", "-k", str(KINDS))
-        bed.kubectl("alone", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        bed.kubectl("alone", "create", "namespace", SYSTEM)
-        yield bed
 
 
 # The longest of everything that the door lets in.

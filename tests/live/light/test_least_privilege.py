@@ -4,7 +4,6 @@ When rules change, this test fails and says where the new table lies: look at it
 tests/live/golden/rbac.yaml.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,31 +12,18 @@ import yaml
 from mesh_cli.check_rights import CLUSTER_ROLES, ROLES
 from mesh_core.names import CONTROLLER, DNS, GATEWAY, SYSTEM_NAMESPACE
 from mesh_fakes.access import ELSEWHERE, Question, allowed, matrix, questions, resources
-from mesh_fakes.bed import Bed, started
+from mesh_fakes.bed import Bed
 from mesh_runtime.kube import KubeClient
 
 pytestmark = pytest.mark.asyncio
 
-MANIFESTS = Path(__file__).parents[2] / "manifests"
-GOLDEN = Path(__file__).parent / "golden" / "rbac.yaml"
+GOLDEN = Path(__file__).parents[1] / "golden" / "rbac.yaml"
 ACCOUNTS = (CONTROLLER, GATEWAY, DNS)
 NOBODYS = "somebody-elses"
 HEAD = """\
-# What each ServiceAccount may do: where, on what, which verbs. Found by tests/live/test_least_privilege.py,
-# read by people: a line more is a right more. What every account of a cluster may do is in it too.
+# What each ServiceAccount may do: where, on what, which verbs. Read by people: a line more is a right more.
+# What every account of a cluster may do is in it too. Found by tests/live/light/test_least_privilege.py.
 """
-
-
-@pytest.fixture(scope="module")
-def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """One cluster that is etcd and an API server, with our kinds and our rights."""
-    with started(tmp_path_factory.mktemp("rights"), "--clusters", "alone", "--light") as bed:
-        bed.kubectl("alone", "apply", "-k", str(MANIFESTS / "crds"))
-        bed.kubectl("alone", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        for part in ("namespace", "rbac"):
-            bed.kubectl("alone", "apply", "-k", str(MANIFESTS / part))
-        bed.kubectl("alone", "create", "namespace", ELSEWHERE)
-        yield bed
 
 
 async def every_question(kube: KubeClient) -> list[Question]:
