@@ -16,7 +16,7 @@ help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
 	@echo "make demo-down  remove what the demo started"
 	@echo "make test       all checks and all tests"
-	@echo "make test-long  ten thousand simulated histories instead of a hundred, a million fuzzed inputs: over an hour"
+	@echo "make test-long  ten thousand simulated histories instead of a hundred, a million fuzzed inputs, dead members: over an hour"
 	@echo "make conformance MCS_API=DIR  the official suite of the MCS API (docs/conformance.md)"
 	@echo "make bench-propagation [BENCH='--quick']  what takes how long between clusters (bench/README.md)"
 	@echo "make bench-gateway [BENCH='--quick']  our gateway beside Envoy, HAProxy and nginx (bench/README.md)"
@@ -84,7 +84,7 @@ bench-dns-change: setup
 	@$(BIN)/python bench/dns_change.py $(BENCH)
 
 test-long: setup
-	@HISTORIES=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz
+	@HISTORIES=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz tests/live/lifecycle/long
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

@@ -11,6 +11,9 @@ from live.lifecycle.pair import HOME, Bare, Pair, bare_pair
 from mesh_fakes.bed import Bed, started
 from mesh_runtime.kube import NAMESPACES
 
+# Asked for by its name only: minutes of waiting for members that are dead (make test-long).
+collect_ignore = ["long"]
+
 
 @pytest.fixture(scope="package")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bare]:

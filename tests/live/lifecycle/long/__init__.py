@@ -1,0 +1,1 @@
+"""What waits for a member that is dead: `make test-long` only."""
