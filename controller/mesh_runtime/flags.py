@@ -6,6 +6,7 @@ error of one line, and so is a flag that is shortened or unknown.
 
 import argparse
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
@@ -26,20 +27,35 @@ class Flags(argparse.ArgumentParser):
         self._environment = environment
         self._prefix = prefix
 
-    def add(self, name: str, read: Callable[[str], object], *, default: object, explained: str) -> None:
-        """The setting `name`. `read` raises argparse.ArgumentTypeError for a text that does not read."""
+    def add(
+        self,
+        name: str,
+        read: Callable[[str], object],
+        *,
+        default: object,
+        explained: str,
+        shown: str = "",
+    ) -> None:
+        """The setting `name`. `read` raises argparse.ArgumentTypeError for a text that does not read.
+
+        `shown` is what `--help` calls the value; without it N for a number, else DIR.
+        """
         told = self._environment.get(self._prefix + name.upper(), "")
         self.add_argument(
             "--" + name.replace("_", "-"),
             type=read,
             default=told or default,  # argparse reads a text as if it had been given
-            metavar="N" if isinstance(default, int | float) else "DIR",
-            help=explained.replace("%", "%%") + ("" if default is None else f" Default: {default}."),
+            metavar=shown or ("N" if isinstance(default, int | float) else "DIR"),
+            help=explained.replace("%", "%%") + ("" if default in (None, "") else f" Default: {default}."),
         )
 
     def error(self, message: str) -> NoReturn:
-        """Raises UserError."""
+        """Raises UserError, which names a flag together with its variable: either may be what was set."""
+        message = re.sub(r"^argument --([a-z-]+):", self._both_names, message)
         raise UserError(f"a setting does not read: {message}", next_step=f"see {self.prog} --help")
+
+    def _both_names(self, flag: re.Match[str]) -> str:
+        return f"--{flag[1]} or {self._prefix}{flag[1].replace('-', '_').upper()}:"
 
 
 def number(text: str, *, kind: type[int] | type[float], may_be_nought: bool) -> int | float:

@@ -1,14 +1,13 @@
 """`python -m mesh_dns`: the DNS server in its pod, as one process or as several workers with a parent.
 
-What it is told is in `settings`, and everything that it answers is read from objects of this cluster. What
-keeps it from starting is one line in the log and exit status 1.
+What it is told is in `settings`, and everything that it answers is read from objects of this cluster.
 """
 
 import asyncio
 import os
 import sys
 
-from mesh_core.errors import MeshError, causes
+from mesh_core.errors import MeshError, UserError, causes
 from mesh_dns.settings import Settings, settings_of
 from mesh_runtime.lifeline import Place, place_of
 from mesh_runtime.log import configure, logger
@@ -21,11 +20,17 @@ _PATIENCE = 6.0
 
 
 def start() -> None:
-    """Runs until SIGTERM or SIGINT; the exit code is 0 then, and 1 after an error that was logged."""
+    """Runs until SIGTERM or SIGINT; the exit code is 0 then, 2 for settings that do not read, and 1 after an
+    error that was logged."""
     configure()
+    try:
+        settings = settings_of(os.environ, arguments=sys.argv[1:])
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
     failed = False
     try:
-        settings, place = settings_of(os.environ, arguments=sys.argv[1:]), place_of()
+        place = place_of()
         if settings.workers > 1 and place is None:
             asyncio.run(
                 look_after(

@@ -1,12 +1,12 @@
-"""What the DNS server is told by its environment, and what it refuses to be told."""
+"""What the DNS server is told by its environment and by flags, and what it refuses to be told."""
 
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from mesh_core.errors import UserError
-from mesh_core.ranges import number_of
+from mesh_core.ranges import number_of, ranges_of
 from mesh_dns.settings import Settings, settings_of
 
 
@@ -22,7 +22,7 @@ def test_the_snapshot_is_a_folder() -> None:
 def test_the_order_is_shuffled_or_nearest_and_nothing_else() -> None:
     assert not settings_of({"MESHCTL_DNS_ORDER": "shuffled"}).nearest
     assert settings_of({"MESHCTL_DNS_ORDER": "nearest"}).nearest
-    with pytest.raises(UserError, match="MESHCTL_DNS_ORDER is 'Nearest', which is not shuffled or nearest"):
+    with pytest.raises(UserError, match="MESHCTL_DNS_ORDER: 'Nearest' is not shuffled or nearest"):
         settings_of({"MESHCTL_DNS_ORDER": "Nearest"})
 
 
@@ -59,11 +59,31 @@ def test_a_network_that_does_not_read_is_an_error_of_one_line(text: str) -> None
     assert "\n" not in str(caught.value)
 
 
-def test_workers_and_ports_are_flags_too_and_a_flag_wins() -> None:
-    told = {"MESHCTL_DNS_WORKERS": "3", "MESHCTL_DNS_LISTEN_PORT": "53", "MESHCTL_DNS_HEALTH_PORT": "8080"}
-    by_variable = settings_of(told)
-    assert (by_variable.workers, by_variable.listen_port, by_variable.health_port) == (3, 53, 8080)
-    assert settings_of(told, arguments=["--workers", "2"]) == replace(by_variable, workers=2)
+@pytest.mark.parametrize(
+    ("name", "by_variable", "flag", "by_flag"),
+    [
+        ("ttl", "7", "0", Settings(ttl=0)),
+        ("order", "shuffled", "nearest", Settings(nearest=True)),
+        ("local_networks", "10.8.0.0/16", "10.9.0.0/16", Settings(local_networks=ranges_of(["10.9.0.0/16"]))),
+        ("snapshot", "/var/lib/old", "/var/lib/names", Settings(snapshot=Path("/var/lib/names"))),
+        ("workers", "3", "2", Settings(workers=2)),
+        ("listen_port", "53", "54", Settings(listen_port=54)),
+        ("health_port", "80", "81", Settings(health_port=81)),
+    ],
+)
+def test_each_setting_is_a_flag_and_a_variable_and_the_flag_wins(
+    name: str, by_variable: str, flag: str, by_flag: Settings
+) -> None:
+    variable, arguments = f"MESHCTL_DNS_{name.upper()}", [f"--{name.replace('_', '-')}", flag]
+    assert settings_of({variable: by_variable}, arguments=arguments) == by_flag
+    assert settings_of({variable: flag}) == by_flag != settings_of({variable: by_variable})
+
+
+def test_the_readme_lists_every_setting() -> None:
+    readme = (Path(__file__).parents[2] / "dns" / "README.md").read_text()
+    for field in fields(Settings):
+        name = "order" if field.name == "nearest" else field.name
+        assert f"| `--{name.replace('_', '-')}` | `MESHCTL_DNS_{name.upper()}` |" in readme
 
 
 def test_what_kubernetes_says_of_our_service_is_no_setting() -> None:
@@ -84,7 +104,9 @@ def test_what_kubernetes_says_of_our_service_is_no_setting() -> None:
         (["--workers=-1"], "--workers"),
         (["--listen-port=65536"], "--listen-port"),
         (["--workers=2", "--listen-port=0"], "--listen-port"),
-        (["--ttl=5"], "--ttl"),
+        (["--ttl=5s"], "--ttl"),
+        (["--order=random"], "--order"),
+        (["--local-networks=pods"], "--local-networks"),
         (["--work=2"], "--work"),
     ],
 )

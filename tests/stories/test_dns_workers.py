@@ -230,7 +230,8 @@ def is_free(port: int) -> bool:
     ("arguments", "environment", "named"),
     [
         (["--workers=0"], {}, "--workers"),
-        ([], {"MESHCTL_DNS_WORKERS": "many"}, "--workers"),
+        ([], {"MESHCTL_DNS_WORKERS": "many"}, "--workers or MESHCTL_DNS_WORKERS"),
+        ([], {"MESHCTL_DNS_TTL": "5s"}, "--ttl or MESHCTL_DNS_TTL"),
         (["--workers=2", "--listen-port=0"], {}, "--listen-port"),
     ],
 )
@@ -244,6 +245,6 @@ async def test_settings_that_do_not_read_end_it_with_one_line(
     )
     async with asyncio.timeout(LIMIT):
         _, said = await process.communicate()
-    assert process.returncode == 1
+    assert process.returncode == 2
     (line,) = said.decode().splitlines()
     assert named in line and "--help" in line
