@@ -169,6 +169,7 @@ class Findings:
     gateway_service: Service | Unseen | None
     dns_service: Service | Unseen | None
     corefile: ConfigMap | Unseen | None
+    custom_dns: ConfigMap | Unseen | None
     own_addresses: tuple[str, ...] | Unseen
     handshakes: tuple[Handshake, ...] | Unseen
     exports: tuple[ServiceExport, ...] | Unseen

@@ -4,39 +4,35 @@ from collections.abc import Iterator
 
 from mesh_cli.check_findings import Findings
 from mesh_cli.check_verdict import CouldNotLook, Observed, fail, ok, seen, warn
-from mesh_cli.corefile import reloads, serves_multicluster, zone_block
+from mesh_cli.corefile import reloads
 from mesh_cli.dns_set_ups import CONFIG_MAP, KEY, NAMESPACE
+from mesh_cli.dns_zone import JOIN, By, CoreDnsConfig, fault, served
 from mesh_core.names import CLUSTERSET_ZONE, DNS, SYSTEM_NAMESPACE
 
 _COREFILE = f"ConfigMap {NAMESPACE}/{CONFIG_MAP}"
-_JOIN = "run meshctl join again for this cluster"
 
 
 def stub(findings: Findings) -> Iterator[Observed]:
     """MESH-DNS-002."""
-    text = _corefile(findings)
-    block = zone_block(text)
-    if serves_multicluster(text) and (block is None or not block.targets):
+    config = _config(findings)
+    found = served(config)
+    if found.by is By.MULTICLUSTER:
         yield ok(_COREFILE, seen=f"CoreDNS answers {CLUSTERSET_ZONE} by its own option multicluster")
         return
-    if block is None:
-        yield fail(_COREFILE, seen=f"has no block for {CLUSTERSET_ZONE}", next_step=_JOIN)
-        return
     service = seen(findings.dns_service)
-    if service is None:
-        yield fail(f"Service {SYSTEM_NAMESPACE}/{DNS}", seen="is not there", next_step=_JOIN)
+    if service is None and found.by is not By.NOBODY:
+        yield fail(f"Service {SYSTEM_NAMESPACE}/{DNS}", seen="is not there", next_step=JOIN)
         return
-    wanted = {service.spec.cluster_ip, *service.spec.cluster_ips} - {""}
-    if block.targets and set(block.targets) <= wanted:
-        yield ok(_COREFILE, seen=f"sends {CLUSTERSET_ZONE} to {', '.join(block.targets)}")
+    spec = service.spec if service is not None else None
+    wanted = (spec.cluster_ips or (spec.cluster_ip,)) if spec is not None else ()
+    wrong = fault(found, wanted=[one for one in wanted if one])
+    if wrong is not None:
+        yield fail(found.where, seen=wrong.what, next_step=wrong.next_step)
+        if found.by is By.NOBODY:
+            return
     else:
-        shown = ", ".join(block.targets) or "nobody"
-        yield fail(
-            _COREFILE,
-            seen=f"sends {CLUSTERSET_ZONE} to {shown}; {DNS} has {', '.join(sorted(wanted)) or 'no address'}",
-            next_step=_JOIN,
-        )
-    if not reloads(text):
+        yield ok(found.where, seen=f"sends {CLUSTERSET_ZONE} to {', '.join(found.targets)}")
+    if not reloads(config.corefile):
         advice = "add the plugin reload, or restart CoreDNS after each change of its Corefile"
         yield warn(
             _COREFILE, seen="CoreDNS does not reload it, so it may go by an older one", next_step=advice
@@ -45,25 +41,25 @@ def stub(findings: Findings) -> Iterator[Observed]:
 
 def cache(findings: Findings) -> Iterator[Observed]:
     """MESH-DNS-003."""
-    text = _corefile(findings)
-    block = zone_block(text)
-    if block is None and serves_multicluster(text):
+    found = served(_config(findings))
+    if found.by is By.MULTICLUSTER:
         yield ok(_COREFILE, seen=f"CoreDNS answers {CLUSTERSET_ZONE} from its own copy of the objects")
         return
-    if block is None:
+    if found.block is None:
         raise CouldNotLook(f"{_COREFILE} has no block for {CLUSTERSET_ZONE}")
-    if "cache" in block.plugins:
+    if "cache" in found.block.plugins:
         yield warn(
-            _COREFILE,
+            found.where,
             seen=f"the block for {CLUSTERSET_ZONE} has the plugin cache: changes show late, by 5 s or more",
             next_step="take the line cache out of that block (docs/names.md)",
         )
     else:
-        yield ok(_COREFILE, seen=f"no cache in the block for {CLUSTERSET_ZONE}")
+        yield ok(found.where, seen=f"no cache in the block for {CLUSTERSET_ZONE}")
 
 
-def _corefile(findings: Findings) -> str:
+def _config(findings: Findings) -> CoreDnsConfig:
     found = seen(findings.corefile)
     if found is None or KEY not in found.data:
         raise CouldNotLook(f"there is no {_COREFILE}, so how DNS is set up cannot be seen")
-    return found.data[KEY]
+    custom = seen(findings.custom_dns)
+    return CoreDnsConfig(found.data[KEY], custom.data if custom is not None else {})

@@ -33,6 +33,7 @@ from mesh_cli.check_handshake import handshakes, targets
 from mesh_cli.check_live import domain_of
 from mesh_cli.check_verdict import Unseen, one_line
 from mesh_cli.dns_set_ups import CONFIG_MAP, NAMESPACE
+from mesh_cli.dns_zone import CUSTOM
 from mesh_cli.member import read_facts
 from mesh_cli.rollout import PODS, troubles
 from mesh_core.errors import MeshError
@@ -170,6 +171,7 @@ def _own_parts(client: KubeClient, *, context: str, clock: Clock) -> dict[str, A
         "own_addresses": _addresses(client),
         "dns_service": client.find(SERVICES, DNS, namespace=SYSTEM_NAMESPACE),
         "corefile": client.find(CONFIG_MAPS, CONFIG_MAP, namespace=NAMESPACE),
+        "custom_dns": client.find(CONFIG_MAPS, CUSTOM, namespace=NAMESPACE),
         "resting_ports": client.find(CONFIG_MAPS, RESTING_PORTS_CONFIG_MAP, namespace=SYSTEM_NAMESPACE),
     }
 

@@ -9,14 +9,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from mesh_cli.corefile import (
-    reloads,
-    serves_multicluster,
-    stub_addresses,
-    with_stub,
-    without_stub,
-    zone_block,
-)
+from mesh_cli.corefile import reloads, with_stub, without_stub
 from mesh_cli.dns_set_ups import (
     CONFIG_MAP,
     KEY,
@@ -31,13 +24,11 @@ from mesh_cli.dns_set_ups import (
     node_local_lines,
     other_lines,
 )
+from mesh_cli.dns_zone import CUSTOM, NOBODY, By, CoreDnsConfig, Served, fault, served
 from mesh_core.errors import EnvironmentFault
 from mesh_core.names import CLUSTERSET_ZONE, DNS, SYSTEM_NAMESPACE
 from mesh_core.objects import ConfigMap, KubernetesObject
 from mesh_runtime.kube import CONFIG_MAPS, DEPLOYMENTS, SERVICES, ApiError, KubeClient, Resource
-
-CUSTOM = "coredns-custom"
-"""ConfigMap from which some distributions' Corefiles import server blocks."""
 
 _ATTEMPTS = 5
 
@@ -66,14 +57,15 @@ class CorefileBusy(EnvironmentFault):
 class Stub:
     """The stub; `addresses` are the clusterset DNS server's, `reloads` whether CoreDNS takes changes up.
 
-    `other` is what cluster DNS is, where there is no Corefile to change; `node_local` the Corefile of
-    NodeLocal DNSCache, None where there is none.
+    `other` is what cluster DNS is, where there is no Corefile to change; `served` who answers the zone there
+    already, where that is somebody else; `node_local` the Corefile of NodeLocal DNSCache, None without it.
     """
 
     state: StubState
     addresses: tuple[str, ...]
     reloads: bool = True
     other: OtherDns | None = None
+    served: Served = NOBODY
     node_local: str | None = None
 
 
@@ -113,23 +105,25 @@ async def add_stub(client: KubeClient, *, beside_multicluster: bool = False) -> 
             other = await _other(client)
             return Stub(StubState.NO_COREDNS, addresses, other=other, node_local=node_local)
         text = found.data[KEY]
-        state = await _somebody_elses(client, text, beside_multicluster=beside_multicluster)
+        now = served(CoreDnsConfig(text, await _custom(client)))
+        state = _somebody_elses(now, beside_multicluster=beside_multicluster)
         if state is None:
             wanted = with_stub(text, addresses=addresses)
             state = StubState.KEPT if wanted == text else StubState.ADDED
         if state is not StubState.ADDED or await _written(client, found, text=wanted):
-            return Stub(state, addresses, reloads=reloads(text), node_local=node_local)
+            return Stub(state, addresses, reloads=reloads(text), served=now, node_local=node_local)
     raise CorefileBusy
 
 
-async def read_corefile(client: KubeClient) -> str | None:
-    """CoreDNS's Corefile; None when there is no ConfigMap of it."""
-    return await _corefile_of(client, CONFIG_MAP)
+async def read_config(client: KubeClient) -> CoreDnsConfig | None:
+    """What CoreDNS reads; None when there is no Corefile."""
+    text = await _corefile_of(client, CONFIG_MAP)
+    return CoreDnsConfig(text, await _custom(client)) if text is not None else None
 
 
 async def has_stub(client: KubeClient) -> bool:
     """Whether the stub is there."""
-    text = await read_corefile(client) or ""
+    text = await _corefile_of(client, CONFIG_MAP) or ""
     return without_stub(text) != text
 
 
@@ -164,10 +158,10 @@ def _stub_lines(found: Stub, *, context: str) -> list[str]:
                 f"{to}; with --dns-stub it is (docs/names.md)"
             ]
         case StubState.CUSTOM:
-            return [
-                f"  DNS: ConfigMap {NAMESPACE}/{CUSTOM} has a block for {CLUSTERSET_ZONE}: "
-                f"see that it forwards to {to}"
-            ]
+            wrong = fault(found.served, wanted=found.addresses)
+            if wrong is None:
+                return [f"  DNS: forwards to {to} by {found.served.where}"]
+            return [f"  DNS: {found.served.where}: {wrong.what}; {wrong.next_step}"]
         case StubState.ADDED if not found.reloads:
             restart = kubectl(context, "-n", NAMESPACE, "rollout", "restart", "deployment", "coredns")
             return [f"  DNS: forwards to {to} by {where} after {restart}"]
@@ -177,17 +171,11 @@ def _stub_lines(found: Stub, *, context: str) -> list[str]:
             return [f"  DNS: forwards to {to} by {where}"]
 
 
-async def _somebody_elses(client: KubeClient, text: str, *, beside_multicluster: bool) -> StubState | None:
+def _somebody_elses(found: Served, *, beside_multicluster: bool) -> StubState | None:
     """Who else serves the zone, so that no stub is added; None when it is ours to add."""
-    if stub_addresses(text):
-        return None
-    if serves_multicluster(text) and not beside_multicluster:
+    if found.by is By.MULTICLUSTER and not beside_multicluster:
         return StubState.MULTICLUSTER
-    # A second block for one zone would keep CoreDNS from starting.
-    custom = await client.find(CONFIG_MAPS, CUSTOM, namespace=NAMESPACE)
-    if custom is not None and any(zone_block(one) is not None for one in custom.data.values()):
-        return StubState.CUSTOM
-    return None
+    return StubState.CUSTOM if found.by is By.CUSTOM else None
 
 
 async def _other(client: KubeClient) -> OtherDns:
@@ -203,6 +191,11 @@ async def _other(client: KubeClient) -> OtherDns:
     if await client.find(DEPLOYMENTS, KUBE_DNS, namespace=NAMESPACE) is not None:
         return KubeDns(None)
     return UnknownDns()
+
+
+async def _custom(client: KubeClient) -> dict[str, str]:
+    found = await client.find(CONFIG_MAPS, CUSTOM, namespace=NAMESPACE)
+    return found.data if found is not None else {}
 
 
 async def _corefile_of(client: KubeClient, name: str) -> str | None:

@@ -8,8 +8,8 @@ new one.
 from ipaddress import ip_address
 from typing import Any, Final
 
-from mesh_cli.cluster_dns import read_corefile
-from mesh_cli.corefile import zone_block
+from mesh_cli.cluster_dns import read_config
+from mesh_cli.dns_zone import CoreDnsConfig, served
 from mesh_cli.kustomize import Manifest
 from mesh_cli.session import FIELD_MANAGER
 from mesh_core.names import DNS, SYSTEM_NAMESPACE
@@ -29,7 +29,8 @@ async def apply_dns_service(client: KubeClient, manifest: Manifest) -> None:
     Where these are no longer to be had (somebody else's, or out of range) it takes what it is given.
     """
     if await client.find(SERVICES, DNS, namespace=SYSTEM_NAMESPACE) is None:
-        known = named_addresses(await read_corefile(client) or "")
+        config = await read_config(client)
+        known = named_addresses(config) if config is not None else ()
         if known:
             try:
                 await client.apply_manifest(with_addresses(manifest, known), field_manager=FIELD_MANAGER)
@@ -40,12 +41,11 @@ async def apply_dns_service(client: KubeClient, manifest: Manifest) -> None:
     await client.apply_manifest(manifest, field_manager=FIELD_MANAGER)
 
 
-def named_addresses(corefile: str) -> tuple[str, ...]:
-    """Where a Corefile sends the clusterset's zone, when that could be a Service: one address or two, no
+def named_addresses(config: CoreDnsConfig) -> tuple[str, ...]:
+    """Where CoreDNS sends the clusterset's zone, when that could be a Service: one address or two, no
     ports.
     """
-    block = zone_block(corefile)
-    targets = block.targets if block is not None else ()
+    targets = served(config).targets
     if len(targets) > 2:
         return ()
     try:

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from mesh_cli.check_verdict import Unseen
-from mesh_cli.cluster_dns import read_corefile
+from mesh_cli.cluster_dns import read_config
 from mesh_cli.dns_asking import ask_from, ask_mesh_pod, ask_pod, look_up, within
 from mesh_cli.dns_reply import Query, Reply, service_of
 from mesh_cli.dns_set_ups import KUBE_DNS, NAMESPACE, NODE_LOCAL
@@ -95,7 +95,7 @@ async def _ground(client: KubeClient, query: Query) -> _Ground:
     async with asyncio.TaskGroup() as group:
         service = group.create_task(within(client.find(SERVICES, DNS, namespace=SYSTEM_NAMESPACE)))
         pods = group.create_task(within(client.list(PODS, namespace=SYSTEM_NAMESPACE, labels=_LABELS)))
-        corefile = group.create_task(within(read_corefile(client)))
+        config = group.create_task(within(read_config(client)))
         node_local = group.create_task(within(client.find(CONFIG_MAPS, NODE_LOCAL, namespace=NAMESPACE)))
         cluster = group.create_task(within(_cluster_dns(client)))
     wanted = _addresses(service.result())
@@ -107,7 +107,7 @@ async def _ground(client: KubeClient, query: Query) -> _Ground:
         key=lambda pod: (pod.status.phase != "Running", pod.metadata.name),
     )[:_MOST_PODS]
     set_up = SetUp(
-        corefile=corefile.result(),
+        config=config.result(),
         wanted=wanted,
         cluster_dns=dns,
         has_node_local=node_local.result() is not None and not isinstance(node_local.result(), Unseen),

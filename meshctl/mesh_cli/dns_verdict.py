@@ -8,13 +8,13 @@
 from collections.abc import Iterator
 
 from mesh_cli.check_verdict import Unseen
-from mesh_cli.corefile import reloads, serves_multicluster, zone_block
+from mesh_cli.corefile import reloads
 from mesh_cli.dns_reply import Reply
 from mesh_cli.dns_way import Finding, Part, Step, Way
+from mesh_cli.dns_zone import JOIN, NOBODY, By, CoreDnsConfig, Served, fault, served
 from mesh_core.names import CLUSTERSET_ZONE, DNS, SYSTEM_NAMESPACE
 
 COREFILE = "ConfigMap kube-system/coredns"
-JOIN = "run meshctl join again for this cluster"
 STALE = 150.0
 """Seconds without a word from the API server after which a mesh-dns pod is told to be old: its watches are
 refreshed sooner.
@@ -44,12 +44,13 @@ def notes(way: Way) -> Iterator[str]:
     for step in way.steps:
         if step.part is Part.MESH_POD and (step.itself.age or 0.0) > STALE:
             yield f"{step} has not heard the API server for {step.itself.age:.0f} s: what it says may be old"
-    if isinstance(way.set_up.corefile, Unseen):
-        yield f"{COREFILE} was not seen: {way.set_up.corefile.why}"
-    elif way.set_up.corefile is None:
+    if isinstance(way.set_up.config, Unseen):
+        yield f"{COREFILE} was not seen: {way.set_up.config.why}"
+    elif way.set_up.config is None:
         yield f"there is no {COREFILE}: how cluster DNS is set up was not looked at"
     elif _cached(way):
-        yield f"{COREFILE}: the block for {CLUSTERSET_ZONE} has a cache, so answers may be 5 s old and more"
+        where = _served(way).where
+        yield f"{where}: the block for {CLUSTERSET_ZONE} has a cache, so answers may be 5 s old and more"
     if way.set_up.has_node_local:
         yield "NodeLocal DNSCache runs here: pods ask it first, and it keeps answers for 5 s or more"
 
@@ -131,12 +132,12 @@ def _cluster_dns(step: Step, said: Reply, *, way: Way, before: list[Finding]) ->
         return passed
     if _cached(way):
         why = f"says {said}: the plugin cache in the block for {CLUSTERSET_ZONE} keeps an older answer"
-        return Finding(step, why, f"take the line cache out of that block in {COREFILE}")
-    text = way.set_up.corefile
-    if isinstance(text, str) and not reloads(text):
+        return Finding(step, why, f"take the line cache out of that block in {_served(way).where}")
+    config = way.set_up.config
+    if isinstance(config, CoreDnsConfig) and not reloads(config.corefile):
         why = f"says {said}: it does not reload its Corefile, so it may go by an older one"
         return Finding(step, why, "kubectl -n kube-system rollout restart deployment coredns")
-    if isinstance(text, str):
+    if isinstance(config, CoreDnsConfig):
         why = f"says {said}: its Corefile is right, so it has not taken it up yet, or mesh-dns did not answer"
         return Finding(step, why, "ask again in a minute, then look into its log")
     return Finding(
@@ -181,27 +182,25 @@ def _pod(step: Step, said: Reply, *, way: Way, before: list[Finding]) -> Finding
 
 def _set_up_fault(way: Way) -> tuple[str, str] | None:
     """(what is wrong with the Corefile, what to do); None when it is right or not known."""
-    text = way.set_up.corefile
-    if not isinstance(text, str):
+    if not isinstance(way.set_up.config, CoreDnsConfig):
         return None
-    block = zone_block(text)
-    if block is None:
-        if serves_multicluster(text):
-            return "it answers by its own option multicluster (docs/names.md has the differences)", (
-                "wait until it has caught up, or run meshctl join again with --dns-stub"
-            )
-        return f"the stub is missing, {COREFILE} has no block for {CLUSTERSET_ZONE}", JOIN
-    if "multicluster" in block.plugins or (block.plugins and "forward" not in block.plugins):
-        return f"the block for {CLUSTERSET_ZONE} in {COREFILE} forwards to nobody", JOIN
-    if not set(block.targets) <= set(way.set_up.wanted):
-        have = ", ".join(way.set_up.wanted) or "no address"
-        return f"the stub points to {', '.join(block.targets) or 'nobody'}, and {DNS} has {have}", JOIN
-    return None
+    found = _served(way)
+    if found.by is By.MULTICLUSTER:
+        return "it answers by its own option multicluster (docs/names.md has the differences)", (
+            "wait until it has caught up, or run meshctl join again with --dns-stub"
+        )
+    wrong = fault(found, wanted=way.set_up.wanted)
+    return (f"{wrong.what} ({found.where})", wrong.next_step) if wrong is not None else None
 
 
 def _cached(way: Way) -> bool:
-    block = zone_block(way.set_up.corefile) if isinstance(way.set_up.corefile, str) else None
-    return block is not None and "cache" in block.plugins
+    found = _served(way)
+    return found.by is not By.MULTICLUSTER and found.block is not None and "cache" in found.block.plugins
+
+
+def _served(way: Way) -> Served:
+    config = way.set_up.config
+    return served(config) if isinstance(config, CoreDnsConfig) else NOBODY
 
 
 def _any(before: list[Finding], part: Part) -> bool:

@@ -5,6 +5,7 @@ from enum import Enum
 
 from mesh_cli.check_verdict import Unseen
 from mesh_cli.dns_reply import Query, Reply
+from mesh_cli.dns_zone import CoreDnsConfig
 
 
 class Part(Enum):
@@ -46,11 +47,11 @@ class Step:
 class SetUp:
     """How cluster DNS is set up, as far as the API shows it.
 
-    `corefile` is None where there is no ConfigMap coredns, `wanted` are the addresses of mesh-dns's Service,
+    `config` is None where there is no ConfigMap coredns, `wanted` are the addresses of mesh-dns's Service,
     `asker` is the mesh-dns pod from inside which Services were asked.
     """
 
-    corefile: str | Unseen | None
+    config: CoreDnsConfig | Unseen | None
     wanted: tuple[str, ...]
     cluster_dns: tuple[str, ...]
     has_node_local: bool = False

@@ -6,9 +6,10 @@ import shlex
 import pytest
 
 from mesh_cli.cluster_dns import Stub, StubState, dns_lines
-from mesh_cli.corefile import stub, with_stub
+from mesh_cli.corefile import ZoneBlock, stub, with_stub
 from mesh_cli.dns_address import named_addresses
 from mesh_cli.dns_set_ups import KubeDns, OpenShift, node_local_lines, other_lines
+from mesh_cli.dns_zone import By, CoreDnsConfig, Served
 from mesh_fakes.clusters import COREFILE
 from mesh_fakes.commands import Meshctl, done, join
 from mesh_fakes.object_server import ObjectServer
@@ -20,6 +21,8 @@ MULTICLUSTER = """.:53 {
     reload
 }
 """
+IMPORTING = COREFILE + "import /etc/coredns/custom/*.server\n"
+OWN_BLOCK = "clusterset.local:53 {\n    forward . 10.96.0.53\n}\n"
 NODE_LOCAL = """cluster.local:53 {
     cache {
             success 9984 30
@@ -70,11 +73,23 @@ def test_where_coredns_answers_the_zone_itself_nothing_is_added_unless_asked(
 def test_a_block_that_a_distribution_imports_gets_no_second_one_beside_it(
     meshctl: Meshctl, east: ObjectServer, trust: str
 ) -> None:
-    put_config(
-        east, "coredns-custom", **{"mesh.server": "clusterset.local:53 {\n    forward . 10.96.0.53\n}\n"}
-    )
-    assert "kube-system/coredns-custom has a block for clusterset.local" in done(join(meshctl, trust))
-    assert corefile(east) == COREFILE
+    put_config(east, "coredns", Corefile=IMPORTING)
+    put_config(east, "coredns-custom", **{"mesh.server": OWN_BLOCK})
+    assert "by ConfigMap kube-system/coredns-custom" in done(join(meshctl, trust))
+    assert address(east) == "10.96.0.53", "the Service takes the address that the block names"
+    other = {**east.get("services", "meshctl-dns"), "spec": {"clusterIPs": ["10.96.0.54"]}}
+    east.put("v1", "services", other)
+    output = done(join(meshctl, trust))
+    assert "points to 10.96.0.53, and meshctl-dns has 10.96.0.54; make it forward to 10.96.0.54" in output
+    assert corefile(east) == IMPORTING
+
+
+def test_a_block_that_no_corefile_imports_is_nobodys(
+    meshctl: Meshctl, east: ObjectServer, trust: str
+) -> None:
+    put_config(east, "coredns-custom", **{"mesh.server": OWN_BLOCK})
+    done(join(meshctl, trust))
+    assert corefile(east) == stub(address(east)) + COREFILE
 
 
 def test_both_addresses_of_a_service_of_two_families_are_in_the_stub(
@@ -86,7 +101,7 @@ def test_both_addresses_of_a_service_of_two_families_are_in_the_stub(
     done(join(meshctl, trust))
     block = corefile(east)
     assert "    forward . 10.96.0.53 fd00:96::53 {\n        max_fails 0\n        policy sequential\n" in block
-    assert named_addresses(block) == ("10.96.0.53", "fd00:96::53")
+    assert named_addresses(CoreDnsConfig(block)) == ("10.96.0.53", "fd00:96::53")
 
 
 def test_kube_dns_is_told_with_what_it_has_already(meshctl: Meshctl, east: ObjectServer, trust: str) -> None:
@@ -150,7 +165,8 @@ def test_nodelocal_dnscache_is_told_the_block_that_it_lacks_with_its_own_address
 
 def test_every_state_says_where_names_go() -> None:
     for state in StubState:
-        found = Stub(state, ("10.96.0.53",))
+        imported = Served(By.CUSTOM, ZoneBlock((), ("10.96.0.53",)))
+        found = Stub(state, ("10.96.0.53",), served=imported)
         assert any("10.96.0.53" in line for line in dns_lines(found, context="e"))
 
 
@@ -178,4 +194,4 @@ def test_where_that_address_is_not_to_be_had_the_stub_gets_the_new_one(
     "targets", ["10.0.0.1 10.0.0.2", "10.0.0.1:5353", "/etc/resolv.conf", "tls://10.0.0.1", ""]
 )
 def test_what_could_be_no_service_is_not_asked_for(targets: str) -> None:
-    assert named_addresses(f"clusterset.local {{\n    forward . {targets}\n}}\n") == ()
+    assert named_addresses(CoreDnsConfig(f"clusterset.local {{\n    forward . {targets}\n}}\n")) == ()

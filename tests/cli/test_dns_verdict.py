@@ -10,6 +10,7 @@ from mesh_cli.dns_render import way_as_json, way_as_text
 from mesh_cli.dns_reply import Query, Reply
 from mesh_cli.dns_verdict import findings, notes
 from mesh_cli.dns_way import Part, PodView, Self, SetUp, Step, Way
+from mesh_cli.dns_zone import CoreDnsConfig
 
 MESH, CLUSTER = "10.96.0.53", "10.96.0.10"
 GOOD = Reply("NOERROR", ("10.96.1.1",), 5)
@@ -34,7 +35,8 @@ def way(said: dict[int, Reply | Unseen] | None = None, *, corefile: str | Unseen
     """Everybody says the same, but for what is given by place."""
     told = said or {}
     steps = tuple(replace(step, said=told.get(at, step.said)) for at, step in enumerate(PARTS))
-    set_up = SetUp(corefile=corefile, wanted=(MESH,), cluster_dns=(CLUSTER,), asker="dns-a")
+    config = CoreDnsConfig(corefile) if isinstance(corefile, str) else corefile
+    set_up = SetUp(config=config, wanted=(MESH,), cluster_dns=(CLUSTER,), asker="dns-a")
     return Way("west", QUERY, steps, set_up, pod_view=PodView((CLUSTER,)))
 
 

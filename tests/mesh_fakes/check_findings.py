@@ -291,6 +291,7 @@ def fine(**changes: Any) -> Findings:
         "gateway_service": Service(metadata=Meta(name=GATEWAY), spec=ServiceSpec(type="NodePort")),
         "dns_service": Service(metadata=Meta(name=DNS), spec=ServiceSpec(cluster_ip="10.96.0.53")),
         "corefile": corefile(),
+        "custom_dns": None,
         "own_addresses": ("10.0.0.4:30443",),
         "handshakes": tuple(handshake(cluster, part) for cluster in ("east", "west") for part in ALPN),
         "exports": (export(),),
