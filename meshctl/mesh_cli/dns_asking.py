@@ -25,15 +25,16 @@ from mesh_cli.dns_reply import (
     self_packet,
     text_in,
 )
-from mesh_cli.dns_way import PodView, Self
+from mesh_cli.dns_way import NotAllowed, PodView, Self
 from mesh_core.errors import MeshError
-from mesh_core.names import DNS_PORT
-from mesh_runtime.kube import Inside, KubeClient, PodPort, PodRefused, pod_port, run_in_pod
+from mesh_runtime.kube import ApiError, Inside, KubeClient, PodPort, PodRefused, pod_port, run_in_pod
 
 T = TypeVar("T")
 
 _LIMIT: Final = 6.0
 """Seconds for one who is asked, the connection to it included."""
+
+_FORBIDDEN: Final = 403
 
 # Musl and busybox have getent without ahostsv4 in places, so both are tried; "$1" and "$2" are name and type.
 _LOOK_UP: Final = """
@@ -55,7 +56,8 @@ async def within(work: Awaitable[T], *, limit: float = _LIMIT) -> T | Unseen:
     except TimeoutError:
         return Unseen(f"no answer within {limit:g} s")
     except MeshError as error:
-        return Unseen(one_line(error.what))
+        why = one_line(error.what)
+        return NotAllowed(why) if isinstance(error, ApiError) and error.status == _FORBIDDEN else Unseen(why)
     except Unreadable as error:
         return Unseen(f"what it answers cannot be read: {error}")
 
@@ -66,9 +68,9 @@ async def ask_pod(client: KubeClient, query: Query, *, inside: Inside, port: int
         return await _answer(stream, query)
 
 
-async def ask_mesh_pod(client: KubeClient, query: Query, *, inside: Inside) -> tuple[Reply, Self]:
-    """What a mesh-dns pod says, and what it says of itself."""
-    async with pod_port(client, inside=inside, port=DNS_PORT) as stream:
+async def ask_mesh_pod(client: KubeClient, query: Query, *, inside: Inside, port: int) -> tuple[Reply, Self]:
+    """What a mesh-dns pod says, and what it says of itself; with several workers, what one of them says."""
+    async with pod_port(client, inside=inside, port=port) as stream:
         reply = await _answer(stream, query)
         age = text_in(await _exchange(stream, self_packet(AGE)))
         state = text_in(await _exchange(stream, self_packet(STATE)))

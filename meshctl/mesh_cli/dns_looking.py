@@ -13,41 +13,43 @@ from typing import Final
 from mesh_cli.check_verdict import Unseen
 from mesh_cli.cluster_dns import read_config
 from mesh_cli.dns_asking import ask_from, ask_mesh_pod, ask_pod, look_up, within
+from mesh_cli.dns_pods import NONE, Chosen, DnsPod, choose, dns_port, is_running
 from mesh_cli.dns_reply import Query, Reply, service_of
 from mesh_cli.dns_set_ups import KUBE_DNS, NAMESPACE, NODE_LOCAL
 from mesh_cli.dns_truth import Objects, denied, truth
 from mesh_cli.dns_verdict import findings
 from mesh_cli.dns_way import Part, PodView, SetUp, Step, Way
-from mesh_core.names import DNS, DNS_PORT, LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
-from mesh_core.objects import EndpointSlice, Pod, Service
+from mesh_core.names import DNS, LABEL_KUBERNETES_SERVICE, LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
+from mesh_core.objects import EndpointSlice, Service
 from mesh_runtime.kube import (
     CONFIG_MAPS,
     ENDPOINT_SLICES,
     NAMESPACES,
-    PODS,
     SERVICE_IMPORTS,
     SERVICES,
     Inside,
     KubeClient,
-    ObjectPage,
+    Resource,
 )
 
 _LABELS: Final = "app.kubernetes.io/part-of=clusterset-mesh,app.kubernetes.io/component=dns"
+_DNS_PODS: Final = Resource("", "v1", "pods", "Pod", DnsPod)
 _CONTAINER: Final = "dns"
-_SERVICE_NAME: Final = "kubernetes.io/service-name"
-_MOST_PODS: Final = 10
-"""Pods of a kind that are asked; with more, the first by name."""
+_HEADLESS: Final = "None"
+"""In the place of an address: a Service without one (core/v1 ServiceSpec)."""
 _PLACES: Final = ((NAMESPACE, KUBE_DNS), ("openshift-dns", "dns-default"), (NAMESPACE, "coredns"))
 """Where the Service of cluster DNS is, by distribution; the first that is there counts."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Server:
-    """A pod of cluster DNS, and the port at which it answers over TCP."""
+class _ClusterDns:
+    """The Service of cluster DNS, None where there is none, the pods behind it, and the port at which these
+    answer over TCP.
+    """
 
-    inside: Inside
-    address: str
-    port: int
+    service: Service | None = None
+    pods: Chosen | Unseen = NONE
+    port: int = 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,9 @@ class _Ground:
     """What is there to be asked."""
 
     objects: Objects | Unseen
-    mesh_pods: Sequence[Pod] | Unseen
-    dns_pods: Sequence[_Server] | Unseen
+    service: Service | Unseen | None
+    mesh_pods: Chosen | Unseen
+    cluster_dns: _ClusterDns | Unseen
     set_up: SetUp
 
 
@@ -88,32 +91,28 @@ async def _look(client: KubeClient, query: Query, *, context: str, start: Inside
         step, view = pod.result()
         steps.append(step)
     why = denied(query, objects=ground.objects) if isinstance(ground.objects, Objects) else ""
-    return Way(context, query, tuple(steps), ground.set_up, denied=why, pod_view=view)
+    return Way(context, query, tuple(steps), ground.set_up, denied=why, pod_view=view, aside=_aside(ground))
 
 
 async def _ground(client: KubeClient, query: Query) -> _Ground:
     async with asyncio.TaskGroup() as group:
         service = group.create_task(within(client.find(SERVICES, DNS, namespace=SYSTEM_NAMESPACE)))
-        pods = group.create_task(within(client.list(PODS, namespace=SYSTEM_NAMESPACE, labels=_LABELS)))
+        pods = group.create_task(within(_pods(client, SYSTEM_NAMESPACE, labels=_LABELS, kind=Part.MESH_POD)))
         config = group.create_task(within(read_config(client)))
         node_local = group.create_task(within(client.find(CONFIG_MAPS, NODE_LOCAL, namespace=NAMESPACE)))
         cluster = group.create_task(within(_cluster_dns(client)))
     wanted = _addresses(service.result())
     objects = await within(_objects(client, query, name_servers=wanted))
-    found, listed = cluster.result(), pods.result()
-    dns, servers = found if not isinstance(found, Unseen) else ((), found)
-    alive = sorted(
-        (pod for pod in listed.items if not pod.is_finished) if isinstance(listed, ObjectPage) else (),
-        key=lambda pod: (pod.status.phase != "Running", pod.metadata.name),
-    )[:_MOST_PODS]
+    found, chosen = cluster.result(), pods.result()
+    mesh = [pod for pod in chosen.pods if is_running(pod)] if isinstance(chosen, Chosen) else []
     set_up = SetUp(
         config=config.result(),
         wanted=wanted,
-        cluster_dns=dns,
+        cluster_dns=_addresses(found.service) if isinstance(found, _ClusterDns) else (),
         has_node_local=node_local.result() is not None and not isinstance(node_local.result(), Unseen),
-        asker=alive[0].metadata.name if alive and alive[0].status.phase == "Running" else "",
+        asker=mesh[0].metadata.name if mesh else "",
     )
-    return _Ground(objects, alive if isinstance(listed, ObjectPage) else listed, servers, set_up)
+    return _Ground(objects, service.result(), chosen, found, set_up)
 
 
 async def _objects(client: KubeClient, query: Query, *, name_servers: tuple[str, ...]) -> Objects:
@@ -130,25 +129,25 @@ async def _objects(client: KubeClient, query: Query, *, name_servers: tuple[str,
     )
 
 
-async def _cluster_dns(client: KubeClient) -> tuple[tuple[str, ...], tuple[_Server, ...]]:
-    """The addresses of cluster DNS's Service, and the pods behind it; nothing where there is none."""
+async def _cluster_dns(client: KubeClient) -> _ClusterDns:
     for namespace, name in _PLACES:
         service = await client.find(SERVICES, name, namespace=namespace)
         if service is None:
             continue
-        labels = ",".join(f"{key}={value}" for key, value in sorted(service.spec.selector.items()))
+        selector = ",".join(f"{key}={value}" for key, value in sorted(service.spec.selector.items()))
+        of_it = f"{LABEL_KUBERNETES_SERVICE}={name}"
         # Without a selector these would be all pods of the namespace.
-        pods = (await client.list(PODS, namespace=namespace, labels=labels)).items if labels else []
-        slices = await client.list(ENDPOINT_SLICES, namespace=namespace, labels=f"{_SERVICE_NAME}={name}")
-        port = _tcp_port(slices.items)
-        running = sorted(
-            (pod for pod in pods if pod.status.phase == "Running"), key=lambda pod: pod.metadata.name
+        pods = (
+            await within(_pods(client, namespace, labels=selector, kind=Part.DNS_POD)) if selector else NONE
         )
-        return _addresses(service), tuple(
-            _Server(Inside(namespace, pod.metadata.name), next(iter(pod.addresses), ""), port)
-            for pod in running[:_MOST_PODS]
-        )
-    return (), ()
+        slices = await within(client.list(ENDPOINT_SLICES, namespace=namespace, labels=of_it))
+        return _ClusterDns(service, pods, _tcp_port(() if isinstance(slices, Unseen) else slices.items))
+    return _ClusterDns()
+
+
+async def _pods(client: KubeClient, namespace: str, *, labels: str, kind: Part) -> Chosen:
+    found = await client.list(_DNS_PODS, namespace=namespace, labels=labels)
+    return choose(found.items, kind=kind.value)
 
 
 def _tcp_port(slices: Sequence[EndpointSlice]) -> int:
@@ -165,36 +164,44 @@ def _api(query: Query, *, objects: Objects | Unseen) -> Step:
 
 
 async def _mesh_pods(client: KubeClient, query: Query, *, ground: _Ground) -> list[Step]:
-    if isinstance(ground.mesh_pods, Unseen) or not ground.mesh_pods:
+    if isinstance(ground.mesh_pods, Unseen) or not ground.mesh_pods.pods:
         none = Unseen(f"no pod of {DNS} is there")
         said = ground.mesh_pods if isinstance(ground.mesh_pods, Unseen) else none
         return [Step(Part.MESH_POD, "", "", said)]
 
-    async def ask(pod: Pod) -> Step:
-        name, where = pod.metadata.name, _where(next(iter(pod.addresses), ""), DNS_PORT)
-        if pod.status.phase != "Running":
+    async def ask(pod: DnsPod) -> Step:
+        name, port = pod.metadata.name, dns_port(pod)
+        where = _where(next(iter(pod.addresses), ""), port)
+        if not is_running(pod):
             return Step(Part.MESH_POD, name, where, Unseen(f"it is {pod.status.phase}"))
         inside = Inside(SYSTEM_NAMESPACE, name)
-        told = await within(ask_mesh_pod(client, query, inside=inside))
+        told = await within(ask_mesh_pod(client, query, inside=inside, port=port))
         if isinstance(told, Unseen):
             return Step(Part.MESH_POD, name, where, told)
         return Step(Part.MESH_POD, name, where, told[0], told[1])
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(ask(pod)) for pod in ground.mesh_pods]
+        tasks = [group.create_task(ask(pod)) for pod in ground.mesh_pods.pods]
     return [task.result() for task in tasks]
 
 
 async def _dns_pods(client: KubeClient, query: Query, *, ground: _Ground) -> list[Step]:
-    if isinstance(ground.dns_pods, Unseen):
-        return [Step(Part.DNS_POD, "", "", ground.dns_pods)]
+    found = ground.cluster_dns
+    if isinstance(found, Unseen):
+        return []  # that its Service was not seen says so
+    if isinstance(found.pods, Unseen):
+        return [Step(Part.DNS_POD, "", "", found.pods)]
+    port = found.port
 
-    async def ask(server: _Server) -> Step:
-        said = await within(ask_pod(client, query, inside=server.inside, port=server.port))
-        return Step(Part.DNS_POD, server.inside.pod, _where(server.address, server.port), said)
+    async def ask(pod: DnsPod) -> Step:
+        name, where = pod.metadata.name, _where(next(iter(pod.addresses), ""), port)
+        if not is_running(pod):
+            return Step(Part.DNS_POD, name, where, Unseen(f"it is {pod.status.phase}"))
+        inside = Inside(pod.metadata.namespace, name)
+        return Step(Part.DNS_POD, name, where, await within(ask_pod(client, query, inside=inside, port=port)))
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(ask(one)) for one in ground.dns_pods]
+        tasks = [group.create_task(ask(one)) for one in found.pods.pods]
     return [task.result() for task in tasks]
 
 
@@ -212,12 +219,35 @@ async def _services(client: KubeClient, query: Query, *, ground: _Ground) -> tup
         for address, one in zip(set_up.wanted, said, strict=False)
     ]
     if not own:
-        own = [Step(Part.MESH_SERVICE, DNS, "", Unseen(f"Service {SYSTEM_NAMESPACE}/{DNS} is not there"))]
+        none = Unseen(f"Service {SYSTEM_NAMESPACE}/{DNS} is not there")
+        own = [
+            Step(Part.MESH_SERVICE, DNS, "", ground.service if isinstance(ground.service, Unseen) else none)
+        ]
     others = [
         Step(Part.DNS_SERVICE, "", _where(address, 53), one)
         for address, one in zip(set_up.cluster_dns, said[len(set_up.wanted) :], strict=False)
     ]
-    return own, others or [Step(Part.DNS_SERVICE, "", "", Unseen("no Service of cluster DNS was found"))]
+    return own, others or _no_cluster_dns(ground.cluster_dns)
+
+
+def _no_cluster_dns(found: _ClusterDns | Unseen) -> list[Step]:
+    if isinstance(found, Unseen):
+        return [Step(Part.DNS_SERVICE, "", "", found)]
+    if found.service is None:
+        return [Step(Part.DNS_SERVICE, "", "", Unseen("no Service of cluster DNS was found"))]
+    return []
+
+
+def _aside(ground: _Ground) -> tuple[str, ...]:
+    found = ground.cluster_dns
+    mesh = ground.mesh_pods.aside if isinstance(ground.mesh_pods, Chosen) else ()
+    if isinstance(found, Unseen) or found.service is None:
+        return mesh
+    dns = found.pods.aside if isinstance(found.pods, Chosen) else ()
+    if _addresses(found.service):
+        return (*mesh, *dns)
+    shown = "/".join(found.service.key)
+    return (*mesh, *dns, f"Service {shown} of cluster DNS has no address of its own, which could be asked")
 
 
 async def _pod(client: KubeClient, query: Query, *, start: Inside) -> tuple[Step, PodView | None]:
@@ -230,7 +260,8 @@ async def _pod(client: KubeClient, query: Query, *, start: Inside) -> tuple[Step
 def _addresses(service: Service | Unseen | None) -> tuple[str, ...]:
     if service is None or isinstance(service, Unseen):
         return ()
-    return service.spec.cluster_ips or ((service.spec.cluster_ip,) if service.spec.cluster_ip else ())
+    found = service.spec.cluster_ips or (service.spec.cluster_ip,)
+    return tuple(one for one in found if one not in ("", _HEADLESS))
 
 
 def _where(address: str, port: int) -> str:

@@ -7,7 +7,7 @@ import msgspec
 from mesh_cli.check_verdict import Unseen
 from mesh_cli.dns_reply import Reply
 from mesh_cli.dns_verdict import findings, notes
-from mesh_cli.dns_way import Finding, Step, Way
+from mesh_cli.dns_way import Finding, NotAllowed, Step, Way
 from mesh_cli.render import table
 
 _MOST_SHOWN = 60
@@ -43,11 +43,15 @@ def way_as_json(way: Way) -> str:
 
 def _row(step: Step, *, found: Sequence[Finding]) -> tuple[str, ...]:
     if isinstance(step.said, Unseen):
-        return "?", step.part.value, step.name, step.where, "not asked" if not step.where else "no answer", ""
+        return "?", step.part.value, step.name, step.where, _silence(step), ""
     mark = "x" if any(one.step is step for one in found) else "ok"
     text = str(step.said)
     shown = text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
     return mark, step.part.value, step.name, step.where, shown, _ttl(step.said)
+
+
+def _silence(step: Step) -> str:
+    return "no answer" if step.where and not isinstance(step.said, NotAllowed) else "not asked"
 
 
 def _ttl(said: Reply) -> str:

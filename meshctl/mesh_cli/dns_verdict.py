@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from mesh_cli.check_verdict import Unseen
 from mesh_cli.corefile import reloads
 from mesh_cli.dns_reply import Reply
-from mesh_cli.dns_way import Finding, Part, Step, Way
+from mesh_cli.dns_way import Finding, NotAllowed, Part, Step, Way
 from mesh_cli.dns_zone import JOIN, NOBODY, By, CoreDnsConfig, Served, fault, served
 from mesh_core.names import CLUSTERSET_ZONE, DNS, SYSTEM_NAMESPACE
 
@@ -41,6 +41,7 @@ def notes(way: Way) -> Iterator[str]:
     """What is worth knowing although nobody need disagree for it."""
     if way.denied:
         yield way.denied
+    yield from way.aside
     for step in way.steps:
         if step.part is Part.MESH_POD and (step.itself.age or 0.0) > STALE:
             yield f"{step} has not heard the API server for {step.itself.age:.0f} s: what it says may be old"
@@ -57,6 +58,8 @@ def notes(way: Way) -> Iterator[str]:
 
 def _silent(step: Step, unseen: Unseen, *, way: Way, before: list[Finding]) -> Finding:
     """Somebody gave no answer."""
+    if isinstance(unseen, NotAllowed):
+        return Finding(step, unseen.why, _right(step))
     match step.part:
         case Part.MESH_SERVICE if way.set_up.wanted and _any(before, Part.MESH_POD):
             return Finding(
@@ -67,9 +70,7 @@ def _silent(step: Step, unseen: Unseen, *, way: Way, before: list[Finding]) -> F
         case Part.DNS_POD | Part.DNS_SERVICE if (cause := _set_up_fault(way)) is not None:
             return Finding(step, f"{unseen.why}; {cause[0]}", cause[1])
         case Part.API:
-            return Finding(
-                step, unseen.why, "ask with a context that may read ServiceImports and EndpointSlices"
-            )
+            return Finding(step, unseen.why, _right(step))
         case Part.MESH_POD if not step.name:
             return Finding(step, unseen.why, JOIN)
         case Part.MESH_POD:
@@ -80,6 +81,22 @@ def _silent(step: Step, unseen: Unseen, *, way: Way, before: list[Finding]) -> F
             return Finding(step, unseen.why, "look whether its pods are ready, and kube-proxy on their nodes")
         case _:
             return Finding(step, unseen.why, "look whether it runs, and whether it can be reached")
+
+
+def _right(step: Step) -> str:
+    """What lacks to be allowed to ask."""
+    match step.part:
+        case Part.API:
+            what = "read ServiceImports and EndpointSlices"
+        case Part.MESH_POD | Part.DNS_POD if step.name:
+            what = "portforward to that pod (get and create of pods/portforward)"
+        case Part.MESH_POD | Part.DNS_POD:
+            what = "list pods there"
+        case _ if step.where:
+            what = "exec in that pod (get and create of pods/exec)"
+        case _:
+            what = "read Services there"
+    return f"ask with a context that may {what}"
 
 
 def _wrong(step: Step, said: Reply, *, way: Way, before: list[Finding]) -> Finding:
@@ -204,4 +221,4 @@ def _served(way: Way) -> Served:
 
 
 def _any(before: list[Finding], part: Part) -> bool:
-    return any(one.step.part is part for one in before)
+    return any(one.step.part is part and not isinstance(one.step.said, NotAllowed) for one in before)

@@ -8,6 +8,11 @@ from mesh_cli.dns_reply import Query, Reply
 from mesh_cli.dns_zone import CoreDnsConfig
 
 
+@dataclass(frozen=True, slots=True)
+class NotAllowed(Unseen):
+    """Who asks may not: nothing is known of the one that was to be asked."""
+
+
 class Part(Enum):
     """Who can be asked, in the order of the way."""
 
@@ -67,7 +72,9 @@ class PodView:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Everything that was seen; `denied` says why the API server's objects give the name no records."""
+    """Everything that was seen; `denied` says why the API server's objects give the name no records, `aside`
+    who was left out.
+    """
 
     context: str
     query: Query
@@ -75,6 +82,7 @@ class Way:
     set_up: SetUp
     denied: str = ""
     pod_view: PodView | None = None
+    aside: tuple[str, ...] = ()
 
     @property
     def reference(self) -> Step | None:

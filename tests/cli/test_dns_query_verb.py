@@ -29,9 +29,24 @@ def says(*texts: str) -> Callable[[bytes], bytes]:
     return lambda packet: respond(packet, table=table, transport=Transport.TCP) or b""
 
 
-def put_pod(server: ObjectServer, namespace: str, name: str, *, labels: dict[str, str], address: str) -> None:
-    meta = {"name": name, "namespace": namespace, "labels": labels}
-    server.put("v1", "pods", {"metadata": meta, "status": {"phase": "Running", "podIP": address}})
+def put_pod(
+    server: ObjectServer,
+    namespace: str,
+    name: str,
+    *,
+    labels: dict[str, str],
+    address: str = "",
+    phase: str = "Running",
+    port: int = 0,
+    **meta: str,
+) -> None:
+    ports = [{"name": "dns", "containerPort": port, "protocol": "UDP"}] if port else []
+    pod = {
+        "metadata": {"name": name, "namespace": namespace, "labels": labels, **meta},
+        "spec": {"containers": [{"name": "dns", "ports": ports}]},
+        "status": {"phase": phase, "podIP": address},
+    }
+    server.put("v1", "pods", pod)
 
 
 def put_service(server: ObjectServer, namespace: str, name: str, **spec: object) -> None:
@@ -138,6 +153,76 @@ def test_without_the_rights_it_is_said_which_way_is_closed(meshctl: Meshctl, wes
     assert "403 Forbidden" in found["steps"][1]["why"]
     assert "portforward" in found["steps"][1]["why"]
     assert "/exec" in found["steps"][3]["why"]
+
+
+@pytest.mark.parametrize(
+    ("may", "asked", "closed", "right"),
+    [
+        ("get pods", {"API server"}, "mesh-dns pod", "list pods"),
+        ("get services", {"API server", "mesh-dns pod"}, "mesh-dns Service", "read Services"),
+    ],
+)
+def test_what_may_not_be_read_is_not_asked_and_nobody_is_told_to_join(
+    meshctl: Meshctl, west: ObjectServer, may: str, asked: set[str], closed: str, right: str
+) -> None:
+    verb, plural = may.split()
+    west.refusals[verb.upper(), plural] = (403, "Forbidden")
+    status, found = seen(meshctl)
+    assert status == 1
+    assert asked <= {one["part"] for one in found["steps"] if one["agrees"]}
+    first = next(one for one in found["steps"] if one["part"] == closed)
+    assert "403 Forbidden" in first["why"]
+    assert right in first["nextStep"]
+    assert not any("join" in (one["nextStep"] or "") for one in found["steps"])
+
+
+def test_a_pod_that_may_not_be_asked_is_not_asked_and_its_service_is_not_blamed_on_it(
+    meshctl: Meshctl, west: ObjectServer
+) -> None:
+    west.pods.refused = 403
+    result = meshctl("dns", "query", NAME, "--context", "w")
+    rows = [line.split("  ") for line in result.stdout.splitlines() if line.startswith("?")]
+    assert len(rows) == 5 and all("not asked" in row for row in map("  ".join, rows))
+    assert "pods behind it do not answer" not in result.stdout
+    assert "next: ask with a context that may exec in that pod" in result.stdout
+
+
+def test_pods_that_go_or_come_beside_one_that_runs_are_no_fault(meshctl: Meshctl, west: ObjectServer) -> None:
+    going = "2026-01-01T00:00:00Z"
+    put_pod(west, "meshctl-system", "dns-0", labels=LABELS, address="10.0.0.3", deletionTimestamp=going)
+    put_pod(west, "meshctl-system", "dns-c", labels=LABELS, phase="Pending")
+    put_pod(west, "kube-system", "coredns-b", labels={"k8s-app": "kube-dns"}, phase="Pending")
+    status, found = seen(meshctl)
+    names = [one["name"] for one in found["steps"]]
+    assert (status, found["agree"]) == (0, True)
+    assert not {"dns-0", "dns-c", "coredns-b"} & set(names)
+    assert found["notes"] == [
+        "mesh-dns pod dns-c is Pending and was not asked",
+        "cluster DNS pod coredns-b is Pending and was not asked",
+    ]
+
+
+def test_a_pod_that_is_pending_alone_is_a_fault(meshctl: Meshctl, west: ObjectServer) -> None:
+    for name in ("dns-a", "dns-b"):
+        put_pod(west, "meshctl-system", name, labels=LABELS, phase="Pending")
+    status, found = seen(meshctl)
+    told = {one["name"]: one["why"] for one in found["steps"]}
+    assert (status, told["dns-a"], told["dns-b"]) == (1, "it is Pending", "it is Pending")
+
+
+def test_a_service_of_cluster_dns_without_an_address_is_noted(meshctl: Meshctl, west: ObjectServer) -> None:
+    none = {"clusterIP": "None", "clusterIPs": ["None"], "selector": {"k8s-app": "kube-dns"}}
+    put_service(west, "kube-system", "kube-dns", **none)
+    status, found = seen(meshctl)
+    assert (status, found["agree"], found["steps"][-1]["name"]) == (0, True, "coredns-a")
+    assert "kube-system/kube-dns of cluster DNS has no address" in found["notes"][0]
+
+
+def test_a_pod_is_asked_at_the_port_that_its_container_names(meshctl: Meshctl, west: ObjectServer) -> None:
+    put_pod(west, "meshctl-system", "dns-b", labels=LABELS, address="10.0.0.2", port=1053)
+    west.pods.ports["dns-b", 1053] = west.pods.ports.pop(("dns-b", 5353))
+    status, found = seen(meshctl)
+    assert (status, found["steps"][2]["where"]) == (0, "10.0.0.2:1053")
 
 
 def test_a_name_that_all_deny_is_status_0_with_the_reason(meshctl: Meshctl, west: ObjectServer) -> None:

@@ -61,7 +61,7 @@ async def test_a_command_that_says_too_much_is_cut_off() -> None:
 
 async def test_a_dns_server_is_asked_at_its_own_port() -> None:
     async with pods_behind(PodServer(ports={("dns-a", 5353): served})) as client:
-        reply, itself = await ask_mesh_pod(client, QUERY, inside=POD)
+        reply, itself = await ask_mesh_pod(client, QUERY, inside=POD, port=5353)
         assert (reply, itself) == (VERSION, Self())
         assert await within(ask_pod(client, QUERY, inside=POD, port=53)) == Unseen(
             "pod meshctl-system/dns-a did not do it: connection refused"
