@@ -51,6 +51,7 @@ PURE_FILES = [
     "dns/mesh_dns/hot.py",
     "dns/mesh_dns/imports.py",
     "dns/mesh_dns/endpoints.py",
+    "dns/mesh_dns/named.py",
     "dns/mesh_dns/entry.py",
     "dns/mesh_dns/chaos.py",
     "dns/mesh_dns/cookie.py",

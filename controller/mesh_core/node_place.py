@@ -1,4 +1,4 @@
-"""What one Node says of addresses: its own, and those of its pods."""
+"""What Nodes say of addresses: their own, and those of their pods."""
 
 from dataclasses import dataclass
 
@@ -21,3 +21,31 @@ def place_of(node: Node) -> NodePlace:
     addresses = (one.address for one in node.status.addresses if one.type in _HOSTS)
     ranges = node.spec.pod_cidrs or ((node.spec.pod_cidr,) if node.spec.pod_cidr else ())
     return NodePlace(frozenset(addresses), frozenset(ranges))
+
+
+class NodePlaces:
+    """What all Nodes say together; follows their changes."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, NodePlace] = {}
+
+    def changed(self, name: str, node: Node | None) -> bool:
+        """Follow one change of the Node `name`, None: it is gone; whether that says anything new."""
+        place = place_of(node) if node is not None else None
+        if place == self._places.get(name):
+            return False
+        if place is None:
+            del self._places[name]
+        else:
+            self._places[name] = place
+        return True
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The Nodes' own."""
+        return frozenset[str]().union(*(place.addresses for place in self._places.values()))
+
+    @property
+    def ranges(self) -> frozenset[str]:
+        """Those of their pods."""
+        return frozenset[str]().union(*(place.ranges for place in self._places.values()))

@@ -17,9 +17,9 @@ from typing import Never
 
 from mesh_core.names import DNS, LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
 from mesh_core.objects import EndpointSlice, Namespace
-from mesh_dns.endpoints import headless_entry
 from mesh_dns.entry import Entry
-from mesh_dns.imports import addresses, clusterset_ip_entry, is_clusterset_ip, is_headless, is_spellable
+from mesh_dns.imports import addresses, is_headless, is_spellable
+from mesh_dns.named import entry_of
 from mesh_dns.nearby import Nearby
 from mesh_dns.snapshot import Key
 from mesh_dns.table import Table
@@ -135,16 +135,12 @@ class Names:
     def _entry(self, key: Key) -> Entry | None:
         """What the zone says of an import; None when its name does not exist."""
         namespace, name = key
-        imported = self._imports.get(name, namespace=namespace)
-        if imported is None or self._namespaces.get(namespace) is None:
-            return None
-        if is_clusterset_ip(imported):
-            return clusterset_ip_entry(imported)
-        if is_headless(imported):
-            places = self._nearby.places if self._nearby is not None else None
-            slices = self._slices_of.get(key)
-            return headless_entry(slices, namespace=namespace, service=name, places=places)
-        return None
+        return entry_of(
+            self._imports.get(name, namespace=namespace),
+            has_namespace=self._namespaces.get(namespace) is not None,
+            slices=lambda: self._slices_of.get(key),
+            places=self._nearby.places if self._nearby is not None else None,
+        )
 
     def _reorder(self) -> None:
         for imported in self._imports.values():

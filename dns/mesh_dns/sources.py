@@ -12,7 +12,7 @@ Who follows the API server is `mesh_dns.source_watch`.
 
 from collections.abc import Iterable
 
-from mesh_core.node_place import NodePlace, place_of
+from mesh_core.node_place import NodePlaces
 from mesh_core.objects import Node
 from mesh_core.ranges import Number, Ranges, number_of, ranges_of
 
@@ -33,7 +33,7 @@ class Sources:
         """Whether Nodes and the endpoints of cluster DNS were heard of once; set by who follows them."""
         self._loopback = ranges_of(LOOPBACK)
         self._networks = networks or Ranges()
-        self._places: dict[str, NodePlace] = {}
+        self._places = NodePlaces()
         self._cluster_dns: frozenset[str] = frozenset()
         self._pods = Ranges()
         self._addresses: frozenset[Number | None] = frozenset()
@@ -59,14 +59,8 @@ class Sources:
 
     def node_changed(self, name: str, node: Node | None) -> None:
         """Follow one change of the Node `name`; None: it is gone."""
-        place = place_of(node) if node is not None else None
-        if place == self._places.get(name):
-            return
-        if place is None:
-            del self._places[name]
-        else:
-            self._places[name] = place
-        self._forget()
+        if self._places.changed(name, node):
+            self._forget()
 
     def cluster_dns_changed(self, addresses: Iterable[str]) -> None:
         """`addresses` are those of all endpoints of the cluster's DNS Service, ready or not."""
@@ -90,8 +84,8 @@ class Sources:
 
     def _settle(self) -> None:
         self._is_stale = False
-        self._pods = ranges_of({text for place in self._places.values() for text in place.ranges})
-        texts = self._cluster_dns.union(*(place.addresses for place in self._places.values()))
+        self._pods = ranges_of(self._places.ranges)
+        texts = self._cluster_dns | self._places.addresses
         self._addresses = frozenset(number_of(text) for text in texts)
 
 

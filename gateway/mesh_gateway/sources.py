@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
 
-from mesh_core.node_place import NodePlace, place_of
+from mesh_core.node_place import NodePlaces
 from mesh_core.objects import Node, Pod
 from mesh_core.ranges import Number, Ranges, number_of, ranges_of
 from mesh_gateway.ground import Ground
@@ -69,7 +69,7 @@ class SourceIndex:
     def __init__(self) -> None:
         self._holders: dict[str, tuple[_Holder, ...]] = {}
         self._reported = 0
-        self._places: dict[str, NodePlace] = {}
+        self._places = NodePlaces()
         self._nodes: dict[str, Found] = {}
         self._numbers: dict[str, Number] = {}
         self._ranges = Ranges()
@@ -112,15 +112,9 @@ class SourceIndex:
 
     def node_changed(self, name: str, new: Node | None) -> bool:
         """Follows one change of a node; whether it says anything new of addresses."""
-        place = place_of(new) if new is not None else None
-        if place == self._places.get(name):
-            return False
-        if place is None:
-            del self._places[name]
-        else:
-            self._places[name] = place
-        self._is_stale = True
-        return True
+        is_new = self._places.changed(name, new)
+        self._is_stale = self._is_stale or is_new
+        return is_new
 
     def neighbours_changed(self, ranges: Ranges) -> None:
         """`ranges` are those of the pods of peers on our network."""
@@ -184,10 +178,10 @@ class SourceIndex:
         Only strays are looked at again: a pod that lay in a range is none when its node goes before it.
         """
         self._is_stale = False
-        texts = {text for place in self._places.values() for text in place.ranges}
+        texts = self._places.ranges
         self._ranges = ranges_of(texts)
         bridges = {address for text in texts for address in _bridges(text)}
-        addresses = bridges.union(*(place.addresses for place in self._places.values()))
+        addresses = bridges | self._places.addresses
         self._nodes = {
             address: self._nodes.get(address) or Found(Source(address=address, node=True))
             for address in sorted(addresses)

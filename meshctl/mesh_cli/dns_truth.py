@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from mesh_cli.dns_reply import Query, Reply, reply_of, service_of
 from mesh_core.objects import EndpointSlice, ServiceImport
 from mesh_dns.answer import Transport, respond
-from mesh_dns.endpoints import headless_entry
 from mesh_dns.entry import Entry
-from mesh_dns.imports import addresses, clusterset_ip_entry, is_clusterset_ip, is_headless, is_spellable
+from mesh_dns.imports import addresses, is_headless
+from mesh_dns.named import entry_of
 from mesh_dns.table import Table
 
 
@@ -31,7 +31,7 @@ def truth(query: Query, *, objects: Objects) -> Reply:
     """What mesh-dns answers when it has seen just these objects."""
     table = Table()
     table.put_name_server(addresses(objects.name_servers))
-    key, entry = service_of(query.name), _entry(query, objects=objects)
+    key, entry = service_of(query.name), _entry(objects)
     if key is not None and entry is not None:
         table.put(entry, namespace=key[0], service=key[1])
     table.complete = True
@@ -53,22 +53,10 @@ def denied(query: Query, *, objects: Objects) -> str:
         return f"there is no namespace {key[0]} in this cluster, so the name does not exist"
     if objects.imported is None:
         return f"there is no ServiceImport {shown} in this cluster, so the name does not exist"
-    if is_headless(objects.imported) and _entry(query, objects=objects) is None:
+    if is_headless(objects.imported) and _entry(objects) is None:
         return f"ServiceImport {shown} is headless and has no ready endpoint, so the name does not exist"
     return f"ServiceImport {shown} is there and says nothing of type {query.type} at that name"
 
 
-def _entry(query: Query, *, objects: Objects) -> Entry | None:
-    key, imported = service_of(query.name), objects.imported
-    if key is None or imported is None or not objects.has_namespace:
-        return None
-    namespace, service = key
-    if not is_spellable(namespace=namespace, name=service):
-        return None
-    if is_clusterset_ip(imported):
-        return clusterset_ip_entry(imported)
-    return (
-        headless_entry(objects.slices, namespace=namespace, service=service)
-        if is_headless(imported)
-        else None
-    )
+def _entry(objects: Objects) -> Entry | None:
+    return entry_of(objects.imported, has_namespace=objects.has_namespace, slices=lambda: objects.slices)
