@@ -19,8 +19,7 @@ class Number(NamedTuple):
     value: int
 
 
-@lru_cache(maxsize=1 << 16)
-def number_of(text: str) -> Number | None:
+def parsed(text: str) -> Number | None:
     """The address that is meant; None when it is none. A zone (`fe80::1%eth0`) makes it none."""
     if "%" in text:
         return None
@@ -29,6 +28,12 @@ def number_of(text: str) -> Number | None:
     except ValueError:
         return None
     return Number(address.version, int(address))
+
+
+@lru_cache(maxsize=1 << 16)
+def number_of(text: str) -> Number | None:
+    """The same, remembered: for addresses that come again. What strangers may make up is for `parsed`."""
+    return parsed(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from mesh_core.node_place import NodePlaces
 from mesh_core.objects import Node
-from mesh_core.ranges import Number, Ranges, number_of, ranges_of
+from mesh_core.ranges import Number, Ranges, number_of, parsed, ranges_of
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -50,7 +50,7 @@ class Sources:
             self._settle()
         if address in self._local:
             return True
-        if not self._holds(number_of(plain(address))):
+        if not self._holds(parsed(plain(address))):
             return False
         if len(self._local) >= MOST_REMEMBERED:
             self._local.clear()

@@ -4,7 +4,7 @@ import pytest
 
 from mesh_core.objects import Meta, Node
 from mesh_core.objects.platform import NodeAddress, NodeSpec, NodeStatus
-from mesh_core.ranges import ranges_of
+from mesh_core.ranges import number_of, ranges_of
 from mesh_dns.sources import MOST_REMEMBERED, Sources
 
 
@@ -98,9 +98,11 @@ def test_a_node_that_says_what_it_said_changes_nothing(sources: Sources) -> None
 def test_a_flood_from_outside_takes_no_memory_and_local_askers_take_a_bounded_one() -> None:
     sources = Sources(ranges_of(["10.0.0.0/8"]))
     sources.is_known = True
+    known = number_of.cache_info().currsize
     for number in range(MOST_REMEMBERED + 10):
         assert not sources.is_local(f"203.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert not sources._local
+    assert number_of.cache_info().currsize == known, "nor has what it was read as"
     for number in range(MOST_REMEMBERED + 10):
         assert sources.is_local(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert len(sources._local) <= MOST_REMEMBERED
