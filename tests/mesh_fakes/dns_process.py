@@ -1,8 +1,4 @@
-"""What a whole DNS server needs around it, and a question to it over UDP."""
-
-import json
-import socket
-from pathlib import Path
+"""A question to a whole DNS server over UDP."""
 
 import dns.asyncquery
 import dns.exception
@@ -10,30 +6,6 @@ import dns.message
 import dns.rcode
 
 from mesh_fakes.dns_scene import ZONE
-
-
-def kubeconfig(folder: Path, *, server: str) -> Path:
-    """A kubeconfig for an API server that asks nobody who he is."""
-    path = folder / "kubeconfig"
-    path.write_text(
-        json.dumps(
-            {
-                "current-context": "fake",
-                "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "nobody"}}],
-                "clusters": [{"name": "fake", "cluster": {"server": server}}],
-                "users": [{"name": "nobody", "user": {}}],
-            }
-        )
-    )
-    return path
-
-
-def free_port() -> int:
-    """A port at which nobody listens."""
-    with socket.socket(socket.AF_INET) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def asked(port: int) -> str:

@@ -16,7 +16,7 @@ import pytest
 from mesh_dns.main import serve
 from mesh_dns.settings import Settings
 from mesh_dns.table import Table
-from mesh_fakes.dns_process import asked, free_port, kubeconfig
+from mesh_fakes.dns_process import asked
 from mesh_fakes.dns_scene import (
     API,
     IMPORTS,
@@ -33,6 +33,8 @@ from mesh_fakes.dns_scene import (
     scene,
     service,
 )
+from mesh_fakes.gateways import free_port
+from mesh_fakes.kubeconfigs import kubeconfig
 from mesh_fakes.scripted_api import Answer, page, refusal, watch
 from mesh_fakes.scripted_api import serve as serve_script
 from mesh_fakes.waiting import until

@@ -15,7 +15,7 @@ from mesh_dns.main import serve
 from mesh_dns.settings import Settings
 from mesh_dns.snapshot import Zone, read_snapshot, write_snapshot
 from mesh_dns.table import Table
-from mesh_fakes.dns_process import asked, free_port, kubeconfig
+from mesh_fakes.dns_process import asked
 from mesh_fakes.dns_scene import (
     API,
     IMPORTS,
@@ -32,6 +32,8 @@ from mesh_fakes.dns_scene import (
     said,
     scene,
 )
+from mesh_fakes.gateways import free_port
+from mesh_fakes.kubeconfigs import kubeconfig
 from mesh_fakes.scripted_api import page, refusal, watch
 from mesh_fakes.scripted_api import serve as serve_script
 from mesh_fakes.waiting import until

@@ -5,15 +5,17 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from live.api_server import api_server_of
 from live.hello import Hello
 from live.test_one_part_down import kill, pods
 from mesh_fakes.bed import Bed
 from mesh_fakes.snapshot import Difference, Snapshot, snapshot
+from mesh_fakes.waiting import until_found
 from mesh_runtime.kube import SERVICE_EXPORTS, SERVICE_IMPORTS, ApiError
 
 HOME = "lifecycle"
@@ -81,7 +83,7 @@ class Pair:
             said = await asyncio.to_thread(self.hello.calls, cluster, 4)
             return "failed" not in said and any(f"hello from {source}" in one for one in said)
 
-        await until(is_answered, limit=40)
+        await until_found(is_answered, limit=40)
 
     async def left(self, cluster: str, *, limit: float = 10) -> Difference:
         """What is otherwise than before anybody joined, when that is nothing or time is up.
@@ -102,7 +104,7 @@ class Pair:
 
     def kill_api_server(self, cluster: str) -> None:
         """Nobody reaches it until `revive`."""
-        os.kill(api_server_of(self.bed, cluster), signal.SIGKILL)
+        os.kill(api_server_of(self.bed, cluster=cluster), signal.SIGKILL)
 
     def kill_member(self, cluster: str) -> None:
         """Its API server, gateways and controllers, at once: what its kubelet starts again knows nobody."""
@@ -143,26 +145,3 @@ def _emptied(pair: Pair, cluster: str) -> None:
     pair.bed.meshctl(*local, *away)
     # A kubelet whose API server was away takes its time to say that a pod has ended.
     pair.meshctl("uninstall", "--force", "--context", cluster, "--timeout", "120")
-
-
-def api_server_of(bed: Bed, cluster: str) -> int:
-    """The process id of a cluster's API server."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            place = str(bed.folder / cluster).encode()
-            if b"kube-apiserver" in words and any(place in word for word in words):
-                return int(entry.name)
-    raise AssertionError(f"no API server of {cluster}")
-
-
-async def until(condition: Callable[[], Awaitable[bool]], *, limit: float = 20.0) -> None:
-    """Returns when it holds; TimeoutError after `limit` seconds."""
-    async with asyncio.timeout(limit):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.05)

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from live.gateway_view import pages, total
-from live.lifecycle.pair import Pair, until
+from live.lifecycle.pair import Pair
 from mesh_core.join_wire import JoinCode
 from mesh_core.objects import MeshPeer
 from mesh_fakes.snapshot import Difference
+from mesh_fakes.waiting import until_found
 from mesh_runtime.kube import MESH_PEERS
 
 pytestmark = pytest.mark.asyncio
@@ -75,7 +76,7 @@ async def evicted_while_a_stream_runs(pair: Pair, west: MeshPeer, *, trust: Path
         seen = await pages(pair.bed, pair.hello.east, cluster="east")
         return total(seen, "streams_active", peer="west", direction="from_peer") > 0
 
-    await until(is_carried)
+    await until_found(is_carried)
     assert stream.poll() is None, "it runs until somebody ends it"
 
     # No roster has a member that was let in by a token: its key is named. Only east is told.

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from live.lifecycle.pair import HOME, Pair, until
+from live.lifecycle.pair import HOME, Pair
 from mesh_core.leaving import left_sentence
 from mesh_fakes.snapshot import Difference, snapshot
+from mesh_fakes.waiting import until_found
 from mesh_runtime.kube import MESH_PEERS
 
 pytestmark = pytest.mark.asyncio
@@ -27,7 +28,7 @@ async def test_members_that_are_evicted_leave_or_are_uninstalled_leave_nothing_b
     pair.meshctl("link", "east", "west")
     for cluster in ("east", "west"):
         await pair.hello.export(cluster)
-    await until(lambda: both_in_east(pair))
+    await until_found(lambda: both_in_east(pair))
     await evicted_while_its_api_server_is_dead(pair)
     await left_in_order(pair)
     await uninstalled(pair)
@@ -52,7 +53,7 @@ async def evicted_while_its_api_server_is_dead(pair: Pair) -> None:
     assert "west was evicted from east" in again.stderr
     pair.meshctl("peer", "evict", "--readmit", "west", "--context", "east")
     pair.meshctl("link", "east", "west")
-    await until(lambda: both_in_east(pair))
+    await until_found(lambda: both_in_east(pair))
 
 
 async def left_in_order(pair: Pair) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from live.lifecycle.pair import HOME, Pair, until
+from live.lifecycle.pair import HOME, Pair
 from live.test_gateway_door import say
 from mesh_cli.trust_change import change_trust
 from mesh_cli.trust_members import members_at_hand
 from mesh_core.identity import Component, Identity, cluster_id
 from mesh_core.key_rotation import announced
+from mesh_fakes.waiting import until_found
 from mesh_runtime.clock import utc_now
 from mesh_runtime.intermediate import own_leaf
 from mesh_runtime.pki import Authority, make_intermediate, new_key
@@ -76,5 +77,5 @@ async def test_members_with_roots_of_their_own_call_each_other(pair: Pair, tmp_p
         return b"hello from" in await heard(pair, name="west", shown=known, folders=folders)
 
     # Their root has named another key of west: east hears it from west itself.
-    await until(is_answered)
+    await until_found(is_answered)
     assert await heard(pair, name="north", shown=unknown, folders=folders) == b"", "it was not agreed"

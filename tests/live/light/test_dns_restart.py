@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from live.api_server import api_server_of
 from live.coredns.servers import ask, running
-from live.light.api_server import api_server_of, start_again
+from live.light.api_server import start_again
 from live.mcs.world import seen
 from live.nodes import nodes_of
 from mesh_core.names import CLUSTERSET_ZONE, DNS_PORT

@@ -6,7 +6,8 @@ import signal
 
 import pytest
 
-from live.light.api_server import api_server_of, start_again
+from live.api_server import api_server_of
+from live.light.api_server import start_again
 from mesh_fakes.bed import Bed
 from mesh_fakes.waiting import until
 from mesh_runtime.kube import CONFIG_MAPS, ApiError, Informer, LeaderElection, Unreachable
