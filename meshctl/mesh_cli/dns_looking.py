@@ -13,19 +13,18 @@ from typing import Final
 from mesh_cli.check_verdict import Unseen
 from mesh_cli.cluster_dns import read_config
 from mesh_cli.dns_asking import ask_from, ask_mesh_pod, ask_pod, look_up, within
+from mesh_cli.dns_objects import objects_for
 from mesh_cli.dns_pods import NONE, Chosen, DnsPod, choose, dns_port, is_running
 from mesh_cli.dns_reply import Query, Reply, service_of
 from mesh_cli.dns_set_ups import KUBE_DNS, NAMESPACE, NODE_LOCAL
 from mesh_cli.dns_truth import Objects, denied, truth
 from mesh_cli.dns_verdict import findings
 from mesh_cli.dns_way import Part, PodView, SetUp, Step, Way
-from mesh_core.names import DNS, LABEL_KUBERNETES_SERVICE, LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
+from mesh_core.names import DNS, LABEL_KUBERNETES_SERVICE, SYSTEM_NAMESPACE
 from mesh_core.objects import EndpointSlice, Service
 from mesh_runtime.kube import (
     CONFIG_MAPS,
     ENDPOINT_SLICES,
-    NAMESPACES,
-    SERVICE_IMPORTS,
     SERVICES,
     Inside,
     KubeClient,
@@ -102,7 +101,7 @@ async def _ground(client: KubeClient, query: Query) -> _Ground:
         node_local = group.create_task(within(client.find(CONFIG_MAPS, NODE_LOCAL, namespace=NAMESPACE)))
         cluster = group.create_task(within(_cluster_dns(client)))
     wanted = _addresses(service.result())
-    objects = await within(_objects(client, query, name_servers=wanted))
+    objects = await within(objects_for(client, query, name_servers=wanted))
     found, chosen = cluster.result(), pods.result()
     mesh = [pod for pod in chosen.pods if is_running(pod)] if isinstance(chosen, Chosen) else []
     set_up = SetUp(
@@ -113,20 +112,6 @@ async def _ground(client: KubeClient, query: Query) -> _Ground:
         asker=mesh[0].metadata.name if mesh else "",
     )
     return _Ground(objects, service.result(), chosen, found, set_up)
-
-
-async def _objects(client: KubeClient, query: Query, *, name_servers: tuple[str, ...]) -> Objects:
-    key = service_of(query.name)
-    if key is None:
-        return Objects(name_servers=name_servers)
-    namespace, name = key
-    labels = f"{LABEL_SERVICE_NAME}={name}"
-    return Objects(
-        imported=await client.find(SERVICE_IMPORTS, name, namespace=namespace),
-        slices=(await client.list(ENDPOINT_SLICES, namespace=namespace, labels=labels)).items,
-        has_namespace=await client.find(NAMESPACES, namespace) is not None,
-        name_servers=name_servers,
-    )
 
 
 async def _cluster_dns(client: KubeClient) -> _ClusterDns:

@@ -96,6 +96,14 @@ def service_of(name: str) -> tuple[str, str] | None:
     return (below[-2], below[-3]) if len(below) >= 3 and below[-1] == "svc" else None
 
 
+def namespace_of(name: str) -> str | None:
+    """The namespace whose own name it is, "" for that of all namespaces; None for any other name."""
+    below = name.removesuffix(CLUSTERSET_ZONE).rstrip(".").split(".")
+    if below[-1] != "svc" or len(below) > 2:
+        return None
+    return below[0] if len(below) == 2 else ""
+
+
 def reply_of(raw: bytes, *, query: Query) -> Reply:
     """What `raw` says to `query`; raises Unreadable."""
     try:

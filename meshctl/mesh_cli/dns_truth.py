@@ -31,9 +31,10 @@ def truth(query: Query, *, objects: Objects) -> Reply:
     """What mesh-dns answers when it has seen just these objects."""
     table = Table()
     table.put_name_server(addresses(objects.name_servers))
-    key, entry = service_of(query.name), _entry(objects)
-    if key is not None and entry is not None:
-        table.put(entry, namespace=key[0], service=key[1])
+    imported, entry = objects.imported, _entry(objects)
+    if imported is not None and entry is not None:
+        namespace, name = imported.key
+        table.put(entry, namespace=namespace, service=name)
     table.complete = True
     raw = respond(query.packet(), table=table, transport=Transport.TCP)
     assert raw is not None, "our own query is a query"
@@ -53,9 +54,14 @@ def denied(query: Query, *, objects: Objects) -> str:
         return f"there is no namespace {key[0]} in this cluster, so the name does not exist"
     if objects.imported is None:
         return f"there is no ServiceImport {shown} in this cluster, so the name does not exist"
-    if is_headless(objects.imported) and _entry(objects) is None:
+    if is_headless(objects.imported) and not has_name(objects):
         return f"ServiceImport {shown} is headless and has no ready endpoint, so the name does not exist"
     return f"ServiceImport {shown} is there and says nothing of type {query.type} at that name"
+
+
+def has_name(objects: Objects) -> bool:
+    """Whether the import has a name in the zone."""
+    return _entry(objects) is not None
 
 
 def _entry(objects: Objects) -> Entry | None:

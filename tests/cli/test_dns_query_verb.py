@@ -88,8 +88,8 @@ def inside(servers: dict[str, Callable[[bytes], bytes]]) -> Callable[[list[str]]
     return run
 
 
-def seen(meshctl: Meshctl, *words: str) -> tuple[int, dict[str, Any]]:  # Any: JSON
-    result = meshctl("dns", "query", NAME, "--context", "w", "-o", "json", "--settle", "0", *words)
+def seen(meshctl: Meshctl, *words: str, name: str = NAME) -> tuple[int, dict[str, Any]]:  # Any: JSON
+    result = meshctl("dns", "query", name, "--context", "w", "-o", "json", "--settle", "0", *words)
     assert result.exception is None, result.exception
     found: dict[str, Any] = json.loads(result.stdout)
     return result.return_value, found
@@ -236,6 +236,21 @@ def test_a_name_that_all_deny_is_status_0_with_the_reason(meshctl: Meshctl, west
     assert found["notes"] == [
         "there is no ServiceImport demo/hello in this cluster, so the name does not exist"
     ]
+
+
+@pytest.mark.parametrize("name", ["demo.svc.clusterset.local", "svc.clusterset.local"])
+def test_a_name_above_services_exists_by_any_of_them(meshctl: Meshctl, west: ObjectServer, name: str) -> None:
+    """It was compared with a zone that has no services, so all who were right were blamed."""
+    spec = {"type": "Headless", "ips": [], "ports": []}
+    west.put(MCS, "serviceimports", {"metadata": {"name": "asleep", "namespace": "demo"}, "spec": spec})
+    status, found = seen(meshctl, name=name)
+    assert (status, found["agree"]) == (0, True)
+    assert {(one["rcode"], *one["records"]) for one in found["steps"]} == {("NOERROR",)}
+
+
+def test_a_namespace_without_a_name_in_it_has_none(meshctl: Meshctl, west: ObjectServer) -> None:
+    status, found = seen(meshctl, name="other.svc.clusterset.local")
+    assert (status, {one["rcode"] for one in found["steps"]}) == (0, {"NXDOMAIN"})
 
 
 def test_a_cluster_without_any_of_ours_is_told_to_join(meshctl: Meshctl, east: ObjectServer) -> None:
