@@ -69,7 +69,8 @@ def _answer(question: Question, *, table: Table, asker: Asker | None) -> Answer:
     if question.edns is not None and question.edns.version != 0:
         return _BADVERS
     if not question.name:
-        return _NOTHING
+        # Who asks for nothing wants to know of his cookie (RFC 7873 section 5.4).
+        return _BADCOOKIE if asker is not None and asker.has_bad_cookie else _NOTHING
     if question.klass == CLASS_CHAOS and asker is not None:
         return asker.told_of_us(question) or _REFUSED
     if question.klass != CLASS_INTERNET or question.type in _NOT_OFFERED:

@@ -1,6 +1,7 @@
 """What depends on who asks: how much he gets, his cookie, and what only our own cluster is told.
 
-1. Nothing of a local asker is counted, kept or refused; a cookie he shows is answered and not looked at.
+1. Nothing of a local asker is counted, kept or refused; a cookie he shows is answered and not looked at, but
+   where he asks for nothing else.
 2. Everybody else is bounded by `mesh_dns.limit`. Who shows a cookie of ours, or asks over TCP, has proven
    that he has the address that he asks from.
 3. What is said about the server itself (class CH) is for askers who are surely of this cluster.
@@ -11,7 +12,7 @@ The reply's form is `mesh_dns.answer`'s. Times are seconds of the event loop's c
 from collections.abc import Callable
 
 from mesh_dns.chaos import Facts, chaos_answer
-from mesh_dns.cookie import COOKIE_OPTION, Cookies
+from mesh_dns.cookie import CLIENT_BYTES, COOKIE_OPTION, Cookies
 from mesh_dns.counts import Drop
 from mesh_dns.limit import Limit
 from mesh_dns.question import Question, Refusal
@@ -40,7 +41,8 @@ class Guard:
 class Asker:
     """Whoever sent one packet: ask `may_ask` first, then the rest.
 
-    After that `is_silenced` and `is_cut` say whether the limit took away the reply, or made it small.
+    After that `is_silenced` and `is_cut` say whether the limit took away the reply, or made it small, and
+    `has_bad_cookie` whether a server's cookie was shown and looked at that is none of ours, or too old.
     """
 
     def __init__(self, guard: Guard, address: str, *, now: float) -> None:
@@ -50,18 +52,16 @@ class Asker:
         self._is_local = guard.sources.is_local(address)
         self._is_proven = False
         self._has_good_cookie = False
+        self.has_bad_cookie = False
         self.is_silenced = False
         self.is_cut = False
 
     def may_ask(self, query: Question | Refusal, *, over_tcp: bool) -> bool:
         """Whether the query is answered at all."""
+        if isinstance(query, Question) and not (self._is_local and query.name):
+            self._look_at(_cookie(query))
         if self._is_local:
             return True
-        shown = _cookie(query) if isinstance(query, Question) else None
-        if shown is not None:
-            self._has_good_cookie = self._guard.cookies.is_good(
-                shown, address=plain(self._address), now=self._guard.epoch + self._now
-            )
         self._is_proven = over_tcp or self._has_good_cookie
         may = self._guard.limit.may_ask(self._address, is_proven=self._is_proven, now=self._now)
         self.is_silenced = not may
@@ -93,6 +93,13 @@ class Asker:
             now=self._guard.epoch + self._now,
         )
         return option(COOKIE_OPTION, cookie)
+
+    def _look_at(self, shown: bytes | None) -> None:
+        if shown is not None and len(shown) > CLIENT_BYTES:
+            self._has_good_cookie = self._guard.cookies.is_good(
+                shown, address=plain(self._address), now=self._guard.epoch + self._now
+            )
+            self.has_bad_cookie = not self._has_good_cookie
 
 
 def anybody(address: str) -> bool:

@@ -282,6 +282,23 @@ class TestCookies:
             assert fate(scene.ask(with_cookie(good), of=of)) == "answered"
             assert cookie_of(scene.ask(with_cookie(good), of=of)) == good or of == POD
 
+    @pytest.mark.parametrize("of", [POD, STRANGER])
+    def test_who_asks_for_nothing_is_told_whether_his_cookie_is_good(self, scene: Scene, of: str) -> None:
+        query = dns.message.Message()
+
+        def told(data: bytes) -> tuple[dns.rcode.Rcode, bytes]:
+            query.use_edns(0, options=[dns.edns.GenericOption(dns.edns.OptionType.COOKIE, data)])
+            reply = scene.raw(query.to_wire(), of=of)
+            assert reply is not None
+            decoded = dns.message.from_wire(reply)
+            assert (decoded.question, decoded.answer) == ([], [])
+            return decoded.rcode(), cookie_of(decoded)
+
+        rcode, good = told(CLIENT + bytes(16))
+        assert rcode == dns.rcode.BADCOOKIE
+        assert told(good) == (dns.rcode.NOERROR, good)
+        assert told(CLIENT)[0] == dns.rcode.NOERROR
+
     def test_a_cookie_in_edns_of_another_version_is_not_looked_at(self, scene: Scene) -> None:
         query = with_cookie(CLIENT)
         query.use_edns(1, options=list(query.options))
