@@ -3,13 +3,14 @@
 1. A clusterset IP has the name of its service, the address of a headless import's endpoint that endpoint's.
 2. An address has at most `MOST_NAMES` names, the first by their bytes: which ones they are depends on nothing
    but the names that there are.
-3. A change spells the names that it changes, and no others of the service.
+3. A change costs the addresses that it is about. Names are held as the zone's table has them already, and
+   records are made when somebody asks: few do, and they would take more memory than the zone.
 """
 
-from ipaddress import IPv4Address
-from typing import NamedTuple
+from bisect import bisect_left, insort
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address
 
-from mesh_dns.entry import Entry, Host
 from mesh_dns.wire import Address, labels
 
 MOST_NAMES = 8
@@ -17,13 +18,7 @@ MOST_NAMES = 8
 
 _FOUR = labels("in-addr", "arpa") + b"\0"
 _SIX = labels("ip6", "arpa") + b"\0"
-
-
-class Held(NamedTuple):
-    """An address that a service gives out, and the host below it that has it; None: the service itself."""
-
-    address: Address
-    host: Host | None
+_LONGEST_FOUR = len(labels("255", "255", "255", "255"))
 
 
 def reverse_name(address: Address) -> bytes:
@@ -34,39 +29,59 @@ def reverse_name(address: Address) -> bytes:
     return b"".join(b"\x01%c" % digit for digit in reversed(digits)) + _SIX
 
 
-def held_by(entry: Entry) -> frozenset[Held]:
-    """What a service gives out."""
-    if not entry.hosts:
-        return frozenset(Held(address, None) for address in entry.addresses)
-    return frozenset(Held(address, host) for host, known in entry.hosts.items() for address in known)
+def address_of(name: bytes) -> Address | None:
+    """The address whose names are asked for at `name`, in wire form and lower case; None for another name."""
+    try:
+        address = _read(name)
+    except ValueError:
+        return None
+    # One spelling only: 010 is no octet, and what follows the address may be half a label.
+    return address if address is not None and reverse_name(address) == name else None
 
 
 class Reverse:
     """The names of each address, as the services of the zone have them."""
 
     def __init__(self) -> None:
-        self._names: dict[Address, tuple[bytes, ...]] = {}  # a tuple is a quarter of a set of one
+        # Nearly all have one name, and a list is larger than what it takes to hold that.
+        self._names: dict[Address, bytes | list[bytes]] = {}
 
     def names_of(self, address: Address) -> list[bytes]:
         """The names that an address has, in the order in which they are told."""
-        return sorted(self._names.get(address, ()))[:MOST_NAMES]
+        known = self._names.get(address, [])
+        return known[:MOST_NAMES] if isinstance(known, list) else [known]
 
-    def change(self, old: frozenset[Held], new: frozenset[Held], *, own: bytes) -> set[Address]:
-        """Lets the service named `own` give out `new` instead of `old`.
+    def add(self, addresses: Iterable[Address], *, name: bytes) -> None:
+        """Lets each of the addresses have that name too."""
+        for address in addresses:
+            known = self._names.setdefault(address, name)
+            if isinstance(known, bytes):
+                if known != name:
+                    self._names[address] = sorted((known, name))
+            elif name not in known:
+                insort(known, name)
 
-        The addresses whose names change by it.
-        """
-        for address, host in old - new:
-            name = _name(host, own=own)
-            left = tuple(one for one in self._names[address] if one != name)
-            if left:
-                self._names[address] = left
-            else:
+    def remove(self, addresses: Iterable[Address], *, name: bytes) -> None:
+        """Takes that name from each of the addresses that has it."""
+        for address in addresses:
+            known = self._names.get(address)
+            if known == name:
                 del self._names[address]
-        for address, host in new - old:
-            self._names[address] = (*self._names.get(address, ()), _name(host, own=own))
-        return {address for address, _ in new ^ old}
+            elif isinstance(known, list) and name in known:
+                del known[bisect_left(known, name)]
+                if len(known) == 1:
+                    self._names[address] = known[0]
 
 
-def _name(host: Host | None, *, own: bytes) -> bytes:
-    return labels(*host) + own if host is not None else own
+def _read(name: bytes) -> Address | None:
+    """Raises ValueError."""
+    if name.endswith(_FOUR) and len(name) <= _LONGEST_FOUR + len(_FOUR):
+        octets = []
+        at, end = 0, len(name) - len(_FOUR)
+        while at < end:
+            octets.append(name[at + 1 : at + 1 + name[at]].decode("ascii"))
+            at += 1 + name[at]
+        return IPv4Address(".".join(reversed(octets)))
+    if name.endswith(_SIX):
+        return IPv6Address(bytes.fromhex(name[-len(_SIX) - 1 :: -2].decode("ascii")))
+    return None

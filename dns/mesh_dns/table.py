@@ -1,8 +1,8 @@
 """The zone as ready-made answers: what `clusterset.local` says right now, one dict lookup away.
 
 1. A name is in the table if and only if it exists; an existing name without the asked type is NODATA.
-2. The records of an answer are made when an import or its endpoints change, never when a question comes; all
-   names of one service change at once, and no other's.
+2. The records of an answer are made when an import or its endpoints change, not when a question comes; all
+   names of one service change at once, and no other's. What says the same as before stays the same object.
 3. `svc` and the namespaces with at least one name exist, and hold nothing (KEP-1645 leaves them open; this
    is what CoreDNS answers).
 4. `_<protocol>.<service>...` exists where a named port below it does, and holds nothing (RFC 8020).
@@ -10,7 +10,8 @@
    RFC 8020 it would exist without records; but the MCS standard reserves it and says that it must not exist.
 6. A name answers with at most `MOST_RECORDS` records of a type, in an order that the id of the query turns.
 7. Below `in-addr.arpa` and `ip6.arpa` exist the addresses that the zone gives out, with the names that they
-   have here (`mesh_dns.reverse`), and nothing is denied: those zones are somebody else's.
+   have here, and nothing is denied: those zones are somebody else's. Their records are the only ones that
+   are made when they are asked for (`mesh_dns.reverse`).
 
 Who fills the table is `mesh_dns.names`; how an answer becomes a reply is `mesh_dns.answer`'s.
 """
@@ -25,7 +26,7 @@ from itertools import accumulate, groupby, islice
 from mesh_core.names import CLUSTERSET_ZONE
 from mesh_dns.entry import Entry, Host, Target
 from mesh_dns.question import Question
-from mesh_dns.reverse import Reverse, held_by, reverse_name
+from mesh_dns.reverse import Reverse, address_of
 from mesh_dns.wire import (
     HEADER_BYTES,
     LONGEST_NAME,
@@ -146,58 +147,72 @@ class Table:
         """The answer to a question of class IN; None when it lies outside the zone."""
         node = self._nodes.get(question.name)
         if node is not None:
-            return node.get(question.type) or self._no_data(question)
+            return node.get(question.type) or self._nodata[len(question.name)]
         if question.is_below(ZONE, labels=ZONE_DEPTH):
             return self._nxdomain[len(question.name)]
-        return None
+        return self._pointers(question)
 
     def node(self, name: bytes) -> Mapping[int, Answer] | None:
-        """The answers of a name in wire form and lower case, by type; None when the name does not exist.
+        """The answers of a name of the zone in wire form and lower case, by type; None: it does not exist.
 
         Any change of what the name says makes it another object, so `is` tells whether it is still the same.
         """
         return self._nodes.get(name)
 
-    def put(self, entry: Entry, *, namespace: str, service: str) -> None:
-        """Lets the name of a Service, and the names below it, say what `entry` says and nothing else.
+    def put(self, entry: Entry, *, namespace: str, service: str) -> bool:
+        """Lets the name of a Service, and the names below it, say what `entry` says and nothing else; whether
+        that is something new.
 
         Raises ValueError when one of the names has a part that is no DNS label.
         """
-        if self._entries.get((namespace, service)) == entry:
-            return  # what was made of it, here and by askers, stays good
+        key = namespace, service
+        old = self._entries.get(key, _NOTHING)
+        before = self._names.get(key)
+        if before is not None and old == entry:
+            return False
         own = _name(service, namespace, "svc")
-        nodes = _service_nodes(entry, own=own, ttl=self.ttl)
-        before = self._names.get((namespace, service))
+        hosts = _host_names(entry.hosts, own=own)
+        nodes = _service_nodes(entry, own=own, hosts=hosts, ttl=self.ttl)
+        for host, known in entry.hosts.items():
+            name = hosts[host]
+            is_same = old.hosts.get(host) == known
+            nodes[name] = self._nodes[name] if is_same else _node(_address_sets([known], ttl=self.ttl))
         if before is None:
             self._in_namespace[namespace] += 1
             self._nodes[_name(namespace, "svc")] = {}
         else:
             self._forget(before - nodes.keys())
         self._nodes.update(nodes)
-        self._names[namespace, service] = frozenset(nodes)
-        old = self._entries.get((namespace, service), _NOTHING)
-        self._entries[namespace, service] = entry
-        self._rename(own, old=old, new=entry)
+        self._names[key] = frozenset(nodes)
+        self._entries[key] = entry
+        self._rename(own, old=old, new=entry, hosts=hosts)
+        return True
 
-    def drop(self, *, namespace: str, service: str) -> None:
-        """Lets the names of a Service exist no more; one that is not there is none of our business."""
+    def drop(self, *, namespace: str, service: str) -> bool:
+        """Lets the names of a Service exist no more; whether they did. One that is not there is none of our
+        business."""
         names = self._names.pop((namespace, service), None)
         if names is None:
-            return
+            return False
         old = self._entries.pop((namespace, service))
         self._forget(names)
-        self._rename(_name(service, namespace, "svc"), old=old, new=_NOTHING)
+        self._rename(_name(service, namespace, "svc"), old=old, new=_NOTHING, hosts={})
         self._in_namespace[namespace] -= 1
         if not self._in_namespace[namespace]:
             del self._in_namespace[namespace]
             del self._nodes[_name(namespace, "svc")]
+        return True
 
-    def put_name_server(self, addresses: Sequence[Address]) -> None:
-        """Gives the zone's name server, `ns.dns.clusterset.local`, its addresses."""
-        own = _name("ns", "dns")
+    def put_name_server(self, addresses: Sequence[Address]) -> bool:
+        """Gives the zone's name server, `ns.dns.clusterset.local`, its addresses; whether they are new."""
         before, self._name_server = self._name_server, tuple(addresses)
+        if self._name_server == before:
+            return False
+        own = _name("ns", "dns")
         self._nodes[own] = _node(_address_sets([self._name_server], ttl=self.ttl))
-        self._rename(own, old=Entry(addresses=before), new=Entry(addresses=self._name_server))
+        self._reverse.remove(before, name=own)
+        self._reverse.add(self._name_server, name=own)
+        return True
 
     def restore(
         self, entries: Mapping[tuple[str, str], Entry], *, name_server: Sequence[Address], heard: float
@@ -209,21 +224,29 @@ class Table:
         self.snapshot_of = heard
         self.complete = True
 
-    def _no_data(self, question: Question) -> Answer:
-        if question.is_below(ZONE, labels=ZONE_DEPTH):
-            return self._nodata[len(question.name)]
-        return _NO_DATA_ELSEWHERE
+    def _pointers(self, question: Question) -> Answer | None:
+        """The names of the address that is asked for; None when the zone gives out no such address."""
+        address = address_of(question.name)
+        names = self._reverse.names_of(address) if address is not None else []
+        if not names:
+            return None
+        if question.type not in (Type.PTR, Type.ANY):
+            return _NO_DATA_ELSEWHERE
+        records = b"".join(pointer_record(name, ttl=self.ttl) for name in names)
+        return Answer(Rcode.NOERROR, True, answers=len(names), records=records)
 
-    def _rename(self, own: bytes, *, old: Entry, new: Entry) -> None:
+    def _rename(self, own: bytes, *, old: Entry, new: Entry, hosts: Mapping[Host, bytes]) -> None:
         """Gives the addresses of the service named `own` the names that they have from now on."""
-        for address in self._reverse.change(held_by(old), held_by(new), own=own):
-            names = self._reverse.names_of(address)
-            if names:
-                records = b"".join(pointer_record(name, ttl=self.ttl) for name in names)
-                answer = Answer(Rcode.NOERROR, True, answers=len(names), records=records)
-                self._nodes[reverse_name(address)] = {Type.PTR: answer, Type.ANY: answer}
-            else:
-                del self._nodes[reverse_name(address)]
+        if not old.hosts:
+            self._reverse.remove(old.addresses, name=own)
+        gone = {host: known for host, known in old.hosts.items() if new.hosts.get(host) != known}
+        for host, name in _host_names(gone, own=own).items():
+            self._reverse.remove(gone[host], name=name)
+        if not new.hosts:
+            self._reverse.add(new.addresses, name=own)
+        for host, known in new.hosts.items():
+            if old.hosts.get(host) != known:
+                self._reverse.add(known, name=hosts[host])
 
     def _forget(self, names: Iterable[bytes]) -> None:
         for name in names:
@@ -234,16 +257,30 @@ def _name(*below_zone: str) -> bytes:
     return labels(*below_zone) + ZONE
 
 
-def _service_nodes(entry: Entry, *, own: bytes, ttl: int) -> dict[bytes, dict[int, Answer]]:
-    """The nodes of one service, by name; `own` is the service's."""
+def _host_names(hosts: Iterable[Host], *, own: bytes) -> dict[Host, bytes]:
+    """The names of hosts below the service named `own`."""
+    clusters: dict[str, bytes] = {}
+    found: dict[Host, bytes] = {}
+    for host in hosts:
+        cluster = clusters.get(host.cluster)
+        if cluster is None:
+            cluster = clusters[host.cluster] = labels(host.cluster) + own
+        found[host] = labels(host.label) + cluster
+    return found
 
-    def name_of(host: Host | None) -> bytes:
-        return labels(*host) + own if host is not None else own
 
-    records = {
-        target: service_record(port=target.port, target=name_of(target.host), ttl=ttl)
-        for target in entry.targets
-    }
+def _service_nodes(
+    entry: Entry, *, own: bytes, hosts: Mapping[Host, bytes], ttl: int
+) -> dict[bytes, dict[int, Answer]]:
+    """The nodes of one service but those of its hosts, by name; `own` is the service's."""
+
+    def record_of(target: Target) -> bytes:
+        host = target.host
+        # What was kept on disk might name a host that it does not hold.
+        name = own if host is None else hosts.get(host) or labels(*host) + own
+        return service_record(port=target.port, target=name, ttl=ttl)
+
+    records = {target: record_of(target) for target in entry.targets}
 
     def by_cluster(targets: Iterable[Target]) -> list[list[bytes]]:
         if not entry.stretches:
@@ -253,8 +290,6 @@ def _service_nodes(entry: Entry, *, own: bytes, ttl: int) -> dict[bytes, dict[in
     rest = iter(entry.addresses)
     stretches = [tuple(islice(rest, length)) for length in entry.stretches] or [entry.addresses]
     nodes = {own: _node({**_address_sets(stretches, ttl=ttl), Type.SRV: by_cluster(entry.targets)})}
-    for host, known in entry.hosts.items():
-        nodes[name_of(host)] = _node(_address_sets([known], ttl=ttl))
     for port, targets in entry.ports.items():
         between = labels(f"_{port.protocol}") + own
         nodes[between] = {}

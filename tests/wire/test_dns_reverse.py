@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from mesh_dns.answer import Transport, respond
 from mesh_dns.entry import Entry, Host
-from mesh_dns.reverse import MOST_NAMES, reverse_name
+from mesh_dns.hot import Memo
+from mesh_dns.reverse import MOST_NAMES, address_of, reverse_name
+from mesh_dns.table import ZONE as ZONE_ON_WIRE
 from mesh_dns.table import Table
 
 ZONE = "clusterset.local."
@@ -138,14 +140,25 @@ def test_of_many_names_an_address_tells_a_few_always_the_same_and_in_one_order(t
     assert names(table, "10.96.1.1")[0] == f"s01.demo.svc.{ZONE}"
 
 
-def test_what_an_address_holds_is_the_same_object_until_its_names_change(table: Table) -> None:
-    at = reverse_name(ip_address("10.96.0.10"))
-    before = table.node(at)
-    put(table, "web", "10.96.0.10", "fd00::10")
-    put(table, "other", "10.96.0.99")
-    assert before is not None and table.node(at) is before
-    put(table, "other", "10.96.0.10")
-    assert table.node(at) is not before
+def test_names_of_addresses_never_lie_ready_so_a_change_is_told_at_once(table: Table) -> None:
+    memo = Memo(table, transport=Transport.UDP)
+    query = dns.message.make_query("10.0.96.10.in-addr.arpa.", "PTR").to_wire()
+    reply = respond(query, table=table, transport=Transport.UDP)
+    assert reply is not None
+    memo.keep(query, reply)
+    assert memo.find(query) is None
+
+
+def test_what_a_change_leaves_alone_stays_the_same_object(table: Table) -> None:
+    kept = b"\x04db-0\x04east\x02db\x04demo\x03svc" + ZONE_ON_WIRE
+    before, service = table.node(kept), table.node(kept[10:])
+    hosts = [("db-0", "east", ["10.0.0.10", "fd00::a"]), ("db-1", "west", ["10.1.0.11"])]
+    put(table, "db", "10.0.0.10", "10.1.0.11", "fd00::a", hosts=hosts)
+    assert before is not None and table.node(kept) is before
+    assert service is not None and table.node(kept[10:]) is not service
+    assert names(table, "10.0.0.10") == [f"db-0.east.{DB}"]
+    assert names(table, "10.1.0.11") == [f"db-1.west.{DB}"]
+    assert names(table, "10.1.0.10") == ["REFUSED"]
 
 
 @given(st.ip_addresses())
@@ -153,4 +166,12 @@ def test_the_name_of_every_address_is_spelled_as_others_spell_it(
     address: IPv4Address | IPv6Address,
 ) -> None:
     # dnspython's own function takes IPv6 addresses that stand for IPv4 ones for these.
-    assert reverse_name(address) == dns.name.from_text(f"{address.reverse_pointer}.").to_wire()
+    name = reverse_name(address)
+    assert name == dns.name.from_text(f"{address.reverse_pointer}.").to_wire()
+    assert address_of(name) == address
+
+
+@given(st.binary(max_size=80), st.sampled_from([b"\x07in-addr\x04arpa\0", b"\x03ip6\x04arpa\0"]))
+def test_no_other_name_is_taken_for_that_of_an_address(head: bytes, zone: bytes) -> None:
+    address = address_of(head + zone)
+    assert address is None or reverse_name(address) == head + zone
