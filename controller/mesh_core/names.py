@@ -37,6 +37,17 @@ LABEL_KUBERNETES_SERVICE = "kubernetes.io/service-name"
 LABEL_SLICE_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 
+CLUSTER_DNS_LABEL = ("kube-system", "k8s-app", "kube-dns")
+"""Namespace, key and value of the label that Services of cluster DNS have in most distributions, and so have
+their slices."""
+CLUSTER_DNS_SERVICES = (
+    ("kube-system", "kube-dns"),
+    ("openshift-dns", "dns-default"),
+    ("kube-system", "rke2-coredns-rke2-coredns"),
+    ("kube-system", "coredns"),
+)
+"""Namespace and name of that Service, by distribution; where there are several, the first counts."""
+
 # Ours.
 ANNOTATION_PREFIX = "meshctl.dev/"
 ANNOTATION_READY_ENDPOINTS = "meshctl.dev/ready-endpoints"

@@ -2,9 +2,10 @@
 
 1. Local are loopback, the Nodes' addresses and podCIDRs, whatever the cluster's DNS Service selects, and the
    networks that the operator names. Anything else is outside.
-2. Until all of that was heard once, everybody is served like a local asker: with the API server away, a limit
-   that takes cluster DNS for a stranger would do what an attacker wants. What only local askers may be told
-   waits for certainty (`is_surely_local`).
+2. Until that was heard once, and an endpoint of cluster DNS was seen, everybody is served like a local asker:
+   a limit that takes cluster DNS for a stranger, with the API server away or cluster DNS under a name that we
+   do not know, would do what an attacker wants. What only local askers may be told waits for certainty
+   (`is_surely_local`).
 3. Only local addresses are remembered, so no flood from outside costs them their place.
 
 Who follows the API server is `mesh_dns.source_watch`.
@@ -30,7 +31,7 @@ class Sources:
 
     def __init__(self, networks: Ranges | None = None) -> None:
         self.is_known = False
-        """Whether Nodes and the endpoints of cluster DNS were heard of once; set by who follows them."""
+        """Whether Nodes were listed once and an endpoint of cluster DNS was seen; set by who follows them."""
         self._loopback = ranges_of(LOOPBACK)
         self._networks = networks or Ranges()
         self._places = NodePlaces()

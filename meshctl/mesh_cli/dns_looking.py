@@ -16,11 +16,11 @@ from mesh_cli.dns_asking import ask_from, ask_mesh_pod, ask_pod, look_up, within
 from mesh_cli.dns_objects import objects_for
 from mesh_cli.dns_pods import NONE, Chosen, DnsPod, choose, dns_port, is_running
 from mesh_cli.dns_reply import Query, Reply, service_of
-from mesh_cli.dns_set_ups import KUBE_DNS, NAMESPACE, NODE_LOCAL
+from mesh_cli.dns_set_ups import NAMESPACE, NODE_LOCAL
 from mesh_cli.dns_truth import Objects, denied, truth
 from mesh_cli.dns_verdict import findings
 from mesh_cli.dns_way import Part, PodView, SetUp, Step, Way
-from mesh_core.names import DNS, LABEL_KUBERNETES_SERVICE, SYSTEM_NAMESPACE
+from mesh_core.names import CLUSTER_DNS_SERVICES, DNS, LABEL_KUBERNETES_SERVICE, SYSTEM_NAMESPACE
 from mesh_core.objects import EndpointSlice, Service
 from mesh_runtime.kube import (
     CONFIG_MAPS,
@@ -36,8 +36,6 @@ _DNS_PODS: Final = Resource("", "v1", "pods", "Pod", DnsPod)
 _CONTAINER: Final = "dns"
 _HEADLESS: Final = "None"
 """In the place of an address: a Service without one (core/v1 ServiceSpec)."""
-_PLACES: Final = ((NAMESPACE, KUBE_DNS), ("openshift-dns", "dns-default"), (NAMESPACE, "coredns"))
-"""Where the Service of cluster DNS is, by distribution; the first that is there counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ async def _ground(client: KubeClient, query: Query) -> _Ground:
 
 
 async def _cluster_dns(client: KubeClient) -> _ClusterDns:
-    for namespace, name in _PLACES:
+    for namespace, name in CLUSTER_DNS_SERVICES:
         service = await client.find(SERVICES, name, namespace=namespace)
         if service is None:
             continue

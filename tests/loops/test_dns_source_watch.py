@@ -1,7 +1,7 @@
 """Whom the DNS server takes for its cluster's own, followed at an API server (ruling 16)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -31,9 +31,14 @@ class Scene:
         self.member.api.put(NODES, body)
 
     def piece(
-        self, name: str, *addresses: str, service: str = "kube-dns", namespace: str = "kube-system"
+        self,
+        name: str,
+        *addresses: str,
+        service: str = "kube-dns",
+        namespace: str = "kube-system",
+        labels: Mapping[str, str] = {},
     ) -> None:
-        labels = {"kubernetes.io/service-name": service}
+        labels = {"kubernetes.io/service-name": service, **labels}
         endpoints = [{"addresses": [one], "conditions": {"ready": False}} for one in addresses]
         meta = {"name": name, "namespace": namespace, "labels": labels}
         self.member.api.put(
@@ -42,15 +47,16 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(*faults: Fault) -> AsyncIterator[Scene]:
+async def scene(*faults: Fault, has_dns: bool = True) -> AsyncIterator[Scene]:
     """A cluster with a node and cluster DNS outside its podCIDR, and a watch under way."""
     member = HttpMember(MemberApi(clock=lambda: NOW), faults=list(faults))
-    for name in ("kube-system", "demo"):
+    for name in ("kube-system", "openshift-dns", "demo"):
         member.api.put(NAMESPACES, {"metadata": {"name": name}, "status": {"phase": "Active"}})
     async with http_client(member) as client:
         found = Scene(member, Sources())
         found.node("a", "192.0.2.1", "10.1.0.0/24")
-        found.piece("kube-dns-a", "10.99.0.3", "10.99.0.4")
+        if has_dns:
+            found.piece("kube-dns-a", "10.99.0.3", "10.99.0.4")
         found.piece("other", "10.99.0.9", service="other")
         found.piece("stray", "10.99.0.8", namespace="demo")
         running = asyncio.create_task(SourceWatch(client, sources=found.sources).run())
@@ -95,3 +101,29 @@ async def test_until_both_were_listed_nobody_is_limited(plural: str) -> None:
         there.member.faults.clear()
         await until(lambda: there.sources.is_known, limit=30.0)
         assert not there.sources.is_local("203.0.113.7")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "service", "labels"),
+    [
+        ("kube-system", "rke2-coredns-rke2-coredns", {}),
+        ("kube-system", "coredns", {}),
+        ("kube-system", "some-name", {"k8s-app": "kube-dns"}),
+        ("openshift-dns", "dns-default", {}),
+    ],
+)
+async def test_until_an_endpoint_of_cluster_dns_was_seen_nobody_is_limited_whatever_its_name(
+    namespace: str, service: str, labels: Mapping[str, str]
+) -> None:
+    async with scene(has_dns=False) as there:
+        await until(lambda: there.sources.is_surely_local("192.0.2.1"))
+        there.node("b", "192.0.2.2")
+        await until(lambda: there.sources.is_surely_local("192.0.2.2"))
+        there.piece("dns", service=service, namespace=namespace, labels=labels)
+        there.node("c", "192.0.2.3")
+        await until(lambda: there.sources.is_surely_local("192.0.2.3"))
+        assert not there.sources.is_known and there.sources.is_local("203.0.113.7")
+        there.piece("dns", "10.99.0.7", service=service, namespace=namespace, labels=labels)
+        await until(lambda: there.sources.is_known)
+        assert there.sources.is_local("10.99.0.7") and not there.sources.is_local("203.0.113.7")
+        assert not there.sources.is_local("10.99.0.9")

@@ -237,8 +237,18 @@ def _selected(item: Item, target: _Target, params: Mapping[str, str]) -> bool:
     )
     labels = item["metadata"].get("labels", {})
     return fields and all(
-        labels.get(name) == value for name, value in _terms(params.get("labelSelector", ""))
+        labels.get(name) in values for name, values in _label_terms(params.get("labelSelector", ""))
     )
+
+
+def _label_terms(selector: str) -> Iterator[tuple[str, list[str]]]:
+    """`a=b` and `a in (b,c)`; the others are not asked for here."""
+    for term in filter(None, re.split(r",(?![^(]*\))", selector)):
+        name, is_set, values = term.partition(" in ")
+        if is_set:
+            yield name, values.strip("()").split(",")
+        else:
+            yield from ((name, [value]) for name, value in _terms(term))
 
 
 def _terms(selector: str) -> Iterator[tuple[str, str]]:
