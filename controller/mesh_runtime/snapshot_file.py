@@ -4,9 +4,12 @@
     last line     sha256\\t<of all the bytes before it, in hexadecimal>
 
 1. It is replaced as a whole: whoever reads finds the old one or the new one.
-2. What the lines say, and which version of them can be read, is the owner's.
+2. What has more bytes than its owner allows is neither written nor read: a program must not be ended by its
+   own file, start after start.
+3. What the lines say, and which version of them can be read, is the owner's.
 """
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
@@ -25,8 +28,10 @@ class UnreadableSnapshot(EnvironmentFault):
         )
 
 
-def write_lines(lines: Iterable[bytes], *, path: Path) -> None:
-    """Replaces the file at `path`; blocks, so call it in a thread. Raises OSError.
+def write_lines(lines: Iterable[bytes], *, path: Path, most: int | None = None) -> None:
+    """Replaces the file at `path`, of at most so many bytes of lines; blocks, so call it in a thread.
+
+    Raises OSError, EFBIG for lines that are too many; then the file of before stays.
 
     Lines are taken one by one: encoding all at once would hold the event loop up for as long as it takes.
     """
@@ -35,7 +40,11 @@ def write_lines(lines: Iterable[bytes], *, path: Path) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with unfinished.open("wb") as file:
+            written = 0
             for line in lines:
+                written += len(line) + 1
+                if most is not None and written > most:
+                    raise OSError(errno.EFBIG, _too_large(most))
                 checksum.update(line + b"\n")
                 file.write(line + b"\n")
             file.write(_last(checksum.hexdigest()))
@@ -46,9 +55,11 @@ def write_lines(lines: Iterable[bytes], *, path: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def read_lines(path: Path, *, what: str) -> list[bytes] | None:
+def read_lines(path: Path, *, what: str, most: int | None = None) -> list[bytes] | None:
     """The lines that were written, at least one; None when there is no file. Raises UnreadableSnapshot."""
     try:
+        if most is not None and path.stat().st_size > most + len(_last("0" * 64)):
+            raise UnreadableSnapshot(what, why=_too_large(most))
         content = path.read_bytes()
     except FileNotFoundError:
         return None
@@ -60,6 +71,10 @@ def read_lines(path: Path, *, what: str) -> list[bytes] | None:
     if not lines or content != body + _last(hashlib.sha256(body).hexdigest()):
         raise UnreadableSnapshot(what, why="it is not whole")
     return lines
+
+
+def _too_large(most: int) -> str:
+    return f"it has more than the {most} bytes that are kept"
 
 
 def _last(checksum: str) -> bytes:

@@ -193,13 +193,16 @@ class _Worker:
                 self._process.send_signal(number)
 
 
-async def look_after(count: int, *, package: str, patience: float, health_port: int) -> None:
+async def look_after(
+    count: int, *, package: str, patience: float, health_port: int, silent: float = SILENT
+) -> None:
     """The parent of `count` workers, until SIGTERM or SIGINT; it answers `health_port` for them.
 
-    They run `python -m <package>` with this program's arguments, and have `patience` seconds to end. Raises
-    PortTaken.
+    They run `python -m <package>` with this program's arguments, and have `patience` seconds to end. One that
+    says nothing for `silent` seconds is killed. Raises PortTaken.
     """
-    workers = Workers(count, command=(sys.executable, "-m", package, *sys.argv[1:]), patience=patience)
+    command = (sys.executable, "-m", package, *sys.argv[1:])
+    workers = Workers(count, command=command, patience=patience, silent=silent)
     async with health_server(health_port, ready=lambda: workers.is_ready, metrics=workers.metrics):
         await workers.run(stop=stop_at_signal())
 

@@ -21,10 +21,16 @@ _log = logger(__name__)
 
 
 class LastNames:
-    """Of `table`, in `folder`, which must be there."""
+    """Of `table`, in `folder`, which must be there.
 
-    def __init__(self, table: Table, *, folder: Path, clock: Clock) -> None:
+    `heard_ago` tells how many seconds ago the API server was heard, None for never (`Names.heard_ago`).
+    """
+
+    def __init__(
+        self, table: Table, *, folder: Path, clock: Clock, heard_ago: Callable[[], float | None]
+    ) -> None:
         self._table = table
+        self._heard_ago = heard_ago
         self._folder = folder
         self._clock = clock
         self._keeper = Keeper(self._due, what="names", where=str(folder))
@@ -55,7 +61,10 @@ class LastNames:
         """Keep what the table says, for ever."""
         await self._keeper.run(rest=rest)
 
-    def _due(self) -> Callable[[], None]:
+    def _due(self) -> Callable[[], None] | None:
+        ago = self._heard_ago()
+        if ago is None:
+            return None
         table = self._table
-        zone = Zone(self._clock().timestamp(), dict(table.entries), table.name_server)
+        zone = Zone(self._clock().timestamp() - ago, dict(table.entries), table.name_server)
         return partial(write_snapshot, zone, folder=self._folder)

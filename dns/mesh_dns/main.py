@@ -35,8 +35,9 @@ from mesh_runtime.log import logger
 from mesh_runtime.metrics_text import our_version
 from mesh_runtime.signals import stop_at_signal
 
-LINGER = 2.0
-"""Seconds; kube-proxy takes a slice's change into the node's rules in about one."""
+LINGER = 5.0
+"""Seconds; kube-proxy takes a slice's change into the node's rules in about one, on a busy node in several.
+A pod has 10 in all (manifests/dns)."""
 
 _LOOK = 0.05
 _log = logger(__name__)
@@ -83,7 +84,12 @@ class _Parts:
         self._table = Table(ttl=settings.ttl)
         last: LastNames | None = None
         if settings.snapshot:
-            last = LastNames(self._table, folder=settings.snapshot, clock=utc_now)
+            last = LastNames(
+                self._table,
+                folder=settings.snapshot,
+                clock=utc_now,
+                heard_ago=lambda: self.names.heard_ago(),  # made below, and told of changes to keep
+            )
             last.restore()
         self.keeps = last if place is None or place.number == 0 else None
         self.names = Names(
@@ -130,7 +136,8 @@ class _Parts:
             from_snapshot=self._table.snapshot_of is not None,
             services=len(self._table.entries),
             connections=len(self._server.connections) if self._server is not None else 0,
-            age=self._age(),
+            age=self.names.heard_ago(),
+            unkept=self.keeps is not None and self.keeps.has_failed,
         )
         return await asyncio.to_thread(metrics_page, self._counts, readings=readings)
 
@@ -139,16 +146,10 @@ class _Parts:
         return Facts(
             server=socket.gethostname(),
             version=f"clusterset-mesh {our_version()}",
-            heard_ago=self._age(),
+            heard_ago=self.names.heard_ago(),
             names=len(self._table.entries),
             state=State.SNAPSHOT if self._table.snapshot_of is not None else state,
         )
-
-    def _age(self) -> float | None:
-        """Seconds since the API server said what the table says; None while it says nothing."""
-        if self._table.snapshot_of is not None:
-            return max(0.0, utc_now().timestamp() - self._table.snapshot_of)
-        return self.names.heard_ago()
 
 
 def _nobody() -> None:

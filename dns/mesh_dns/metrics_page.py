@@ -17,13 +17,15 @@ class Readings:
     """What is not counted but looked at when the page is made.
 
     `complete`: names can be denied. `from_snapshot`: what is said was kept on disk, as the API server has not
-    been heard since the start. `services` have a name at the moment, `connections` are open over TCP, and
-    `age` is that of the data in seconds: since the API server was last heard, None before.
+    been heard since the start. `unkept`: the disk did not take the last names. `services` have a name at the
+    moment, `connections` are open over TCP, and `age` is that of the data in seconds: since the API server
+    was last heard, None before.
     """
 
     ready: bool
     complete: bool
     from_snapshot: bool
+    unkept: bool
     services: int
     connections: int
     age: float | None
@@ -80,6 +82,7 @@ def _state(readings: Readings) -> Iterator[Metric]:
         ("ready", "1 while questions may be sent here.", readings.ready),
         ("complete", "1 when names can be denied.", readings.complete),
         ("from_snapshot", "1 while what is said comes from disk.", readings.from_snapshot),
+        ("snapshot_failed", "1 while the last names could not be written.", readings.unkept),
         ("services", "Services that have a name.", readings.services),
         ("tcp_connections", "Connections that are open.", readings.connections),
     ]

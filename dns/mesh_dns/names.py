@@ -124,10 +124,11 @@ class Names:
         began = now()
         entry = self._entry(key)
         if entry is not None:
-            self._table.put(entry, namespace=namespace, service=name)
+            is_new = self._table.put(entry, namespace=namespace, service=name)
         else:
-            self._table.drop(namespace=namespace, service=name)
-        self._tell()
+            is_new = self._table.drop(namespace=namespace, service=name)
+        if is_new:
+            self._tell()
         # Questions are answered by the same loop: whatever churns, they have four fifths of it.
         if (took := now() - began) > _LONG:
             await asyncio.sleep(4 * took)
@@ -169,8 +170,8 @@ class Names:
     def _put_name_server(self) -> None:
         service = self._service.get(DNS, namespace=SYSTEM_NAMESPACE)
         ips = service.spec.cluster_ips if service is not None else ()
-        self._table.put_name_server(addresses(ips))
-        self._tell()
+        if self._table.put_name_server(addresses(ips)):
+            self._tell()
 
 
 def _imports_of(piece: EndpointSlice) -> list[Key]:

@@ -5,7 +5,8 @@
 
 1. A file that is not whole (`mesh_runtime.snapshot_file`), of another version, or with a name in it that is
    no DNS label, counts as none.
-2. Only names, addresses and ports are in it, which anybody in the cluster may ask for.
+2. It has at most `MOST_BYTES`: more is neither written nor read.
+3. Only names, addresses and ports are in it, which anybody in the cluster may ask for.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,9 @@ from mesh_runtime.snapshot_file import UnreadableSnapshot, read_lines, write_lin
 
 FILE_NAME = "names.snapshot"
 VERSION = 1
+MOST_BYTES = 4 << 20
+"""About 60,000 endpoints or 90,000 services, which take some 130 MiB of memory when they are read; the
+manifest limits a pod to 256, and its volume to more than two of these."""
 _WHAT = "names"
 
 Key = tuple[str, str]
@@ -85,13 +89,16 @@ _services = msgspec.json.Decoder(_Service)
 
 
 def write_snapshot(zone: Zone, *, folder: Path) -> None:
-    """Replaces the snapshot in `folder`; blocks, so call it in a thread. Raises OSError."""
-    write_lines(_lines(zone), path=folder / FILE_NAME)
+    """Replaces the snapshot in `folder`; blocks, so call it in a thread.
+
+    Raises OSError, also where the zone is too large; then the one of before stays.
+    """
+    write_lines(_lines(zone), path=folder / FILE_NAME, most=MOST_BYTES)
 
 
 def read_snapshot(folder: Path) -> Zone | None:
     """What the snapshot in `folder` holds; None when there is none. Raises UnreadableSnapshot."""
-    lines = read_lines(folder / FILE_NAME, what=_WHAT)
+    lines = read_lines(folder / FILE_NAME, what=_WHAT, most=MOST_BYTES)
     if lines is None:
         return None
     try:

@@ -40,10 +40,11 @@ class SourceWatch:
     async def run(self) -> Never:
         """Follow for ever; the end of this task changes nothing in what is known."""
         async with asyncio.TaskGroup() as tasks:
-            for one in (self._nodes, *self._slices):
+            tasks.create_task(self._nodes.run())
+            for one in self._slices:
                 tasks.create_task(one.run())
-            for one in (self._nodes, *self._slices):
-                await one.synced.wait()
+            for synced in (self._nodes.synced, *(one.synced for one in self._slices)):
+                await synced.wait()
             if not self._has_dns.is_set():
                 _log.info("no endpoint of cluster DNS is known yet, so no asker is limited")
             await self._has_dns.wait()

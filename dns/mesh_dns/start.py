@@ -15,8 +15,12 @@ from mesh_runtime.workers import look_after
 
 _log = logger(__name__)
 
-_PATIENCE = 6.0
+_PATIENCE = 8.0
 """Seconds that workers have to end: more than `main.LINGER`, less than the pod has (10)."""
+
+_SILENT = 3.0
+"""Seconds without a sign of life after which a worker is killed, and started again: clients ask twice or
+three times, 2 to 5 seconds apart."""
 
 
 def start() -> None:
@@ -37,6 +41,7 @@ def start() -> None:
                     settings.workers,
                     package="mesh_dns",
                     patience=_PATIENCE,
+                    silent=_SILENT,
                     health_port=settings.health_port,
                 )
             )

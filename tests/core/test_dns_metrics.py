@@ -9,8 +9,12 @@ from mesh_dns.counts import NO_TYPE, OTHER, RCODES, TRANSPORTS, TYPES, Counts, D
 from mesh_dns.metrics_page import Readings, metrics_page
 
 PREFIX = "meshctl_dns_"
-IDLE = Readings(ready=True, complete=True, from_snapshot=False, services=0, connections=0, age=None)
-BUSY = Readings(ready=False, complete=True, from_snapshot=True, services=7, connections=3, age=12.5)
+IDLE = Readings(
+    ready=True, complete=True, from_snapshot=False, unkept=False, services=0, connections=0, age=None
+)
+BUSY = Readings(
+    ready=False, complete=True, from_snapshot=True, unkept=True, services=7, connections=3, age=12.5
+)
 
 
 def samples(counts: Counts, *, readings: Readings = IDLE) -> dict[str, float]:
@@ -47,6 +51,7 @@ def one_of_each() -> Counts:
         ("ready{}", 0),
         ("complete{}", 1),
         ("from_snapshot{}", 1),
+        ("snapshot_failed{}", 1),
         ("services{}", 7),
         ("tcp_connections{}", 3),
         ("data_age_seconds{}", 12.5),

@@ -11,7 +11,7 @@ import pytest
 
 from mesh_dns.entry import Entry, Host, PortName, Target
 from mesh_dns.last_names import LastNames
-from mesh_dns.snapshot import FILE_NAME, Zone, read_snapshot, write_snapshot
+from mesh_dns.snapshot import FILE_NAME, MOST_BYTES, Zone, read_snapshot, write_snapshot
 from mesh_dns.table import Table
 from mesh_fakes.exports import NOW
 from mesh_fakes.waiting import until
@@ -49,7 +49,7 @@ def test_what_was_kept_is_what_comes_back(tmp_path: Path) -> None:
 def test_a_table_that_begins_with_it_is_complete_and_says_how_old_it_is(tmp_path: Path) -> None:
     write_snapshot(ZONE, folder=tmp_path)
     table = Table()
-    LastNames(table, folder=tmp_path, clock=lambda: NOW).restore()
+    LastNames(table, folder=tmp_path, clock=lambda: NOW, heard_ago=lambda: 40.0).restore()
     assert table.complete and table.snapshot_of == ZONE.heard
     assert table.entries == ZONE.entries and table.name_server == ZONE.name_server
 
@@ -58,7 +58,7 @@ def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
     assert read_snapshot(tmp_path) is None
     assert read_snapshot(tmp_path / "no-such-folder") is None
     table = Table()
-    LastNames(table, folder=tmp_path, clock=lambda: NOW).restore()
+    LastNames(table, folder=tmp_path, clock=lambda: NOW, heard_ago=lambda: 40.0).restore()
     assert not table.complete
 
 
@@ -106,7 +106,7 @@ def test_what_is_not_whole_or_not_ours_does_not_read_and_stops_nothing(
     with pytest.raises(UnreadableSnapshot):
         read_snapshot(tmp_path)
     table = Table()
-    LastNames(table, folder=tmp_path, clock=lambda: NOW).restore()
+    LastNames(table, folder=tmp_path, clock=lambda: NOW, heard_ago=lambda: 40.0).restore()
     assert not table.complete and not table.entries and table.snapshot_of is None
 
 
@@ -117,7 +117,7 @@ async def test_the_table_is_kept_after_changes_also_when_the_disk_did_not_take_i
     table = Table()
     table.restore(ZONE.entries, name_server=ZONE.name_server, heard=ZONE.heard)
     folder = tmp_path / "not-there-yet"
-    last = LastNames(table, folder=folder, clock=lambda: NOW)
+    last = LastNames(table, folder=folder, clock=lambda: NOW, heard_ago=lambda: 40.0)
     keeping = asyncio.create_task(last.run(rest=0.01))
     last.changed()
     await until(lambda: last.has_failed)
@@ -126,6 +126,22 @@ async def test_the_table_is_kept_after_changes_also_when_the_disk_did_not_take_i
     last.changed()
     await until((folder / FILE_NAME).exists)
     kept = read_snapshot(folder)
-    assert kept is not None and kept.heard == NOW.timestamp()
+    assert kept is not None and kept.heard == NOW.timestamp() - 40.0
     assert kept.entries == table.entries and ("demo", "soon") not in kept.entries
     keeping.cancel()
+
+
+def test_a_zone_that_is_too_large_is_not_kept_and_the_last_one_stays(tmp_path: Path) -> None:
+    write_snapshot(ZONE, folder=tmp_path)
+    large = {("demo", f"s{number:06}"): Entry() for number in range(MOST_BYTES // 30)}
+    with pytest.raises(OSError, match="more than the"):
+        write_snapshot(Zone(ZONE.heard, large), folder=tmp_path)
+    assert read_snapshot(tmp_path) == ZONE
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / FILE_NAME).open("wb") as file:
+        file.truncate(MOST_BYTES + 1000)
+    with pytest.raises(UnreadableSnapshot, match="more than the"):
+        read_snapshot(tmp_path)
