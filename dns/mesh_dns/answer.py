@@ -17,7 +17,7 @@ from enum import IntEnum
 from mesh_dns.guard import Asker
 from mesh_dns.question import Question, Refusal, read
 from mesh_dns.table import Answer, Table
-from mesh_dns.wire import CLASS_CHAOS, CLASS_INTERNET, HEADER_BYTES, Rcode, Type, opt_record
+from mesh_dns.wire import CLASS_CHAOS, CLASS_INTERNET, HEADER_BYTES, TRUNCATED, Rcode, Type, opt_record
 
 OUR_PAYLOAD = 1232
 _LEAST_PAYLOAD = 512
@@ -31,7 +31,7 @@ class Transport(IntEnum):
 
 
 _HEADER = struct.Struct("!2sBBHHHH")
-_QR, _AA, _TC, _RD = 0x80, 0x04, 0x02, 0x01
+_QR, _AA, _RD = 0x80, 0x04, 0x01
 _OPCODE_AND_RD = 0x79
 
 # Types that ask for something else than records of a name; none of it is offered here.
@@ -87,7 +87,7 @@ def _small(packet: bytes, question: Question, *, options: bytes) -> bytes:
     if options:
         return _reply(packet, question, _BADCOOKIE, transport=Transport.UDP, options=options)
     small = bytearray(_reply(packet, question, _NOTHING, transport=Transport.UDP, options=b""))
-    small[2] |= _TC
+    small[2] |= TRUNCATED
     return bytes(small)
 
 
@@ -105,7 +105,9 @@ def _reply(
         )
     room = transport if transport is Transport.TCP else min(room, transport)
     if HEADER_BYTES + len(asked) + len(answer.records) + len(opt) > room:
-        header = _HEADER.pack(packet[:2], flags | _TC, answer.rcode & 0xF, questions, 0, 0, 1 if opt else 0)
+        header = _HEADER.pack(
+            packet[:2], flags | TRUNCATED, answer.rcode & 0xF, questions, 0, 0, 1 if opt else 0
+        )
         return header + asked + opt
     header = _HEADER.pack(
         packet[:2],

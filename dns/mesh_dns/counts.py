@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from mesh_dns.wire import HEADER_BYTES
+from mesh_dns.wire import HEADER_BYTES, TRUNCATED
 
 TRANSPORTS: Final = ("udp", "tcp")
 
@@ -60,7 +60,6 @@ _RCODE_PLACES: Final = [
 _TYPE_COUNT: Final = len(_TYPES) + 2
 _RCODE_COUNT: Final = len(_RCODES) + 1
 
-_TC: Final = 0x02
 _NO_RECORDS: Final = b"\0\0\0\0"
 _EXTENDED_RCODE: Final = 5  # bytes into an OPT record: root name, type, payload, then this
 
@@ -136,4 +135,4 @@ def place_of(reply: bytes, *, over_tcp: bool) -> int:
             rcode |= reply[at + 5 + _EXTENDED_RCODE] << 4
     code = _RCODE_PLACES[rcode] if rcode < 256 else _OTHER_RCODE
     place = (_TYPE_COUNT if over_tcp else 0) + type_
-    return (place * _RCODE_COUNT + code) * 2 + (1 if reply[2] & _TC else 0)
+    return (place * _RCODE_COUNT + code) * 2 + (1 if reply[2] & TRUNCATED else 0)

@@ -20,7 +20,7 @@ from mesh_dns.answer import Transport, respond
 from mesh_dns.counts import place_of
 from mesh_dns.question import Question, read
 from mesh_dns.table import ZONE, ZONE_DEPTH, Answer, Table
-from mesh_dns.wire import CLASS_INTERNET, HEADER_BYTES
+from mesh_dns.wire import CLASS_INTERNET, HEADER_BYTES, TRUNCATED
 
 HALF: Final = 4 << 20
 """Bytes in half of the memo, which are about six thousand questions."""
@@ -101,13 +101,17 @@ class Memo:
         if len(packet) != without_options or not question.is_below(ZONE, labels=ZONE_DEPTH):
             return
         answer = table.find(question)
-        if answer is None or answer.turns * len(reply) > LARGEST:
+        if answer is None:
+            return
+        # What was cut off has no records, and so one order only.
+        turns = 1 if reply[2] & TRUNCATED else answer.turns
+        if turns * len(reply) > LARGEST:
             return
         ready = Ready(
             question,
             rest=packet[HEADER_BYTES + len(question.name) :],
             node=table.node(question.name),
-            replies=[reply] if answer.turns == 1 else self._variants(packet, turns=answer.turns),
+            replies=[reply] if turns == 1 else self._variants(packet, turns=turns),
             place=place_of(reply, over_tcp=self._transport is Transport.TCP),
         )
         self._put(packet[2:].lower(), ready)

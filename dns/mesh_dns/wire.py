@@ -16,6 +16,8 @@ from ipaddress import IPv4Address, IPv6Address
 Address = IPv4Address | IPv6Address
 
 HEADER_BYTES = 12
+TRUNCATED = 0x02
+"""In the third byte of the header: there is more, to be asked for over TCP."""
 LONGEST_NAME = 255
 LONGEST_LABEL = 63
 

@@ -192,3 +192,16 @@ def test_names_asked_for_once_do_not_push_out_one_that_is_asked_for_again(memo: 
             assert memo.find(query()) is not None
     assert memo.find(query(f"n{rounds - 1}.none.svc.{ZONE}")) is not None
     assert memo.find(query(f"n0.none.svc.{ZONE}")) is None
+
+
+@pytest.mark.parametrize("count", [101, 200])
+def test_a_reply_that_is_cut_off_lies_ready_once_whatever_the_number_of_records(
+    memo: Memo, table: Table, count: int
+) -> None:
+    put(table, "many", *(f"10.96.1.{number}" for number in range(count)))
+    ask(memo, table, query(f"many.demo.svc.{ZONE}"))
+    for query_id in (0, 1, 65535):
+        packet = query(f"many.demo.svc.{ZONE}", query_id=query_id)
+        ready = memo.find(packet)
+        assert ready is not None and len(ready.bodies) == 1
+        assert ready.reply(packet) == respond(packet, table=table, transport=Transport.UDP)
