@@ -3,7 +3,7 @@
 1. A ready reply is what `mesh_dns.answer` says to the same bytes; nothing here knows how a reply is made.
 2. It holds as long as the table still has the very object that the name had, or still has none: a change of
    one name costs that name's replies and no others', and nobody has to tell. Until the table is complete none
-   holds.
+   holds. The object is referred to weakly: it may hold a hundred times more than the reply that is bounded.
 3. All spellings of a name share one, since each query gets its own question back. So a resolver that mixes
    cases on purpose (0x20) finds as much ready as any other.
 4. Only for askers to whom it makes no difference who they are. Queries with options of EDNS, of another class
@@ -13,13 +13,13 @@
    another.
 """
 
-from collections.abc import Mapping
 from typing import Final
+from weakref import ReferenceType, ref
 
 from mesh_dns.answer import Transport, respond
 from mesh_dns.counts import place_of
 from mesh_dns.question import Question, read
-from mesh_dns.table import ZONE, ZONE_DEPTH, Answer, Table
+from mesh_dns.table import ZONE, ZONE_DEPTH, Node, Table
 from mesh_dns.wire import CLASS_INTERNET, HEADER_BYTES, TRUNCATED
 
 HALF: Final = 4 << 20
@@ -35,7 +35,8 @@ class Ready:
     """The reply to one question in all its spellings; `place` is where it is counted (`Counts`).
 
     It is the query's id, `head`, the query's bytes up to `end`, and that of the `bodies` that the id chooses.
-    `rest` is what follows the name in the query, `node` what the table has under `name`.
+    `rest` is what follows the name in the query, `node` refers to what the table had under `name`, None when
+    it had nothing.
     """
 
     __slots__ = ("bodies", "end", "head", "name", "node", "place", "rest")
@@ -45,17 +46,24 @@ class Ready:
         question: Question,
         *,
         rest: bytes,
-        node: Mapping[int, Answer] | None,
+        node: Node | None,
         replies: list[bytes],
         place: int,
     ) -> None:
         self.name: bytes = question.name
         self.end: int = question.end
         self.rest = rest
-        self.node = node
+        self.node: ReferenceType[Node] | None = ref(node) if node is not None else None
         self.head: bytes = replies[0][2:HEADER_BYTES]
         self.bodies: tuple[bytes, ...] = tuple([reply[question.end :] for reply in replies])
         self.place = place
+
+    def holds(self, node: Node | None) -> bool:
+        """Whether this is still what is said of the name, which now has `node`."""
+        known = self.node
+        if known is None:
+            return node is None
+        return node is not None and known() is node  # what is gone gives None too
 
     def reply(self, packet: bytes) -> bytes:
         """The reply to `packet`, for which this was found."""
@@ -85,7 +93,7 @@ class Memo:
             self._put(key, ready)
         table = self._table
         # lower() also takes for letters what is none: type 65, HTTPS, would be type 97.
-        if packet.endswith(ready.rest) and table.complete and table.node(ready.name) is ready.node:
+        if packet.endswith(ready.rest) and table.complete and ready.holds(table.node(ready.name)):
             return ready
         return None
 

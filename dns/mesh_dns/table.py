@@ -102,6 +102,13 @@ class Answer:
         return b"".join(pieces)
 
 
+class Node(dict[int, Answer]):
+    """The answers of one name, by type. It can be referred to weakly: whoever wants to know whether a name
+    still says the same must not keep alive what it said before."""
+
+    __slots__ = ("__weakref__",)
+
+
 _NOTHING = Entry()
 _NO_DATA_ELSEWHERE = Answer(Rcode.NOERROR, True)
 """For a name of a zone that is not ours, so without its SOA."""
@@ -121,12 +128,12 @@ class Table:
         self._nodata = _denials(Rcode.NOERROR, ttl=ttl)
         self._nxdomain = _denials(Rcode.NXDOMAIN, ttl=ttl)
         self._reverse = Reverse()
-        self._nodes: dict[bytes, dict[int, Answer]] = {
+        self._nodes: dict[bytes, Node] = {
             ZONE: _node({Type.SOA: [[_soa(HEADER_BYTES, ttl=ttl)]], Type.NS: [[_ns(ttl=ttl)]]}),
             _name("dns-version"): _node({Type.TXT: [[text_record(DNS_SCHEMA_VERSION, ttl=ttl)]]}),
-            _name("dns"): {},
-            _name("ns", "dns"): {},
-            _name("svc"): {},
+            _name("dns"): Node(),
+            _name("ns", "dns"): Node(),
+            _name("svc"): Node(),
         }
         self._names: dict[tuple[str, str], frozenset[bytes]] = {}  # those of each (namespace, service)
         self._entries: dict[tuple[str, str], Entry] = {}
@@ -152,10 +159,11 @@ class Table:
             return self._nxdomain[len(question.name)]
         return self._pointers(question)
 
-    def node(self, name: bytes) -> Mapping[int, Answer] | None:
+    def node(self, name: bytes) -> Node | None:
         """The answers of a name of the zone in wire form and lower case, by type; None: it does not exist.
 
-        Any change of what the name says makes it another object, so `is` tells whether it is still the same.
+        Any change of what the name says makes it another object, so `is` tells whether it is still the same;
+        refer to it weakly.
         """
         return self._nodes.get(name)
 
@@ -179,7 +187,7 @@ class Table:
             nodes[name] = self._nodes[name] if is_same else _node(_address_sets([known], ttl=self.ttl))
         if before is None:
             self._in_namespace[namespace] += 1
-            self._nodes[_name(namespace, "svc")] = {}
+            self._nodes[_name(namespace, "svc")] = Node()
         else:
             self._forget(before - nodes.keys())
         self._nodes.update(nodes)
@@ -271,7 +279,7 @@ def _host_names(hosts: Iterable[Host], *, own: bytes) -> dict[Host, bytes]:
 
 def _service_nodes(
     entry: Entry, *, own: bytes, hosts: Mapping[Host, bytes], ttl: int
-) -> dict[bytes, dict[int, Answer]]:
+) -> dict[bytes, Node]:
     """The nodes of one service but those of its hosts, by name; `own` is the service's."""
 
     def record_of(target: Target) -> bytes:
@@ -292,7 +300,7 @@ def _service_nodes(
     nodes = {own: _node({**_address_sets(stretches, ttl=ttl), Type.SRV: by_cluster(entry.targets)})}
     for port, targets in entry.ports.items():
         between = labels(f"_{port.protocol}") + own
-        nodes[between] = {}
+        nodes[between] = Node()
         nodes[labels(f"_{port.name}") + between] = _node({Type.SRV: by_cluster(targets)})
     return nodes
 
@@ -311,10 +319,10 @@ def _address_sets(stretches: Iterable[Sequence[Address]], *, ttl: int) -> dict[T
     return sets
 
 
-def _node(sets: dict[Type, list[list[bytes]]]) -> dict[int, Answer]:
+def _node(sets: dict[Type, list[list[bytes]]]) -> Node:
     """Answers by type, from stretches of records; ANY gets the first record set that is not empty (RFC 8482
     section 4.1)."""
-    node: dict[int, Answer] = {}
+    node = Node()
     for type_, stretches in sets.items():
         if any(stretches):
             node[type_] = _answer(stretches)

@@ -2,6 +2,7 @@
 
 import struct
 from ipaddress import ip_address
+from weakref import ref
 
 import dns.edns
 import dns.message
@@ -10,7 +11,7 @@ import pytest
 from mesh_dns.answer import Transport, respond
 from mesh_dns.entry import Entry
 from mesh_dns.hot import HALF, LARGEST, Memo
-from mesh_dns.table import Table
+from mesh_dns.table import Node, Table
 
 ZONE = "clusterset.local."
 HELLO = f"hello.demo.svc.{ZONE}"
@@ -49,6 +50,11 @@ def ask(memo: Memo, table: Table, packet: bytes, *, transport: Transport = Trans
     assert reply is not None
     memo.keep(packet, reply)
     return reply
+
+
+def must(node: Node | None) -> Node:
+    assert node is not None
+    return node
 
 
 def addresses(reply: bytes) -> list[str]:
@@ -131,6 +137,19 @@ def test_a_name_that_goes_or_comes_is_seen_by_the_next_query(memo: Memo, table: 
     table.drop(namespace="demo", service="hello")
     assert addresses(ask(memo, table, absent)) == ["10.96.0.50"]
     assert dns.message.from_wire(ask(memo, table, query())).rcode() == dns.rcode.NXDOMAIN
+
+
+def test_what_a_name_said_before_goes_although_replies_of_it_are_still_kept(memo: Memo, table: Table) -> None:
+    """A node may hold a thousand names' worth of records, and the memo bounds only the bytes of replies."""
+    name = b"\5hello\4demo\3svc\x0aclusterset\5local\0"
+    ask(memo, table, query())
+    before = ref(must(table.node(name)))
+    assert memo.find(query()) is not None
+    put(table, "hello", "10.96.0.99")
+    assert before() is None
+    assert memo.find(query()) is None
+    table.drop(namespace="demo", service="hello")
+    assert memo.find(query()) is None
 
 
 def test_nothing_is_ready_until_the_table_is_complete(memo: Memo, table: Table) -> None:
