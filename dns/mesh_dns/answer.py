@@ -57,7 +57,7 @@ def respond(packet: bytes, *, table: Table, transport: Transport, asker: Asker |
     if isinstance(query, Refusal):
         flags = _QR | packet[2] & _OPCODE_AND_RD
         return _HEADER.pack(packet[:2], flags, query.rcode, 0, 0, 0, 0)
-    options = asker.options(query) if asker is not None else b""
+    options = asker.options() if asker is not None else b""
     answer = _answer(query, table=table, asker=asker)
     reply = _reply(packet, query, answer, transport=transport, options=options)
     if len(reply) <= len(packet) or asker is None or asker.may_get_more():

@@ -33,9 +33,14 @@ class Guard:
         self.epoch = epoch
         self.limit = Limit()
 
-    def asker(self, address: str, *, now: float) -> "Asker":
-        """Whoever sent one packet from `address`, as its socket tells it, without the port."""
-        return Asker(self, address, now=now)
+    def asker(self, address: str, *, now: float, is_local: bool | None = None) -> "Asker":
+        """Whoever sent one packet from `address`, as its socket tells it, without the port.
+
+        `is_local` is what `sources` said of it already, None: nobody asked.
+        """
+        if is_local is None:
+            is_local = self.sources.is_local(address)
+        return Asker(self, address, now=now, is_local=is_local)
 
 
 class Asker:
@@ -45,11 +50,12 @@ class Asker:
     `has_bad_cookie` whether a server's cookie was shown and looked at that is none of ours, or too old.
     """
 
-    def __init__(self, guard: Guard, address: str, *, now: float) -> None:
+    def __init__(self, guard: Guard, address: str, *, now: float, is_local: bool) -> None:
         self._guard = guard
         self._address = address
         self._now = now
-        self._is_local = guard.sources.is_local(address)
+        self._is_local = is_local
+        self._shown: bytes | None = None  # the cookie, if it is to be looked at and answered
         self._is_proven = False
         self._has_good_cookie = False
         self.has_bad_cookie = False
@@ -58,8 +64,12 @@ class Asker:
 
     def may_ask(self, query: Question | Refusal, *, over_tcp: bool) -> bool:
         """Whether the query is answered at all."""
-        if isinstance(query, Question) and not (self._is_local and query.name):
-            self._look_at(_cookie(query))
+        if isinstance(query, Question):
+            shown = _cookie(query)
+            if self._is_local or (shown is not None and self._guard.limit.may_have_cookie(now=self._now)):
+                self._shown = shown
+            if not (self._is_local and query.name):
+                self._look_at(self._shown)
         if self._is_local:
             return True
         self._is_proven = over_tcp or self._has_good_cookie
@@ -81,13 +91,12 @@ class Asker:
             return None
         return chaos_answer(question, self._guard.facts())
 
-    def options(self, question: Question) -> bytes:
+    def options(self) -> bytes:
         """What the reply's OPT record holds: a cookie for who sent one (RFC 7873 section 5.2)."""
-        shown = _cookie(question)
-        if shown is None:
+        if self._shown is None:
             return b""
         cookie = self._guard.cookies.answer(
-            shown,
+            self._shown,
             is_good=self._has_good_cookie,
             address=plain(self._address),
             now=self._guard.epoch + self._now,

@@ -63,7 +63,8 @@ class Connections:
             return ready.reply(packet)
         known = None
         if self._guard is not None:
-            known = self._guard.asker(asker, now=asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            known = self._guard.asker(asker, now=now, is_local=is_local)
         reply = respond(packet, table=self._table, transport=Transport.TCP, asker=known)
         if reply is None:
             self.counts.dropped(drop_of(known))

@@ -57,9 +57,10 @@ class UdpEndpoint:
                 packet, asker = self._receive(_ROOM)
             except BlockingIOError:
                 return
-            ready = self._memo.find(packet) if self._is_local(asker[0]) else None
+            is_local = self._is_local(asker[0])
+            ready = self._memo.find(packet) if is_local else None
             if ready is None:
-                self._answer(packet, asker)
+                self._answer(packet, asker, is_local=is_local)
                 continue
             try:
                 self._send(ready.reply(packet), asker)
@@ -68,8 +69,10 @@ class UdpEndpoint:
             else:
                 self._counts.sent_from_memo(ready.place)
 
-    def _answer(self, packet: bytes, asker: _Asker) -> None:
-        known = self._guard.asker(asker[0], now=self._now()) if self._guard is not None else None
+    def _answer(self, packet: bytes, asker: _Asker, *, is_local: bool) -> None:
+        known = None
+        if self._guard is not None:
+            known = self._guard.asker(asker[0], now=self._now(), is_local=is_local)
         reply = respond(packet, table=self._table, transport=Transport.UDP, asker=known)
         if reply is None:
             self._counts.dropped(drop_of(known))
@@ -83,5 +86,5 @@ class UdpEndpoint:
             self._counts.sent(reply, over_tcp=False)
             if known is not None and known.is_cut:
                 self._counts.limited += 1
-        if self._is_local(asker[0]):
+        if is_local:
             self._memo.keep(packet, reply)

@@ -21,7 +21,7 @@ from mesh_dns.chaos import Facts, State
 from mesh_dns.cookie import SEED_BYTES, Cookies
 from mesh_dns.entry import Entry
 from mesh_dns.guard import Guard
-from mesh_dns.limit import ASK_BURST, ASK_RATE, LARGE_BURST, LARGE_TOTAL_BURST
+from mesh_dns.limit import ASK_BURST, ASK_RATE, COOKIE_BURST, COOKIE_RATE, LARGE_BURST, LARGE_TOTAL_BURST
 from mesh_dns.sources import Sources
 from mesh_dns.table import Table
 
@@ -264,6 +264,18 @@ class TestCookies:
         decoded = dns.message.from_wire(reply)
         assert (decoded.rcode(), decoded.answer) == (dns.rcode.BADCOOKIE, [])
         assert fate(scene.ask(with_cookie(cookie_of(decoded)), of=STRANGER)) == "answered"
+
+    def test_all_strangers_together_get_so_many_cookies_and_plain_replies_beyond(self, scene: Scene) -> None:
+        query = with_cookie(CLIENT)
+        sources = [f"198.51.{n >> 8}.{n & 255}" for n in range(COOKIE_BURST)]
+        assert all(cookie_of(scene.ask(query, of=source)) for source in sources)
+        good = cookie_of(scene.ask(query, of=POD))
+        for shown, expected in ((CLIENT, "truncated"), (good, "answered")):  # the second asks at more length
+            reply = scene.ask(with_cookie(shown), of=STRANGER)
+            assert reply is not None and (fate(reply), reply.options) == (expected, ())
+        assert fate(scene.ask(query, of=STRANGER, transport=Transport.TCP)) == "answered"
+        scene.now += 2 / COOKIE_RATE
+        assert len(cookie_of(scene.ask(query, of=STRANGER))) == 24
 
     def test_who_wants_nothing_but_a_cookie_needs_no_question(self, scene: Scene) -> None:
         query = dns.message.Message()
