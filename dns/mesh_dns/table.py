@@ -277,9 +277,7 @@ def _host_names(hosts: Iterable[Host], *, own: bytes) -> dict[Host, bytes]:
     return found
 
 
-def _service_nodes(
-    entry: Entry, *, own: bytes, hosts: Mapping[Host, bytes], ttl: int
-) -> dict[bytes, Node]:
+def _service_nodes(entry: Entry, *, own: bytes, hosts: Mapping[Host, bytes], ttl: int) -> dict[bytes, Node]:
     """The nodes of one service but those of its hosts, by name; `own` is the service's."""
 
     def record_of(target: Target) -> bytes:

@@ -7,6 +7,7 @@
    the place of the one of its kind that was quiet longest: idle connections cannot keep anybody out, and
    strangers cannot push out our own.
 4. What is no query ends the connection, once the queries before it are answered.
+5. Whoever is gone before we look has no address, so nothing that he sent is read: it matters who asks.
 
 What to answer is `mesh_dns.answer`'s, and what lies ready is `mesh_dns.hot`'s.
 """
@@ -117,9 +118,13 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Cast and not checked: uvloop's transports have the methods of asyncio.Transport, not its class.
-        self._transport = cast(asyncio.Transport, transport)
-        # Nobody, when it was reset before we looked.
-        self.asker = (transport.get_extra_info("peername") or ("",))[0]
+        transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        if not peer:
+            transport.abort()
+            return
+        self._transport = transport
+        self.asker = peer[0]
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER)
         self._touch()
 

@@ -22,8 +22,8 @@ FRAMED = struct.pack("!H", len(QUESTION)) + QUESTION
 class RememberingTransport(asyncio.Transport):
     """A peer whose reading we decide: what was written, and whether we are read from."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, peer: tuple[str, int] | None = ("192.0.2.7", 40000)) -> None:
+        super().__init__(extra={"peername": peer})
         self.written = bytearray()
         self.reading = True
         self.aborted = False
@@ -47,8 +47,10 @@ class RememberingTransport(asyncio.Transport):
         self.aborted = True
 
 
-def connect(connections: Connections) -> tuple[TcpConnection, RememberingTransport]:
-    transport, protocol = RememberingTransport(), connections.protocol()
+def connect(
+    connections: Connections, transport: RememberingTransport | None = None
+) -> tuple[TcpConnection, RememberingTransport]:
+    transport, protocol = transport or RememberingTransport(), connections.protocol()
     protocol.connection_made(transport)
     return protocol, transport
 
@@ -78,6 +80,18 @@ async def test_a_connection_without_a_question_ends_after_the_idle_limit(connect
     assert not transport.aborted
     await asyncio.sleep(0.2)
     assert transport.aborted
+    assert len(connections) == 0
+
+
+async def test_who_is_gone_before_we_look_is_not_read(connections: Connections) -> None:
+    """uvloop still hands over what came before the reset, and nobody's address (it was a traceback each)."""
+    protocol, transport = connect(connections, RememberingTransport(peer=None))
+    assert transport.aborted
+    feed(protocol, FRAMED)
+    assert not transport.written
+    assert len(connections) == 0
+    protocol.connection_lost(None)
+    await asyncio.sleep(2 * IDLE_LIMIT)
     assert len(connections) == 0
 
 
