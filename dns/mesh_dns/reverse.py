@@ -7,7 +7,7 @@
    records are made when somebody asks: few do, and they would take more memory than the zone.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address
 
@@ -43,7 +43,8 @@ class Reverse:
     """The names of each address, as the services of the zone have them."""
 
     def __init__(self) -> None:
-        # Nearly all have one name, and a list is larger than what it takes to hold that.
+        # Nearly all have one name, and a list is larger than what it takes to hold that. Lists are in order,
+        # and never looked through: a peer may give all endpoints of all its services one address.
         self._names: dict[Address, bytes | list[bytes]] = {}
 
     def names_of(self, address: Address) -> list[bytes]:
@@ -58,8 +59,10 @@ class Reverse:
             if isinstance(known, bytes):
                 if known != name:
                     self._names[address] = sorted((known, name))
-            elif name not in known:
-                insort(known, name)
+            else:
+                place = bisect_left(known, name)
+                if known[place : place + 1] != [name]:
+                    known.insert(place, name)
 
     def remove(self, addresses: Iterable[Address], *, name: bytes) -> None:
         """Takes that name from each of the addresses that has it."""
@@ -67,8 +70,10 @@ class Reverse:
             known = self._names.get(address)
             if known == name:
                 del self._names[address]
-            elif isinstance(known, list) and name in known:
-                del known[bisect_left(known, name)]
+            elif isinstance(known, list):
+                place = bisect_left(known, name)
+                if known[place : place + 1] == [name]:
+                    del known[place]
                 if len(known) == 1:
                     self._names[address] = known[0]
 
