@@ -8,7 +8,9 @@
 4. Where there are more endpoints than an answer holds, the clusters take turns, and within each the named,
    the IPv4 and the IPv6 endpoints: no peer can crowd out another by the number of its endpoints, and A,
    AAAA and SRV speak of the same ones.
-5. The order depends on the endpoints only, not on how slices divide them; where `places` of clusters are
+5. A service has at most `MOST_TARGETS` SRV records at its ports. Where it would have more, each endpoint has
+   its first port, and then the ports take turns: none of either is without.
+6. The order depends on the endpoints only, not on how slices divide them; where `places` of clusters are
    given, the nearest cluster comes first. Which endpoints are chosen does not depend on that.
 """
 
@@ -26,6 +28,10 @@ from mesh_dns.wire import LONGEST_NAME, MOST_RECORDS, Address
 
 MOST_HOSTS = 10_000
 """Endpoints of one service that have a name of their own; Kubernetes is made for 5,000 a Service."""
+
+MOST_TARGETS = 2000
+"""SRV records at the ports of one service: 200 endpoints with 10 ports each have all of theirs. A record may
+have 300 bytes, and it is the peer who says how many ports there are."""
 
 _LONGEST_TEXT = LONGEST_NAME - 2  # on the wire, each dot is a length, with one more before and a 0 behind
 
@@ -76,18 +82,16 @@ def headless_entry(
     turns = islice(_in_turns(_kinds(found)), MOST_HOSTS)
     hosts = {host: _ordered(found[host].addresses) for host in turns}
     chosen = _fitting(hosts)
-    if places is not None:
-        chosen.sort(key=lambda host: (places.get(host.cluster, 0), host.cluster))
     room = _LONGEST_TEXT - len(f"..{service}.{namespace}.svc.{CLUSTERSET_ZONE}")
     named = {host: known for host, known in hosts.items() if len(host.label) + len(host.cluster) <= room}
-    names = _port_names(found)
+    # An address without a name of its own has nothing that an SRV record could point to.
+    pointed = _pointed([host for host in chosen if host in named], found=found)
+    if places is not None:
+        chosen.sort(key=lambda host: (places.get(host.cluster, 0), host.cluster))
     ports: dict[PortName, list[Target]] = {}
     targets: dict[str, list[list[Target]]] = {}
-    # An address without a name of its own has nothing that an SRV record could point to.
-    for host in (one for one in chosen if one in named):
-        own = {
-            name: Target(host, number) for name, number in sorted(found[host].ports.items()) if name in names
-        }
+    for host in (one for one in chosen if one in pointed):
+        own = {name: Target(host, found[host].ports[name]) for name in pointed[host]}
         for name, target in own.items():
             ports.setdefault(name, []).append(target)
         cluster = host.cluster if places is not None else ""
@@ -162,6 +166,23 @@ def _port_names(found: Mapping[Host, _Found]) -> set[PortName]:
         named.setdefault(host.cluster, set()).update(one.ports)
     turns = _in_turns(sorted(named[cluster]) for cluster in sorted(named))
     return set(islice(dict.fromkeys(turns), MOST_PORTS))
+
+
+def _pointed(chosen: Iterable[Host], *, found: Mapping[Host, _Found]) -> dict[Host, list[PortName]]:
+    """The ports of each host that SRV records point to, in the order of their names (law 5)."""
+    names = _port_names(found)
+    first: list[tuple[Host, PortName]] = []
+    hosts: dict[PortName, list[tuple[Host, PortName]]] = {}
+    for host in chosen:
+        own = sorted(names & found[host].ports.keys())
+        first += [(host, name) for name in own[:1]]
+        for name in own:
+            hosts.setdefault(name, []).append((host, name))
+    turns = _in_turns(hosts[name] for name in sorted(hosts))
+    pointed: dict[Host, list[PortName]] = {}
+    for host, name in islice(dict.fromkeys(chain(first, turns)), MOST_TARGETS):
+        pointed.setdefault(host, []).append(name)
+    return {host: sorted(own) for host, own in pointed.items()}
 
 
 def _in_turns(groups: Iterable[list[T]]) -> Iterator[T]:

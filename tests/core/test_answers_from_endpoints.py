@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mesh_core.names import LABEL_SERVICE_NAME, LABEL_SOURCE_CLUSTER
 from mesh_core.objects import Endpoint, EndpointConditions, EndpointPort, EndpointSlice, Meta
-from mesh_dns.endpoints import headless_entry
+from mesh_dns.endpoints import MOST_TARGETS, headless_entry
 from mesh_dns.entry import Entry, Host, PortName, Target
 from mesh_dns.imports import MOST_ADDRESSES, MOST_PORTS
 from mesh_dns.wire import MOST_RECORDS
@@ -259,6 +259,27 @@ def test_a_peer_with_very_many_ports_does_not_crowd_out_anothers() -> None:
     assert found is not None
     assert len(found.ports) == MOST_PORTS
     assert PortName("quiet", "tcp") in found.ports
+
+
+def test_of_very_many_targets_each_port_keeps_some_and_the_number_is_bounded() -> None:
+    many = tuple(EndpointPort(name=f"p{one:03}", port=one) for one in range(1, MOST_PORTS))
+    quiet = EndpointPort(name="quiet", port=80)
+    found = entry(
+        *(piece(endpoint(f"10.0.0.{one}"), ports=many) for one in range(100)),
+        *(piece(endpoint(f"10.1.0.{one}"), cluster="west", ports=(quiet,)) for one in range(100)),
+    )
+    assert found is not None
+    assert sum(map(len, found.ports.values())) == MOST_TARGETS
+    assert min(map(len, found.ports.values())) >= (MOST_TARGETS - MOST_RECORDS) // MOST_PORTS
+    assert {target.host for target in found.targets} == set(found.hosts)
+    assert set(found.targets) == {target for targets in found.ports.values() for target in targets}
+
+
+def test_with_ten_ports_two_hundred_endpoints_have_all_of_theirs() -> None:
+    ten = tuple(EndpointPort(name=f"p{one}", port=one) for one in range(1, 11))
+    found = entry(*(piece(endpoint(f"10.0.0.{one}"), ports=ten) for one in range(MOST_RECORDS)))
+    assert found is not None
+    assert {len(targets) for targets in found.ports.values()} == {MOST_RECORDS}
 
 
 ENDPOINTS = st.builds(
