@@ -6,13 +6,15 @@
 1. It is replaced as a whole: whoever reads finds the old one or the new one.
 2. What has more bytes than its owner allows is neither written nor read: a program must not be ended by its
    own file, start after start.
-3. What the lines say, and which version of them can be read, is the owner's.
+3. Whoever is ended by what it read, whatever the reason, reads it once and never again (`trying`).
+4. What the lines say, and which version of them can be read, is the owner's.
 """
 
 import errno
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mesh_core.errors import EnvironmentFault
@@ -71,6 +73,34 @@ def read_lines(path: Path, *, what: str, most: int | None = None) -> list[bytes]
     if not lines or content != body + _last(hashlib.sha256(body).hexdigest()):
         raise UnreadableSnapshot(what, why="it is not whole")
     return lines
+
+
+@contextmanager
+def trying(path: Path, *, what: str, reader: str) -> Iterator[None]:
+    """While the snapshot at `path` is read, and until what it says is in use.
+
+    A mark lies beside it meanwhile. `reader`, one of those that share the folder, that finds its own mark was
+    ended there: the snapshot is deleted then. Raises UnreadableSnapshot for that.
+    """
+    mark = path.with_name(f"{path.name}.tried-by-{reader}")
+    if mark.exists():
+        path.unlink(missing_ok=True)
+        mark.unlink()
+        raise UnreadableSnapshot(what, why="whoever read it last was ended amid that; it is deleted")
+    # A disk that takes no mark may still hold what can be read.
+    with suppress(OSError):
+        mark.touch()
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            mark.unlink(missing_ok=True)
+
+
+def delete_unfinished(path: Path) -> None:
+    """Deletes what writers left that were ended amid that; for the one that writes. Raises OSError."""
+    for left in path.parent.glob(f".{path.name}.*"):
+        left.unlink(missing_ok=True)
 
 
 def _too_large(most: int) -> str:

@@ -1,7 +1,7 @@
 """One DNS server: follow the API server, answer questions, say when it is ready, stop when told.
 
-1. It answers from the first moment: what was kept on disk, else SERVFAIL until the names are complete, so
-   that an asker tries again instead of believing that nothing exists. One of several workers listens only
+1. It answers before it has heard anything: what was kept on disk, else SERVFAIL until the names are complete,
+   so that an asker tries again instead of believing that nothing exists. One of several workers listens only
    when they are, as who listens gets its share of the questions.
 2. After SIGTERM it is not ready any more but answers for `LINGER` seconds, while the nodes' rules still
    send questions here; a second signal ends it at once, but for a worker, whom its parent tells too.
@@ -13,6 +13,7 @@ import os
 import socket
 import time
 from contextlib import suppress
+from typing import Never
 
 from mesh_dns import udp
 from mesh_dns.chaos import Facts, State
@@ -57,11 +58,14 @@ async def serve(settings: Settings, *, place: Place | None = None) -> None:
             metrics=parts.page,
             loopback=place is not None,
         ) as health:
-            running = [tasks.create_task(parts.names.run()), tasks.create_task(parts.askers.run())]
+            running: list[asyncio.Task[Never]] = []
+            if place is not None:
+                running.append(tasks.create_task(hold(place, ready=parts.is_ready, port=health.port)))
+            await parts.restore()
+            running += [tasks.create_task(parts.names.run()), tasks.create_task(parts.askers.run())]
             if parts.keeps:
                 running.append(tasks.create_task(parts.keeps.run()))
             if place is not None:
-                running.append(tasks.create_task(hold(place, ready=parts.is_ready, port=health.port)))
                 await parts.came()
             if not stopping.is_set():
                 await parts.answer(settings.listen_port, shared=place is not None)
@@ -82,16 +86,16 @@ class _Parts:
         self._counts = Counts()
         self._server: DnsServer | None = None
         self._table = Table(ttl=settings.ttl)
-        last: LastNames | None = None
+        self._last: LastNames | None = None
         if settings.snapshot:
-            last = LastNames(
+            self._last = LastNames(
                 self._table,
                 folder=settings.snapshot,
                 clock=utc_now,
                 heard_ago=lambda: self.names.heard_ago(),  # made below, and told of changes to keep
+                reader=str(place.number if place is not None else 0),
             )
-            last.restore()
-        self.keeps = last if place is None or place.number == 0 else None
+        self.keeps = self._last if place is None or place.number == 0 else None
         self.names = Names(
             client,
             table=self._table,
@@ -110,6 +114,11 @@ class _Parts:
     def is_ready(self) -> bool:
         """Whether questions may be sent here."""
         return self._server is not None and self._table.complete and not self._stopping.is_set()
+
+    async def restore(self) -> None:
+        """Begins with what was kept on disk; before anything of the API server is put into the table."""
+        if self._last is not None:
+            await self._last.restore()
 
     async def came(self) -> None:
         """Returns when the names are complete, or at the end; the table tells nobody, so it is looked at."""

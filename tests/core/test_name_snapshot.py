@@ -3,6 +3,8 @@
 import asyncio
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -40,6 +42,10 @@ ZONE = Zone(
 )
 
 
+def last_names(table: Table, folder: Path, *, reader: str = "0") -> LastNames:
+    return LastNames(table, folder=folder, clock=lambda: NOW, heard_ago=lambda: 40.0, reader=reader)
+
+
 def test_what_was_kept_is_what_comes_back(tmp_path: Path) -> None:
     write_snapshot(ZONE, folder=tmp_path)
     assert read_snapshot(tmp_path) == ZONE
@@ -49,7 +55,7 @@ def test_what_was_kept_is_what_comes_back(tmp_path: Path) -> None:
 def test_a_table_that_begins_with_it_is_complete_and_says_how_old_it_is(tmp_path: Path) -> None:
     write_snapshot(ZONE, folder=tmp_path)
     table = Table()
-    LastNames(table, folder=tmp_path, clock=lambda: NOW, heard_ago=lambda: 40.0).restore()
+    asyncio.run(last_names(table, tmp_path).restore())
     assert table.complete and table.snapshot_of == ZONE.heard
     assert table.entries == ZONE.entries and table.name_server == ZONE.name_server
 
@@ -58,7 +64,7 @@ def test_without_a_file_there_is_nothing(tmp_path: Path) -> None:
     assert read_snapshot(tmp_path) is None
     assert read_snapshot(tmp_path / "no-such-folder") is None
     table = Table()
-    LastNames(table, folder=tmp_path, clock=lambda: NOW, heard_ago=lambda: 40.0).restore()
+    asyncio.run(last_names(table, tmp_path).restore())
     assert not table.complete
 
 
@@ -106,7 +112,7 @@ def test_what_is_not_whole_or_not_ours_does_not_read_and_stops_nothing(
     with pytest.raises(UnreadableSnapshot):
         read_snapshot(tmp_path)
     table = Table()
-    LastNames(table, folder=tmp_path, clock=lambda: NOW, heard_ago=lambda: 40.0).restore()
+    asyncio.run(last_names(table, tmp_path).restore())
     assert not table.complete and not table.entries and table.snapshot_of is None
 
 
@@ -117,7 +123,7 @@ async def test_the_table_is_kept_after_changes_also_when_the_disk_did_not_take_i
     table = Table()
     table.restore(ZONE.entries, name_server=ZONE.name_server, heard=ZONE.heard)
     folder = tmp_path / "not-there-yet"
-    last = LastNames(table, folder=folder, clock=lambda: NOW, heard_ago=lambda: 40.0)
+    last = last_names(table, folder)
     keeping = asyncio.create_task(last.run(rest=0.01))
     last.changed()
     await until(lambda: last.has_failed)
@@ -145,3 +151,56 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
         file.truncate(MOST_BYTES + 1000)
     with pytest.raises(UnreadableSnapshot, match="more than the"):
         read_snapshot(tmp_path)
+
+
+ENDED_AMID_READING = """
+import os, sys
+from pathlib import Path
+from mesh_runtime.snapshot_file import trying
+with trying(Path(sys.argv[1]), what="names", reader=sys.argv[2]):
+    os._exit(9)
+"""
+
+
+def test_a_snapshot_whose_reader_was_ended_by_it_is_deleted_by_that_one_the_next_time(tmp_path: Path) -> None:
+    """Else one that takes more memory than the pod has would end the pod for ever."""
+    write_snapshot(ZONE, folder=tmp_path)
+    command = [sys.executable, "-c", ENDED_AMID_READING, str(tmp_path / FILE_NAME), "1"]
+    assert subprocess.run(command).returncode == 9
+    # Another worker was not ended by it, nor is it told of the first.
+    other, table = Table(), Table()
+    asyncio.run(last_names(other, tmp_path, reader="0").restore())
+    assert other.complete
+    asyncio.run(last_names(table, tmp_path, reader="1").restore())
+    assert not table.complete and not table.entries
+    assert list(tmp_path.iterdir()) == []
+    write_snapshot(ZONE, folder=tmp_path)
+    asyncio.run(last_names(table, tmp_path, reader="1").restore())
+    assert table.complete
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+@pytest.mark.asyncio
+async def test_others_have_the_event_loop_while_the_table_is_filled(tmp_path: Path) -> None:
+    write_snapshot(ZONE, folder=tmp_path)
+    table = Table()
+    seen: set[int] = set()
+
+    async def look() -> None:
+        while not table.complete:
+            seen.add(len(table.entries))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(last_names(table, tmp_path).restore(turn=0.0), look())
+    assert seen == {0, 1, 2, 3}
+
+
+@pytest.mark.asyncio
+async def test_what_a_writer_left_that_was_ended_amid_writing_is_deleted(tmp_path: Path) -> None:
+    write_snapshot(ZONE, folder=tmp_path)
+    left = tmp_path / f".{FILE_NAME}.4711"
+    left.write_bytes(b"half a line")
+    keeping = asyncio.create_task(last_names(Table(), tmp_path).run())
+    await until(lambda: not left.exists())
+    keeping.cancel()
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
