@@ -34,6 +34,16 @@ class ParentGone(EnvironmentFault):
         )
 
 
+class NoSeed(EnvironmentFault):
+    """The environment names a worker, and not what workers of one parent share."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{_NUMBER} and {_DESCRIPTOR} are set, and {_SEED} is not, or not as a parent of workers sets it",
+            next_step="unset all three: they are set by the process that starts workers, and by nobody else",
+        )
+
+
 class Beat(msgspec.Struct, frozen=True):
     """What a worker says; `port` is that of its metrics on the loopback."""
 
@@ -60,11 +70,17 @@ def environment_of(place: Place) -> dict[str, str]:
 
 
 def place_of(environment: Mapping[str, str] = os.environ) -> Place | None:
-    """The place of this process; None when it is no worker of a parent."""
+    """The place of this process; None when it is no worker of a parent. Raises NoSeed."""
     number, descriptor = environment.get(_NUMBER, ""), environment.get(_DESCRIPTOR, "")
     if not (number.isdigit() and descriptor.isdigit()):
         return None
-    return Place(int(number), int(descriptor), bytes.fromhex(environment[_SEED]))
+    try:
+        seed = bytes.fromhex(environment.get(_SEED, ""))
+    except ValueError as error:
+        raise NoSeed from error
+    if len(seed) != SEED_BYTES:
+        raise NoSeed
+    return Place(int(number), int(descriptor), seed)
 
 
 async def hold(place: Place, *, ready: Callable[[], bool], port: int) -> Never:

@@ -61,6 +61,7 @@ _TYPE_COUNT: Final = len(_TYPES) + 2
 _RCODE_COUNT: Final = len(_RCODES) + 1
 
 _NO_RECORDS: Final = b"\0\0\0\0"
+_AFTER_NAME: Final = 5  # bytes from the root label that ends a name to the end of its question
 _EXTENDED_RCODE: Final = 5  # bytes into an OPT record: root name, type, payload, then this
 
 
@@ -124,15 +125,16 @@ def place_of(reply: bytes, *, over_tcp: bool) -> int:
     """Where replies like this one are counted. It is one that we made, so its question is well-formed."""
     rcode = reply[3] & 0xF
     type_ = _NO_TYPE
+    at = HEADER_BYTES
     if reply[5]:
-        at = HEADER_BYTES
         while length := reply[at]:
             at += 1 + length
         number = reply[at + 1] << 8 | reply[at + 2]
         type_ = _TYPE_PLACES[number] if number < 256 else _OTHER_TYPE
-        # Only with an OPT record and without others can the code have upper bits (RFC 6891 section 6.1.3).
-        if reply[11] and reply[6:10] == _NO_RECORDS:
-            rcode |= reply[at + 5 + _EXTENDED_RCODE] << 4
+        at += _AFTER_NAME
+    # Only with an OPT record and without others can the code have upper bits (RFC 6891 section 6.1.3).
+    if reply[11] and reply[6:10] == _NO_RECORDS:
+        rcode |= reply[at + _EXTENDED_RCODE] << 4
     code = _RCODE_PLACES[rcode] if rcode < 256 else _OTHER_RCODE
     place = (_TYPE_COUNT if over_tcp else 0) + type_
     return (place * _RCODE_COUNT + code) * 2 + (1 if reply[2] & TRUNCATED else 0)

@@ -16,7 +16,7 @@ import pytest
 from mesh_fakes.gateways import LOOPBACK, free_port, listens
 from mesh_fakes.kubeconfigs import kubeconfig
 from mesh_fakes.waiting import until
-from mesh_runtime.lifeline import SEED_BYTES, Place, environment_of, place_of
+from mesh_runtime.lifeline import SEED_BYTES, NoSeed, Place, environment_of, place_of
 from mesh_runtime.workers import SILENT, Workers
 
 TESTS = str(Path(__file__).parent.parent)
@@ -136,6 +136,14 @@ async def test_the_place_of_a_worker_is_told_by_its_environment_and_shows_no_see
     assert place_of(environment_of(place)) == place
     assert place_of({}) is None
     assert place.seed.hex() not in repr(place) and str(place.seed) not in repr(place)
+
+
+@pytest.mark.parametrize("seed", ["", "00", "no hexadecimal", "00" * SEED_BYTES + "00"])
+async def test_a_worker_without_the_random_bytes_of_its_parent_is_told_in_one_line(seed: str) -> None:
+    environment = environment_of(Place(number=3, descriptor=7, seed=bytes(SEED_BYTES)))
+    (name,) = (name for name in environment if name.endswith("SEED"))
+    with pytest.raises(NoSeed):
+        place_of({**environment, name: seed})
 
 
 async def test_one_that_hangs_is_killed_and_replaced() -> None:

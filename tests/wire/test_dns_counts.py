@@ -111,6 +111,17 @@ def test_every_reply_has_a_place_of_its_own_kind(
     )
 
 
+def test_a_reply_without_a_question_is_counted_by_its_whole_code_too() -> None:
+    """BADCOOKIE for who asked for nothing but a cookie: 23, of which the header holds 7."""
+    message = dns.message.Message()
+    message.flags |= dns.flags.QR
+    message.use_edns(0)
+    message.set_rcode(dns.rcode.BADCOOKIE)
+    counts = Counts()
+    counts.sent(message.to_wire(), over_tcp=False)
+    assert list(counts.seen()) == [Sent("udp", "none", "BADCOOKIE", False, 1)]
+
+
 def test_a_reply_that_lay_ready_is_counted_as_a_reply_too() -> None:
     reply = respond(query(), table=table(), transport=Transport.UDP)
     assert reply is not None
