@@ -89,7 +89,7 @@ async def ask_from(
     try:
         told: list[dict[str, Any]] = json.loads(ran.output)  # Any: JSON, taken apart at once
         return [_told(bytes.fromhex(one["reply"]), why=str(one["why"]), query=query) for one in told]
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:  # the last: [[[[...
         raise Unreadable(one_line(str(error))) from error
 
 
