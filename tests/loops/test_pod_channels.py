@@ -1,7 +1,6 @@
 """Into a pod through the API server: commands and ports, over a WebSocket."""
 
 import json
-from collections.abc import Callable
 
 import pytest
 
