@@ -17,6 +17,8 @@ LEASED = frozenset({"kube-system", "kube-node-lease"})
 """Namespaces whose Leases the servers and kubelets renew."""
 ALIVE = frozenset({"nodes", "leases", "pods", "endpoints", "endpointslices", "replicasets", "deployments"})
 """Resources of which only names count: what is in them follows machines and pods."""
+_AUTOMANAGED = "kube-aggregator.kubernetes.io/automanaged"
+"""Label of what the API server makes of each group that a kind of somebody names, and takes away late."""
 _META = frozenset({"resourceVersion", "managedFields", "generation", "uid", "creationTimestamp"})
 
 
@@ -73,7 +75,7 @@ async def _objects(client: KubeClient, resource: ApiResource) -> dict[str, str]:
     for item in listed.get("items") or ():
         meta = item["metadata"]
         namespace = meta.get("namespace", "")
-        if resource.plural == "leases" and namespace in LEASED:
+        if (resource.plural == "leases" and namespace in LEASED) or _AUTOMANAGED in meta.get("labels", {}):
             continue
         name = f"{namespace}/{meta['name']}" if namespace else meta["name"]
         kind = f"{resource.plural}.{resource.group}" if resource.group else resource.plural
