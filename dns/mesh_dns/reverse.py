@@ -3,12 +3,13 @@
 1. A clusterset IP has the name of its service, the address of a headless import's endpoint that endpoint's.
 2. An address has at most `MOST_NAMES` names, the first by their bytes: which ones they are depends on nothing
    but the names that there are.
-3. A change costs the addresses that it is about. Names are held as the zone's table has them already, and
-   records are made when somebody asks: few do, and they would take more memory than the zone.
+3. A change costs the addresses that it is about, and not the other names that these have. Names are held as
+   the zone's table has them already, and records are made when somebody asks: few do, and they would take
+   more memory than the zone.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterable
+from heapq import nsmallest
 from ipaddress import IPv4Address, IPv6Address
 
 from mesh_dns.wire import Address, labels
@@ -43,39 +44,44 @@ class Reverse:
     """The names of each address, as the services of the zone have them."""
 
     def __init__(self) -> None:
-        # Nearly all have one name, and a list is larger than what it takes to hold that. Lists are in order,
-        # and never looked through: a peer may give all endpoints of all its services one address.
-        self._names: dict[Address, bytes | list[bytes]] = {}
+        # Nearly all have one name, and a set is larger than what it takes to hold that. No name costs more
+        # for the others there are: a peer may give all endpoints of all its services one address.
+        self._names: dict[Address, bytes | set[bytes]] = {}
+        self._told: dict[Address, list[bytes]] = {}  # of several, until one of them comes or goes
 
     def names_of(self, address: Address) -> list[bytes]:
         """The names that an address has, in the order in which they are told."""
-        known = self._names.get(address, [])
-        return known[:MOST_NAMES] if isinstance(known, list) else [known]
+        known = self._names.get(address)
+        if known is None:
+            return []
+        if isinstance(known, bytes):
+            return [known]
+        told = self._told.get(address)
+        if told is None:
+            told = self._told[address] = nsmallest(MOST_NAMES, known)
+        return told
 
     def add(self, addresses: Iterable[Address], *, name: bytes) -> None:
         """Lets each of the addresses have that name too."""
         for address in addresses:
             known = self._names.setdefault(address, name)
-            if isinstance(known, bytes):
-                if known != name:
-                    self._names[address] = sorted((known, name))
-            else:
-                place = bisect_left(known, name)
-                if known[place : place + 1] != [name]:
-                    known.insert(place, name)
+            if isinstance(known, set):
+                known.add(name)
+                self._told.pop(address, None)
+            elif known != name:
+                self._names[address] = {known, name}
 
     def remove(self, addresses: Iterable[Address], *, name: bytes) -> None:
         """Takes that name from each of the addresses that has it."""
         for address in addresses:
             known = self._names.get(address)
-            if known == name:
-                del self._names[address]
-            elif isinstance(known, list):
-                place = bisect_left(known, name)
-                if known[place : place + 1] == [name]:
-                    del known[place]
+            if isinstance(known, set):
+                known.discard(name)
+                self._told.pop(address, None)
                 if len(known) == 1:
-                    self._names[address] = known[0]
+                    self._names[address] = known.pop()
+            elif known == name:
+                del self._names[address]
 
 
 def _read(name: bytes) -> Address | None:
