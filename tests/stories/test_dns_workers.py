@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import aiohttp
 import dns.asyncquery
 import dns.exception
 import dns.message
@@ -26,6 +25,7 @@ from mesh_fakes.gateways import LOOPBACK, free_port
 from mesh_fakes.http_member import Fault, HttpMember, http_client
 from mesh_fakes.kubeconfigs import kubeconfig
 from mesh_fakes.member_api import MemberApi
+from mesh_fakes.running_program import RunningProgram
 from mesh_fakes.waiting import until, until_found
 from mesh_runtime.kube import NAMESPACES, SERVICE_IMPORTS
 
@@ -37,28 +37,11 @@ LIMIT = 30
 
 
 @dataclass
-class Program:
+class Program(RunningProgram):
     """The program, which runs, its ports, and the API server that it follows."""
 
-    process: asyncio.subprocess.Process
     port: int
-    health: int
     member: HttpMember
-
-    @property
-    def workers(self) -> list[int]:
-        """The processes that the parent has started, oldest first."""
-        pid = self.process.pid
-        return sorted(int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-
-    async def page(self, path: str) -> tuple[int, str]:
-        """Status and text of a page of its health port; 0 while nobody answers."""
-        try:
-            async with aiohttp.ClientSession() as session:
-                async with session.get(f"http://{LOOPBACK}:{self.health}/{path}") as answer:
-                    return answer.status, await answer.text()
-        except aiohttp.ClientError:
-            return 0, ""
 
     async def metric(self, name: str) -> dict[str, float]:
         """The sum of the samples of a metric, by worker."""
@@ -120,7 +103,7 @@ async def program(folder: Path, *arguments: str) -> AsyncIterator[Program]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            yield Program(process, port, health, member)
+            yield Program(process, health, port, member)
         finally:
             if process.returncode is None:
                 process.kill()

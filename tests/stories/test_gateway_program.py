@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from mesh_core.names import (
@@ -32,6 +31,7 @@ from mesh_fakes.gateways import LOOPBACK, Ingress, free_port, ingress
 from mesh_fakes.http_member import HttpMember, http_client
 from mesh_fakes.kubeconfigs import kubeconfig
 from mesh_fakes.member_api import MemberApi
+from mesh_fakes.running_program import RunningProgram
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
 from mesh_runtime.kube import (
@@ -61,28 +61,11 @@ QUICK = ("--farewell=0", "--unlisting=5", "--settle=0", "--drain=5")
 
 
 @dataclass
-class Program:
+class Program(RunningProgram):
     """West's gateway, which runs, and what is around it."""
 
-    process: asyncio.subprocess.Process
-    health: int
     api: MemberApi
     far: Ingress
-
-    @property
-    def workers(self) -> list[int]:
-        """The processes that the parent has started, oldest first."""
-        pid = self.process.pid
-        return sorted(int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
-
-    async def page(self, path: str) -> tuple[int, str]:
-        """Status and text of a page of its health port; 0 while nobody answers."""
-        try:
-            async with aiohttp.ClientSession() as session:
-                async with session.get(f"http://{LOOPBACK}:{self.health}/{path}") as answer:
-                    return answer.status, await answer.text()
-        except aiohttp.ClientError:
-            return 0, ""
 
     async def until_ready(self, *, processes: int = 1) -> None:
         """Returns when so many can serve, as their metrics say."""
