@@ -53,6 +53,20 @@ class Echo:
         self.gone = cleanly
 
 
+class Deaf(Echo):
+    """Reads nothing until `listen`, whatever becomes of what it said itself."""
+
+    has_ears = False
+
+    def send_resumed(self) -> None:
+        if self.has_ears:
+            super().send_resumed()
+
+    def listen(self) -> None:
+        self.has_ears = True
+        self.stream.resume()
+
+
 class Cut(Echo):
     """Resets in the middle of what it hears."""
 
@@ -155,7 +169,7 @@ def serve(stream: MuxStream, opening: Opening, *, served: list[Echo]) -> None:
     if opening.service == "absent":
         stream.refuse(Answer(Reason.NOT_EXPORTED.value, "no such service"))
         return
-    echo = Cut(stream) if opening.service == "cut" else Echo(stream)
+    echo = {"cut": Cut, "deaf": Deaf}.get(opening.service, Echo)(stream)
     served.append(echo)
     stream.accept()
     if opening.service == "deaf":
@@ -233,7 +247,9 @@ async def test_a_reader_that_does_not_read_stops_its_own_stream_only(scene: Scen
     assert scene.served[0].stream.came <= 256 * 1024, "one window, and no more"
     assert deaf_there.stream.sent <= 256 * 1024
     await scene.go.tell("let")
-    scene.served[0].stream.resume()
+    deaf = scene.served[0]
+    assert isinstance(deaf, Deaf)
+    deaf.listen()
     assert (await deaf_here).same == 1
     await over(deaf_there)
     assert deaf_there.heard == PAYLOAD[: 2 * MIB]
