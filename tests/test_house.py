@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = {
     "meshctl": ["mesh_cli", "mesh_local"],
-    "controller": ["mesh_core", "mesh_runtime", "mesh_controller"],
+    "controller": ["mesh_core", "mesh_runtime", "mesh_controller", "mesh_placement"],
     "dns": ["mesh_dns"],
     "gateway": ["mesh_gateway"],
 }

@@ -27,7 +27,7 @@ from mesh_local.oci import Config, Entries, Entry, File, Link
 from mesh_local.recipe import ImageRecipe, LayerRecipe
 from mesh_local.unprivileged import SYSTEM_FILES, USER
 
-PACKAGES = ("mesh_core", "mesh_runtime", "mesh_controller", "mesh_dns", "mesh_gateway")
+PACKAGES = ("mesh_core", "mesh_runtime", "mesh_controller", "mesh_placement", "mesh_dns", "mesh_gateway")
 
 _PREFIX = "usr/local"
 _VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"

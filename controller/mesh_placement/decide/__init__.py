@@ -1,0 +1,1 @@
+"""Decisions of registration and distribution: values in, values out; the time is an argument."""

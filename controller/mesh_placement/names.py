@@ -1,0 +1,88 @@
+"""Names that hub, agent, access and command line must spell alike."""
+
+import hashlib
+
+GROUP = "placement.meshctl.dev"
+ACCESS_GROUP = "access.meshctl.dev"
+"""Its own: an APIService owns a whole group version."""
+
+HUB = "placement-hub"
+AGENT = "placement-agent"
+ACCESS = "placement-access"
+"""Deployment, ServiceAccount and Service of a component share one name, in `SYSTEM_NAMESPACE`."""
+
+AGENT_SETTINGS = "placement-hub"
+"""Secret of a member: where its hub is, and a bootstrap token while it has no credential yet."""
+AGENT_CREDENTIAL = "placement-hub-credential"
+"""Secret of a member: what its agent shows to the hub, and until when."""
+JOIN_KUBECONFIG_PREFIX = "placement-join-"
+"""Secret of the hub, in `SYSTEM_NAMESPACE`: a member's kubeconfig, deleted once it was used."""
+AGENT_MANIFESTS = "placement-agent-manifests"
+"""ConfigMap of the hub, in `SYSTEM_NAMESPACE`: what the hub applies to a member that it dials in to."""
+HUB_INFO = "meshctl-hub"
+"""ConfigMap in kube-public of the hub: its address and CA, for whoever has the CA's hash."""
+
+LEASE = "agent"
+"""Lease of a member, in its namespace on the hub."""
+ACCESS_SECRET = "access"
+"""Secret of a member, in its namespace on the hub: `token`, `ca.crt`, `server`, `expires`."""
+AGENT_ACCOUNT = "agent"
+"""ServiceAccount of a member, in its namespace on the hub, where the driver is `token`."""
+CAPACITY = "capacity"
+LINKS = "links"
+"""ClusterCapacity and ClusterLink of a member, one each, in its namespace on the hub."""
+
+HUB_ACCESS_ACCOUNT = "placement-hub-access"
+"""ServiceAccount of a member, in `SYSTEM_NAMESPACE`: what the hub is there; it may only impersonate."""
+WORK_ACCOUNT = "placement-work"
+"""ServiceAccount of a member, in `SYSTEM_NAMESPACE`: applies what no Assignment gives to somebody else."""
+
+HUB_MANAGER = "hub.placement.meshctl.dev"
+AGENT_MANAGER = "agent.placement.meshctl.dev"
+WORK_MANAGER = "meshctl-work"
+"""Field managers; the last one of what is distributed."""
+
+FINALIZER = "placement.meshctl.dev/registration"
+WORK_FINALIZER = "placement.meshctl.dev/applied"
+"""On a Work whose objects may be in a member."""
+
+LABEL_CLUSTER = "placement.meshctl.dev/cluster"
+LABEL_CLUSTERSET = "placement.meshctl.dev/clusterset"
+LABEL_ASSIGNMENT = "placement.meshctl.dev/assignment"
+ANNOTATION_CLUSTER = "placement.meshctl.dev/cluster"
+ANNOTATION_CLUSTER_UID = "placement.meshctl.dev/kube-system-uid"
+ANNOTATION_MODE = "placement.meshctl.dev/mode"
+ANNOTATION_ACCEPT_AUTOMATICALLY = "placement.meshctl.dev/auto-accept"
+"""On a bootstrap token's Secret, "true": who comes with it is accepted."""
+ANNOTATION_TAKE_OVER = "placement.meshctl.dev/take-over"
+"""On a Work without Assignment: Never, IfNoDiff or Always."""
+
+TOKEN_GROUP_PREFIX = "system:bootstrappers:meshctl:"
+"""Group of who shows a bootstrap token; the name of the ClusterSet follows."""
+USER_PREFIX = "meshctl:cluster:"
+"""User name of an agent with the driver `csr`; its cluster id follows."""
+USER_GROUP = "meshctl:clusters"
+SIGNER_CLIENT = "kubernetes.io/kube-apiserver-client"
+SIGNER_CLAIM = "placement.meshctl.dev/claim"
+"""A CertificateSigningRequest for it is never signed: it is how an agent with the driver `token` claims."""
+
+TAINT_INITIALISING = "meshctl.dev/initialising"
+TAINT_UNREACHABLE = "meshctl.dev/unreachable"
+TAINT_LEAVING = "meshctl.dev/leaving"
+TAINT_DRAIN = "meshctl.dev/drain"
+
+LABEL_CLUSTER_MANAGER = "x-k8s.io/cluster-manager"
+CLUSTER_MANAGER = "clusterset-mesh"
+LABELS_OF_SET_NAMESPACE = ("multicluster.x-k8s.io/clusterset", "clusterset.multicluster.x-k8s.io")
+"""KEP-4322 says the second, the code of cluster-inventory-api the first: both are written."""
+
+_LONGEST_NAME = 63
+
+
+def cluster_namespace(cluster: str) -> str:
+    """A cluster's namespace on the hub; an id of more than 55 characters is cut and gets a hash."""
+    name = f"cluster-{cluster}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(cluster.encode()).hexdigest()[:10]
+    return f"{name[: _LONGEST_NAME - 11].rstrip('-')}-{digest}"

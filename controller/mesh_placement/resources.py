@@ -1,0 +1,19 @@
+"""The API resources of this module; all others are `mesh_runtime.kube`'s."""
+
+from mesh_placement import objects
+from mesh_placement.names import GROUP
+from mesh_runtime.kube import Resource
+
+_STANDARD = "multicluster.x-k8s.io"
+_V = "v1alpha1"
+
+CLUSTER_SETS = Resource(GROUP, _V, "clustersets", "ClusterSet", objects.ClusterSet, namespaced=False)
+CLUSTER_REGISTRATIONS = Resource(
+    GROUP, _V, "clusterregistrations", "ClusterRegistration", objects.ClusterRegistration, namespaced=False
+)
+CLUSTER_CAPACITIES = Resource(GROUP, _V, "clustercapacities", "ClusterCapacity", objects.ClusterCapacity)
+CLUSTER_LINKS = Resource(GROUP, _V, "clusterlinks", "ClusterLink", objects.ClusterLink)
+ASSIGNMENTS = Resource(GROUP, _V, "assignments", "Assignment", objects.Assignment)
+CLUSTER_PROFILES = Resource(_STANDARD, _V, "clusterprofiles", "ClusterProfile", objects.ClusterProfile)
+WORKS = Resource(_STANDARD, _V, "works", "Work", objects.Work)
+APPLIED_WORKS = Resource(_STANDARD, _V, "appliedworks", "AppliedWork", objects.AppliedWork, namespaced=False)
