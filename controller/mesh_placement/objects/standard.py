@@ -114,12 +114,15 @@ class Work(KubernetesObject, frozen=True, rename="camel", kw_only=True):
 
 
 class AppliedResource(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
-    """An object in the member that a Work brought; `uid` is that of the object there."""
+    """An object in the member that a Work brought; `uid` is that of the object there. The standard's schema
+    demands `ordinal`, its place among the manifests."""
 
+    ordinal: int
     version: str
     resource: str
     name: str
     group: str = ""
+    kind: str = ""
     namespace: str = ""
     uid: str = ""
 
