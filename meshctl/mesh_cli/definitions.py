@@ -14,13 +14,12 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from mesh_cli.inventory import is_our_group
 from mesh_core.errors import EnvironmentFault
 from mesh_core.objects import CustomResourceDefinition
 
 # A CustomResourceDefinition as JSON: its schema is open, hence Any.
 Definition = Mapping[str, Any]
-
-OUR_GROUP = "meshctl.dev"
 
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
@@ -57,7 +56,7 @@ def verdict(wanted: Definition, *, existing: Definition | None) -> Verdict:
     if theirs is None or theirs < ours:
         return Verdict.INSTALL
     if theirs == ours:
-        return Verdict.REPAIR if wanted["spec"]["group"] == OUR_GROUP else Verdict.KEEP
+        return Verdict.REPAIR if is_our_group(wanted["spec"]["group"]) else Verdict.KEEP
     spoken = _stored(wanted)
     if spoken not in _served(existing):
         raise DefinitionTooNew(name=wanted["metadata"]["name"], version=spoken)

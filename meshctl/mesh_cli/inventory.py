@@ -6,7 +6,9 @@
    recorded nobody but `meshctl` as its author; a kind, only while no object in it is somebody else's.
 3. In our namespace everything is ours or is somebody's guest. With a guest in it the namespace stays.
 4. ServiceExports are their authors', whatever we have written into their status.
-5. What goes is ordered: first nobody may write again, then the programs, what they made, what they knew,
+5. A hub's registrations are clusters that count on it: it is emptied by their leaving, and what lies in the
+   clusters' own namespaces is no matter of this file. Bootstrap tokens run out by themselves.
+6. What goes is ordered: first nobody may write again, then the programs, what they made, what they knew,
    our namespace, and the kinds, each only when nothing of its kind is left.
 """
 
@@ -32,24 +34,33 @@ from mesh_core.names import (
     SYSTEM_NAMESPACE,
     shadow_service_name,
 )
+from mesh_placement.names import ACCESS_GROUP, HUB_INFO
 from mesh_runtime.kube import AnyObject, ApiResource
 
 OUR_DOMAIN: Final = "meshctl.dev"
 PART_OF: Final = ("app.kubernetes.io/part-of", "clusterset-mesh")
 _OUR_NAMES: Final = "meshctl-"
+_PARTS: Final = (_OUR_NAMES, "placement-")
 _MCS: Final = "multicluster.x-k8s.io"
 _RBAC: Final = "rbac.authorization.k8s.io"
+_ADMISSION: Final = "admissionregistration.k8s.io"
+_PUBLIC: Final = frozenset({("kube-public", HUB_INFO), ("kube-public", "meshctl-tombstones")})
 _STANDARD_PROPERTIES: Final = frozenset({PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET})
 STANDARD_KINDS: Final = frozenset(
-    {f"serviceexports.{_MCS}", f"serviceimports.{_MCS}", "clusterproperties.about.k8s.io"}
+    {
+        *(f"{plural}.{_MCS}" for plural in ("serviceexports", "serviceimports")),
+        *(f"{plural}.{_MCS}" for plural in ("clusterprofiles", "works", "appliedworks")),
+        "clusterproperties.about.k8s.io",
+    }
 )
-"""Names of the definitions that `join` installs where they are missing and that are not ours."""
+"""Names of the definitions that we install where they are missing and that are not ours."""
 
 Key = tuple[str, str]
 """(group, plural) of a resource."""
 NAMESPACES: Final[Key] = ("", "namespaces")
 DEFINITIONS: Final[Key] = ("apiextensions.k8s.io", "customresourcedefinitions")
 SERVICE_EXPORTS: Final[Key] = (_MCS, "serviceexports")
+_API_SERVICES: Final[Key] = ("apiregistration.k8s.io", "apiservices")
 _PROPERTIES: Final[Key] = ("about.k8s.io", "clusterproperties")
 
 
@@ -69,6 +80,8 @@ class Stage(IntEnum):
 _STAGES: Final[Mapping[Key, Stage]] = {
     (_RBAC, "clusterrolebindings"): Stage.RIGHTS,
     (_RBAC, "rolebindings"): Stage.RIGHTS,
+    # Before what answers for it: a group that nobody answers for spoils discovery.
+    _API_SERVICES: Stage.RIGHTS,
     ("apps", "deployments"): Stage.PROGRAMS,
     ("policy", "poddisruptionbudgets"): Stage.PROGRAMS,
     ("apps", "replicasets"): Stage.REPLICA_SETS,
@@ -125,9 +138,9 @@ class Inventory:
         """Whether nothing of ours is left."""
         return not (self.items or self.noted or self.has_stub)
 
-    def named(self, plural: str) -> tuple[str, ...]:
+    def named(self, plural: str, *, group: str = OUR_DOMAIN) -> tuple[str, ...]:
         """The names of our objects of one resource of ours."""
-        return tuple(one.name for one in self.items if one.resource.key == (OUR_DOMAIN, plural))
+        return tuple(one.name for one in self.items if one.resource.key == (group, plural))
 
 
 class _RequestSpec(Struct, rename="camel"):
@@ -141,7 +154,15 @@ def _is_part(seen: AnyObject) -> bool:
 
 def _is_named_part(seen: AnyObject) -> bool:
     """Cluster-wide, and in namespaces of others, the label alone is not enough."""
-    return _is_part(seen) and seen.metadata.name.startswith(_OUR_NAMES)
+    return _is_part(seen) and seen.metadata.name.startswith(_PARTS)
+
+
+def _is_public(seen: AnyObject) -> bool:
+    return (seen.metadata.namespace, seen.metadata.name) in _PUBLIC
+
+
+def _is_aggregation(seen: AnyObject) -> bool:
+    return _is_part(seen) and seen.metadata.name.endswith(f".{ACCESS_GROUP}")
 
 
 def _is_managed(seen: AnyObject) -> bool:
@@ -198,6 +219,10 @@ _OUTSIDE: Final[Mapping[Key, Callable[[AnyObject], bool]]] = {
     (_RBAC, "clusterrolebindings"): _is_named_part,
     (_RBAC, "roles"): _is_named_part,
     (_RBAC, "rolebindings"): _is_named_part,
+    ("", "configmaps"): _is_public,
+    (_ADMISSION, "validatingadmissionpolicies"): _is_named_part,
+    (_ADMISSION, "validatingadmissionpolicybindings"): _is_named_part,
+    _API_SERVICES: _is_aggregation,
     NAMESPACES: _is_ours_named,
 }
 
@@ -227,9 +252,9 @@ def is_ours_inside(resource: ApiResource, *, seen: AnyObject) -> bool:
     if is_our_group(resource.group) or _is_part(seen) or _is_slice(seen) or _is_managed(seen):
         return True
     if resource.key in {("", "secrets"), ("", "configmaps")}:
-        return name.startswith(_OUR_NAMES)
+        return name.startswith(_PARTS)
     if resource.key == ("coordination.k8s.io", "leases"):
-        return name.startswith((_OUR_NAMES, "peer-", "gateway-"))
+        return name.startswith((*_PARTS, "peer-", "gateway-"))
     return False
 
 

@@ -4,7 +4,8 @@
    became somebody else's in between stays.
 2. The right to write goes before the programs, so nothing comes back; what does is looked for again.
 3. A run that was cut off is gone on with by the next one, which finds what is left by the same rules.
-4. It ends in time, or says what hangs and by which finalizer.
+4. A finalizer of our own holds nothing: who would take it off is among the programs that are gone by then.
+5. It ends in time, or says what hangs and by which finalizer.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from mesh_cli.cluster_dns import remove_stub
-from mesh_cli.inventory import Inventory, Item, Stage, item_of
+from mesh_cli.inventory import Inventory, Item, Stage, is_our_group, item_of
 from mesh_cli.inventory_reading import OUR_CONDITIONS, notes_in, read_inventory, reread
 from mesh_core.conditions import as_json
 from mesh_core.errors import EnvironmentFault
@@ -30,6 +31,7 @@ _PODS_END: Final = 1
 """Seconds that a pod has to end: what it carried was drained before, or is given up."""
 _LOOK_AGAIN: Final = 0.25
 _MOST_SHOWN: Final = 5
+_MERGE_PATCH: Final = "application/merge-patch+json"
 _PHASES: Final = (
     ("stop the programs", (Stage.RIGHTS, Stage.PROGRAMS, Stage.REPLICA_SETS, Stage.PODS)),
     ("take what was imported away", (Stage.IMPORTS,)),
@@ -137,6 +139,7 @@ class _Removal:
     async def delete(self, items: Sequence[Item]) -> None:
         """Ask for the end of each that is not ending yet."""
         await side_by_side(self._delete(item) for item in items if not item.is_going)
+        await side_by_side(self._release(item) for item in items if _own_holders(item))
 
     async def _delete(self, item: Item) -> None:
         conditions = {"uid": item.uid}
@@ -147,6 +150,15 @@ class _Removal:
             body["gracePeriodSeconds"] = _PODS_END
         path = item.resource.path(item.name, namespace=item.namespace)
         await _unless_changed(lambda: self._client.request("DELETE", path, body=body))
+
+    async def _release(self, item: Item) -> None:
+        """Take our finalizers off, unless the object has changed: then the next look does it."""
+        others = [one for one in item.holders if one not in _own_holders(item)]
+        path = item.resource.path(item.name, namespace=item.namespace)
+        body = {"metadata": {"uid": item.uid, "finalizers": others}}
+        await _unless_changed(
+            lambda: self._client.request("PATCH", path, body=body, content_type=_MERGE_PATCH)
+        )
 
     async def _still(self, definitions: Sequence[Item]) -> list[Item]:
         """Those of the definitions that are still there; one that was made anew is another."""
@@ -206,6 +218,12 @@ async def _unless_changed(work: Callable[[], Awaitable[object]]) -> None:
     except ApiError as error:
         if not (error.is_not_found or error.is_conflict):
             raise
+
+
+def _own_holders(item: Item) -> tuple[str, ...]:
+    """Its finalizers of ours, where the object itself is."""
+    own = is_our_group(item.resource.group)
+    return tuple(one for one in item.holders if own and is_our_group(one.partition("/")[0]))
 
 
 def _why_it_stays(item: Item) -> str:

@@ -14,6 +14,7 @@ from mesh_cli.removal import Removed, remove_everything
 from mesh_cli.session import command_line, run
 from mesh_core.errors import UserError
 from mesh_core.names import TRUST_BUNDLE
+from mesh_placement.names import GROUP
 from mesh_runtime.kube import KubeClient, connect, current_context
 from mesh_runtime.progress import Progress, progress_for
 
@@ -29,7 +30,9 @@ class InUse(UserError):
 @click.command("uninstall")
 @click.option("--context", help="Kubeconfig context of the cluster; by default the current one.")
 @click.option("--dry-run", is_flag=True, help="Show what would go and what would stay, and change nothing.")
-@click.option("--force", is_flag=True, help="Also while peers are linked or Services exported.")
+@click.option(
+    "--force", is_flag=True, help="Also while peers are linked, Services exported, or clusters registered."
+)
 @click.option("--keep-crds", "keep_kinds", is_flag=True, help="Leave all CustomResourceDefinitions.")
 @click.option(
     "--timeout",
@@ -89,7 +92,14 @@ async def uninstall(
 
 async def check_unused(client: KubeClient, *, context: str, kubeconfig: Path | None) -> None:
     """Raises InUse when the cluster is a member with peers or exports."""
-    users = users_of(await read_inventory(client))
+    inventory = await read_inventory(client)
+    if clusters := inventory.named("clusterregistrations", group=GROUP):
+        leave = command_line(kubeconfig, "clusters", "leave", "--context", context)
+        raise InUse(
+            f"context {context} is in use: it is the hub of {_few(clusters)}",
+            next_step=f"run {leave} for each of them, or give --force: what they have stays where it is",
+        )
+    users = users_of(inventory)
     if users:
         leave = command_line(kubeconfig, "leave", "--context", context)
         raise InUse(
@@ -99,7 +109,7 @@ async def check_unused(client: KubeClient, *, context: str, kubeconfig: Path | N
 
 
 def users_of(inventory: Inventory) -> list[str]:
-    """What counts on this cluster's membership, none when it is no member (any more); pure."""
+    """What counts on this cluster's membership of the mesh, none when it is no member (any more); pure."""
     if TRUST_BUNDLE not in inventory.named("trustbundles"):
         return []
     users = []
@@ -114,7 +124,9 @@ def dry_lines(inventory: Inventory, *, context: str) -> list[str]:
     """What a dry run says; pure."""
     if inventory.is_empty:
         return [f"nothing of ours is in context {context}", *kept_lines(inventory)]
-    used = [f"  in use: {user}" for user in users_of(inventory)]
+    clusters = inventory.named("clusterregistrations", group=GROUP)
+    users = users_of(inventory) + ([f"is the hub of {_few(clusters)}"] if clusters else [])
+    used = [f"  in use: {user}" for user in users]
     return [f"would be removed from context {context}:", *lines_of(inventory), *kept_lines(inventory), *used]
 
 

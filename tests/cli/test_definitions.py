@@ -49,10 +49,11 @@ def test_a_newer_kind_that_no_longer_speaks_our_version_stops_the_join() -> None
         )
 
 
-def test_our_own_kind_of_the_same_age_is_repaired_and_a_newer_one_kept() -> None:
-    wanted = definition(OURS, age=("v0.1.0", "1"))
-    assert verdict(wanted, existing=definition(OURS, age=("v0.1.0", "1"))) is Verdict.REPAIR
-    assert verdict(wanted, existing=definition(OURS, age=("v0.1.0", "2"))) is Verdict.KEEP
+@pytest.mark.parametrize("group", [OURS, f"placement.{OURS}"])
+def test_our_own_kind_of_the_same_age_is_repaired_and_a_newer_one_kept(group: str) -> None:
+    wanted = definition(group, age=("v0.1.0", "1"))
+    assert verdict(wanted, existing=definition(group, age=("v0.1.0", "1"))) is Verdict.REPAIR
+    assert verdict(wanted, existing=definition(group, age=("v0.1.0", "2"))) is Verdict.KEEP
 
 
 def test_a_kind_without_labels_is_judged_by_the_versions_that_it_serves() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mesh_cli.definitions import OUR_GROUP
 from mesh_cli.install import PROGRAM_IMAGE
+from mesh_cli.inventory import is_our_group
 from mesh_cli.kustomize import Manifest, render
 from mesh_cli.shipped import Overlay, overlay_folder
 from mesh_core import names
@@ -282,7 +282,7 @@ def test_every_kind_of_ours_is_bounded() -> None:
                 yield from unbounded(below, f"{path}.{name}")
 
     for definition in of_kind("CustomResourceDefinition"):
-        if definition["spec"]["group"] == OUR_GROUP:
+        if is_our_group(definition["spec"]["group"]):
             for one in definition["spec"]["versions"]:
                 found = list(unbounded(one["schema"]["openAPIV3Schema"], ""))
                 assert not found, (definition["metadata"]["name"], found)
