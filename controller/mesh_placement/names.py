@@ -54,6 +54,8 @@ ANNOTATION_CLUSTER_UID = "placement.meshctl.dev/kube-system-uid"
 ANNOTATION_MODE = "placement.meshctl.dev/mode"
 ANNOTATION_ACCEPT_AUTOMATICALLY = "placement.meshctl.dev/auto-accept"
 """On a bootstrap token's Secret, "true": who comes with it is accepted."""
+ANNOTATION_CLAIMED_BY = "placement.meshctl.dev/claimed-by"
+"""On a bootstrap token's Secret: "<cluster>/<fingerprint of its key>" of who came with it, by the hub."""
 ANNOTATION_TAKE_OVER = "placement.meshctl.dev/take-over"
 """On a Work without Assignment: Never, IfNoDiff or Always."""
 
