@@ -41,7 +41,7 @@ class NotEstablished(EnvironmentFault):
 def manifests_for(overlay: Overlay, *, image: str | None) -> list[Manifest]:
     """What to install; `image` is a whole image reference in place of the shipped one."""
     images = {PROGRAM_IMAGE: image} if image else {}
-    return sorted(render(overlay_folder(overlay), images=images), key=_rank)
+    return in_order(render(overlay_folder(overlay), images=images))
 
 
 async def overlay_in(client: KubeClient) -> Overlay | None:
@@ -75,6 +75,11 @@ async def apply_objects(client: KubeClient, manifests: Iterable[Manifest]) -> No
             await apply_dns_service(client, one)
         elif one["kind"] != _DEFINITION:
             await client.apply_manifest(one, field_manager=FIELD_MANAGER)
+
+
+def in_order(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Namespaces first, then who may do what, then the rest."""
+    return sorted(manifests, key=_rank)
 
 
 def _rank(manifest: Manifest) -> int:

@@ -61,14 +61,14 @@ class BadSpan(UserError):
     """Somebody typed what is no length of time, or too long a one."""
 
 
-def parse_span(text: str) -> timedelta:
-    """A length of time like 90s, 15m, 2h or 7d; raises BadSpan."""
+def parse_span(text: str, *, of: str = "an invitation") -> timedelta:
+    """A length of time like 90s, 15m, 2h or 7d, for what `of` says; raises BadSpan."""
     match = _SPAN.fullmatch(text.strip())
     if match is None:
         raise BadSpan(f"{text!r} is no length of time", next_step="write it like 90s, 15m, 2h or 7d")
     span = timedelta(seconds=int(match[1]) * _UNITS[match[2]])
     if span > LONGEST_LIFE:
-        raise BadSpan(f"{text} is too long for an invitation", next_step=f"give at most {LONGEST_LIFE.days}d")
+        raise BadSpan(f"{text} is too long for {of}", next_step=f"give at most {LONGEST_LIFE.days}d")
     return span
 
 

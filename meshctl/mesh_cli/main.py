@@ -17,18 +17,25 @@ from mesh_core.errors import MeshError
 VERBS = {
     "accept": Verb("mesh_cli.accept", "Make a cluster a member by the token of an invitation."),
     "check": Verb("mesh_cli.check", "Is all as it should be, and if not, what is the next step."),
+    "clusters": Verb(
+        "mesh_cli.clusters", "The clusters of a hub: which there are, how they are, and who may in."
+    ),
     "demo": Verb("mesh_cli.demo", "Two clusters on this machine and a first call across them."),
     "dns": Verb("mesh_cli.dns", "What a name resolves to, step by step, and who on its way disagrees."),
     "gateways": Verb(
         "mesh_cli.gateways", "What each gateway carries, how far its peers are, what it refused."
     ),
+    "hub": Verb("mesh_cli.hub", "The hub: the cluster with the registrations of all others."),
     "invite": Verb("mesh_cli.invite", "A token by which another cluster becomes a member."),
     "join": Verb("mesh_cli.join", "Make a cluster a member of the clusterset."),
     "leave": Verb("mesh_cli.leave", "Withdraw a member's traffic, then take everything of ours out of it."),
     "link": Verb("mesh_cli.link", "Make two members peers of each other."),
     "local": Verb("mesh_cli.local", "Real Kubernetes clusters on this machine."),
     "peer": Verb("mesh_cli.peer", "The peers of one member."),
+    "precheck": Verb("mesh_cli.precheck", "Can a cluster be the hub, and another one register with it."),
+    "register": Verb("mesh_cli.register", "Register a cluster with the hub."),
     "status": Verb("mesh_cli.status", "Members, peers, exports and imports, and how old that knowledge is."),
+    "token": Verb("mesh_cli.token", "Tokens by which clusters come to the hub."),
     "trust": Verb("mesh_cli.trust", "The clusterset's root of trust."),
     "uninstall": Verb("mesh_cli.uninstall", "Take everything of ours out of a cluster."),
 }

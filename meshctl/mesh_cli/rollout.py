@@ -89,19 +89,24 @@ def troubles(pods: Iterable[Pod]) -> list[str]:
     return [f"{name}: {sentence}" for sentence, name in found.items()]
 
 
-async def wait_until_running(client: KubeClient, *, context: str, limit: float, step: Step) -> None:
-    """Until all programs have rolled out, at most `limit` seconds; raises NotRunning."""
+async def wait_until_running(
+    client: KubeClient, *, context: str, limit: float, step: Step, programs: Sequence[str] = PROGRAMS
+) -> None:
+    """Until all `programs` have rolled out, at most `limit` seconds; raises NotRunning."""
     informer = Informer(client, DEPLOYMENTS, namespace=SYSTEM_NAMESPACE)
 
     def found() -> list[Deployment | None]:
-        return [informer.get(name, namespace=SYSTEM_NAMESPACE) for name in PROGRAMS]
+        return [informer.get(name, namespace=SYSTEM_NAMESPACE) for name in programs]
+
+    def counts() -> str:
+        return summary(found(), programs=programs)
 
     def look() -> bool | None:
-        step.update(summary(found()))
+        step.update(counts())
         return True if all(map(has_rolled_out, found())) else None
 
     if await sighting(informer, look=look, limit=limit) is None:
-        raise NotRunning(context=context, missing=summary(found()), why=await why_not(client))
+        raise NotRunning(context=context, missing=counts(), why=await why_not(client))
 
 
 async def why_not(client: KubeClient) -> list[str]:
@@ -109,11 +114,11 @@ async def why_not(client: KubeClient) -> list[str]:
     return troubles((await client.list(PODS, namespace=SYSTEM_NAMESPACE)).items)
 
 
-def summary(deployments: Sequence[Deployment | None]) -> str:
-    """One line: ready and wanted pods of each of `PROGRAMS`, which `deployments` follow in order."""
+def summary(deployments: Sequence[Deployment | None], *, programs: Sequence[str] = PROGRAMS) -> str:
+    """One line: ready and wanted pods of each of `programs`, which `deployments` follow in order."""
     counts = (readiness(deployment) for deployment in deployments)
     return ", ".join(
-        f"{name} {ready}/{wanted}" for name, (ready, wanted) in zip(PROGRAMS, counts, strict=True)
+        f"{name} {ready}/{wanted}" for name, (ready, wanted) in zip(programs, counts, strict=True)
     )
 
 

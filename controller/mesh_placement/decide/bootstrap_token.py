@@ -115,16 +115,26 @@ def secret_name(token_id: str) -> str:
     return f"{_NAME_PREFIX}{token_id}"
 
 
+def is_id(text: str) -> bool:
+    """Whether a token may have that id."""
+    return _ID.fullmatch(text) is not None
+
+
 def id_of_user(user: str) -> str | None:
     """The id of the token that made somebody the user `user`; None when it was no token."""
     token_id = user.removeprefix(USER_PREFIX)
-    return token_id if token_id != user and _ID.fullmatch(token_id) else None
+    return token_id if token_id != user and is_id(token_id) else None
+
+
+def check_set(cluster_set: str) -> None:
+    """Raises BadTokenSet for a ClusterSet that no token can name."""
+    if not _SET.fullmatch(cluster_set):
+        raise BadTokenSet(cluster_set)
 
 
 def token_secret(token: BootstrapToken, *, cluster_set: str, expires: datetime, auto_accept: bool) -> Json:
     """The Secret to be created for `token`; `expires` is cut to the second. Raises BadTokenSet."""
-    if not _SET.fullmatch(cluster_set):
-        raise BadTokenSet(cluster_set)
+    check_set(cluster_set)
     values = {
         "token-id": token.id,
         "token-secret": token.secret,
@@ -152,7 +162,7 @@ def read_token(secret: Secret) -> TokenFacts | None:
     cluster_set = meta.labels.get(LABEL_CLUSTERSET, "")
     groups = _value(secret, "auth-extra-groups").split(",")
     is_ours = cluster_set and TOKEN_GROUP_PREFIX + cluster_set in groups
-    is_whole = _ID.fullmatch(token_id) and meta.name == secret_name(token_id)
+    is_whole = is_id(token_id) and meta.name == secret_name(token_id)
     if not is_ours or not is_whole or _value(secret, "usage-bootstrap-authentication") != "true":
         return None
     try:

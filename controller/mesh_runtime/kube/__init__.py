@@ -5,6 +5,7 @@ tokens), transport from aiohttp, and bodies are decoded by msgspec straight into
 `mesh_core.objects` (12 times faster than the library's models, docs/decisions/0002).
 """
 
+from mesh_runtime.kube.address import connect_at
 from mesh_runtime.kube.channels import Inside, PodPort, PodRefused, Ran, pod_port, run_in_pod
 from mesh_runtime.kube.client import KubeClient, ObjectPage
 from mesh_runtime.kube.config import connect, current_context
@@ -12,6 +13,7 @@ from mesh_runtime.kube.discovery import AnyObject, ApiResource, api_resources, l
 from mesh_runtime.kube.errors import ApiError, BadAnswer, KubeconfigError, Unreachable
 from mesh_runtime.kube.informer import Index, Informer
 from mesh_runtime.kube.leader import LeaderElection
+from mesh_runtime.kube.logins import Login, kubeconfig_of, read_login
 from mesh_runtime.kube.resources import (
     CLUSTER_PROPERTIES,
     CONFIG_MAPS,
@@ -63,6 +65,7 @@ __all__ = [
     "KubeClient",
     "KubeconfigError",
     "LeaderElection",
+    "Login",
     "ObjectPage",
     "PodPort",
     "PodRefused",
@@ -71,9 +74,12 @@ __all__ = [
     "Unreachable",
     "api_resources",
     "connect",
+    "connect_at",
     "current_context",
+    "kubeconfig_of",
     "list_all",
     "list_any",
     "pod_port",
+    "read_login",
     "run_in_pod",
 ]

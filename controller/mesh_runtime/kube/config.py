@@ -46,8 +46,8 @@ def current_context(*, kubeconfig: Path | None = None) -> str:
     """
     if kubeconfig is None and _in_a_pod():
         return "in-cluster"
-    source = _source(kubeconfig)
-    with _as_kubeconfig_error(source):
+    source = source_of(kubeconfig)
+    with as_kubeconfig_error(source):
         known, current = _contexts(source)
     if not current:
         raise KubeconfigError(
@@ -61,8 +61,8 @@ def _in_a_pod() -> bool:
 
 
 async def _load(configuration: Configuration, *, kubeconfig: Path | None, context: str | None) -> None:
-    source = _source(kubeconfig)
-    with _as_kubeconfig_error(source):
+    source = source_of(kubeconfig)
+    with as_kubeconfig_error(source):
         known, _current = _contexts(source)
         if context is not None and context not in known:
             raise KubeconfigError(
@@ -76,7 +76,7 @@ async def _load(configuration: Configuration, *, kubeconfig: Path | None, contex
         )
 
 
-def _source(kubeconfig: Path | None) -> str:
+def source_of(kubeconfig: Path | None) -> str:
     """The file, or the list of files, that kubectl would read; raises KubeconfigError when there is none."""
     source = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
     files = [Path(part).expanduser() for part in source.split(os.pathsep) if part]
@@ -96,7 +96,8 @@ def _contexts(source: str) -> tuple[list[str], str]:
 
 
 @contextmanager
-def _as_kubeconfig_error(source: str) -> Iterator[None]:
+def as_kubeconfig_error(source: str) -> Iterator[None]:
+    """What the library raises while it reads `source`, as a KubeconfigError."""
     try:
         yield
     except (

@@ -1,0 +1,62 @@
+"""`meshctl clusters`: the clusters of a hub, and below it what a person does with one of them."""
+
+from pathlib import Path
+
+import click
+
+from mesh_cli.clusters_render import clusters_as_json, clusters_as_text, clusters_as_yaml
+from mesh_cli.clusters_survey import ClusterSeen, read_clusters
+from mesh_cli.session import run
+from mesh_cli.verbs import LazyGroup, Verb
+from mesh_core.conditions import rfc3339
+from mesh_runtime.clock import utc_now
+from mesh_runtime.kube import connect, current_context
+
+VERBS = {
+    "accept": Verb("mesh_cli.clusters_accept", "Let a cluster in that asked to be registered."),
+    "drain": Verb("mesh_cli.clusters_drain", "Move workloads away from a cluster, and give it no new ones."),
+    "leave": Verb("mesh_cli.clusters_leave", "Take a cluster out of the hub."),
+    "proxy": Verb("mesh_cli.clusters_proxy", "A kubeconfig that leads to a cluster through the hub."),
+    "taint": Verb("mesh_cli.clusters_taint", "Keep workloads away from a cluster."),
+    "undrain": Verb("mesh_cli.clusters_undrain", "Let workloads come to a drained cluster again."),
+    "untaint": Verb("mesh_cli.clusters_untaint", "Take taints off a cluster."),
+}
+
+
+@click.group("clusters", cls=LazyGroup, verbs=VERBS, invoke_without_command=True)
+@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "wide", "json", "yaml"]),
+    default="table",
+    show_default=True,
+    help="For people, or for programs.",
+)
+@click.pass_context
+def command(ctx: click.Context, context: str | None, output: str) -> None:
+    """The clusters of a hub.
+
+    Without a verb: a table of them, with what is available of cpu and memory, and links up of all.
+    """
+    # A context that stands before the verb holds for it too.
+    ctx.default_map = {verb: {"context": context} for verb in VERBS}
+    if ctx.invoked_subcommand is not None:
+        return
+    kubeconfig: Path | None = ctx.obj
+    context = context or current_context(kubeconfig=kubeconfig)
+    found = run(_read(kubeconfig, context=context))
+    at = rfc3339(utc_now())
+    match output:
+        case "json":
+            text = clusters_as_json(found, at=at)
+        case "yaml":
+            text = clusters_as_yaml(found, at=at)
+        case _:
+            text = clusters_as_text(found, at=at, wide=output == "wide")
+    click.echo(text, nl=False)
+
+
+async def _read(kubeconfig: Path | None, *, context: str) -> list[ClusterSeen]:
+    async with connect(kubeconfig=kubeconfig, context=context) as client:
+        return await read_clusters(client, context=context)

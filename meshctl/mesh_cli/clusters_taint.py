@@ -1,0 +1,30 @@
+"""`meshctl clusters taint`."""
+
+from pathlib import Path
+
+import click
+
+from mesh_cli.cluster_taints import parse_taint, with_taints
+from mesh_cli.clusters_tainting import tainted
+from mesh_cli.session import run
+
+
+@click.command("taint")
+@click.argument("name", metavar="CLUSTER")
+@click.argument("taints", metavar="KEY[=VALUE]:EFFECT...", nargs=-1, required=True)
+@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@click.pass_obj
+def command(kubeconfig: Path | None, name: str, taints: tuple[str, ...], context: str | None) -> None:
+    """Put taints on CLUSTER: NoSchedule keeps new workloads away, PreferNoSchedule where others will do,
+    NoExecute moves away those that are there."""
+    added = tuple(map(parse_taint, taints))
+    click.echo(
+        run(
+            tainted(
+                kubeconfig,
+                context=context,
+                name=name,
+                change=lambda before: with_taints(before, added=added),
+            )
+        )
+    )

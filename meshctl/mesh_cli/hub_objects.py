@@ -1,0 +1,81 @@
+"""What makes a cluster the hub, as objects. Pure.
+
+`HUB_INFO` is read by whoever wants to come in, and by everybody: it holds nothing secret.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from mesh_cli.kustomize import Manifest
+from mesh_core.errors import UserError
+from mesh_core.names import SYSTEM_NAMESPACE
+from mesh_core.objects import ConfigMap
+from mesh_placement.names import AGENT_MANIFESTS, HUB_INFO
+from mesh_runtime.ca_pins import pins_of
+
+# A JSON object for the API server.
+Body = Mapping[str, Any]
+
+PUBLIC_NAMESPACE = "kube-public"
+DEFAULT_SET = "default"
+"""Name of the ClusterSet that `meshctl hub init` makes."""
+
+_SERVER, _CA = "server", "ca.crt"
+
+
+class NoHub(UserError):
+    """A cluster does not say that it is a hub."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"{where} is no hub: it has no ConfigMap {PUBLIC_NAMESPACE}/{HUB_INFO}, or an incomplete one",
+            next_step="make it one with meshctl hub init, or use the context of the hub",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HubInfo:
+    """Where members reach the hub's API server, and the certificates in PEM that they believe it by."""
+
+    server: str
+    ca: bytes
+
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """What `--ca-hash` says of it."""
+        return pins_of(self.ca, what=f"ConfigMap {PUBLIC_NAMESPACE}/{HUB_INFO}")
+
+
+def info_body(info: HubInfo) -> Body:
+    """The ConfigMap that says where the hub is."""
+    return {
+        "metadata": {"name": HUB_INFO, "namespace": PUBLIC_NAMESPACE},
+        "data": {_SERVER: info.server, _CA: info.ca.decode()},
+    }
+
+
+def info_in(found: ConfigMap | None, *, where: str) -> HubInfo:
+    """What a hub says of itself; raises NoHub naming `where` it was looked for."""
+    data = found.data if found is not None else {}
+    if not data.get(_SERVER) or not data.get(_CA):
+        raise NoHub(where)
+    return HubInfo(server=data[_SERVER].rstrip("/"), ca=data[_CA].encode())
+
+
+def set_body(name: str, *, profile_namespace: str = "") -> Body:
+    """A ClusterSet; its ClusterProfiles lie in `profile_namespace`, by default `clusterset-<name>`."""
+    return {
+        "metadata": {"name": name},
+        "spec": {"profileNamespace": profile_namespace or f"clusterset-{name}"},
+    }
+
+
+def agent_manifests_body(manifests: Iterable[Manifest]) -> Body:
+    """The ConfigMap with what the hub applies to a member that it dials in to."""
+    return {
+        "metadata": {"name": AGENT_MANIFESTS, "namespace": SYSTEM_NAMESPACE},
+        "data": {"agent.yaml": yaml.safe_dump_all(manifests, sort_keys=False)},
+    }
