@@ -47,8 +47,11 @@ _ENDS: Final[tuple[Mapping[str, str], ...]] = (
     {"group": "apiextensions.k8s.io", "resource": "customresourcedefinitions"},
 )
 
+Wanted = tuple[tuple[str, Mapping[str, str]], ...]
+"""A command, and a right that it needs."""
+
 # What a person's commands do beside what `check` itself reads, and which command needs it.
-WANTED: Final[tuple[tuple[str, Mapping[str, str]], ...]] = (
+WANTED: Final[Wanted] = (
     ("meshctl link", {"verb": "patch", "group": _MESH, "resource": "meshpeers"}),
     ("meshctl trust", {"verb": "patch", "group": _MESH, "resource": "trustbundles", "name": TRUST_BUNDLE}),
     (
@@ -95,13 +98,13 @@ class _Review(msgspec.Struct):
     status: _Answer = msgspec.field(default_factory=_Answer)
 
 
-async def own_rights(client: KubeClient) -> tuple[Right, ...]:
-    """What the person may do of `WANTED`; raises ApiError or Unreachable."""
+async def own_rights(client: KubeClient, *, wanted: Wanted = WANTED) -> tuple[Right, ...]:
+    """What the person may do of `wanted`; raises ApiError or Unreachable."""
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_may(client, attributes)) for _, attributes in WANTED]
+        asked = [group.create_task(_may(client, attributes)) for _, attributes in wanted]
     return tuple(
         Right(_told(attributes), command, task.result())
-        for (command, attributes), task in zip(WANTED, asked, strict=True)
+        for (command, attributes), task in zip(wanted, asked, strict=True)
     )
 
 

@@ -5,11 +5,9 @@ names. Nothing is written, and no Secret's content is read.
 """
 
 import asyncio
-import json
-import time
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -18,7 +16,6 @@ from msgspec import Struct
 from mesh_cli.addresses import NoGatewayAddress, format_address, gateway_addresses, parse_address
 from mesh_cli.check_asking import own_rights, rules
 from mesh_cli.check_findings import (
-    ClockSeen,
     Findings,
     Handshake,
     Member,
@@ -31,6 +28,7 @@ from mesh_cli.check_findings import (
 )
 from mesh_cli.check_handshake import handshakes, targets
 from mesh_cli.check_live import domain_of
+from mesh_cli.check_look import seen_or_why, server_version, skew
 from mesh_cli.check_verdict import Unseen, one_line
 from mesh_cli.dns_set_ups import CONFIG_MAP, NAMESPACE
 from mesh_cli.dns_zone import CUSTOM
@@ -75,7 +73,6 @@ T = TypeVar("T")
 O = TypeVar("O", bound=KubernetesObject)  # noqa: E741  # an object, as T is a thing
 
 _FIRST_LIMIT: Final = 2.5
-_READ_LIMIT: Final = 3.0
 _SHAKE_LIMIT: Final = 3.0
 """Seconds for each of the three rounds: together they stay below ten."""
 _PART_OF: Final = "app.kubernetes.io/part-of=clusterset-mesh"
@@ -131,7 +128,7 @@ async def _look(context: str, *, kubeconfig: Path | None, clock: Clock) -> Findi
 
 async def findings_of(client: KubeClient, *, context: str, clock: Clock) -> Findings:
     """What is seen of the cluster behind `client`."""
-    version = await _seen(_version(client), limit=_FIRST_LIMIT)
+    version = await seen_or_why(server_version(client), limit=_FIRST_LIMIT)
     if isinstance(version, Unseen):
         return nothing_seen(context, at=clock(), why=version.why)
     found = _beside_others(await _read(client, context=context, version=version, clock=clock))
@@ -142,7 +139,7 @@ async def _read(client: KubeClient, *, context: str, version: str, clock: Clock)
     """Everything in the API, side by side."""
     parts = {**_own_parts(client, context=context, clock=clock), **_shared_parts(client)}
     async with asyncio.TaskGroup() as group:
-        tasks = {name: group.create_task(_seen(work)) for name, work in parts.items()}
+        tasks = {name: group.create_task(seen_or_why(work)) for name, work in parts.items()}
     return Findings(
         context=context,
         at=clock(),
@@ -156,7 +153,7 @@ async def _read(client: KubeClient, *, context: str, version: str, clock: Clock)
 def _own_parts(client: KubeClient, *, context: str, clock: Clock) -> dict[str, Awaitable[object]]:
     """What reads the fields of Findings that are about the cluster and our programs, by their names."""
     return {
-        "clock": _skew(client, clock=clock),
+        "clock": skew(client, clock=clock),
         "kinds": _kinds(client),
         "rights": own_rights(client),
         "rules": rules(client),
@@ -186,35 +183,6 @@ def _shared_parts(client: KubeClient) -> dict[str, Awaitable[object]]:
         "shadows": _all(client, SERVICES, labels=f"{LABEL_MANAGED_BY}={MANAGER}"),
         "slices": _all(client, ENDPOINT_SLICES, labels=f"{LABEL_SLICE_MANAGED_BY}={MANAGER}"),
     }
-
-
-async def _seen(work: Awaitable[T], *, limit: float = _READ_LIMIT) -> T | Unseen:
-    """What `work` gives, or why it does not."""
-    try:
-        async with asyncio.timeout(limit):
-            return await work
-    except TimeoutError:
-        return Unseen(f"the API server did not answer within {limit:g} s")
-    except MeshError as error:
-        return Unseen(one_line(error.what))
-    except ExceptionGroup as group:
-        ours, others = group.split(MeshError)
-        if others is not None or ours is None:
-            raise
-        return Unseen(one_line(str(ours.exceptions[0])))
-
-
-async def _version(client: KubeClient) -> str:
-    return str(json.loads(await client.request("GET", "/version"))["gitVersion"])
-
-
-async def _skew(client: KubeClient, *, clock: Clock) -> ClockSeen:
-    """By a connection that stands: half a second is what a time cut to the second leaves open."""
-    began, start = clock(), time.monotonic()
-    told = await client.time()
-    took = time.monotonic() - start
-    ahead = told + timedelta(seconds=0.5) - (began + timedelta(seconds=took / 2))
-    return ClockSeen(ahead=ahead.total_seconds(), within=0.5 + took / 2)
 
 
 async def _kinds(client: KubeClient) -> tuple[ServedKind, ...]:

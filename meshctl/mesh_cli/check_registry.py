@@ -18,7 +18,7 @@ from mesh_cli import (
     check_trust,
 )
 from mesh_cli.check_findings import Findings
-from mesh_cli.check_verdict import CouldNotLook, Observed, Verdict, unknown, worst
+from mesh_cli.check_verdict import Observed, Question, Result, sorted_result
 from mesh_core.errors import UserError
 from mesh_core.names import CONTROLLER, DNS, GATEWAY
 from mesh_core.peer_identity import IDENTITY_USED_TWICE
@@ -29,31 +29,10 @@ _ANSWER: Final = "make it visible to this machine, or ask for the right to read 
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Check(Question):
     """A question about one cluster. `look` raises CouldNotLook when what it needs was not seen."""
 
-    id: str
-    title: str
     look: Callable[[Findings], Iterable[Observed]]
-
-    @property
-    def anchor(self) -> str:
-        """Where it is explained."""
-        return f"docs/checks.md#{self.id.lower()}"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a check says of the cluster behind `context`; at least one thing, the worst first."""
-
-    check: Check
-    context: str
-    observed: tuple[Observed, ...]
-
-    @property
-    def verdict(self) -> Verdict:
-        """The worst of it."""
-        return worst(one.verdict for one in self.observed)
 
 
 class UnknownCheck(UserError):
@@ -139,14 +118,9 @@ def chosen(only: Sequence[str]) -> tuple[Check, ...]:
 
 def run_check(check: Check, findings: Findings) -> Result:
     """What `check` says; that it could not look, or found nothing to say, is UNKNOWN and never fine."""
-    try:
-        observed = list(check.look(findings))
-    except CouldNotLook as error:
-        observed = [unknown("-", seen=error.why, next_step=_ANSWER)]
-    if not observed:
-        observed = [unknown("-", seen="there was nothing to look at", next_step=_ANSWER)]
-    rank = tuple(Verdict).index
-    return Result(check, findings.context, tuple(sorted(observed, key=lambda one: -rank(one.verdict))))
+    return sorted_result(
+        check, context=findings.context, look=lambda: check.look(findings), next_step=_ANSWER
+    )
 
 
 def run_checks(checks: Iterable[Check], *, all_findings: Iterable[Findings]) -> tuple[Result, ...]:

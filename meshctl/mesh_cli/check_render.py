@@ -9,8 +9,7 @@ from datetime import datetime
 
 import msgspec
 
-from mesh_cli.check_registry import Result
-from mesh_cli.check_verdict import Observed, Verdict, one_line
+from mesh_cli.check_verdict import Observed, Result, Verdict, one_line
 from mesh_cli.render import age
 
 

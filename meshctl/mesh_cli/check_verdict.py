@@ -4,7 +4,7 @@
 2. A check that found nothing to look at says so in words of its own; saying nothing at all is UNKNOWN too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
@@ -48,6 +48,46 @@ class Observed:
     seen: str
     next_step: str = ""
     since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that is asked of a cluster: an id that keeps its meaning, and what is asked."""
+
+    id: str
+    title: str
+
+    @property
+    def anchor(self) -> str:
+        """Where it is explained."""
+        return f"docs/checks.md#{self.id.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a check says of the cluster behind `context`; at least one thing, the worst first."""
+
+    check: Question
+    context: str
+    observed: tuple[Observed, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of it."""
+        return worst(one.verdict for one in self.observed)
+
+
+def sorted_result(
+    check: Question, *, context: str, look: Callable[[], Iterable[Observed]], next_step: str
+) -> Result:
+    """What `look` says; that it could not look, or found nothing to say, is UNKNOWN and never fine."""
+    try:
+        observed = list(look())
+    except CouldNotLook as error:
+        observed = [unknown("-", seen=error.why, next_step=next_step)]
+    if not observed:
+        observed = [unknown("-", seen="there was nothing to look at", next_step=next_step)]
+    return Result(check, context, tuple(sorted(observed, key=lambda one: -_ORDER.index(one.verdict))))
 
 
 def ok(subject: str, *, seen: str, since: str = "") -> Observed:

@@ -14,7 +14,7 @@ import click
 from mesh_cli.hub_address import parse_server
 from mesh_cli.hub_objects import DEFAULT_SET, HubInfo, agent_manifests_body, info_body, set_body
 from mesh_cli.install import apply_definitions, apply_objects
-from mesh_cli.placement_manifests import agent_manifests, hub_manifests
+from mesh_cli.placement_manifests import agent_manifests, consent_manifests, hub_manifests
 from mesh_cli.rollout import wait_until_running
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_core.errors import EnvironmentFault, UserError
@@ -147,7 +147,9 @@ async def init(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> No
             await apply_definitions(client, manifests)
         with progress.step(f"{wish.context}: install the programs"):
             await apply_objects(client, manifests)
-            body = agent_manifests_body(agent_manifests(image=wish.image))
+            body = agent_manifests_body(
+                agent_manifests(image=wish.image, access=False), consent=consent_manifests()
+            )
             await client.apply(CONFIG_MAPS, body, field_manager=FIELD_MANAGER)
         with progress.step(f"{wish.context}: make the ClusterSet {wish.cluster_set}"):
             await _make_set(client, wish)

@@ -23,6 +23,9 @@ PUBLIC_NAMESPACE = "kube-public"
 DEFAULT_SET = "default"
 """Name of the ClusterSet that `meshctl hub init` makes."""
 
+AGENT_KEY, CONSENT_KEY = "agent.yaml", "access.yaml"
+"""Keys of `AGENT_MANIFESTS`."""
+
 _SERVER, _CA = "server", "ca.crt"
 
 
@@ -73,9 +76,13 @@ def set_body(name: str, *, profile_namespace: str = "") -> Body:
     }
 
 
-def agent_manifests_body(manifests: Iterable[Manifest]) -> Body:
-    """The ConfigMap with what the hub applies to a member that it dials in to."""
+def agent_manifests_body(manifests: Iterable[Manifest], *, consent: Iterable[Manifest]) -> Body:
+    """The ConfigMap with what the hub applies to a member that it dials in to; `consent` only where that
+    was given."""
     return {
         "metadata": {"name": AGENT_MANIFESTS, "namespace": SYSTEM_NAMESPACE},
-        "data": {"agent.yaml": yaml.safe_dump_all(manifests, sort_keys=False)},
+        "data": {
+            AGENT_KEY: yaml.safe_dump_all(manifests, sort_keys=False),
+            CONSENT_KEY: yaml.safe_dump_all(consent, sort_keys=False),
+        },
     }

@@ -181,7 +181,8 @@ def _manual(wish: Manual, *, kubeconfig: Path | None, dry_run: bool) -> None:
     if dry_run:
         info = run(recognised(wish.settings.info.server, pins=wish.pins, ca=wish.ca))
         settings = replace(wish.settings, info=info)
-        click.echo(manual_yaml(agent_manifests(image=wish.image), settings), nl=False)
+        manifests = agent_manifests(image=wish.image, access=settings.allow_access)
+        click.echo(manual_yaml(manifests, settings), nl=False)
         return
     settings, let_in = run(_registered(wish, kubeconfig=kubeconfig))
     click.echo("\n".join(manual_report(wish, settings, let_in=let_in)))

@@ -103,7 +103,7 @@ async def register(wish: Manual, *, client: KubeClient, progress: Progress) -> t
     settings = replace(wish.settings, info=info, cluster_set=cluster_set)
     with progress.step(f"{wish.context}: check that it can be {settings.cluster}"):
         await _check_standing(client, settings=settings, context=wish.context)
-    manifests = agent_manifests(image=wish.image)
+    manifests = agent_manifests(image=wish.image, access=settings.allow_access)
     with progress.step(f"{wish.context}: install the kinds"):
         await apply_definitions(client, manifests)
     with progress.step(f"{wish.context}: install the agent"):

@@ -21,10 +21,10 @@ from mesh_cli.check_findings import (
     Rules,
     nothing_seen,
 )
-from mesh_cli.check_registry import CHECKS, Check, Result, UnknownCheck, chosen, run_check, run_checks
+from mesh_cli.check_registry import CHECKS, Check, UnknownCheck, chosen, run_check, run_checks
 from mesh_cli.check_render import exit_status, results_as_json, results_as_text
 from mesh_cli.check_rights import Grant
-from mesh_cli.check_verdict import Observed, Unseen, Verdict
+from mesh_cli.check_verdict import Observed, Result, Unseen, Verdict
 from mesh_cli.corefile import stub
 from mesh_core.identity import cluster_id
 from mesh_core.names import DNS, GATEWAY, LABEL_REPLICA
