@@ -62,6 +62,10 @@ ANNOTATION_ACCEPT_AUTOMATICALLY = "placement.meshctl.dev/auto-accept"
 """On a bootstrap token's Secret, "true": who comes with it is accepted."""
 ANNOTATION_CLAIMED_BY = "placement.meshctl.dev/claimed-by"
 """On a bootstrap token's Secret: "<cluster>/<fingerprint of its key>" of who came with it, by the hub."""
+ANNOTATION_ACCEPT_KEY = "placement.meshctl.dev/accept-key"
+"""On a ClusterRegistration: the fingerprint of a key that may take the place of the pinned one."""
+ANNOTATION_CLOCK = "placement.meshctl.dev/clock"
+"""On a claim: the time in the member when it was made, RFC 3339."""
 ANNOTATION_TAKE_OVER = "placement.meshctl.dev/take-over"
 """On a Work without Assignment: Never, IfNoDiff or Always."""
 
@@ -74,6 +78,16 @@ SIGNER_CLIENT = "kubernetes.io/kube-apiserver-client"
 SIGNER_CLAIM = "placement.meshctl.dev/claim"
 """A CertificateSigningRequest for it is never signed: it is how an agent with the driver `token` claims."""
 
+CLAIM_ROLE = "placement-claim"
+"""ClusterRole of who shows a bootstrap token: to claim, and to see what becomes of it."""
+PROFILES_ROLE = "placement-profiles"
+"""Role of a ClusterSet's profile namespace: to read the ClusterProfiles."""
+TOKEN_ROLE = "placement-join"
+"""Role of a member's namespace: to have the first token of `AGENT_ACCOUNT`."""
+CLAIM_LIFE_SECONDS = 604800
+"""expirationSeconds of an agent's client certificate."""
+CLAIM_USAGES = ("client auth", "digital signature")
+
 TAINT_INITIALISING = "meshctl.dev/initialising"
 TAINT_UNREACHABLE = "meshctl.dev/unreachable"
 TAINT_LEAVING = "meshctl.dev/leaving"
@@ -85,6 +99,21 @@ LABELS_OF_SET_NAMESPACE = ("multicluster.x-k8s.io/clusterset", "clusterset.multi
 """KEP-4322 says the second, the code of cluster-inventory-api the first: both are written."""
 
 _LONGEST_NAME = 63
+
+
+def agent_role(cluster: str) -> str:
+    """Role, ClusterRole and their bindings of a member's agent on the hub."""
+    return f"placement-agent-{cluster}"
+
+
+def claim_name(cluster: str, *, fingerprint: str) -> str:
+    """The CertificateSigningRequest by which the key with `fingerprint` ("sha256:<hex>") claims `cluster`."""
+    return f"meshctl-{cluster}-{fingerprint.removeprefix('sha256:')[:10]}"
+
+
+def renewal_name(cluster: str, *, fingerprint: str) -> str:
+    """The CertificateSigningRequest by which the same key has its certificate renewed."""
+    return f"{claim_name(cluster, fingerprint=fingerprint)}-renewal"
 
 
 def cluster_namespace(cluster: str) -> str:

@@ -1,5 +1,6 @@
 """The API resources of this module; all others are `mesh_runtime.kube`'s."""
 
+from mesh_core.objects import KubernetesObject
 from mesh_placement import objects
 from mesh_placement.names import GROUP
 from mesh_runtime.kube import Resource
@@ -17,3 +18,13 @@ ASSIGNMENTS = Resource(GROUP, _V, "assignments", "Assignment", objects.Assignmen
 CLUSTER_PROFILES = Resource(_STANDARD, _V, "clusterprofiles", "ClusterProfile", objects.ClusterProfile)
 WORKS = Resource(_STANDARD, _V, "works", "Work", objects.Work)
 APPLIED_WORKS = Resource(_STANDARD, _V, "appliedworks", "AppliedWork", objects.AppliedWork, namespaced=False)
+
+# Of these we only write what we own, and look at names.
+_RBAC = "rbac.authorization.k8s.io"
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", KubernetesObject)
+ROLES = Resource(_RBAC, "v1", "roles", "Role", KubernetesObject)
+ROLE_BINDINGS = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", KubernetesObject)
+CLUSTER_ROLES = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", KubernetesObject, namespaced=False)
+CLUSTER_ROLE_BINDINGS = Resource(
+    _RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", KubernetesObject, namespaced=False
+)

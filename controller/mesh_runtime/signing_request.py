@@ -30,10 +30,13 @@ class BadRequest(MeshError):
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """What a request proved (it holds the key) and what it only says (its URI names)."""
+    """What a request proved (it holds the key) and what it only says: its URI names, its subject, and
+    whether it asks for any extension, such as further names."""
 
     public_key: ec.EllipticCurvePublicKey
     uris: tuple[str, ...]
+    subject: x509.Name = x509.Name(())
+    has_extensions: bool = False
 
 
 def make_request(key: ec.EllipticCurvePrivateKey, *, identity: Identity) -> bytes:
@@ -56,13 +59,14 @@ def read_request(pem: bytes) -> ReadRequest:
         is_signed = request.is_signature_valid
         key = request.public_key()
         uris = _uris(request)
+        has_extensions = len(request.extensions) > 0
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise BadRequest(f"the request cannot be read ({type(error).__name__})") from error
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise BadRequest("the request's key is not a P-256 key")
     if not is_signed:
         raise BadRequest("the request is not signed by the key in it")
-    return ReadRequest(public_key=key, uris=uris)
+    return ReadRequest(public_key=key, uris=uris, subject=request.subject, has_extensions=has_extensions)
 
 
 def request_in(request: CertificateSigningRequest) -> ReadRequest:

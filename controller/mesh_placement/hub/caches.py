@@ -1,0 +1,113 @@
+"""What the hub watches: one cache a kind, made before any loop, run for as long as the program."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Never
+
+from mesh_core.names import SYSTEM_NAMESPACE
+from mesh_core.objects import CertificateSigningRequest
+from mesh_placement.decide.bootstrap_token import NAMESPACE as TOKEN_NAMESPACE
+from mesh_placement.decide.bootstrap_token import SECRET_TYPE
+from mesh_placement.decide.profile import HubAddress
+from mesh_placement.hub.claim_reading import cluster_of
+from mesh_placement.names import (
+    CLUSTER_MANAGER,
+    HUB_INFO,
+    JOIN_KUBECONFIG_PREFIX,
+    LABEL_CLUSTER,
+    LABEL_CLUSTER_MANAGER,
+    LEASE,
+    SIGNER_CLAIM,
+    SIGNER_CLIENT,
+)
+from mesh_placement.objects import ClusterRegistration
+from mesh_placement.resources import CLUSTER_PROFILES, CLUSTER_REGISTRATIONS, CLUSTER_SETS
+from mesh_runtime.kube import CONFIG_MAPS, CSRS, LEASES, SECRETS, Informer, KubeClient
+
+PUBLIC_NAMESPACE = "kube-public"
+
+
+class HubCaches:
+    """Wire followers first, then `run()`; wait for `until_synced` before believing an absence."""
+
+    def __init__(self, kube: KubeClient) -> None:
+        self.registrations = Informer(kube, CLUSTER_REGISTRATIONS)
+        self.sets = Informer(kube, CLUSTER_SETS)
+        # Other people's requests for the same signer come along; they have no label of ours.
+        self.requests = tuple(
+            Informer(kube, CSRS, fields=f"spec.signerName={signer}")
+            for signer in (SIGNER_CLIENT, SIGNER_CLAIM)
+        )
+        self.tokens = Informer(kube, SECRETS, namespace=TOKEN_NAMESPACE, fields=f"type={SECRET_TYPE}")
+        self.leases = Informer(kube, LEASES, fields=f"metadata.name={LEASE}")
+        self.info = Informer(
+            kube, CONFIG_MAPS, namespace=PUBLIC_NAMESPACE, fields=f"metadata.name={HUB_INFO}"
+        )
+        self.joins = Informer(kube, SECRETS, namespace=SYSTEM_NAMESPACE, labels=LABEL_CLUSTER)
+        self.profiles = Informer(kube, CLUSTER_PROFILES, labels=f"{LABEL_CLUSTER_MANAGER}={CLUSTER_MANAGER}")
+        self._by_cluster = tuple(one.index(_claimed) for one in self.requests)
+        self._by_uid = self.registrations.index(_kube_system_uid)
+
+    @property
+    def _all(self) -> tuple[Informer[Any], ...]:
+        # Any: of several types.
+        return (
+            self.registrations,
+            self.sets,
+            *self.requests,
+            self.tokens,
+            self.leases,
+            self.info,
+            self.joins,
+            self.profiles,
+        )
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every cache has had its first list."""
+        return all(one.synced.is_set() for one in self._all)
+
+    async def until_synced(self) -> None:
+        """Return when every cache has had its first list."""
+        for one in self._all:
+            await one.synced.wait()
+
+    async def run(self) -> Never:
+        """Watch, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for one in self._all:
+                group.create_task(one.run())
+        raise AssertionError("a watch cache ended by itself")
+
+    def claims_of(self, cluster: str) -> list[CertificateSigningRequest]:
+        """The requests that claim `cluster`, the oldest first; of one second by name."""
+        found = [one for index in self._by_cluster for one in index.get(cluster)]
+        return sorted(found, key=lambda one: (one.metadata.creation_timestamp, one.metadata.name))
+
+    def uid_holder(self, uid: str, *, beside: str) -> str:
+        """A registration other than `beside` whose cluster has that kube-system UID; "" when none has."""
+        names = [one.metadata.name for one in self._by_uid.get(uid) if uid]
+        return next((name for name in names if name != beside), "")
+
+    def address(self) -> HubAddress | None:
+        """Where this hub is, if somebody has written it down."""
+        info = self.info.get(HUB_INFO, namespace=PUBLIC_NAMESPACE)
+        if info is None:
+            return None
+        return HubAddress(server=info.data.get("server", ""), ca=info.data.get("ca.crt", ""))
+
+
+def joining_cluster(secret_name_: str) -> str:
+    """The cluster that a Secret with a kubeconfig is for; "" when it is another Secret."""
+    cluster = secret_name_.removeprefix(JOIN_KUBECONFIG_PREFIX)
+    return cluster if cluster != secret_name_ else ""
+
+
+def _claimed(request: CertificateSigningRequest) -> Iterable[str]:
+    cluster = cluster_of(request)
+    return (cluster,) if cluster else ()
+
+
+def _kube_system_uid(registration: ClusterRegistration) -> Iterable[str]:
+    uid = registration.status.id.uid
+    return (uid,) if uid else ()

@@ -1,0 +1,66 @@
+"""The hub's program, put together: caches that every replica holds, and loops that the leader runs.
+
+1. Every replica watches, so that a successor begins with what is known; only the leader writes.
+2. It is ready when its caches are complete. Neither members nor placement gate it.
+3. A hub that stops leaves every object as it is: no running service and no member waits for it.
+"""
+
+import asyncio
+from typing import Never
+
+from mesh_core.names import HEALTH_PORT, SYSTEM_NAMESPACE
+from mesh_placement.hub.caches import HubCaches
+from mesh_placement.hub.hearts import Hearts
+from mesh_placement.hub.profile_loop import ProfileLoop
+from mesh_placement.hub.registration_loop import RegistrationLoop
+from mesh_placement.hub.set_loop import SetLoop
+from mesh_placement.names import HUB
+from mesh_runtime.clock import Clock, utc_now
+from mesh_runtime.health import health_server
+from mesh_runtime.kube import KubeClient, LeaderElection
+
+
+class Hub:
+    """One replica; `name` tells it from its siblings."""
+
+    def __init__(self, kube: KubeClient, *, name: str, clock: Clock = utc_now) -> None:
+        self._caches = caches = HubCaches(kube)
+        now = asyncio.get_running_loop().time
+        hearts = Hearts(caches.leases, now=now)
+        registrations = RegistrationLoop(kube, caches=caches, hearts=hearts, clock=clock)
+        self._loops = (
+            SetLoop(kube, caches=caches),
+            registrations,
+            ProfileLoop(kube, caches=caches, clock=clock),
+        )
+        self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=HUB, identity=name)
+
+    @property
+    def is_ready(self) -> bool:
+        """Law 2."""
+        return self._caches.is_synced
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this replica writes."""
+        return self._election.leading
+
+    async def run(self) -> Never:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._caches.run())
+            await self._caches.until_synced()
+            group.create_task(self._election.run(self._lead))
+        raise AssertionError("a hub ended by itself")
+
+    async def _lead(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for loop in self._loops:
+                group.create_task(loop.run())
+
+
+async def run_hub(kube: KubeClient, *, name: str, clock: Clock = utc_now) -> Never:
+    """The hub with its health port, until cancelled."""
+    hub = Hub(kube, name=name, clock=clock)
+    async with health_server(HEALTH_PORT, ready=lambda: hub.is_ready):
+        await hub.run()

@@ -1,0 +1,63 @@
+"""Keeps what the hub makes for a member as it should be: namespace, objects, rights.
+
+It applies when something is to be otherwise than it applied last, when the Lease is missing, and now and then
+anyway: what somebody deleted comes back, and what is as it should be is not changed by that.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from mesh_core.plan import Json
+from mesh_placement.decide.phase import is_joined
+from mesh_placement.decide.rights import objects_of, rights_of, token_rights_of
+from mesh_placement.hub.writing import apply_all, delete_all
+from mesh_placement.objects import ClusterRegistration
+from mesh_runtime.kube import KubeClient
+
+_AGAIN_AFTER: Final = 1800.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    uid: str
+    bodies: tuple[Json, ...]
+    due: float
+
+
+class Keeper:
+    """One a term of leadership; `now` is a monotonic clock in seconds."""
+
+    def __init__(self, kube: KubeClient, *, now: Callable[[], float]) -> None:
+        self._kube = kube
+        self._now = now
+        self._kept: dict[str, _Kept] = {}
+
+    async def keep(
+        self, registration: ClusterRegistration, *, profile_namespace: str, lease_is_there: bool
+    ) -> None:
+        """Make it so; raises ApiError or Unreachable."""
+        made = (*objects_of(registration), *rights_of(registration, profile_namespace=profile_namespace))
+        first = self._first_token(registration)
+        is_over = is_joined(registration.status)
+        bodies = made if is_over else (*made, *first)
+        name, uid = registration.metadata.name, registration.metadata.uid
+        known = self._kept.get(name)
+        if known and lease_is_there and (known.uid, known.bodies) == (uid, bodies):
+            if self._now() < known.due:
+                return
+        await apply_all(self._kube, bodies)
+        if is_over:
+            await delete_all(self._kube, reversed(first))
+        self._kept[name] = _Kept(uid, bodies, self._now() + _AGAIN_AFTER * random.uniform(0.8, 1.2))
+
+    def forget(self, cluster: str) -> None:
+        """The cluster is gone, or leaves."""
+        self._kept.pop(cluster, None)
+
+    def _first_token(self, registration: ClusterRegistration) -> tuple[Json, ...]:
+        token = registration.status.token
+        if registration.spec.driver != "token" or not token:
+            return ()
+        return token_rights_of(registration, token=token)
