@@ -35,8 +35,8 @@ class ReadRequest:
 
     public_key: ec.EllipticCurvePublicKey
     uris: tuple[str, ...]
-    subject: x509.Name = x509.Name(())
-    has_extensions: bool = False
+    subject: x509.Name
+    has_extensions: bool
 
 
 def make_request(key: ec.EllipticCurvePrivateKey, *, identity: Identity) -> bytes:

@@ -61,6 +61,7 @@ class FakeApiServer:
     _events: list[_Event] = field(default_factory=list)
     _version: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _applied: dict[tuple[tuple[str, str, str], str], frozenset[str]] = field(default_factory=dict)
 
     def client(self, username: str = "admin") -> KubeClient:
         """Somebody who talks to it."""
@@ -86,7 +87,7 @@ class FakeApiServer:
             case "POST":
                 return self._create(username, target, cast(Item, json.loads(json.dumps(body))))
             case "PATCH":
-                return self._patch(username, target, cast(Item, body))
+                return self._patch(username, target, cast(Item, body), manager=params.get("fieldManager", ""))
             case "DELETE":
                 return self._delete(target, body or {})
             case _:
@@ -132,7 +133,7 @@ class FakeApiServer:
             item["spec"]["username"] = username
         return self._store(target, item, kind="ADDED")
 
-    def _patch(self, username: str, target: _Target, body: Item) -> Item:
+    def _patch(self, username: str, target: _Target, body: Item, *, manager: str) -> Item:
         if target.key not in self._objects and body.get("kind"):
             return self._create(username, target, cast(Item, json.loads(json.dumps(body))))
         old = self._get(target)
@@ -140,6 +141,14 @@ class FakeApiServer:
         if wanted is not None and wanted != old["metadata"]["resourceVersion"]:
             raise ApiError(status=409, reason="Conflict", message="the object has been modified")
         change = {"status": body["status"]} if target.subresource else body
+        if target.subresource == "approval":
+            for condition in change["status"]["conditions"]:
+                condition.setdefault("lastTransitionTime", self.clock().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        if target.subresource and manager:
+            # Of an apply: what the manager applied before and leaves out now goes.
+            before = self._applied.get((target.key, manager), frozenset())
+            self._applied[target.key, manager] = frozenset(body["status"])
+            change = {"status": {**dict.fromkeys(before), **body["status"]}}
         return self._store(target, _merged(old, change), kind="MODIFIED")
 
     def _delete(self, target: _Target, body: Mapping[str, Any]) -> Item:
@@ -237,16 +246,19 @@ def _selected(item: Item, target: _Target, params: Mapping[str, str]) -> bool:
     )
     labels = item["metadata"].get("labels", {})
     return fields and all(
-        labels.get(name) in values for name, values in _label_terms(params.get("labelSelector", ""))
+        name in labels if values is None else labels.get(name) in values
+        for name, values in _label_terms(params.get("labelSelector", ""))
     )
 
 
-def _label_terms(selector: str) -> Iterator[tuple[str, list[str]]]:
-    """`a=b` and `a in (b,c)`; the others are not asked for here."""
+def _label_terms(selector: str) -> Iterator[tuple[str, list[str] | None]]:
+    """`a=b`, `a in (b,c)` and `a`, with None for any value; the others are not asked for here."""
     for term in filter(None, re.split(r",(?![^(]*\))", selector)):
         name, is_set, values = term.partition(" in ")
         if is_set:
             yield name, values.strip("()").split(",")
+        elif "=" not in term:
+            yield name, None
         else:
             yield from ((name, [value]) for name, value in _terms(term))
 

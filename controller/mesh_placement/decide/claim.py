@@ -79,6 +79,7 @@ class Claim:
     expiration_seconds: int | None = None
     approved: bool = False
     denied: bool = False
+    decided_at: datetime | None = None
 
     @property
     def decided(self) -> bool:
@@ -158,7 +159,7 @@ def life_left(claim: Claim, *, now: datetime) -> timedelta | None:
     """
     if not claim.decided:
         return None
-    return claim.created + (_REFUSAL_KEPT if claim.denied else _ANSWER_KEPT) - now
+    return (claim.decided_at or claim.created) + (_REFUSAL_KEPT if claim.denied else _ANSWER_KEPT) - now
 
 
 def prolonged(token: TokenFacts, *, now: datetime) -> datetime | None:

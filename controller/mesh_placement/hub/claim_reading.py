@@ -52,6 +52,7 @@ def read_claim(request: CertificateSigningRequest) -> Claim:
         raise BadClaim("an agent's subject has a common name and an organisation only")
     meta, spec = request.metadata, request.spec
     standing = {one.type for one in request.status.conditions if one.status == "True"}
+    times = [_time(one.last_transition_time) for one in request.status.conditions]
     return Claim(
         name=meta.name,
         cluster=cluster_of(request),
@@ -68,6 +69,7 @@ def read_claim(request: CertificateSigningRequest) -> Claim:
         expiration_seconds=spec.expiration_seconds,
         approved="Approved" in standing,
         denied=bool(standing & {"Denied", "Failed"}),
+        decided_at=max((time for time in times if time is not None), default=None),
     )
 
 

@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from typing import Never
+from typing import Never, Protocol
 
 from mesh_core.names import HEALTH_PORT, SYSTEM_NAMESPACE
 from mesh_placement.hub.caches import HubCaches
@@ -20,19 +20,30 @@ from mesh_runtime.health import health_server
 from mesh_runtime.kube import KubeClient, LeaderElection
 
 
+class Loop(Protocol):
+    """What the leader runs."""
+
+    async def run(self) -> Never:
+        """Work until cancelled."""
+
+
+def hub_loops(kube: KubeClient, *, caches: HubCaches, clock: Clock) -> tuple[Loop, ...]:
+    """The leader's loops; made before the caches run."""
+    hearts = Hearts(caches.leases, now=asyncio.get_running_loop().time)
+    registrations = RegistrationLoop(kube, caches=caches, hearts=hearts, clock=clock)
+    return (
+        SetLoop(kube, caches=caches),
+        registrations,
+        ProfileLoop(kube, caches=caches, clock=clock),
+    )
+
+
 class Hub:
     """One replica; `name` tells it from its siblings."""
 
     def __init__(self, kube: KubeClient, *, name: str, clock: Clock = utc_now) -> None:
-        self._caches = caches = HubCaches(kube)
-        now = asyncio.get_running_loop().time
-        hearts = Hearts(caches.leases, now=now)
-        registrations = RegistrationLoop(kube, caches=caches, hearts=hearts, clock=clock)
-        self._loops = (
-            SetLoop(kube, caches=caches),
-            registrations,
-            ProfileLoop(kube, caches=caches, clock=clock),
-        )
+        self._caches = HubCaches(kube)
+        self._loops = hub_loops(kube, caches=self._caches, clock=clock)
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=HUB, identity=name)
 
     @property

@@ -1,0 +1,266 @@
+"""The hub and an agent: claimed, accepted, joined, lost and found again, with a clock that jumps."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from mesh_fakes.fake_agent import FakeAgent, answers, states
+from mesh_fakes.hub_scene import HUB_USER, HubScene, hub_scene
+from mesh_placement.names import ANNOTATION_ACCEPT_KEY, LEASE
+from mesh_placement.objects import Driver
+from mesh_placement.resources import (
+    CLUSTER_PROFILES,
+    CLUSTER_REGISTRATIONS,
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CLUSTER_SETS,
+    ROLE_BINDINGS,
+    SERVICE_ACCOUNTS,
+)
+from mesh_runtime.kube import CSRS, LEASES, NAMESPACES, SECRETS
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
+
+
+async def settled() -> None:
+    """Return when the hub has had time to do whatever it will."""
+    await asyncio.sleep(2)
+
+
+async def said(scene: HubScene, name: str) -> dict[str, str]:
+    """What stands in a request."""
+    return answers(await scene.admin.get(CSRS, name))
+
+
+async def joined(scene: HubScene, agent: FakeAgent, *, token: str = "abcdef") -> None:
+    """An agent that came by a token that accepts, and works."""
+    holder = await scene.token(token, auto_accept=True)
+    await agent.claim(holder, now=scene.now)
+    await settled()
+    await agent.beat(scene.admin, now=scene.now)
+    await agent.report(scene.admin)
+    await settled()
+
+
+async def beating(scene: HubScene, agent: FakeAgent, *, times: int) -> None:
+    for _ in range(times):
+        await asyncio.sleep(15)
+        await agent.beat(scene.admin, now=scene.now)
+
+
+@pytest.mark.parametrize("driver", ["csr", "token"])
+@pytest.mark.parametrize("order", ["object first", "agent first", "by itself"])
+async def test_every_order_of_coming_ends_in_the_same_state(driver: Driver, order: str) -> None:
+    agent = FakeAgent("east", driver=driver)
+    async with hub_scene() as scene, scene.hub():
+        holder = await scene.token(auto_accept=order == "by itself")
+        if order == "object first":
+            await scene.register(accepted=True)
+            await settled()
+            assert (await scene.registration()).status.phase == "Accepted"
+        await agent.claim(holder, now=scene.now)
+        await settled()
+        if order == "agent first":
+            waiting = await scene.registration()
+            assert (waiting.status.phase, waiting.spec.accepted) == ("Pending", False)
+            assert waiting.status.id.key_fingerprint == agent.fingerprint
+            assert await said(scene, agent.claim_name) == {}
+            await scene.accept()
+            await settled()
+        assert await said(scene, agent.claim_name) == {"Approved": "ApprovedByMeshctl"}
+        found = await scene.registration()
+        assert (found.status.phase, found.spec.driver, found.spec.mode) == ("Accepted", driver, "Manual")
+        await agent.beat(scene.admin, now=scene.now)
+        await settled()
+        assert (await scene.registration()).status.phase == "Available"
+        await agent.report(scene.admin)
+        await settled()
+        ready = await scene.registration()
+        assert (ready.status.phase, ready.status.taints, ready.status.token) == ("Ready", (), "abcdef")
+        assert set(states(ready.status.conditions).values()) == {"True"}
+        assert ready.status.id.uid == "uid-of-east" and ready.status.hub_ca_bundle == "PEM"
+        assert await scene.admin.find(SECRETS, "bootstrap-token-abcdef", namespace="kube-system") is None
+        assert await scene.admin.find(ROLE_BINDINGS, "placement-join", namespace="cluster-east") is None
+        account = await scene.admin.find(SERVICE_ACCOUNTS, "agent", namespace="cluster-east")
+        assert (account is not None) is (driver == "token")
+
+
+async def test_a_claim_that_is_refused_says_why_and_changes_nothing() -> None:
+    async with hub_scene() as scene, scene.hub():
+        holder = await scene.token()
+        late = FakeAgent("east")
+        await late.claim(holder, now=scene.now, clock=scene.now - timedelta(seconds=40))
+        stranger = FakeAgent("east")
+        await stranger.claim(scene.api.client("mallory"), now=scene.now)
+        await settled()
+        assert await said(scene, late.claim_name) == {"Denied": "ClockSkew"}
+        assert await said(scene, stranger.claim_name) == {"Denied": "RequesterNotAllowed"}
+        assert await scene.admin.find(CLUSTER_REGISTRATIONS, "east") is None
+
+
+async def test_one_token_lets_in_one_key_however_close_the_second_comes() -> None:
+    async with hub_scene() as scene, scene.hub():
+        holder = await scene.token(auto_accept=True)
+        agents = [FakeAgent("east"), FakeAgent("west"), FakeAgent("east")]
+        await asyncio.gather(*(agent.claim(holder, now=scene.now) for agent in agents))
+        await settled()
+        answers_ = [tuple((await said(scene, agent.claim_name)).items()) for agent in agents]
+        assert answers_.count((("Approved", "ApprovedByMeshctl"),)) == 1
+        assert sum(answer[0][0] == "Denied" for answer in answers_) == 2
+
+
+async def test_a_name_stays_with_its_key_until_a_person_accepts_another() -> None:
+    async with hub_scene() as scene, scene.hub():
+        await joined(scene, FakeAgent("east"))
+        other = FakeAgent("east")
+        holder = await scene.token("fedcba", auto_accept=True)
+        await other.claim(holder, now=scene.now)
+        await settled()
+        assert await said(scene, other.claim_name) == {"Denied": "KeyMismatch"}
+        note = {"metadata": {"annotations": {ANNOTATION_ACCEPT_KEY: other.fingerprint}}}
+        await scene.admin.merge_patch(CLUSTER_REGISTRATIONS, "east", note)
+        await other.claim(holder, now=scene.now, suffix="-2")
+        await settled()
+        assert await said(scene, f"{other.claim_name}-2") == {"Approved": "ApprovedByMeshctl"}
+        assert (await scene.registration()).status.id.key_fingerprint == other.fingerprint
+
+
+async def test_one_cluster_has_one_name() -> None:
+    async with hub_scene() as scene, scene.hub():
+        await joined(scene, FakeAgent("east", uid="same"))
+        twin = FakeAgent("west", uid="same")
+        await twin.claim(await scene.token("fedcba"), now=scene.now)
+        await settled()
+        assert await said(scene, twin.claim_name) == {"Denied": "ClusterUIDInUse"}
+
+
+async def test_a_member_renews_and_old_requests_go() -> None:
+    async with hub_scene() as scene, scene.hub():
+        agent = FakeAgent("east", driver="csr")
+        await joined(scene, agent)
+        east, west = (scene.api.client(f"meshctl:cluster:{name}") for name in ("east", "west"))
+        renewal = await agent.renew(east, now=scene.now)
+        forged = await FakeAgent("east", driver="csr").renew(west, now=scene.now)
+        await settled()
+        assert await said(scene, renewal.metadata.name) == {"Approved": "ApprovedByMeshctl"}
+        assert await said(scene, forged.metadata.name) == {"Denied": "RequesterNotAllowed"}
+        await asyncio.sleep(310)
+        assert await scene.admin.find(CSRS, renewal.metadata.name) is None
+        assert await scene.admin.find(CSRS, agent.claim_name) is None
+        assert await scene.admin.find(CSRS, forged.metadata.name) is not None
+        await asyncio.sleep(3600)
+        assert await scene.admin.find(CSRS, forged.metadata.name) is None
+
+
+async def test_a_token_that_waits_for_a_person_does_not_expire_meanwhile() -> None:
+    async with hub_scene() as scene, scene.hub():
+        agent = FakeAgent("east")
+        await agent.claim(await scene.token(ttl=1800), now=scene.now)
+        await asyncio.sleep(30 * 3600)
+        assert await said(scene, agent.claim_name) == {}
+        await scene.accept()
+        await settled()
+        assert await said(scene, agent.claim_name) == {"Approved": "ApprovedByMeshctl"}
+
+
+async def test_a_silent_member_is_suspect_then_unreachable_and_comes_back() -> None:
+    async with hub_scene() as scene, scene.hub():
+        agent = FakeAgent("east")
+        await joined(scene, agent)
+        await beating(scene, agent, times=10)
+        assert (await scene.registration()).status.phase == "Ready"
+        await asyncio.sleep(31)
+        assert (await scene.registration()).status.phase == "Suspect"
+        await asyncio.sleep(15)
+        assert (await scene.registration()).status.phase == "Suspect"
+        await asyncio.sleep(2)
+        lost = await scene.registration()
+        assert (lost.status.phase, lost.status.taints[0].key) == ("Unreachable", "meshctl.dev/unreachable")
+        since = lost.status.lost_since
+        await asyncio.sleep(600)
+        assert (await scene.registration()).status.lost_since == since
+        await agent.beat(scene.admin, now=scene.now)
+        await settled()
+        back = await scene.registration()
+        assert (back.status.phase, back.status.taints, back.status.lost_since) == ("Ready", (), None)
+
+
+async def test_a_hub_that_starts_again_judges_only_after_a_whole_period() -> None:
+    async with hub_scene() as scene:
+        agent, dead = FakeAgent("east"), FakeAgent("west")
+        async with scene.hub():
+            await joined(scene, agent)
+            await joined(scene, dead, token="fedcba")
+            await beating(scene, agent, times=4)
+            assert (await scene.registration("west")).status.phase == "Unreachable"
+        await asyncio.sleep(3600)
+        async with scene.hub():
+            await asyncio.sleep(20)
+            assert (await scene.registration()).status.phase == "Ready"
+            assert (await scene.registration("west")).status.phase == "Unreachable"
+            await asyncio.sleep(28)
+            assert (await scene.registration()).status.phase == "Unreachable"
+
+
+async def test_a_hub_that_hears_nothing_calls_nobody_lost() -> None:
+    async with hub_scene() as scene, scene.hub():
+        agent = FakeAgent("east")
+        await joined(scene, agent)
+        scene.api.stop()
+        await asyncio.sleep(600)
+        scene.api.start()
+        await asyncio.sleep(40)
+        found = await scene.registration()
+        assert found.status.lost_since is None and found.status.phase != "Unreachable"
+        await beating(scene, agent, times=4)
+        assert (await scene.registration()).status.phase == "Ready"
+
+
+async def test_nothing_is_written_while_nothing_happens_but_what_was_deleted_comes_back() -> None:
+    async with hub_scene() as scene, scene.hub():
+        agent = FakeAgent("east")
+        await joined(scene, agent)
+        await beating(scene, agent, times=4)
+        before = len(scene.api.requests)
+        await beating(scene, agent, times=8)
+        ours = [one for one in scene.api.requests[before:] if one[0] == HUB_USER]
+        assert ours == []
+        await scene.admin.delete(LEASES, LEASE, namespace="cluster-east")
+        await settled()
+        assert await scene.admin.find(LEASES, LEASE, namespace="cluster-east") is not None
+        await scene.admin.delete(CLUSTER_ROLES, "placement-agent-east")
+        for _ in range(160):
+            await beating(scene, agent, times=1)
+        assert await scene.admin.find(CLUSTER_ROLES, "placement-agent-east") is not None
+
+
+async def test_a_profile_is_written_at_most_every_thirty_seconds() -> None:
+    async with hub_scene() as scene, scene.hub():
+        agent = FakeAgent("east")
+        await joined(scene, agent)
+        versions = []
+        for minor in range(30, 40):
+            await agent.report(scene.admin, kubernetes=f"v1.{minor}.0")
+            await asyncio.sleep(2)
+            found = await scene.admin.get(CLUSTER_PROFILES, "east", namespace="clusterset-prod")
+            versions.append(found.status.version.kubernetes)
+        assert len(set(versions)) <= 2
+        await asyncio.sleep(30)
+        found = await scene.admin.get(CLUSTER_PROFILES, "east", namespace="clusterset-prod")
+        assert found.status.version.kubernetes == "v1.39.0"
+
+
+async def test_a_set_opens_its_door_and_shuts_it_when_it_goes() -> None:
+    async with hub_scene() as scene:
+        async with scene.hub():
+            await settled()
+            labels = (await scene.admin.get(NAMESPACES, "clusterset-prod")).metadata.labels
+            assert labels["multicluster.x-k8s.io/clusterset"] == "prod"
+            assert labels["clusterset.multicluster.x-k8s.io"] == "prod"
+            assert await scene.admin.find(CLUSTER_ROLE_BINDINGS, "placement-claim-prod") is not None
+        # Deleted while no hub looks.
+        await scene.admin.delete(CLUSTER_SETS, "prod")
+        async with scene.hub():
+            await settled()
+            assert await scene.admin.find(CLUSTER_ROLE_BINDINGS, "placement-claim-prod") is None
