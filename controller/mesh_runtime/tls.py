@@ -105,7 +105,7 @@ def unasking_context(credentials: Credentials, *, alpn: Sequence[str]) -> ssl.SS
     context.num_tickets = 0
     context.verify_mode = ssl.CERT_NONE
     _bounded(context, alpn=alpn)
-    _show(context, credentials)
+    show(context, credentials)
     return context
 
 
@@ -214,7 +214,7 @@ def _prepared(
 ) -> ssl.SSLContext:
     _bounded(context, alpn=alpn)
     _demand(context, roots=roots)
-    _show(context, credentials)
+    show(context, credentials)
     return context
 
 
@@ -235,7 +235,8 @@ def _demand(context: ssl.SSLContext, *, roots: Sequence[str]) -> None:
         raise UnusableCredentials("the TrustBundle's roots are not PEM certificates") from error
 
 
-def _show(context: ssl.SSLContext, credentials: Credentials) -> None:
+def show(context: ssl.SSLContext, credentials: Credentials) -> None:
+    """Have `context` show them; raises UnusableCredentials."""
     try:
         with _in_memory(credentials.chain_pem + credentials.key_pem) as path:
             context.load_cert_chain(path, password=_no_password)

@@ -11,6 +11,7 @@ from mesh_runtime.kube.client import KubeClient, ObjectPage
 from mesh_runtime.kube.config import connect, current_context
 from mesh_runtime.kube.discovery import AnyObject, ApiResource, api_resources, list_all, list_any
 from mesh_runtime.kube.errors import ApiError, BadAnswer, KubeconfigError, Unreachable
+from mesh_runtime.kube.given import connect_to
 from mesh_runtime.kube.informer import Index, Informer
 from mesh_runtime.kube.leader import LeaderElection
 from mesh_runtime.kube.logins import Login, kubeconfig_of, read_login
@@ -75,6 +76,7 @@ __all__ = [
     "api_resources",
     "connect",
     "connect_at",
+    "connect_to",
     "current_context",
     "kubeconfig_of",
     "list_all",
