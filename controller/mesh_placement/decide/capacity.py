@@ -85,6 +85,13 @@ class Uses:
             self._asks[key] = ask
             self._count(ask, sign=1)
 
+    def copy(self) -> "Uses":
+        """As it is now; follows nothing."""
+        same = Uses()
+        same._asks = dict(self._asks)
+        same._nodes = {node: dict(amounts) for node, amounts in self._nodes.items()}
+        return same
+
     def on(self, node: str) -> Amounts:
         """What is asked for on that node; "" is what has no node yet."""
         return self._nodes.get(node, {})
@@ -97,8 +104,8 @@ class Uses:
     @property
     def doubts(self) -> tuple[str, ...]:
         """The first few warnings about them."""
-        found = (doubt for key in sorted(self._asks) for doubt in self._asks[key].doubts)
-        return tuple(doubt for doubt, _ in zip(found, range(MOST_WARNINGS), strict=False))
+        doubted = sorted(key for key, ask in self._asks.items() if ask.doubts)
+        return tuple(doubt for key in doubted for doubt in self._asks[key].doubts)[:MOST_WARNINGS]
 
     def _count(self, ask: Ask, *, sign: int) -> None:
         on = self._nodes.setdefault(ask.node, {})

@@ -1,0 +1,104 @@
+"""The Lease by which the hub sees that this cluster is there.
+
+1. It is renewed every `spec.lease.durationSeconds` of the registration, at once at the start and when they
+   are made shorter; nothing else of the agent asks the hub for anything while nothing happens.
+2. A hub that does not answer is asked again, soon at first and then once a period.
+3. So is a hub that refuses us, or has no Lease for us; whoever is told of that decides what follows.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Never
+
+from mesh_core.errors import MeshError
+from mesh_core.lifetimes import retry_delay
+from mesh_placement.names import LEASE
+from mesh_runtime.clock import Clock, utc_now
+from mesh_runtime.kube import LEASES, ApiError, KubeClient
+from mesh_runtime.log import logger
+
+_log = logger(__name__)
+
+REFUSALS = (401, 403, 404)
+
+
+@dataclass(frozen=True, slots=True)
+class LeasePlace:
+    """In which namespace of the hub it lies, and as whom it is held."""
+
+    namespace: str
+    holder: str
+
+
+class Heartbeat:
+    """Renews the Lease in `namespace` of `hub` as `holder`; `period` gives the seconds between two.
+
+    `heard` is told "" after each that was taken, and why after each that was refused.
+    """
+
+    def __init__(
+        self,
+        hub: KubeClient,
+        *,
+        place: LeasePlace,
+        period: Callable[[], int],
+        heard: Callable[[str], Awaitable[None]],
+        clock: Clock = utc_now,
+    ) -> None:
+        self._hub = hub
+        self._place = place
+        self._period = period
+        self._heard = heard
+        self._clock = clock
+        self._look_again = asyncio.Event()
+        self._failures = 0
+
+    def period_changed(self) -> None:
+        """Says that `period` may give something else by now."""
+        self._look_again.set()
+
+    async def run(self) -> Never:
+        """Beat, for ever; raises what `heard` raises."""
+        while True:
+            began = asyncio.get_running_loop().time()
+            wait = await self._beaten()
+            await self._rest(began, wait=wait)
+
+    async def _beaten(self) -> float:
+        """Beat once; the seconds until the next time."""
+        body = {
+            "spec": {
+                "holderIdentity": self._place.holder,
+                "leaseDurationSeconds": self._period(),
+                "renewTime": self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            }
+        }
+        try:
+            await self._hub.merge_patch(LEASES, LEASE, body, namespace=self._place.namespace)
+        except MeshError as error:
+            wait = retry_delay(self._failures, jitter=random.random())
+            self._failures += 1
+            if isinstance(error, ApiError) and error.status in REFUSALS:
+                _log.warning("the hub refuses us", why=error.message, again_in=round(wait, 1))
+                await self._heard(f"{error.reason}: {error.message}")
+                return wait
+            wait = min(wait, float(self._period()))
+            _log.warning("the hub did not hear us", why=error.what, again_in=round(wait, 1))
+            return wait
+        self._failures = 0
+        await self._heard("")
+        return float(self._period())
+
+    async def _rest(self, began: float, *, wait: float) -> None:
+        """Until `wait` seconds after `began`; less when the period is shorter by then."""
+        now = asyncio.get_running_loop().time
+        while (left := began + wait - now()) > 0:
+            self._look_again.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._look_again.wait()
+            if not self._failures:
+                wait = float(self._period())

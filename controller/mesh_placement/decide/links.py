@@ -1,0 +1,122 @@
+"""The ways from this member to its peers, and what it exports: ClusterLink.status.
+
+1. A way is Up when every gateway of ours that says anything reaches the peer, Down when none does, Degraded
+   in between, and Unknown when none says anything. Requests start here.
+2. Round trips are what our gateways measure in their tunnels, which is smoothed there: `p50` is the middle of
+   them, `p99` the largest, `ewma` their mean.
+3. What somebody waits for is written at once: a peer or an export that comes or goes, another state,
+   endpoints that come to nought or from it, a conflict. Other numbers are written every `REST` seconds, round
+   trips only when they moved by a tenth.
+"""
+
+from collections.abc import Iterable, Mapping
+from statistics import fmean, median
+
+from mesh_core.names import LABEL_SERVICE_NAME
+from mesh_core.objects import EndpointSlice, MeshPeer, PathReport, ServiceExport
+from mesh_placement.objects import ClusterLinkStatus, ExportState, LinkState, LinkToPeer, RoundTrip
+
+REST = 30.0
+GATHER = 0.2
+MOST_PEERS = 1_024
+MOST_EXPORTS = 10_000
+_LONGEST_CONFLICT = 1_024
+_TENTH = 0.1
+
+ServiceKey = tuple[str, str]
+"""Namespace and name."""
+
+
+def link_status(
+    peers: Iterable[MeshPeer], *, exports: Iterable[ServiceExport], ready: Mapping[ServiceKey, int]
+) -> ClusterLinkStatus:
+    """The status, in the order of names; `ready` are the ready endpoints of each Service."""
+    return ClusterLinkStatus(
+        peers=tuple(_link(one) for one in sorted(peers, key=lambda one: one.key)[:MOST_PEERS]),
+        exports=tuple(
+            _export(one, ready=ready) for one in sorted(exports, key=lambda one: one.key)[:MOST_EXPORTS]
+        ),
+    )
+
+
+def ready_endpoints(slices: Iterable[EndpointSlice]) -> int:
+    """Distinct ready addresses in the slices of one Service of this cluster, imported ones left out."""
+    return len(
+        {
+            endpoint.addresses[0]
+            for one in slices
+            if LABEL_SERVICE_NAME not in one.metadata.labels
+            for endpoint in one.endpoints or ()
+            if endpoint.is_ready and endpoint.addresses
+        }
+    )
+
+
+def seconds_until_write(
+    seen: ClusterLinkStatus | None, wanted: ClusterLinkStatus, *, since_last: float | None
+) -> float | None:
+    """Seconds until `wanted` is to be written over `seen`, None when nothing is there; None for never."""
+    if seen is None or since_last is None:
+        return None if seen == wanted else 0.0
+    if _urgent(seen) != _urgent(wanted):
+        return 0.0
+    return max(0.0, REST - since_last) if _has_moved(seen, wanted) else None
+
+
+def _link(peer: MeshPeer) -> LinkToPeer:
+    reports = peer.status.gateways
+    rtts = [one.rtt_microseconds / 1000 for one in reports if one.rtt_microseconds]
+    measured = (
+        RoundTrip(ewma=round(fmean(rtts), 2), p50=round(median(rtts), 2), p99=round(max(rtts), 2))
+        if rtts
+        else RoundTrip()
+    )
+    return LinkToPeer(
+        cluster=peer.metadata.name,
+        state=_state(reports),
+        rtt_ms=measured,
+        applied_exports=peer.status.exports,
+        last_probe=max((one.since for one in reports), default=""),
+    )
+
+
+def _state(reports: Iterable[PathReport]) -> LinkState:
+    ways = [one.reachable and one.tunnel != "Down" for one in reports]
+    if not ways:
+        return "Unknown"
+    if all(ways):
+        return "Up"
+    return "Degraded" if any(one.reachable for one in reports) else "Down"
+
+
+def _export(export: ServiceExport, *, ready: Mapping[ServiceKey, int]) -> ExportState:
+    namespace, name = export.key
+    conflict = next(
+        (
+            f"{one.reason}: {one.message}" if one.message else one.reason
+            for one in export.status.conditions
+            if one.type == "Conflict" and one.status == "True"
+        ),
+        "",
+    )
+    return ExportState(
+        service=f"{namespace}/{name}", ready=ready.get(export.key, 0), conflict=conflict[:_LONGEST_CONFLICT]
+    )
+
+
+def _urgent(status: ClusterLinkStatus) -> tuple[object, ...]:
+    peers = [(one.cluster, one.state) for one in status.peers]
+    exports = [(one.service, one.ready > 0, one.conflict) for one in status.exports]
+    return peers, exports, status.handshakes
+
+
+def _has_moved(seen: ClusterLinkStatus, wanted: ClusterLinkStatus) -> bool:
+    if seen.exports != wanted.exports:
+        return True
+    pairs = zip(seen.peers, wanted.peers, strict=True)
+    return any(
+        old.applied_exports != new.applied_exports
+        or abs(old.rtt_ms.p50 - new.rtt_ms.p50) > _TENTH * old.rtt_ms.p50
+        or abs(old.rtt_ms.p99 - new.rtt_ms.p99) > _TENTH * old.rtt_ms.p99
+        for old, new in pairs
+    )
