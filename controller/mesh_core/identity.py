@@ -41,6 +41,7 @@ class Component(Enum):
     CONTROLLER = "controller"
     GATEWAY = "gateway"
     DNS = "dns"
+    ACCESS = "access"
     CLIENT = "client"
 
 

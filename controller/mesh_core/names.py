@@ -16,6 +16,8 @@ GATEWAY = "meshctl-gateway"
 GATEWAY_INNER = "meshctl-gateway-inner"
 """Service of the gateways' inner door."""
 DNS = "meshctl-dns"
+ACCESS = "placement-access"
+"""The proxy to the API servers of a hub's clusters (`mesh_placement.access`)."""
 
 MANAGER = "controller.meshctl.dev"
 """Who manages an object: value of `LABEL_MANAGED_BY` and `LABEL_SLICE_MANAGED_BY`, and field manager."""
@@ -90,6 +92,9 @@ RESTING_PORTS_CONFIG_MAP = "meshctl-resting-ports"
 SIGNER_INTERMEDIATE = "meshctl.dev/intermediate"
 SIGNER_ISSUER = "meshctl.dev/issuer"
 SIGNER_LEAF = "meshctl.dev/leaf"
+RESERVED_PEER = "peer"
+RESERVED_API_SERVER = "kube-apiserver"
+"""Reserved targets of gateways (docs/wire.md); the second also says consent, in `spec.access` of a MeshPeer."""
 DEFAULT_DOMAIN = "clusterset.internal"
 
 GATEWAY_PORT = 15443
@@ -157,6 +162,13 @@ def _digest(text: str, *, length: int = 10) -> str:
 def join_server_name(*, cluster: str, domain: str) -> str:
     """The name that asks a gateway of `cluster` for its door for newcomers."""
     return f"join.{cluster}.{domain}"
+
+
+def reserved_server_name(reserved: str, *, cluster: str, domain: str) -> str:
+    """The name that asks our own gateways' inner door for a reserved target of `cluster`; `peer` also at the
+    cluster's gateways themselves. Of 253 characters at most, unless both id and domain are about as long as
+    they may be (63 and more than 174)."""
+    return f"{reserved}.{cluster}.{domain}"
 
 
 def peer_lease_name(*, cluster: str) -> str:

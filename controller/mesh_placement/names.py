@@ -2,14 +2,16 @@
 
 import hashlib
 
+from mesh_core.names import ACCESS as ACCESS
+
 GROUP = "placement.meshctl.dev"
 ACCESS_GROUP = "access.meshctl.dev"
 """Its own: an APIService owns a whole group version."""
 
 HUB = "placement-hub"
 AGENT = "placement-agent"
-ACCESS = "placement-access"
-"""Deployment, ServiceAccount and Service of a component share one name, in `SYSTEM_NAMESPACE`."""
+"""Deployment, ServiceAccount and Service of a component share one name, in `SYSTEM_NAMESPACE`; `ACCESS` too,
+which the core knows."""
 
 AGENT_SETTINGS = "placement-hub"
 """Secret of a member: where its hub is, and a bootstrap token while it has no credential yet."""

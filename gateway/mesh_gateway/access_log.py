@@ -24,6 +24,7 @@ _NOBODY = Source()
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessEntry:
     """A stream that is over. `sent` and `received` are payload bytes towards and from the peer.
+    `service` is text where it is a reserved target.
 
     `id` "" is none; `endpoint` is the local endpoint at the ingress, and the peer's gateway at the egress.
     `reason` is why it was refused or broken off, None where it ended by itself; `cleanly`: both ways did.
@@ -32,7 +33,7 @@ class AccessEntry:
     id: str
     direction: Direction
     peer: str
-    service: ServicePort
+    service: ServicePort | str
     endpoint: Address | None
     source: Source | None
     sent: int

@@ -24,7 +24,15 @@ from mesh_gateway.client_hello import Hello
 from mesh_gateway.metrics import Unsaid
 from mesh_gateway.opening import Reason
 from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
-from mesh_gateway.sni import GatewayTarget, JoinTarget, NoTarget, PeerTarget, ServiceTarget, read_server_name
+from mesh_gateway.sni import (
+    ApiServerTarget,
+    GatewayTarget,
+    JoinTarget,
+    NoTarget,
+    PeerTarget,
+    ServiceTarget,
+    read_server_name,
+)
 
 _OURS = b"meshctl"
 
@@ -85,6 +93,9 @@ def entry_for(hello: Hello, *, table: RouteTable) -> Entry:
             return _join(hello, cluster=cluster, table=table)
         case GatewayTarget(cluster=cluster):
             return _tunnel(hello, cluster=cluster, table=table)
+        case ApiServerTarget():
+            # Never by a port that peers or strangers can dial, whose API server it may be (ruling 18).
+            return Close("an API server by the peers' port")
         case NoTarget(reason=reason):
             return Close(reason)
 

@@ -21,7 +21,9 @@ from mesh_gateway.listeners import Listeners
 from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.opener import DirectOpener
 from mesh_gateway.opening import TunnelHello
+from mesh_gateway.places import Share
 from mesh_gateway.prober import Prober, WitnessingOpener
+from mesh_gateway.reserved import API_SERVER
 from mesh_gateway.route import Address, RouteTable
 from mesh_gateway.route_table import Objects
 from mesh_gateway.tcp_stream import listen
@@ -99,6 +101,7 @@ class Gateway:
         self._stopping = False
         self._table_since: float | None = None
         self._linked: frozenset[ClusterId] = frozenset()
+        self._consenting: frozenset[ClusterId] = frozenset()
         self._group = asyncio.TaskGroup()
         self._contexts = ContextKeeper(place.leaf)
         self._traffic = Traffic(limits, metrics=place.metrics)
@@ -316,8 +319,16 @@ class Gateway:
         if not self._linked <= linked:
             self._traffic.end_but(linked)
         self._linked = linked
+        self._end_withdrawn(table)
         routes = (route for target, route in table.ingress.items() if target.protocol == "UDP")
         self._datagrams.keep({endpoint for route in routes for endpoint in route.endpoints})
+
+    def _end_withdrawn(self, table: RouteTable) -> None:
+        """Whoever may reach our API server no more is cut off from it at once."""
+        now = frozenset(cluster for cluster, asked in table.consents.items() if API_SERVER in asked)
+        if not self._consenting <= now:
+            self._traffic.end_share(Share.API_SERVER, but=now)
+        self._consenting = now
 
     def _hello(self, _cluster: ClusterId) -> TunnelHello:
         table = self._keeper.table

@@ -3,13 +3,15 @@
 1. TLS 1.3, mutual, with a context of its own. Only the component that `reserved` names, of our own cluster,
    is let in; a pod without such a certificate gets a closed connection, and no service can be asked for.
 2. The stream goes by a tunnel that stands, or not at all: there is no plain way, and no waiting.
-3. A bounded number of connections, beside those of everybody else. Of those that have not proved who they
+3. A bounded number of connections for each target, beside those of everybody else: who looks at API servers
+   leaves room for the controller. Of those that have not proved who they
    are yet, the source address that has most makes room (`strangers`): no pod keeps the controller out.
 """
 
 import asyncio
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 from mesh_core.identity import ClusterId, Expected
 from mesh_gateway.client_hello import Refused
@@ -21,7 +23,7 @@ from mesh_gateway.metrics import Unsaid
 from mesh_gateway.opening import Opening, Reason
 from mesh_gateway.places import AT_DOOR
 from mesh_gateway.refusals import RefusalCounter, Refusals, reason_of
-from mesh_gateway.reserved import Inner, NotInner, inner_target
+from mesh_gateway.reserved import API_SERVER, PEER, Inner, NotInner, inner_target
 from mesh_gateway.route import Address, RouteTable
 from mesh_gateway.strangers import Strangers
 from mesh_gateway.stream import Stream
@@ -59,6 +61,8 @@ class InnerDoor:
         self._limits = limits
         self._group = group
         self._strangers = Strangers(limits.inner)
+        self._most = {PEER: limits.inner, API_SERVER: limits.inner_access}
+        self._joined = dict.fromkeys(self._most, 0)
         self._refusals = Refusals("door", metrics=metrics)
 
     def accept(self, door: Doorway) -> None:
@@ -117,14 +121,20 @@ class InnerDoor:
         return self._join(stream, target=target)
 
     def _join(self, stream: TlsStream, *, target: Inner) -> bool:
-        if self._traffic.open_streams.get(self._address, 0) >= self._limits.inner:
+        reserved = target.reserved
+        if self._joined[reserved] >= self._most[reserved]:
             self._refusals.note("too many streams to reserved targets", reason=Reason.OVERLOAD)
             return False
-        opening = Opening(id=secrets.token_hex(8), reserved=target.reserved, component=target.component.value)
+        opening = Opening(id=secrets.token_hex(8), reserved=reserved, component=target.component.value)
         far = self._open_reserved(target.cluster, opening)
         if far is None:
             self._refusals.note("no tunnel to the cluster that is asked for", reason=Reason.UNREACHABLE)
             return False
+        self._joined[reserved] += 1
         # Counted as streams of this door, which has no other endpoint.
-        self._traffic.join(stream, far, endpoint=self._address, claim=AT_DOOR)
+        over = partial(self._left, reserved)
+        self._traffic.join(stream, far, endpoint=self._address, over=over, claim=AT_DOOR)
         return True
+
+    def _left(self, reserved: str, _cleanly: bool) -> None:
+        self._joined[reserved] -= 1

@@ -53,7 +53,18 @@ class Limits:
     """Of these the ones to one service's endpoints, so that one name cannot close all others."""
 
     inner: int = 256
-    """Connections on the inner port, where programs of our own cluster ask for reserved targets."""
+    """Connections of our controller on the inner port, where programs of our own cluster ask for reserved
+    targets; as many that have not proved who they are."""
+
+    inner_access: int = 2048
+    """Connections of the access proxy there, to the API servers of all clusters, beside those."""
+
+    api_server: int = 1024
+    """Connections to our own API server, by tunnels of peers to whom their MeshPeer grants it; beside
+    `connections`."""
+
+    api_server_per_peer: int = 512
+    """Of those the ones of one peer."""
 
     tunnels_per_peer: int = 4
     """Tunnels that we keep to a peer, and beside them one to each of its gateways that has none."""

@@ -176,9 +176,18 @@ async def _came(leaf: LeafSource, *, objects: LastGood, stop: asyncio.Event) -> 
 
 
 def _bounds(settings: Settings) -> Bounds:
-    """What kubelet says of the API server counts too: it may be another address than its Service's."""
+    """What kubelet says of the API server counts too: it may be another address than its Service's.
+
+    Nothing else does where it is to be reached: whoever may write Services or slices leads nobody there.
+    """
     host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
-    return Bounds(external=settings.external, reserved=(host,) if host else ())
+    number = os.environ.get("KUBERNETES_SERVICE_PORT", "")
+    known = host and number.isascii() and number.isdecimal() and 1 <= int(number) <= 65535
+    return Bounds(
+        external=settings.external,
+        reserved=(host,) if host else (),
+        api_server=(Address(host, int(number)),) if known else (),
+    )
 
 
 def _nobody_hears(_cluster: str, _finding: Finding) -> None:

@@ -7,6 +7,7 @@
 | `PUBLIC`: who comes to a public name | `public` | service: `public_per_service` | yes |
 | `PASSED`: to our controller, past our TLS | `passed_through` | | no |
 | `RESERVED`: to our controller, by tunnels | `passed_through` | peer: `reserved_per_peer` | no |
+| `API_SERVER`: to our API server, by tunnels | `api_server` | peer: `api_server_per_peer` | no |
 | `DOOR`: who has not proved yet who he is, and the inner door | counted only: the doors have bounds | | no |
 
 A peer's streams have a bound of their own (`tunnel_ingress`). `take` and `give_back` belong together.
@@ -30,6 +31,7 @@ class Share(Enum):
     PUBLIC = "public"
     PASSED = "passed"
     RESERVED = "reserved"
+    API_SERVER = "api server"
     DOOR = "door"
 
 
@@ -68,6 +70,7 @@ class Places:
             Share.PUBLIC: _Bound(limits.public, limits.public_per_service),
             Share.PASSED: _Bound(limits.passed_through),
             Share.RESERVED: _Bound(limits.passed_through, limits.reserved_per_peer),
+            Share.API_SERVER: _Bound(limits.api_server, limits.api_server_per_peer),
             Share.DOOR: _Bound(),
         }
         self._counts = dict.fromkeys(Share, 0)

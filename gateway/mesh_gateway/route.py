@@ -100,7 +100,9 @@ class RouteTable:
     are all that endpoints have.
     `neighbours` are the members of our network, with the ranges in which their pods lie. `public` are the
     names whose own TLS is passed through, `names_refused` those that an export asked for in vain. `joins` is
-    where ready controllers let newcomers in, while they do.
+    where ready controllers let newcomers in, while they do. `api_server` is where ours answers, as this
+    gateway's own environment says, and `consents` what each peer may reach beside services, as its MeshPeer
+    says.
     """
 
     cluster: ClusterId
@@ -118,6 +120,8 @@ class RouteTable:
     public: Mapping[str, Ingress] = field(default_factory=dict)
     names_refused: tuple[NameRefused, ...] = ()
     joins: tuple[Address, ...] = ()
+    api_server: tuple[Address, ...] = ()
+    consents: Mapping[ClusterId, frozenset[str]] = field(default_factory=dict)
 
     def ports(self, protocol: Carried) -> tuple[int, ...]:
         """The local ports on which that protocol is spoken."""

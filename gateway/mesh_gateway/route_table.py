@@ -6,7 +6,7 @@
    an application's own is `public_routes`'.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -27,7 +27,8 @@ class Objects:
 
     `slices` are those that our controller manages, `controllers` those of its own Service. `network` is the
     one that this cluster shares with others, "" for none. Without `ground` nothing is known of addresses, and
-    all that can be pods' count as such.
+    all that can be pods' count as such. `api_server` is where this cluster's answers, empty where that is not
+    known.
     """
 
     cluster: ClusterId
@@ -39,6 +40,7 @@ class Objects:
     controllers: Sequence[EndpointSlice]
     ground: Ground | None = None
     network: str = ""
+    api_server: tuple[Address, ...] = ()
 
 
 def route_table(objects: Objects) -> RouteTable:
@@ -76,6 +78,8 @@ def route_table(objects: Objects) -> RouteTable:
         public=public.routes,
         names_refused=public.refused,
         joins=ready_addresses(objects.controllers, port_name=JOIN_PORT_NAME),
+        api_server=objects.api_server,
+        consents=_consents(objects.peers, linked=gateways),
     )
 
 
@@ -87,6 +91,12 @@ def neighbours(peers: Iterable[MeshPeer], *, network: str) -> dict[ClusterId, Ra
             with suppress(InvalidName):
                 found[cluster_id(peer.metadata.name)] = ranges_of(peer.spec.imports.pod_cidrs)
     return found
+
+
+def _consents(peers: Iterable[MeshPeer], *, linked: Collection[ClusterId]) -> dict[ClusterId, frozenset[str]]:
+    """What each linked peer may reach beside services; who may reach nothing is not in it."""
+    said = {peer.metadata.name: frozenset(peer.spec.access) for peer in peers if peer.spec.access}
+    return {cluster: said[cluster] for cluster in linked if cluster in said}
 
 
 def _gateways(peers: Iterable[MeshPeer]) -> dict[ClusterId, tuple[Address, ...]]:

@@ -6,7 +6,8 @@
 1. A file that is not whole (`mesh_runtime.snapshot_file`), or of another version, counts as none.
 2. No key and no certificate is in it (ruling 24): a gateway that starts from it listens to its ports, and is
    ready when it has got a certificate, for which the API server must be there.
-3. Who may be dialled is not kept: only the watch knows (ruling 28), and until it does nobody is.
+3. Who may be dialled is not kept: only the watch knows (ruling 28), and until it does nobody is. Nor is where
+   the API server answers, so that no consent of yesterday leads to it.
 """
 
 from collections.abc import Iterator

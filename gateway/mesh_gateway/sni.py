@@ -6,6 +6,7 @@
     peer.<cluster id>.<clusterset domain>                              the controllers' stream
     join.<cluster id>.<clusterset domain>                              the door for who has an invitation
     gateway.<cluster id>.<clusterset domain>                           a tunnel
+    kube-apiserver.<cluster id>.<clusterset domain>                    an API server: at the inner door only
 
 A name is read whole or not at all: letters in any case, no trailing dot (RFC 6066 section 3), at most
 253 characters, labels as RFC 1123 has them, `<port>` a decimal number from 1 to 65535 without leading
@@ -16,7 +17,7 @@ never means anything but a service (ruling 4: it selects that mode whatever the 
 import re
 from dataclasses import dataclass
 
-from mesh_core.names import CLUSTERSET_ZONE
+from mesh_core.names import CLUSTERSET_ZONE, RESERVED_API_SERVER
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 _LONGEST = 253
@@ -60,13 +61,22 @@ class GatewayTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiServerTarget:
+    """The API server of a cluster, which no peer can ask for by a name (ruling 18)."""
+
+    cluster: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoTarget:
     """A name that means nothing here; `reason` is for the log."""
 
     reason: str
 
 
-Target = ServiceTarget | PeerTarget | JoinTarget | GatewayTarget | NoTarget
+Target = ServiceTarget | PeerTarget | JoinTarget | GatewayTarget | ApiServerTarget | NoTarget
+
+_MEMBERS = tuple(f"{name}." for name in ("peer", "join", "gateway", RESERVED_API_SERVER))
 
 
 def read_server_name(name: str, *, domain: str) -> Target:
@@ -77,7 +87,7 @@ def read_server_name(name: str, *, domain: str) -> Target:
     if lower.endswith(_SERVICES):
         return _service(lower.removesuffix(_SERVICES).split("."))
     suffix = f".{domain.lower()}"
-    if lower.startswith(("peer.", "join.", "gateway.")) and lower.endswith(suffix):
+    if lower.startswith(_MEMBERS) and lower.endswith(suffix):
         return _member(lower.removesuffix(suffix).split("."))
     return NoTarget("a server name outside the clusterset")
 
@@ -117,7 +127,7 @@ def _service(labels: list[str]) -> ServiceTarget | NoTarget:
     return ServiceTarget(namespace, service, int(port), cluster=cluster, endpoint=endpoint)
 
 
-def _member(labels: list[str]) -> PeerTarget | JoinTarget | GatewayTarget | NoTarget:
+def _member(labels: list[str]) -> Target:
     match labels:
         case ["peer", cluster] if _LABEL.fullmatch(cluster):
             return PeerTarget(cluster=cluster)
@@ -125,5 +135,7 @@ def _member(labels: list[str]) -> PeerTarget | JoinTarget | GatewayTarget | NoTa
             return JoinTarget(cluster=cluster)
         case ["gateway", cluster] if _LABEL.fullmatch(cluster):
             return GatewayTarget(cluster=cluster)
+        case [asked, cluster] if asked == RESERVED_API_SERVER and _LABEL.fullmatch(cluster):
+            return ApiServerTarget(cluster=cluster)
         case _:
             return NoTarget("a member's name without exactly one cluster id")

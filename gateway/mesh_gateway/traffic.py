@@ -16,7 +16,7 @@ from mesh_core.trust import Trust, refusal
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Unsaid
 from mesh_gateway.pipes import Pipes
-from mesh_gateway.places import INWARD, Claim, Places
+from mesh_gateway.places import INWARD, Claim, Places, Share
 from mesh_gateway.pump import Joint, Pump
 from mesh_gateway.refusals import RefusalCounter, Refusals
 from mesh_gateway.route import Address
@@ -193,6 +193,12 @@ class Traffic:
         """Resets what is carried from or to any peer but these: who is unlinked is served no longer."""
         for joint, carried in tuple(self._pumps.items()):
             if carried.peer and carried.peer not in peers:
+                joint.abort()
+
+    def end_share(self, share: Share, *, but: Collection[str]) -> None:
+        """Resets what has places of this share, of anybody but these."""
+        for joint, carried in tuple(self._pumps.items()):
+            if carried.claim.share is share and carried.claim.of not in but:
                 joint.abort()
 
     def judge(self, trust: Trust) -> None:

@@ -4,8 +4,8 @@
    the stream reaches the endpoint. So a refusal promises that nothing was delivered (ruling 9), and so does
    a reset without an answer.
 2. The certificate of the tunnel says which cluster asks; whom of it, its gateway vouches for (ruling 17).
-3. One peer has so many streams at most, in all its tunnels, and so many to our controller, which are counted
-   apart from all others.
+3. One peer has so many streams at most, in all its tunnels, and so many to our controller and to our API
+   server, which are counted apart from all others and from each other.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Direction, GatewayMetrics
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import Answer, Opening, Reason
-from mesh_gateway.places import INWARD, Claim, Share
+from mesh_gateway.places import INWARD, Claim
 from mesh_gateway.proxy_header import proxy_header
 from mesh_gateway.refusals import Refusals
-from mesh_gateway.reserved import reserved_route
+from mesh_gateway.reserved import reserved_claim, reserved_route
 from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
 from mesh_gateway.traffic import Traffic
 from mesh_gateway.tunnel import Tunnel
@@ -72,14 +72,14 @@ class TunnelIngress:
             opening.namespace, opening.service, opening.port, opening.endpoint, opening.protocol
         )
         if opening.reserved:
-            route = reserved_route(opening, linked=cluster in table.gateways, table=table)
+            route = reserved_route(opening, cluster=cluster, table=table)
         else:
             route = admit(target, caller=cluster, source=opening.source, table=table, passed=True)
         if isinstance(route, Denied):
             self._refuse(stream, cluster, route.reason, route.why)
             return
         carried = self._streams.get(cluster, 0)
-        claim = Claim(Share.RESERVED, cluster) if opening.reserved else INWARD
+        claim = reserved_claim(opening, cluster=cluster) if opening.reserved else INWARD
         if carried >= self._limits.streams_per_peer or not self._traffic.admit(claim):
             self._refuse(stream, cluster, Reason.OVERLOAD, "this gateway carries as many streams as it may")
             return
@@ -115,7 +115,7 @@ class TunnelIngress:
                     id=opening.id,
                     direction=Direction.FROM_PEER,
                     peer=visit.cluster,
-                    service=visit.target,
+                    service=opening.reserved or visit.target,
                     endpoint=visit.endpoint,
                     source=opening.source,
                     sent=stream.sent,
@@ -143,8 +143,20 @@ class TunnelIngress:
         except asyncio.CancelledError:
             self._drop(visit, Reason.STOPPING, "this gateway stops")
             raise
-        if dialled is not None:
+        if dialled is not None and not self._is_withdrawn(visit, dialled):
             self._join(visit, dialled, header=header)
+
+    def _is_withdrawn(self, visit: "_Visit", dialled: Dialled) -> bool:
+        """Whether a reserved target was taken from the cluster while we dialled; it is refused then."""
+        table = self._table()
+        if not visit.opening.reserved or table is None:
+            return False
+        route = reserved_route(visit.opening, cluster=visit.cluster, table=table)
+        if isinstance(route, Ingress):
+            return False
+        dialled.stream.abort()
+        self._drop(visit, route.reason, route.why)
+        return True
 
     def _header(self, visit: "_Visit", dialled: Dialled) -> bytes:
         """What the endpoint is told of its caller, if it wants to know: made while a refusal is still one."""

@@ -15,6 +15,7 @@ from mesh_core.names import (
 )
 from mesh_core.objects import EndpointSlice, MeshPeer
 from mesh_core.ranges import Ranges, ranges_of
+from mesh_gateway.route import Address
 from mesh_gateway.route_table import Objects
 from mesh_gateway.source_watch import SourceBook
 from mesh_runtime.kube import (
@@ -34,10 +35,12 @@ _API_SERVER = "kubernetes"
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the ingress may dial beside pods (`external`), and what it never may (`reserved`, addresses)."""
+    """What the ingress may dial beside pods (`external`), and what it never may for a service (`reserved`,
+    addresses). `api_server` is where our own answers, for who was granted that."""
 
     external: Ranges = field(default_factory=Ranges)
     reserved: tuple[str, ...] = ()
+    api_server: tuple[Address, ...] = ()
 
 
 _NOTHING_BESIDE_PODS = Bounds()
@@ -95,6 +98,7 @@ class Watches:
             controllers=tuple(self._controllers.values()),
             ground=self.sources.ground(external=self._bounds.external, reserved=self._reserved()),
             network=self.network,
+            api_server=self._bounds.api_server,
         )
 
     @property

@@ -42,7 +42,11 @@ def request(
 
 @pytest.mark.parametrize(
     ("account", "component"),
-    [("meshctl-gateway", Component.GATEWAY), ("meshctl-dns", Component.DNS)],
+    [
+        ("meshctl-gateway", Component.GATEWAY),
+        ("meshctl-dns", Component.DNS),
+        ("placement-access", Component.ACCESS),
+    ],
 )
 def test_the_service_account_decides_the_component(account: str, component: Component) -> None:
     asked = request(f"system:serviceaccount:meshctl-system:{account}")
@@ -57,6 +61,10 @@ def test_the_service_account_decides_the_component(account: str, component: Comp
         "meshctl-gateway",
         "system:serviceaccount:default:meshctl-gateway",
         "system:serviceaccount:meshctl-system:meshctl-controller",
+        "system:serviceaccount:default:placement-access",
+        "system:serviceaccount:meshctl-system:placement-hub",
+        "system:serviceaccount:meshctl-system:placement-agent",
+        "system:serviceaccount:meshctl-system:placement-hub-access",
         "system:serviceaccount:meshctl-system:meshctl-gateway2",
         "system:serviceaccount:meshctl-system:MESHCTL-GATEWAY",
         " system:serviceaccount:meshctl-system:meshctl-gateway",

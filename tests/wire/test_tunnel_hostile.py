@@ -236,7 +236,8 @@ NO_SERVICES = {
     "UDP of a service of TCP": framed(
         b'{"namespace": "demo", "service": "hello", "port": 80, "protocol": "UDP"}'
     ),
-    "a target that is not in the list": framed(b'{"reserved": "kube-apiserver", "component": "controller"}'),
+    "a target that is not in the list": framed(b'{"reserved": "kubelet", "component": "access"}'),
+    "the API server, without a consent": framed(b'{"reserved": "kube-apiserver", "component": "access"}'),
     "a reserved target for nobody": framed(b'{"reserved": "peer"}'),
     "a name twice": framed(b'{"namespace": "demo", "service": "hello", "service": "x", "port": 80}'),
     "huge texts everywhere": framed(

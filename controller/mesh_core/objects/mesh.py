@@ -57,7 +57,8 @@ class MeshPeerSpec(Struct, frozen=True, rename="camel", kw_only=True):
     dials the peer and is not dialled, with `inbound` it never dials and waits for the tunnels of the peer,
     whose gateways need not be known then. With `trust` the peer belongs to another clusterset: its identities
     are believed under its own roots, for this one cluster id, and under ours no more. A peer that an issuer
-    let in is believed only in `pool` and with `key` (KeyId), where they are stated.
+    let in is believed only in `pool` and with `key` (KeyId), where they are stated. `access` is what the peer
+    may reach here beside exported Services: `kube-apiserver`, for the access proxy of a hub, or nothing.
     """
 
     gateways: tuple[PeerGateway, ...] = ()
@@ -67,6 +68,7 @@ class MeshPeerSpec(Struct, frozen=True, rename="camel", kw_only=True):
     trust: PeerClusterset | None = None
     pool: str = ""
     key: str = ""
+    access: tuple[str, ...] = ()
 
     @property
     def dialled(self) -> tuple[PeerGateway, ...]:
