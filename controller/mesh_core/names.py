@@ -94,7 +94,7 @@ SIGNER_ISSUER = "meshctl.dev/issuer"
 SIGNER_LEAF = "meshctl.dev/leaf"
 RESERVED_PEER = "peer"
 RESERVED_API_SERVER = "kube-apiserver"
-"""Reserved targets of gateways (docs/wire.md); the second also says consent, in `spec.access` of a MeshPeer."""
+"""Reserved targets of gateways (docs/wire.md); the second is consented to in `spec.access` of MeshPeers."""
 DEFAULT_DOMAIN = "clusterset.internal"
 
 GATEWAY_PORT = 15443

@@ -92,14 +92,20 @@ async def _end_to_end(
     carrier: asyncio.Transport, protocol: P, *, beyond: Beyond
 ) -> tuple[asyncio.Transport, P]:
     early = _Early()
-    transport = await asyncio.get_running_loop().start_tls(
-        carrier,
-        early,
-        beyond.tls,
-        server_hostname=beyond.server_name,
-        ssl_handshake_timeout=LIMIT,
-        ssl_shutdown_timeout=_SHUTDOWN_LIMIT,
-    )
+    try:
+        transport = await asyncio.get_running_loop().start_tls(
+            carrier,
+            early,
+            beyond.tls,
+            server_hostname=beyond.server_name,
+            ssl_handshake_timeout=LIMIT,
+            ssl_shutdown_timeout=_SHUTDOWN_LIMIT,
+        )
+    except TypeError as error:
+        # asyncio of Python 3.11, told that TLS has failed, fails to close TLS below TLS; uvloop does not.
+        if isinstance(error.__context__, ssl.SSLError):
+            raise error.__context__ from None
+        raise
     # uvloop returns as if all were well when the connection is lost in the handshake (0.23).
     if transport is None or transport.get_extra_info("ssl_object") is None or early.is_lost:
         raise ConnectionResetError("the inner door closed before the far end answered")

@@ -23,7 +23,7 @@ from mesh_gateway.probing import probe
 from mesh_gateway.replica_lease import ReplicaLease
 from mesh_gateway.route import Address
 from mesh_gateway.seen import readings_of, tunnels_of
-from mesh_gateway.settings import Settings
+from mesh_gateway.settings import Settings, own_api_server
 from mesh_gateway.siblings import Siblings
 from mesh_gateway.watch import Bounds, Watches
 from mesh_runtime.clock import utc_now
@@ -176,17 +176,12 @@ async def _came(leaf: LeafSource, *, objects: LastGood, stop: asyncio.Event) -> 
 
 
 def _bounds(settings: Settings) -> Bounds:
-    """What kubelet says of the API server counts too: it may be another address than its Service's.
-
-    Nothing else does where it is to be reached: whoever may write Services or slices leads nobody there.
-    """
+    """What kubelet says of the API server counts too: it may be another address than its Service's."""
     host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
-    number = os.environ.get("KUBERNETES_SERVICE_PORT", "")
-    known = host and number.isascii() and number.isdecimal() and 1 <= int(number) <= 65535
     return Bounds(
         external=settings.external,
         reserved=(host,) if host else (),
-        api_server=(Address(host, int(number)),) if known else (),
+        api_server=own_api_server(os.environ),
     )
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from mesh_core.names import DEBUG_PORT, HEALTH_PORT
 from mesh_core.ranges import Ranges, read_ranges
 from mesh_gateway.limits import Limits, contradiction
+from mesh_gateway.route import Address
 from mesh_runtime.flags import Flags, number, port, workers
 
 _MAY_BE_NOUGHT = frozenset({"farewell", "unlisting", "settle", "drain", "hold"})
@@ -61,6 +62,17 @@ def settings_of(arguments: Sequence[str], *, environment: Mapping[str, str] | No
         health_port=found["health_port"],
         debug_port=found["debug_port"],
     )
+
+
+def own_api_server(environment: Mapping[str, str]) -> tuple[Address, ...]:
+    """Where this cluster's API server answers, as kubelet tells every pod; empty where it does not.
+
+    Nothing else says it: whoever may write Services or slices leads nobody there.
+    """
+    host = environment.get("KUBERNETES_SERVICE_HOST", "")
+    number = environment.get("KUBERNETES_SERVICE_PORT", "")
+    is_port = number.isascii() and number.isdecimal() and 1 <= int(number) <= 65535
+    return (Address(host, int(number)),) if host and is_port else ()
 
 
 def _flags(environment: Mapping[str, str]) -> Flags:

@@ -2,9 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +17,7 @@ from mesh_cli.member import Facts, read_facts
 from mesh_cli.networks import pod_ranges
 from mesh_cli.peer_objects import Place, Told, peer_body, peers_yaml
 from mesh_cli.peering import (
+    check_allowing,
     check_belief,
     check_exchange,
     check_pair,
@@ -64,6 +65,22 @@ class Pair:
     held: Held
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a link shall be beside what both clusters say themselves.
+
+    `dial` says who dials, as the first of the two has it; None keeps what both say now. With `exchange` they
+    keep different roots. `allowing` are the contexts of those whose API server the other one may reach.
+    """
+
+    dial: Dial | None = None
+    exchange: bool = False
+    allowing: frozenset[str] = frozenset()
+
+
+_NOTHING_SAID = Wishes()
+
+
 @click.command("link")
 @click.argument("east", metavar="CONTEXT")
 @click.argument("west", metavar="CONTEXT")
@@ -86,6 +103,14 @@ class Pair:
     is_flag=True,
     help="The two keep different roots: each side believes the other's root, for the other's id alone.",
 )
+@click.option(
+    "--allow-api-server",
+    "allowing",
+    metavar="CONTEXT",
+    multiple=True,
+    help="The one of the two whose API server the other one's access proxy may reach through a tunnel: the "
+    "member, where the other is its hub. Where it is not said, what was said before stays.",
+)
 @printing_options("Write nothing: print the MeshPeers that would be written, each with its side.")
 @click.pass_obj
 def command(
@@ -95,6 +120,7 @@ def command(
     timeout: float,
     dial: Dial | None,
     exchange_trust: bool,
+    allowing: tuple[str, ...],
     dry_run: bool,
     output: str | None,
 ) -> None:
@@ -106,15 +132,15 @@ def command(
     """
     check_output(dry_run=dry_run, output=output)
     contexts = (east, west)
+    wishes = Wishes(dial, exchange=exchange_trust, allowing=check_allowing(allowing, contexts=contexts))
     if dry_run:
-        told = run(planned(contexts, kubeconfig=kubeconfig, dial=dial, exchange=exchange_trust))
+        told = run(planned(contexts, kubeconfig=kubeconfig, wishes=wishes))
         click.echo(peers_yaml(told), nl=False)
         return
     work = link(
         contexts,
         kubeconfig=kubeconfig,
-        dial=dial,
-        exchange=exchange_trust,
+        wishes=wishes,
         limit=timeout,
         progress=progress_for(sys.stderr),
     )
@@ -122,7 +148,7 @@ def command(
     for side in sides:
         where = f"at {', '.join(map(format_address, side.gateways))}" if side.gateways else "is not dialled"
         click.echo(f"{side.membership.cluster} {where}")
-    for line in network_lines(sides):
+    for line in (*network_lines(sides), *consent_lines(sides, allowing=wishes.allowing)):
         click.echo(line)
     click.echo(f"{sides[0].membership.cluster} and {sides[1].membership.cluster} are connected")
     show = command_line(kubeconfig, "status", "--context", east, "--context", west)
@@ -133,24 +159,21 @@ async def link(
     contexts: tuple[str, str],
     *,
     kubeconfig: Path | None,
-    dial: Dial | None = None,
-    exchange: bool = False,
+    wishes: Wishes = _NOTHING_SAID,
     limit: float,
     progress: Progress,
 ) -> tuple[Side, Side]:
     """Link the clusters of two contexts; `limit` in seconds is for the connection, both ways at once.
 
-    `dial` says who dials, as the first of them has it; None keeps what both say now.
-
-    Before that both get the newer of their signed texts of trust, so that they believe each other at once.
-    With `exchange` they keep different roots, and each is told of the other's instead.
+    Before that both get the newer of their signed texts of trust, so that they believe each other at once;
+    where they exchange roots, each is told of the other's instead.
 
     Raises peering.NoPeerOfIts, evicted.PeerEvicted, WillNotFollow, TwoStatements, addresses.NoGatewayAddress,
     peering.NotConnected of the first side that is not connected.
     """
     async with _both(contexts, kubeconfig=kubeconfig) as clients:
         with progress.step("read both clusters"):
-            pair = await _pair(clients, contexts=contexts, dial=dial, exchange=exchange)
+            pair = await _pair(clients, contexts=contexts, wishes=wishes)
         east, west = pair.sides
         if pair.held.statement is not None:
             with progress.step(f"both: generation {pair.held.generation} of the trust bundle"):
@@ -171,11 +194,11 @@ async def link(
 
 
 async def planned(
-    contexts: tuple[str, str], *, kubeconfig: Path | None, dial: Dial | None = None, exchange: bool = False
+    contexts: tuple[str, str], *, kubeconfig: Path | None, wishes: Wishes = _NOTHING_SAID
 ) -> tuple[Told, Told]:
     """The MeshPeers that `link` would write; raises what it raises before it writes."""
     async with _both(contexts, kubeconfig=kubeconfig) as clients:
-        return (await _pair(clients, contexts=contexts, dial=dial, exchange=exchange)).told
+        return (await _pair(clients, contexts=contexts, wishes=wishes)).told
 
 
 @asynccontextmanager
@@ -189,9 +212,7 @@ async def _both(
         yield one, other
 
 
-async def _pair(
-    clients: tuple[KubeClient, KubeClient], *, contexts: tuple[str, str], dial: Dial | None, exchange: bool
-) -> Pair:
+async def _pair(clients: tuple[KubeClient, KubeClient], *, contexts: tuple[str, str], wishes: Wishes) -> Pair:
     """What is to be done with the two, as they are; raises where they cannot be peers."""
     one, other = [
         MemberAtHand(client, await read_facts(client, context=context))
@@ -199,26 +220,27 @@ async def _pair(
     ]
     seen = await _seen(one.client, other.facts), await _seen(other.client, one.facts)
     # Who exchanged roots before goes on doing so.
-    exchange = exchange or all(found is not None and found.spec.trust is not None for found in seen)
+    exchange = wishes.exchange or all(found is not None and found.spec.trust is not None for found in seen)
     held = _agreed(one, other, exchange=exchange)
-    first, second = dials(dial, seen=seen)
+    first, second = dials(wishes.dial, seen=seen)
     east = await _side(one, dial=first, dialled=second != "inbound")
     west = await _side(other, dial=second, dialled=first != "inbound")
     told = (
-        _told(east, west, seen=seen[0], exchange=exchange),
-        _told(west, east, seen=seen[1], exchange=exchange),
+        _told(east, west, seen=seen[0], wishes=replace(wishes, exchange=exchange)),
+        _told(west, east, seen=seen[1], wishes=replace(wishes, exchange=exchange)),
     )
     return Pair((east, west), told, members=(one, other), held=held)
 
 
-def _told(own: Side, peer: Side, *, seen: MeshPeer | None, exchange: bool) -> Told:
+def _told(own: Side, peer: Side, *, seen: MeshPeer | None, wishes: Wishes) -> Told:
     """What `own` is told of `peer`."""
     place = Place(
         peer.gateways,
         network=peer.network,
         pod_ranges=_ranges(own, peer),
         dial=own.dial,
-        clusterset=clusterset_of(peer.membership) if exchange else None,
+        clusterset=clusterset_of(peer.membership) if wishes.exchange else None,
+        api_server=True if own.context in wishes.allowing else None,
     )
     body = peer_body(peer.membership.cluster, place=place, seen=seen)
     return Told(own.membership.cluster, own.context, body)
@@ -254,6 +276,15 @@ def network_lines(sides: tuple[Side, Side]) -> list[str]:
                 "give them with meshctl peer add --pod-cidr"
             )
     return lines
+
+
+def consent_lines(sides: tuple[Side, Side], *, allowing: Collection[str]) -> list[str]:
+    """Who may reach whose API server from now on, line by line; pure."""
+    return [
+        f"the access proxy of {peer.membership.cluster} may reach the API server of {own.membership.cluster}"
+        for own, peer in (sides, reversed(sides))
+        if own.context in allowing
+    ]
 
 
 def _after(facts: Facts, *, held: Held) -> Membership:

@@ -71,6 +71,13 @@ command.add_command(remove)
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="For a peer with a root of its own: what meshctl trust export printed there.",
 )
+@click.option(
+    "--allow-api-server/--no-allow-api-server",
+    "api_server",
+    default=None,
+    help="Whether the peer's access proxy may reach this member's API server through a tunnel: for its hub. "
+    "By default what was said before, at first not.",
+)
 @printing_options("Write nothing: print the MeshPeer that would be written.")
 @click.pass_obj
 def add(
@@ -82,12 +89,14 @@ def add(
     network: str | None,
     pod_cidrs: tuple[str, ...],
     clusterset: Path | None,
+    api_server: bool | None,
     dry_run: bool,
     output: str | None,
 ) -> None:
     """Tell one member where a peer is. The peer must be told of this member too.
 
-    A second call replaces the addresses of the first, and who dials, the network and CIDRs where it says so.
+    A second call replaces the addresses of the first, and who dials, the network, CIDRs and the consent to
+    reach the API server where it says so.
     """
     check_output(dry_run=dry_run, output=output)
     gateways = _gateways(addresses, peer=peer, dial=dial)
@@ -99,6 +108,7 @@ def add(
         pod_ranges=parse_ranges(pod_cidrs) if pod_cidrs else None,
         dial=dial,
         clusterset=read_clusterset(clusterset) if clusterset is not None else None,
+        api_server=api_server,
     )
     told = run(_add(kubeconfig, context=context, peer=known, place=place, dry_run=dry_run))
     if dry_run:

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from mesh_core.identity import ClusterId
+from mesh_core.names import RESERVED_API_SERVER
 from mesh_core.objects import Dial, MeshPeer, MeshPeerSpec, PeerClusterset, PeerGateway
 from mesh_runtime.kube import MESH_PEERS
 
@@ -19,14 +20,15 @@ Body = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a peer is, and which clusterset it belongs to where that is not ours; what is None is left as its
-    MeshPeer says it."""
+    """Where a peer is, which clusterset it belongs to where that is not ours, and whether it may reach our
+    API server; what is None is left as its MeshPeer says it."""
 
     gateways: tuple[PeerGateway, ...]
     network: str | None = None
     pod_ranges: tuple[str, ...] | None = None
     dial: Dial | None = None
     clusterset: PeerClusterset | None = None
+    api_server: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,18 @@ def peer_body(peer: ClusterId, *, place: Place, seen: MeshPeer | None) -> Body:
     clusterset = before.trust if place.clusterset is None else place.clusterset
     if clusterset is not None:
         spec |= {"trust": {"domain": clusterset.domain, "roots": list(clusterset.roots)}}
+    access = _access(before.access, api_server=place.api_server)
+    # Said even where it is nothing: a consent that somebody else wrote is taken back as well.
+    spec |= {"access": list(access)} if access or place.api_server is False else {}
     return {"metadata": {"name": peer}, "spec": spec}
+
+
+def _access(before: tuple[str, ...], *, api_server: bool | None) -> tuple[str, ...]:
+    """What a peer may reach here beside Services: as before, but for the API server if that is said anew."""
+    if api_server is None:
+        return before
+    others = tuple(each for each in before if each != RESERVED_API_SERVER)
+    return (*others, RESERVED_API_SERVER) if api_server else others
 
 
 def peers_yaml(told: Iterable[Told]) -> str:

@@ -1,6 +1,6 @@
 """Makes one member know another as its peer, and waits until they talk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from mesh_cli.peer_objects import Told
@@ -16,6 +16,10 @@ from mesh_runtime.sighting import sighting
 
 class NoPeerOfIts(UserError):
     """Two clusters cannot be peers of each other as they are."""
+
+
+class NotOfThePair(UserError):
+    """An option names a cluster that is none of the two."""
 
 
 class NotConnected(MeshError):
@@ -36,6 +40,17 @@ def check_pair(one: Membership, other: Membership) -> None:
             f"{one.cluster} is a member of {one.domain}, {other.cluster} of {other.domain}",
             next_step="link them with --exchange-trust, or join both with the same trust folder",
         )
+
+
+def check_allowing(allowing: Sequence[str], *, contexts: tuple[str, str]) -> frozenset[str]:
+    """The contexts of those who let the other one reach their API server; raises NotOfThePair."""
+    for context in allowing:
+        if context not in contexts:
+            raise NotOfThePair(
+                f"--allow-api-server names context {context}, which is not linked here",
+                next_step=f"name {contexts[0]} or {contexts[1]}: the member, not its hub",
+            )
+    return frozenset(allowing)
 
 
 def check_belief(one: Membership, other: Membership) -> None:

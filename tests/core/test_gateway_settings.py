@@ -8,7 +8,8 @@ import pytest
 from mesh_core.errors import UserError
 from mesh_core.ranges import number_of
 from mesh_gateway.limits import Limits, contradiction
-from mesh_gateway.settings import Settings, settings_of
+from mesh_gateway.route import Address
+from mesh_gateway.settings import Settings, own_api_server, settings_of
 
 
 def test_told_nothing_it_has_its_defaults() -> None:
@@ -89,3 +90,23 @@ def test_help_says_what_each_setting_is_for(capsys: pytest.CaptureFixture[str]) 
     text = " ".join(capsys.readouterr().out.split())
     assert "--connections N Streams carried at a time" in text
     assert "Default: 8192." in text
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "found"),
+    [
+        ("10.96.0.1", "443", (Address("10.96.0.1", 443),)),
+        ("fd00:96::1", "6443", (Address("fd00:96::1", 6443),)),
+        ("api.cloud.example", "443", (Address("api.cloud.example", 443),)),
+        ("", "443", ()),
+        ("10.96.0.1", "", ()),
+        ("10.96.0.1", "0", ()),
+        ("10.96.0.1", "65536", ()),
+        ("10.96.0.1", "\u0664\u0664\u0663", ()),
+        ("10.96.0.1", "tcp://10.96.0.1:443", ()),
+    ],
+)
+def test_kubelet_says_where_the_api_server_is(host: str, port: str, found: tuple[Address, ...]) -> None:
+    environment = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
+    assert own_api_server(environment) == found
+    assert own_api_server({}) == ()

@@ -1,6 +1,7 @@
 """Places for what is carried: whom one kind of traffic, and one source, peer or service, leaves room for."""
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +68,14 @@ def test_one_linked_member_does_not_shut_the_controllers_door_for_others() -> No
     assert taken(places, PASSED) == 8, "past our TLS there are as many again"
 
 
+def test_streams_to_our_api_server_leave_room_for_those_to_our_controller_and_for_services() -> None:
+    places = Places(replace(LIMITS, api_server=9, api_server_per_peer=6))
+    assert taken(places, Claim(Share.API_SERVER, "hub")) == 6
+    assert taken(places, Claim(Share.API_SERVER, "other-hub")) == 3, "all together"
+    assert taken(places, Claim(Share.RESERVED, "hub")) == 3
+    assert taken(places, INWARD) == 70
+
+
 _CLAIMS = st.sampled_from(
     [
         INWARD,
@@ -76,6 +85,7 @@ _CLAIMS = st.sampled_from(
         source(2),
         Claim(Share.PUBLIC, "demo/shop"),
         Claim(Share.RESERVED, "west"),
+        Claim(Share.API_SERVER, "west"),
     ]
 )
 
@@ -91,6 +101,8 @@ def test_whatever_is_taken_and_given_back_the_count_is_right_and_no_bound_is_pas
         public_per_service=2,
         passed_through=3,
         reserved_per_peer=2,
+        api_server=4,
+        api_server_per_peer=3,
     )
     places = Places(limits)
     held: Counter[Claim] = Counter()
@@ -107,6 +119,7 @@ def test_whatever_is_taken_and_given_back_the_count_is_right_and_no_bound_is_pas
         assert streams <= limits.connections
         assert max(held[source(1)], held[source(2)]) <= 3
         assert held[Claim(Share.RESERVED, "west")] <= 2
+        assert held[Claim(Share.API_SERVER, "west")] <= 3
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=100))

@@ -67,6 +67,11 @@ def test_the_controllers_stream_is_passed_through() -> None:
         ("peer.east.clusterset.internal", (b"meshctl/1",)),
         ("peer.west.clusterset.internal", (b"meshctl-peer/1",)),
         ("gateway.east.clusterset.internal", (b"meshctl/1",)),
+        *(
+            (f"kube-apiserver.{cluster}.clusterset.internal", protocols)
+            for cluster in ("east", "west")
+            for protocols in ((), (b"meshctl/1",), (b"meshctl-inner/1",), (b"meshctl-tunnel/1",), (b"h2",))
+        ),
         ("5432.db-0.west.db.demo.svc.clusterset.local", (b"meshctl/1",)),
         ("5432.db-1.east.db.demo.svc.clusterset.local", (b"meshctl/1",)),
         ("5433.db-0.east.db.demo.svc.clusterset.local", (b"meshctl/1",)),
@@ -80,6 +85,10 @@ def test_the_controllers_stream_is_passed_through() -> None:
 )
 def test_anything_else_is_closed(name: str | None, protocols: tuple[bytes, ...]) -> None:
     assert isinstance(entry(name, *protocols), Close)
+    # Who may reach the API server in a tunnel has no other way either.
+    api_server, consents = (Address("10.96.0.1", 443),), {cluster_id("west"): frozenset({"kube-apiserver"})}
+    table = replace(TABLE, api_server=api_server, consents=consents)
+    assert isinstance(entry(name, *protocols, table=table), Close)
 
 
 def test_a_hello_without_tls_1_3_is_closed_before_a_byte_is_sent() -> None:

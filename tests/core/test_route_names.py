@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from mesh_core.names import endpoint_label
 from mesh_gateway.sni import (
+    ApiServerTarget,
     GatewayTarget,
     NoTarget,
     PeerTarget,
@@ -40,6 +41,8 @@ def read(name: str) -> Target:
         ("peer.east.clusterset.internal", PeerTarget("east")),
         ("PEER.East.clusterset.Internal", PeerTarget("east")),
         ("gateway.east.clusterset.internal", GatewayTarget("east")),
+        ("kube-apiserver.east.clusterset.internal", ApiServerTarget("east")),
+        ("KUBE-apiserver.East.clusterset.internal", ApiServerTarget("east")),
         ("Gateway.EAST.clusterset.internal", GatewayTarget("east")),
     ],
 )
@@ -83,6 +86,12 @@ def test_a_name_says_what_is_asked_for(name: str, target: Target) -> None:
         "peer.east.other.internal",
         "gateway.east.west.clusterset.internal",
         "gateway.clusterset.internal",
+        "kube-apiserver.clusterset.internal",
+        "kube-apiserver.east.west.clusterset.internal",
+        "kube-apiserver.east.clusterset.internal.",
+        "kube-apiserver.east.other.internal",
+        "kube-apiserver2.east.clusterset.internal",
+        "kubelet.east.clusterset.internal",
         "xgateway.east.clusterset.internal",
         "xpeer.east.clusterset.internal",
         "peer.-east.clusterset.internal",

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,18 +22,22 @@ from mesh_fakes.route_objects import (
 )
 from mesh_fakes.waiting import until
 from mesh_gateway.last_good import LastGood
+from mesh_gateway.route import Address
 from mesh_gateway.route_table import Objects, route_table
 from mesh_gateway.snapshot import FILE_NAME, read_snapshot, write_snapshot
 from mesh_runtime.snapshot_file import UnreadableSnapshot
 
-OBJECTS = objects_of(
-    remote("east"),
-    local("10.244.0.5"),
-    stand_in("db-0"),
-    imports=[imported(), headless()],
-    exports=[exported(annotations={"example.com/note": "two\nlines\r and\ttabs \u2028 ü"})],
-    peers=[peer("east"), peer("north")],
-    controllers=[local("10.244.0.9", service="meshctl-controller")],
+OBJECTS = replace(
+    objects_of(
+        remote("east"),
+        local("10.244.0.5"),
+        stand_in("db-0"),
+        imports=[imported(), headless()],
+        exports=[exported(annotations={"example.com/note": "two\nlines\r and\ttabs \u2028 ü"})],
+        peers=[peer("east"), peer("north")],
+        controllers=[local("10.244.0.9", service="meshctl-controller")],
+    ),
+    api_server=(Address("10.96.0.1", 443),),
 )
 
 
@@ -47,6 +52,7 @@ def test_what_was_kept_gives_the_same_egress_and_lets_nobody_in_before_addresses
     before, after = route_table(OBJECTS), route_table(kept)
     assert after.egress == before.egress and after.gateways == before.gateways
     assert after.controllers == before.controllers
+    assert before.api_server and not after.api_server, "no consent of yesterday leads there"
     assert HELLO in before.ingress and HELLO not in after.ingress, "ruling 28"
     assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
 

@@ -15,6 +15,7 @@ from mesh_core.objects import (
     EndpointPort,
     EndpointSlice,
     ImportPort,
+    MeshPeer,
     MeshPeerSpec,
     Meta,
     ServiceExport,
@@ -93,6 +94,17 @@ def test_a_cluster_that_is_never_dialled_has_routes_and_no_address() -> None:
         table = table_of(remote("east", ready={"http": 3}), peers=[seen])
         assert table.egress[20000].targets == (Weighted(EAST, 3),)
         assert table.gateways == {EAST: ()}
+
+
+def test_consent_is_each_linked_peers_own_and_the_environment_says_where_the_api_server_is() -> None:
+    north = peer("north")
+    granted = structs.replace(north, spec=structs.replace(north.spec, access=("kube-apiserver",)))
+    nowhere = MeshPeer(metadata=Meta(name="south"), spec=MeshPeerSpec(access=("kube-apiserver",)))
+    objects = objects_of(peers=[peer("east"), granted, nowhere])
+    table = route_table(replace(objects, api_server=(Address("10.96.0.1", 443),)))
+    assert table.consents == {NORTH: frozenset({"kube-apiserver"})}
+    assert table.api_server == (Address("10.96.0.1", 443),)
+    assert route_table(objects).api_server == ()
 
 
 def test_a_cluster_is_not_withdrawn_because_no_local_gateway_is_ready_yet() -> None:

@@ -16,13 +16,18 @@ from mesh_fakes.member_api import MemberApi
 from mesh_fakes.membership import FakeMembership
 from mesh_fakes.waiting import until
 from mesh_gateway.ground import Ground, may_be_dialled
+from mesh_gateway.route import Address
 from mesh_gateway.sources import FOREIGN, UNKNOWN
 from mesh_gateway.watch import Bounds, Watches
 from mesh_runtime.kube import CLUSTER_PROPERTIES, ENDPOINT_SLICES, MESH_PEERS, NAMESPACES, NODES, PODS
 
 pytestmark = pytest.mark.asyncio
 
-BOUNDS = Bounds(external=ranges_of(["203.0.113.0/24", "10.0.0.0/8"]), reserved=("10.96.0.1",))
+BOUNDS = Bounds(
+    external=ranges_of(["203.0.113.0/24", "10.0.0.0/8"]),
+    reserved=("10.96.0.1",),
+    api_server=(Address("10.96.0.1", 443),),
+)
 
 
 @dataclass
@@ -84,6 +89,8 @@ async def test_what_the_operator_names_is_dialled_but_for_nodes_and_the_api_serv
     async with scene() as there:
         await until(lambda: there.watches.objects() is not None)
         await until(lambda: len(there.ground.reserved) == 2)
+        objects = there.watches.objects()
+        assert objects is not None and objects.api_server == (Address("10.96.0.1", 443),), "only by consent"
         hosts = ["172.20.0.7", "203.0.113.9", "172.20.0.8", "203.0.113.1", "203.0.113.6", "10.96.0.1"]
         found = [host for host in hosts if may_be_dialled(host, namespace="shop", ground=there.ground)]
         assert found == ["172.20.0.7", "203.0.113.9"]

@@ -31,7 +31,6 @@ from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.gateways import (
     LOOPBACK,
     PATIENT,
-    Everybody,
     Ingress,
     Leaf,
     free_port,
@@ -43,15 +42,10 @@ from mesh_fakes.gateways import (
 from mesh_fakes.membership import FakeMembership
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
-from mesh_gateway.access_log import AccessLog
-from mesh_gateway.gateway import Gateway, Surroundings
-from mesh_gateway.leaving import is_listed
+from mesh_fakes.whole_gateways import whole_gateway
+from mesh_gateway.gateway import Gateway
 from mesh_gateway.limits import Limits
-from mesh_gateway.metrics import GatewayMetrics
-from mesh_gateway.probe_knock import knock
-from mesh_gateway.prober import Prober
 from mesh_gateway.route import Address, ServicePort
-from mesh_gateway.watch import Watches
 from mesh_runtime.kube import ENDPOINT_SLICES, MESH_PEERS, SERVICE_IMPORTS, KubeClient
 
 
@@ -128,23 +122,9 @@ async def scene(*, limits: Limits = PATIENT, joined: bool = True) -> AsyncIterat
     api = FakeApiServer()
     kube = api.client()
     membership = FakeMembership(clusterset.membership("west") if joined else None)
-    watches = Watches(kube, membership=membership)
     door = Address(LOOPBACK, free_port())
     leaf = leaf_of(clusterset, "west")
-    prober = Prober(door.host, surroundings=watches, knock=knock, found=lambda _cluster, _finding: None)
-    place = Surroundings(
-        leaf=leaf,
-        look=watches.objects,
-        sources=Everybody(),
-        replica=door.host,
-        siblings=lambda: (door.host,),
-        prober=prober,
-        problem=lambda _cluster, _text: None,
-        metrics=GatewayMetrics(),
-        access=AccessLog(),
-        listed=lambda: is_listed(watches.slices(), address=door.host),
-    )
-    gateway = Gateway(door, place=place, limits=limits)
+    gateway, watches = whole_gateway(api, door=door, leaf=leaf, membership=membership, limits=limits)
     async with AsyncExitStack() as stack:
         there = await stack.enter_async_context(backend(saying(b"east")))
         far = await stack.enter_async_context(ingress(clusterset, "east", endpoints=(there,)))

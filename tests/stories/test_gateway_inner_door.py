@@ -25,6 +25,7 @@ from mesh_gateway.traffic import Traffic
 from mesh_runtime.tls import client_context, peer_identity
 
 WEST = "peer.west.clusterset.internal"
+WESTS_API = "kube-apiserver.west.clusterset.internal"
 HELLO = "80.hello.demo.svc.clusterset.local"
 
 
@@ -127,6 +128,13 @@ async def dialled(
 
 async def is_refused(there: Inside, **how: object) -> bool:
     """Whether the connection ends without a byte of an answer, and no tunnel heard of it."""
+    is_over = await is_closed(there, **how)
+    await until(lambda: not there.traffic.admitted)
+    return is_over
+
+
+async def is_closed(there: Inside, **how: object) -> bool:
+    """The same where other connections go on."""
     before = len(there.asked)
     try:
         reader, writer = await dialled(there, **how)  # type: ignore[arg-type]  # passed on as they are
@@ -135,7 +143,6 @@ async def is_refused(there: Inside, **how: object) -> bool:
         writer.transport.abort()
     except (ConnectionError, ssl.SSLError):
         answer = b""
-    await until(lambda: not there.traffic.admitted)
     return answer == b"" and len(there.asked) == before
 
 
@@ -152,6 +159,19 @@ async def test_our_controller_gets_a_stream_to_anothers() -> None:
         assert len(opening.id) == 16
         assert set(opening.id) <= set("0123456789abcdef")
         assert opening == Opening(id=opening.id, reserved="peer", component="controller")
+        writer.transport.abort()
+        await until(lambda: there.echoes[0].end is False)
+
+
+@on_both_loops
+async def test_our_access_proxy_gets_a_stream_to_anothers_api_server() -> None:
+    async with inside() as there:
+        reader, writer = await dialled(there, component=Component.ACCESS, name=WESTS_API)
+        writer.write(b"a ClientHello for the API server")
+        assert await reader.readexactly(32) == b"a ClientHello for the API server"
+        ((cluster, opening),) = there.asked
+        assert cluster == "west"
+        assert opening == Opening(id=opening.id, reserved="kube-apiserver", component="access")
         writer.transport.abort()
         await until(lambda: there.echoes[0].end is False)
 
@@ -210,6 +230,19 @@ async def test_every_other_component_of_this_cluster_is_refused() -> None:
         for component in Component:
             if component is not Component.CONTROLLER:
                 assert await is_refused(there, component=component), component
+
+
+@on_both_loops
+async def test_nobody_but_our_access_proxy_asks_for_an_api_server_ruling_18() -> None:
+    async with inside() as there:
+        for component in Component:
+            if component is not Component.ACCESS:
+                assert await is_refused(there, component=component, name=WESTS_API), component
+        access = Component.ACCESS
+        assert await is_refused(there, cluster="west", component=access, name=WESTS_API)
+        assert await is_refused(there, clusterset=FakeClusterset(), component=access, name=WESTS_API)
+        own = "kube-apiserver.east.clusterset.internal"
+        assert await is_refused(there, component=access, name=own), "not even our own"
 
 
 @on_both_loops
@@ -275,6 +308,23 @@ async def test_the_number_of_streams_is_bounded_and_a_place_comes_back() -> None
         writer.write(b"x")
         assert await reader.readexactly(1) == b"x"
         for each in (writer, writers[1]):
+            each.transport.abort()
+
+
+@on_both_loops
+async def test_who_looks_at_api_servers_without_end_leaves_room_for_the_controller() -> None:
+    async with inside(limits=replace(PATIENT, inner_access=2)) as there:
+        writers = []
+        for _ in range(2):
+            reader, writer = await dialled(there, component=Component.ACCESS, name=WESTS_API)
+            writer.write(b"x")
+            assert await reader.readexactly(1) == b"x"
+            writers.append(writer)
+        assert await is_closed(there, component=Component.ACCESS, name=WESTS_API)
+        reader, writer = await dialled(there)
+        writer.write(b"x")
+        assert await reader.readexactly(1) == b"x"
+        for each in (writer, *writers):
             each.transport.abort()
 
 
