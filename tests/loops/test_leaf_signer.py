@@ -15,7 +15,9 @@ from mesh_core.names import SIGNER_LEAF
 from mesh_core.objects import CertificateSigningRequest
 from mesh_fakes.clusterset import identity
 from mesh_fakes.controller_trust import TrustScene, trust_scene
+from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
+from mesh_placement.way.tunnels import AccessLeaf
 from mesh_runtime.kube import CSRS
 from mesh_runtime.leaf_request import RequestedLeaf
 from mesh_runtime.pki import new_key
@@ -28,6 +30,7 @@ pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 HOUR = timedelta(hours=1)
 GATEWAY = "system:serviceaccount:meshctl-system:meshctl-gateway"
 DNS = "system:serviceaccount:meshctl-system:meshctl-dns"
+ACCESS = "system:serviceaccount:meshctl-system:placement-access"
 WISH = identity("west")
 
 
@@ -60,7 +63,10 @@ async def settled(scene: TrustScene) -> None:
     await asyncio.sleep(1)
 
 
-@pytest.mark.parametrize(("username", "component"), [(GATEWAY, Component.GATEWAY), (DNS, Component.DNS)])
+@pytest.mark.parametrize(
+    ("username", "component"),
+    [(GATEWAY, Component.GATEWAY), (DNS, Component.DNS), (ACCESS, Component.ACCESS)],
+)
 async def test_a_component_gets_its_own_leaf(username: str, component: Component) -> None:
     async with trust_scene(ago=HOUR) as scene:
         await scene.joined()
@@ -68,6 +74,17 @@ async def test_a_component_gets_its_own_leaf(username: str, component: Component
         credentials = await issuer.issue(WISH)
         own = identity("west", component)
         prove(credentials, identity=own, roots=scene.clusterset.roots)
+
+
+async def test_the_access_proxy_of_a_member_keeps_a_leaf_that_it_can_show() -> None:
+    async with trust_scene(ago=HOUR) as scene:
+        await scene.joined()
+        leaf = AccessLeaf(scene.api.client(ACCESS))
+        async with under_way(leaf.run()):
+            await until(lambda: leaf.current is not None)
+            standing = leaf.current
+        assert standing is not None
+        assert standing.identity == identity("west", Component.ACCESS)
 
 
 async def test_the_account_decides_and_not_the_wish() -> None:

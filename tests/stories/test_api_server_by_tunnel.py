@@ -28,6 +28,7 @@ from mesh_gateway.gateway import Gateway
 from mesh_gateway.route import Address
 from mesh_gateway.watch import Bounds
 from mesh_placement.way.tunnel import NotItsApiServer, NoTunnel, connect_by_tunnel
+from mesh_placement.way.tunnels import Tunnels
 from mesh_runtime.kube import MESH_PEERS, KubeClient
 from mesh_runtime.leaf import Standing
 from mesh_runtime.tls import Credentials, PeerRefused, client_context, unasking_context
@@ -335,6 +336,19 @@ async def test_whoever_answers_at_either_end_must_prove_it() -> None:
         with pytest.raises(PeerRefused):
             await there.dial(standing=stranger)
         assert not there.api.heard
+
+
+@on_both_loops
+async def test_a_hub_dials_with_the_certificate_of_the_moment_and_says_when_it_has_none() -> None:
+    async with world() as there:
+        leaf = leaf_of(there.clusterset, "west", component=Component.ACCESS)
+        tunnels = Tunnels(leaf, door=PeerGateway(host=HOSTS["west"], port=INNER_PORT))
+        inner = ssl.create_default_context(cadata="\n".join(API_CA.roots))
+        _, client = await tunnels(Client, cluster="east", inner=inner, server_name=API_NAME)
+        client.abort()
+        leaf.current = None
+        with pytest.raises(NoTunnel, match="no certificate of a clusterset"):
+            await tunnels(Client, cluster="east", inner=inner, server_name=API_NAME)
 
 
 @on_both_loops
