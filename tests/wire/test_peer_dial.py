@@ -4,17 +4,17 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from mesh_controller.peer_dial import dial_through_tunnel
 from mesh_controller.peer_stream import PeerStream, StreamEnded
-from mesh_core.identity import Component, Expected
+from mesh_core.identity import Component, Expected, domain
 from mesh_core.names import ALPN_PEER
 from mesh_core.objects import PeerGateway
 from mesh_core.peer_wire import Ack, Mesh, Message, PeerProtocolError, Put, record_bytes
-from mesh_core.trust import OPEN
+from mesh_core.trust import OPEN, ForeignTrust
 from mesh_fakes.clusterset import FakeClusterset, identity
 from mesh_fakes.exports import record
 from mesh_fakes.gateways import on_both_loops
@@ -142,3 +142,15 @@ async def test_a_tunnel_that_breaks_ends_the_stream() -> None:
             while True:
                 await stream.receive()
         await stream.close(reason="gone")
+
+
+@on_both_loops
+async def test_a_peer_of_another_domain_is_asked_for_at_our_own_door_by_a_name_of_our_domain() -> None:
+    theirs = domain("other.internal")
+    agreed = ForeignTrust(domain=theirs, keys=frozenset(), roots=())
+    standing = replace(EAST, trust=replace(OPEN, foreign={"west": agreed}))
+    async with inner_door(CLUSTERSET, "east", leads=lambda _: None) as door:
+        with pytest.raises((ConnectionError, ssl.SSLEOFError)):
+            gateway = PeerGateway(host="127.0.0.1", port=door.port)
+            await dial_through_tunnel(gateway, cluster="west", standing=standing)
+        assert door.asked == ["peer.west.clusterset.internal"], "docs/wire.md: `<domain>` is our own"

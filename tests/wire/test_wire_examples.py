@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from mesh_core.identity import cluster_id
+from mesh_fakes.gateways import table_of
 from mesh_fakes.session_pair import Pair, Reading
+from mesh_gateway.admission import Denied
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import (
     Answer,
@@ -15,6 +19,8 @@ from mesh_gateway.opening import (
     read_opening,
     write_message,
 )
+from mesh_gateway.reserved import reserved_route
+from mesh_gateway.route import Address
 
 TEXT = (Path(__file__).parent.parent.parent / "docs" / "wire.md").read_text()
 CALLER_HELLO = TunnelHello(cluster="west", replica="gw-1", siblings=("gw-1", "gw-2"), features=("udp",))
@@ -28,9 +34,9 @@ OPENING = Opening(
 )
 
 
-def example() -> Iterator[tuple[str, bytes]]:
+def example(chapter: str = "A tunnel: `meshctl-tunnel/1`") -> Iterator[tuple[str, bytes]]:
     """Who sends and what, line by line; a line without a sender belongs to the one before."""
-    section = TEXT.split("## A tunnel: `meshctl-tunnel/1`")[1].split("\n## ")[0]
+    section = TEXT.split(f"## {chapter}")[1].split("\n## ")[0]
     block = next(found for found in re.findall(r"```\n(.*?)```", section, re.DOTALL) if "caller  " in found)
     sender, data = "", b""
     for line in block.splitlines():
@@ -111,6 +117,20 @@ def said() -> list[tuple[str, bytes]]:
 
 def test_the_example_of_a_tunnel_is_what_the_code_says_byte_by_byte() -> None:
     assert list(example()) == said()
+
+
+def test_the_example_of_a_reserved_target_is_what_both_gateways_say() -> None:
+    asked = Opening(id="93bd04e1f7a25c68", reserved="kube-apiserver", component="access")
+    table = replace(
+        table_of("east", gateways={cluster_id("west"): ()}), api_server=(Address("10.96.0.1", 443),)
+    )
+    found = reserved_route(asked, cluster=cluster_id("west"), table=table)
+    assert isinstance(found, Denied)
+    answer = write_message(Answer(found.reason.value, found.why))
+    assert list(example("The inner door: `meshctl-inner/1`")) == [
+        ("caller", write_message(asked)),
+        ("callee", answer),
+    ]
 
 
 def test_the_tables_of_the_messages_name_every_field() -> None:
