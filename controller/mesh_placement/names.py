@@ -24,6 +24,14 @@ AGENT_MANIFESTS = "placement-agent-manifests"
 HUB_INFO = "meshctl-hub"
 """ConfigMap in kube-public of the hub: its address and CA, for whoever has the CA's hash."""
 
+ACCESS_PORT = 15447
+"""Where the access proxy listens."""
+ACCESS_SERVING_SECRET = "placement-access-serving"
+"""Secret of the hub, in `SYSTEM_NAMESPACE`: `tls.key`, `tls.crt`, `ca.crt` of the access proxy."""
+ACCESS_API_SERVICE = f"v1alpha1.{ACCESS_GROUP}"
+ANNOTATION_SELF_MADE = "access.meshctl.dev/self-made"
+"""On that Secret, "true": the access proxy made what is in it and renews it."""
+
 LEASE = "agent"
 """Lease of a member, in its namespace on the hub."""
 ACCESS_SECRET = "access"

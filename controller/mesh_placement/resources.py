@@ -28,3 +28,6 @@ CLUSTER_ROLES = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", KubernetesO
 CLUSTER_ROLE_BINDINGS = Resource(
     _RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", KubernetesObject, namespaced=False
 )
+API_SERVICES = Resource(
+    "apiregistration.k8s.io", "v1", "apiservices", "APIService", objects.ApiService, namespaced=False
+)

@@ -202,6 +202,14 @@ def proved_chain(tls: ssl.SSLObject | ssl.SSLSocket) -> Chain:
             raise PeerRefused(f"the other end showed a chain of {len(ders)} certificates, not 3 or 4")
 
 
+def verified_chain(tls: ssl.SSLObject | ssl.SSLSocket) -> list[bytes]:
+    """The certificates that the handshake has verified, leaf first, as DER; empty when none was shown."""
+    try:
+        return _verified_ders(tls)
+    except (ValueError, AttributeError):
+        return []
+
+
 @lru_cache(maxsize=4096)
 def key_id(der: bytes) -> str:
     """The KeyId of a certificate's key: SHA-256 of its SubjectPublicKeyInfo, in hexadecimal digits."""

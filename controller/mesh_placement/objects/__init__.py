@@ -1,5 +1,6 @@
 """Objects of registration and distribution, as the watch caches hold them (docs/decisions/0002)."""
 
+from mesh_placement.objects.aggregation import ApiService, ApiServiceSpec
 from mesh_placement.objects.ours import (
     AgentReport,
     Assignment,
@@ -74,6 +75,8 @@ from mesh_placement.objects.standard import (
 __all__ = [
     "AccessProvider",
     "AgentReport",
+    "ApiService",
+    "ApiServiceSpec",
     "AppliedResource",
     "AppliedWork",
     "AppliedWorkSpec",
