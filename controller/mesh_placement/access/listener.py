@@ -77,10 +77,12 @@ class Listener:
         group.create_task(self._serve(connection, context))
 
     async def _serve(self, connection: socket.socket, context: ssl.SSLContext) -> None:
+        wire = Wire()
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            transport, wire = await asyncio.get_running_loop().connect_accepted_socket(
-                Wire,
+            # The protocol that uvloop gives back here is not ours but its own for TLS (0.23).
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: wire,
                 connection,
                 ssl=context,
                 ssl_handshake_timeout=_HANDSHAKE_LIMIT,

@@ -31,6 +31,7 @@ _log = logger(__name__)
 
 IDLE_LIMIT: Final = 120.0
 """Seconds until the next request has to be there."""
+_DISCOVERY: Final = "as=APIGroupDiscoveryList"
 _REPEATABLE: Final = ("GET", "HEAD", "OPTIONS")
 
 
@@ -78,7 +79,8 @@ class Session:
         except TimeoutError:
             return False
         except BadHead as error:
-            return self._refuse(400, "BadRequest", f"{error}", keeps=False)
+            self._front.write(refusal(400, "BadRequest", str(error), keeps=False))
+            return False
         task = asyncio.current_task()
         assert task is not None
         # Who goes takes his request with him.
@@ -91,32 +93,31 @@ class Session:
             self._front.on_end = None
 
     async def _answer(self, request: RequestHead) -> bool:
-        keeps = _ends_cleanly(request)
         try:
             caller = await self._caller(request)
             if caller is None:
-                return self._refuse(401, "Unauthorized", "the hub does not know who asks", keeps=keeps)
+                return self._refuse(request, 401, "Unauthorized", "the hub does not know who asks")
             if any(name.startswith("impersonate-") for name, _ in request.fields):
                 why = "here nobody acts as somebody else; --as works on the hub's aggregated path"
-                return self._refuse(400, "BadRequest", why, keeps=keeps)
+                return self._refuse(request, 400, "BadRequest", why)
             target = proxied(request.target)
             if target is None:
-                return self._document(request, keeps=keeps)
+                return self._document(request)
             verb = verb_of(request.method, upgrade=bool(upgrade_of(request)))
             if not verb:
                 why = f"method {request.method} is not passed on"
-                return self._refuse(405, "MethodNotAllowed", why, keeps=keeps)
+                return self._refuse(request, 405, "MethodNotAllowed", why)
             if not await self._desk.reviews.may(caller, verb=verb, cluster=target.cluster):
                 why = (
                     f'"{caller.user}" may not {verb} clusters/proxy "{target.cluster}" in access.meshctl.dev'
                 )
-                return self._refuse(403, "Forbidden", why, keeps=keeps)
+                return self._refuse(request, 403, "Forbidden", why)
         except MeshError as error:
             _log.warning("the hub cannot be asked about a caller", why=error.what)
-            return self._refuse(503, "ServiceUnavailable", "the hub cannot be asked now", keeps=keeps)
+            return self._refuse(request, 503, "ServiceUnavailable", "the hub cannot be asked now")
         route = self._desk.routes.to(target.cluster)
         if isinstance(route, NoRoute):
-            return self._refuse(route.status, route.reason, route.message, keeps=keeps)
+            return self._refuse(request, route.status, route.reason, route.message)
         return await self._pass_on(request, target=target, caller=caller, route=route)
 
     async def _caller(self, request: RequestHead) -> Caller | None:
@@ -124,7 +125,6 @@ class Session:
         return await self._desk.reviews.who(found) if isinstance(found, Token) else found
 
     async def _pass_on(self, request: RequestHead, *, target: Proxied, caller: Caller, route: Route) -> bool:
-        keeps = _ends_cleanly(request)
         try:
             head = onward(
                 request,
@@ -136,16 +136,16 @@ class Session:
             )
             return await self._exchanged(request, target=target, route=route, head=head)
         except NotPassedOn as error:
-            return self._refuse(403, "Forbidden", str(error), keeps=keeps)
+            return self._refuse(request, 403, "Forbidden", str(error))
         except TooMany as error:
-            return self._refuse(429, "TooManyRequests", str(error), keeps=keeps)
+            return self._refuse(request, 429, "TooManyRequests", str(error))
         except TokenRefused:
             _log.warning("a member refuses the hub's own token", cluster=route.cluster)
             why = f"cluster \"{route.cluster}\" refuses the hub's own token; look into its agent's log"
-            return self._refuse(503, "ServiceUnavailable", why, keeps=False)
+            return self._refuse(request, 503, "ServiceUnavailable", why)
         except MeshError as error:
             _log.warning("a member is not reached", cluster=route.cluster, why=error.what)
-            return self._refuse(503, "ServiceUnavailable", str(error), keeps=keeps)
+            return self._refuse(request, 503, "ServiceUnavailable", str(error))
 
     async def _exchanged(self, request: RequestHead, *, target: Proxied, route: Route, head: bytes) -> bool:
         """One exchange; once more on a fresh connection if the one that was kept had just been closed."""
@@ -159,32 +159,38 @@ class Session:
                 if was_used and request.method in _REPEATABLE and request.length == 0:
                     fresh = True
                     continue
-                return self._unanswered(route, "its API server closed before it answered")
+                return self._unanswered(
+                    request, f'the API server of "{route.cluster}" closed before it answered'
+                )
             except TimeoutError:
-                return self._unanswered(route, "its API server does not answer in time")
+                return self._unanswered(
+                    request, f'the API server of "{route.cluster}" does not answer in time'
+                )
             except BadHead as error:
                 if one.begun:
                     raise
-                return self._unanswered(route, f"a message is not to be passed on: {error}")
+                return self._unanswered(request, f"a message cannot be passed on: {error}")
             finally:
                 self._desk.pool.give(route, back, keeps=one.back_keeps)
 
-    def _unanswered(self, route: Route, why: str) -> bool:
-        message = f'cluster "{route.cluster}": {why}'
-        return self._refuse(502, "BadGateway", message, keeps=False)
+    def _unanswered(self, request: RequestHead, why: str) -> bool:
+        return self._refuse(request, 502, "BadGateway", why)
 
-    def _document(self, request: RequestHead, *, keeps: bool) -> bool:
+    def _document(self, request: RequestHead) -> bool:
         path = request.target.partition("?")[0].rstrip("/")
         found = DOCUMENTS.get(path)
         if found is None:
-            return self._refuse(404, "NotFound", "there is nothing here", keeps=keeps)
+            return self._refuse(request, 404, "NotFound", "there is nothing here")
         if request.method != "GET":
-            return self._refuse(405, "MethodNotAllowed", "this is only to be read", keeps=keeps)
+            return self._refuse(request, 405, "MethodNotAllowed", "this is only to be read")
+        keeps = _ends_cleanly(request)
         self._front.write(answer(200, found, keeps=keeps))
         return keeps
 
-    def _refuse(self, status: int, reason: str, message: str, *, keeps: bool) -> bool:
-        self._front.write(refusal(status, reason, message, keeps=keeps))
+    def _refuse(self, request: RequestHead, status: int, reason: str, message: str) -> bool:
+        keeps = _ends_cleanly(request)
+        discovers = any(name == "accept" and _DISCOVERY in value for name, value in request.fields)
+        self._front.write(refusal(status, reason, message, keeps=keeps, discovers=discovers))
         return keeps
 
 

@@ -1,0 +1,198 @@
+"""A member's API through the access proxy: by its own listener, and by the hub's real aggregation layer."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from mesh_fakes.access_scene import MEMBER, AccessScene, access_between, certificate_by, show_available
+from mesh_fakes.bed import Bed
+from mesh_fakes.waiting import until_found
+
+pytestmark = pytest.mark.asyncio
+
+PATH = f"/clusters/{MEMBER}"
+WHOAMI = f"{PATH}/apis/authentication.k8s.io/v1/selfsubjectreviews"
+REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+PASSES = "test-passes"
+WORKS = "test-works"
+PASSERS = "test:passers"
+
+
+@asynccontextmanager
+async def scene_of(bed: Bed) -> AsyncIterator[AccessScene]:
+    """The proxy, and the rights of those who ask: on the hub to come through, on the member to do things."""
+    with granted(bed, "hub"), granted(bed, "member"):
+        async with access_between(bed) as scene:
+            yield scene
+
+
+@contextmanager
+def granted(bed: Bed, cluster: str) -> Iterator[None]:
+    """On the hub, group test:passers and the ServiceAccount `caller` may get and create on clusters/proxy of
+    the member; there, `ada`, the hub's administrator and the account by its long name may work with ConfigMaps.
+    """
+    if cluster == "hub":
+        rule = {
+            "apiGroups": ["access.meshctl.dev"],
+            "resources": ["clusters/proxy"],
+            "resourceNames": [MEMBER],
+        }
+        name, rules = PASSES, [{**rule, "verbs": ["get", "create"]}]
+        bed.kubectl("hub", "-n", "default", "create", "serviceaccount", "caller")
+        account = {"kind": "ServiceAccount", "name": "caller", "namespace": "default"}
+        subjects = [_subject("Group", PASSERS), account]
+    else:
+        verbs = ["get", "list", "watch", "create", "patch", "delete"]
+        name, rules = WORKS, [{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]
+        people = ("ada", "kubernetes-admin", "meshctl:hub:system:serviceaccount:default:caller")
+        subjects = [_subject("User", person) for person in people]
+    group = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
+    binding = {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
+        "subjects": subjects,
+    }
+    path = bed.folder / f"{name}.json"
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]}))
+    bed.kubectl(cluster, "apply", "-f", str(path))
+    try:
+        yield
+    finally:
+        bed.kubectl(cluster, "delete", "-f", str(path))
+        if cluster == "hub":
+            bed.kubectl("hub", "-n", "default", "delete", "serviceaccount", "caller")
+
+
+def _subject(kind: str, name: str) -> dict[str, str]:
+    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+
+
+async def test_kubectl_reads_applies_and_watches_by_both_ways(pair_of_light: Bed, tmp_path: Path) -> None:
+    async with scene_of(pair_of_light) as scene:
+        ways = {"plain": scene.plain_kubeconfig(scene.token("caller")), "hub": scene.aggregated_kubeconfig()}
+        for way, kubeconfig in ways.items():
+            manifest = tmp_path / f"{way}.yaml"
+            manifest.write_text(
+                f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: by-{way}}}, data: {{a: b}}}}"
+            )
+            watch = await scene.start(kubeconfig, "get", "configmaps", "--watch-only", "-o", "name")
+            assert watch.stdout is not None
+            verb = ("create",) if way == "plain" else ("apply", "--server-side")
+            assert await scene.kubectl(kubeconfig, *verb, "-f", str(manifest)) == (
+                0,
+                f"configmap/by-{way} {'created' if way == 'plain' else 'serverside-applied'}\n",
+            )
+            assert await asyncio.wait_for(watch.stdout.readline(), 20) == f"configmap/by-{way}\n".encode()
+            watch.terminate()
+            await watch.wait()
+            ended, said = await scene.kubectl(
+                kubeconfig, "get", "configmap", f"by-{way}", "-o", "jsonpath={.data.a}"
+            )
+            assert (ended, said) == (0, "b")
+            # It is the member that has it.
+            pair_of_light.kubectl("member", "delete", "configmap", f"by-{way}")
+
+
+async def test_who_asks_is_the_same_person_there_and_brings_no_right_of_a_clusters_own_parts(
+    pair_of_light: Bed,
+) -> None:
+    async with scene_of(pair_of_light) as scene:
+        ada = scene.certificate(
+            "ca", user="ada", groups=(PASSERS, "system:masters", "kubeadm:cluster-admins")
+        )
+        async with scene.session(ada) as session:
+            assert await whoami(session) == ("ada", [PASSERS, "system:authenticated"])
+        token = {"Authorization": f"Bearer {scene.token('caller')}"}
+        async with scene.session() as session:
+            name = "meshctl:hub:system:serviceaccount:default:caller"
+            assert await whoami(session, headers=token) == (name, ["system:authenticated"])
+        # The hub's own answer to --as comes through the aggregation layer as the other person.
+        told = (
+            "auth",
+            "whoami",
+            "-o",
+            "jsonpath={.status.userInfo.username}",
+            "--as=ada",
+            f"--as-group={PASSERS}",
+        )
+        assert await scene.kubectl(scene.aggregated_kubeconfig(), *told) == (0, "ada")
+
+
+MATRIX = [
+    # who (certificate's user and groups), method, path in the member, what he is told
+    ("ada", (PASSERS,), "GET", "/api/v1/configmaps", 200),
+    ("ada", (PASSERS,), "GET", "/api/v1/secrets", 403),
+    ("ada", (PASSERS,), "DELETE", "/api/v1/namespaces/default/configmaps/none", 403),
+    ("eve", (PASSERS,), "GET", "/api/v1/configmaps", 403),
+    ("eve", (), "GET", "/version", 403),
+    ("root", ("system:masters",), "GET", "/api/v1/configmaps", 403),
+    ("root", ("system:masters",), "GET", "/version", 200),
+]
+
+
+async def test_the_hub_says_who_comes_through_and_the_member_what_he_may_do(pair_of_light: Bed) -> None:
+    async with scene_of(pair_of_light) as scene:
+        for user, groups, method, path, expected in MATRIX:
+            async with scene.session(scene.certificate("ca", user=user, groups=groups)) as session:
+                async with session.request(method, PATH + path) as answer:
+                    assert answer.status == expected, (user, method, path, await answer.text())
+
+
+async def test_only_the_hubs_front_proxy_says_who_somebody_is(pair_of_light: Bed) -> None:
+    forged = {"X-Remote-User": "ada", "X-Remote-Group": PASSERS}
+    async with scene_of(pair_of_light) as scene:
+        front = scene.certificate("front-proxy-ca", user="front-proxy-client")
+        async with scene.session(front) as session:
+            assert await whoami(session, headers=forged) == ("ada", [PASSERS, "system:authenticated"])
+            async with session.get(f"{PATH}/version") as answer:
+                assert answer.status == 401, "a front proxy is nobody by itself"
+        liars = [
+            scene.certificate("front-proxy-ca", user="somebody-else"),
+            scene.certificate("ca", user="front-proxy-client"),
+            None,
+        ]
+        for liar in liars:
+            async with scene.session(liar) as session:
+                async with session.get(f"{PATH}/api/v1/configmaps", headers=forged) as answer:
+                    assert answer.status in (401, 403)
+        pki = pair_of_light.folder / "member" / "pki"
+        stranger = certificate_by(pki / "ca.crt", pki / "ca.key", user="ada", groups=(PASSERS,))
+        async with scene.session(stranger) as session:
+            with pytest.raises(aiohttp.ClientError):
+                await session.get(f"{PATH}/version")
+
+
+async def test_a_member_that_is_not_available_has_no_way_and_people_are_told_why(pair_of_light: Bed) -> None:
+    async with scene_of(pair_of_light) as scene, pair_of_light.client("hub") as hub:
+        ada = scene.certificate("ca", user="ada", groups=(PASSERS, "system:masters"))
+        async with scene.session(ada) as session:
+
+            async def has(status: int, *, cluster: str = MEMBER) -> bool:
+                async with session.get(f"/clusters/{cluster}/version") as answer:
+                    said = await answer.json()
+                    return answer.status == status and (status == 200 or bool(said["message"]))
+
+            assert await has(200)
+            await show_available(hub, status="Unknown")
+            await until_found(lambda: has(503))
+            await show_available(hub, status="True")
+            await until_found(lambda: has(200))
+            assert await has(404, cluster="nowhere")
+
+
+async def whoami(
+    session: aiohttp.ClientSession, *, headers: dict[str, str] | None = None
+) -> tuple[str, list[str]]:
+    """Whom the member's API server takes the caller for."""
+    async with session.post(WHOAMI, json=REVIEW, headers=headers) as answer:
+        assert answer.status == 201, await answer.text()
+        user = (await answer.json())["status"]["userInfo"]
+        return user["username"], user["groups"]
