@@ -53,7 +53,7 @@ class MemberApi(FakeApiServer):
     service_range: str = "10.96.0"
     faults: list[Callable[[str, str], ApiError | None]] = field(default_factory=list)
     """Asked with method and path (collection/namespace/name) before every request."""
-    _applied: dict[tuple[object, str], Item] = field(default_factory=dict)
+    _said: dict[tuple[object, str], Item] = field(default_factory=dict)
     _next_ip: int = 10
     _breaks: int = 0
     _manager: str = ""
@@ -193,10 +193,10 @@ class MemberApi(FakeApiServer):
         created = super(MemberApi, self)._create(username, target, item)
         target = _Target(target.collection, namespace, created["metadata"]["name"], "")
         if self._manager:
-            self._applied[(*target.key, ""), self._manager] = said
+            self._said[(*target.key, ""), self._manager] = said
         return created
 
-    def _patch(self, username: str, target: _Target, body: Item) -> Item:
+    def _patch(self, username: str, target: _Target, body: Item, *, manager: str) -> Item:
         if target.key not in self._objects and body.get("kind") and not target.subresource:
             return self._create(username, target, _copy(body))
         old = self._get(target)
@@ -206,8 +206,8 @@ class MemberApi(FakeApiServer):
         change = _copy({key: value for key, value in body.items() if key not in ("kind", "apiVersion")})
         if self._manager:
             key = ((*target.key, target.subresource), self._manager)
-            before = self._applied.get(key, {})
-            self._applied[key] = _copy(change)
+            before = self._said.get(key, {})
+            self._said[key] = _copy(change)
             change = _with_entries_of_others(old, before=before, change=change)
             change = _merged(_leavings(before, change), change)
         if target.subresource:
