@@ -49,6 +49,7 @@ class Secret(KubernetesObject, frozen=True, rename="camel", kw_only=True):
     """core/v1 Secret; values are base64 text as on the wire."""
 
     data: dict[str, str] = field(default_factory=dict)
+    type: str = ""
 
     def __repr__(self) -> str:
         # A Secret must not reach a log through an object's default repr.

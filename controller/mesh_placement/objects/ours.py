@@ -306,7 +306,8 @@ class AssignmentSpec(Struct, frozen=True, rename="camel", kw_only=True):
     """How the Works `works` of this namespace are applied: what a Work alone cannot say.
 
     `secrets` are Secrets of this namespace, which the member gets in the namespaces that
-    `placement.meshctl.dev/target` names on them ("namespace/name").
+    `placement.meshctl.dev/target` names on them ("namespace/name"). `service_imports` ("namespace/name")
+    must be Ready in the member before workloads are applied.
     """
 
     placement_ref: NamespacedName = NamespacedName()
@@ -315,6 +316,7 @@ class AssignmentSpec(Struct, frozen=True, rename="camel", kw_only=True):
     works: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
+    service_imports: tuple[str, ...] = ()
     service_account: ServiceAccountRef = ServiceAccountRef()
     feedback: tuple[FeedbackPath, ...] = ()
     overrides: tuple[Override, ...] = ()

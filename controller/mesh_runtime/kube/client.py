@@ -5,6 +5,7 @@ retried here, because the caller knows whether it may be. Reading is decoded int
 plain mappings with just the fields that we own.
 """
 
+import copy
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http.client import responses
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -31,6 +32,7 @@ _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _JSON = "application/json"
 _METADATA_ONLY = f"{_JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_METADATA_LIST = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class _Status(msgspec.Struct, rename="camel"):
@@ -74,6 +76,24 @@ class KubeClient:
         self._session = session
         self._authorization = authorization
         self._kinds: dict[tuple[str, str], tuple[str, bool]] = {}
+        self._headers: dict[str, str] = {}
+        self._watch_accept = _JSON
+
+    def acting_as(self, user: str) -> Self:
+        """The same way to the API server, as somebody else (Impersonate-User); needs the right to do so.
+
+        A ServiceAccount is `system:serviceaccount:<namespace>:<name>`: it gets its groups by itself.
+        """
+        other = copy.copy(self)
+        other._headers = {**self._headers, "Impersonate-User": user}
+        return other
+
+    def lists_metadata(self) -> Self:
+        """The same for lists and watches that need only the objects' metadata; for no other request."""
+        other = copy.copy(self)
+        other._headers = {**self._headers, "Accept": _METADATA_LIST}
+        other._watch_accept = _METADATA_ONLY
+        return other
 
     async def ready(self) -> None:
         """Return when /readyz says yes; raises ApiError or Unreachable otherwise."""
@@ -224,7 +244,8 @@ class KubeClient:
     ) -> AsyncIterator[aiohttp.StreamReader]:
         """A GET whose answer goes on; Unreachable after `silence_limit` seconds without a byte."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_LIMIT, sock_read=silence_limit)
-        async with self._send("GET", path, params=params, limits=limits) as response:
+        accept = self._watch_accept
+        async with self._send("GET", path, params=params, limits=limits, accept=accept) as response:
             yield response.content
 
     @asynccontextmanager
@@ -240,7 +261,7 @@ class KubeClient:
                 self.server + path,
                 params=params,
                 protocols=(protocol,),
-                headers=await self._authorization(),
+                headers={**await self._authorization(), **self._headers},
                 timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 max_msg_size=most,
             ) as socket:
@@ -263,9 +284,11 @@ class KubeClient:
         limits: aiohttp.ClientTimeout,
         body: Body | None = None,
         content_type: str = _JSON,
-        accept: str = _JSON,
+        accept: str = "",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = {**await self._authorization(), "Accept": accept}
+        headers = {**await self._authorization(), "Accept": _JSON, **self._headers}
+        if accept:
+            headers["Accept"] = accept
         data: io.BytesIO | None = None
         if body is not None:
             # As a file: of bytes beyond one mebibyte, as a TrustBundle may have, aiohttp warns.

@@ -1,0 +1,140 @@
+"""How an applied object is, by its own words: health, replicas, and the values that somebody asked for."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from mesh_placement.decide.manifests import Named
+
+# JSON of an object: its values are whatever JSON has, hence Any.
+Json = Mapping[str, Any]
+
+_STEP = re.compile(r"\.([A-Za-z_][-A-Za-z0-9_]*)|\[([0-9]+)\]")
+_LONGEST_VALUE = 1024
+
+
+class Health(StrEnum):
+    """From good to bad; of several objects the worst counts."""
+
+    HEALTHY = "Healthy"
+    UNKNOWN = "Unknown"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+
+
+_ORDER = tuple(Health)
+
+
+def worst(healths: list[Health]) -> Health:
+    """The worst of them; Healthy when there is none."""
+    return max(healths, key=_ORDER.index, default=Health.HEALTHY)
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """What a workload wants and has ready."""
+
+    desired: int = 0
+    ready: int = 0
+
+
+def health_of(one: Named, *, generation: int, spec: Json, status: Json) -> Health:
+    """Of one object, as the member has it; what has no status is healthy by being there."""
+    observed = status.get("observedGeneration")
+    if isinstance(observed, int) and observed < generation:
+        return Health.PROGRESSING
+    conditions = _conditions(status)
+    match (one.group, one.kind):
+        case ("apps", "Deployment") | ("apps", "StatefulSet") | ("apps", "ReplicaSet"):
+            return _of_replicas(spec, status, conditions)
+        case ("apps", "DaemonSet"):
+            wanted, ready = _number(status, "desiredNumberScheduled"), _number(status, "numberReady")
+            has_begun = isinstance(observed, int)
+            return Health.HEALTHY if has_begun and ready >= wanted else Health.PROGRESSING
+        case ("batch", "Job"):
+            if conditions.get("Failed") == "True":
+                return Health.DEGRADED
+            return Health.HEALTHY if conditions.get("Complete") == "True" else Health.PROGRESSING
+        case ("", "Pod"):
+            return _of_pod(status, conditions)
+        case ("", "PersistentVolumeClaim"):
+            # Pending is how a claim waits for its first consumer.
+            return Health.DEGRADED if status.get("phase") == "Lost" else Health.HEALTHY
+        case _:
+            return _by_convention(conditions)
+
+
+def replicas_of(one: Named, *, spec: Json, status: Json) -> Replicas:
+    """Of a workload that counts replicas; none of any other object."""
+    if one.group == "apps" and one.kind == "DaemonSet":
+        return Replicas(_number(status, "desiredNumberScheduled"), _number(status, "numberReady"))
+    desired = spec.get("replicas")
+    if not isinstance(desired, int):
+        return Replicas()
+    return Replicas(desired, _number(status, "readyReplicas"))
+
+
+def value_at(document: Json, path: str) -> str | None:
+    """What a simple field path (".status.loadBalancer.ingress[0].ip") leads to, as text, or None.
+
+    Text stands as it is, all else as JSON; at most 1,024 characters.
+    """
+    if not path or "".join(match.group() for match in _STEP.finditer(path)) != path:
+        return None
+    place: Any = document  # any JSON value on the way down
+    for match in _STEP.finditer(path):
+        name, index = match.groups()
+        if name is not None and isinstance(place, Mapping) and name in place:
+            place = place[name]
+        elif index is not None and isinstance(place, list) and int(index) < len(place):
+            place = place[int(index)]
+        else:
+            return None
+    text = place if isinstance(place, str) else msgspec.json.encode(place).decode()
+    return text[:_LONGEST_VALUE]
+
+
+def _of_replicas(spec: Json, status: Json, conditions: Mapping[str, str]) -> Health:
+    desired = spec.get("replicas", 1)
+    if conditions.get("Progressing") == "False" or conditions.get("ReplicaFailure") == "True":
+        return Health.DEGRADED
+    if not isinstance(desired, int) or not isinstance(status.get("observedGeneration"), int):
+        return Health.PROGRESSING
+    updated = status.get("updatedReplicas", status.get("replicas", 0))
+    is_whole = _number(status, "readyReplicas") >= desired and isinstance(updated, int) and updated >= desired
+    return Health.HEALTHY if is_whole else Health.PROGRESSING
+
+
+def _of_pod(status: Json, conditions: Mapping[str, str]) -> Health:
+    match status.get("phase"):
+        case "Failed":
+            return Health.DEGRADED
+        case "Succeeded":
+            return Health.HEALTHY
+        case _:
+            return Health.HEALTHY if conditions.get("Ready") == "True" else Health.PROGRESSING
+
+
+def _by_convention(conditions: Mapping[str, str]) -> Health:
+    for kind in ("Ready", "Available", "Established"):
+        if kind in conditions:
+            return Health.HEALTHY if conditions[kind] == "True" else Health.PROGRESSING
+    return Health.HEALTHY
+
+
+def _conditions(status: Json) -> dict[str, str]:
+    listed = status.get("conditions")
+    return {
+        one["type"]: str(one.get("status"))
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, Mapping) and isinstance(one.get("type"), str)
+    }
+
+
+def _number(status: Json, key: str) -> int:
+    found = status.get(key)
+    return found if isinstance(found, int) else 0

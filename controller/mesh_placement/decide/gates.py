@@ -1,0 +1,153 @@
+"""What must be in the member before an object is applied, and whether it is.
+
+A claim is waited for to exist, never to be bound: with WaitForFirstConsumer it is bound by the pod that would
+wait for it. References marked `optional` are not waited for.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from msgspec import Raw, Struct, field
+
+from mesh_core.objects import Condition, KubernetesObject
+from mesh_placement.decide.manifests import Named
+from mesh_placement.objects import Manifest
+
+# JSON out of a manifest: its values are whatever JSON has, hence Any.
+Json = Mapping[str, Any]
+
+
+class Kind(Enum):
+    """What can be waited for: group, version, plural, kind, namespaced."""
+
+    NAMESPACE = ("", "v1", "namespaces", "Namespace", False)
+    CRD = ("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
+    STORAGE_CLASS = ("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
+    CLAIM = ("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
+    CONFIG_MAP = ("", "v1", "configmaps", "ConfigMap", True)
+    SECRET = ("", "v1", "secrets", "Secret", True)
+    SERVICE_ACCOUNT = ("", "v1", "serviceaccounts", "ServiceAccount", True)
+    SERVICE_IMPORT = ("multicluster.x-k8s.io", "v1beta1", "serviceimports", "ServiceImport", True)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """An object that must be there; with `data_key` it must have that key too."""
+
+    kind: Kind
+    name: str
+    namespace: str = ""
+    data_key: str = ""
+
+    def __str__(self) -> str:
+        key = f"[{self.data_key}]" if self.data_key else ""
+        return "/".join(part for part in (self.kind.value[3], self.namespace, self.name) if part) + key
+
+
+class WitnessStatus(Struct, frozen=True, rename="camel", kw_only=True):
+    """`phase` of a Namespace, conditions of the others."""
+
+    phase: str = ""
+    conditions: tuple[Condition, ...] = ()
+
+
+class Witness(KubernetesObject, frozen=True, rename="camel", kw_only=True):
+    """As much of an object as a gate asks for; of its data only the keys matter."""
+
+    status: WitnessStatus = WitnessStatus()
+    data: dict[str, Raw] | None = field(default=None)
+    binary_data: dict[str, Raw] | None = field(default=None)
+
+
+_CONDITIONS: Final = {Kind.CRD: "Established", Kind.SERVICE_IMPORT: "Ready"}
+
+
+def is_met(need: Need, witness: Witness | None) -> bool:
+    """Whether what is found in the member is what is needed."""
+    if witness is None or witness.metadata.deletion_timestamp is not None:
+        return False
+    if need.kind in _CONDITIONS:
+        wanted = _CONDITIONS[need.kind]
+        return any(one.type == wanted and one.status == "True" for one in witness.status.conditions)
+    if need.data_key:
+        return need.data_key in (witness.data or {}) or need.data_key in (witness.binary_data or {})
+    # A namespace is Active, or has no phase where nobody runs that would set one.
+    return need.kind is not Kind.NAMESPACE or witness.status.phase in ("Active", "")
+
+
+def needs_of(manifest: Manifest, *, one: Named, namespace: str) -> tuple[Need, ...]:
+    """What the object waits for, without repetition; `namespace` is where it goes, "" if cluster-scoped."""
+    found: dict[Need, None] = {}
+    if namespace:
+        found[Need(Kind.NAMESPACE, namespace)] = None
+    if (one.group, one.kind) == ("", "PersistentVolumeClaim"):
+        storage_class = _at(manifest, "spec").get("storageClassName")
+        if isinstance(storage_class, str) and storage_class:
+            found[Need(Kind.STORAGE_CLASS, storage_class)] = None
+    for need in _of_pod(_pod_spec(manifest, kind=one.kind), namespace=namespace):
+        found[need] = None
+    return tuple(found)
+
+
+def _pod_spec(manifest: Json, *, kind: str) -> Json:
+    match kind:
+        case "Pod":
+            return _at(manifest, "spec")
+        case "CronJob":
+            return _at(manifest, "spec", "jobTemplate", "spec", "template", "spec")
+        case _:
+            return _at(manifest, "spec", "template", "spec")
+
+
+def _of_pod(pod: Json, *, namespace: str) -> Iterator[Need]:
+    account = pod.get("serviceAccountName")
+    if isinstance(account, str) and account not in ("", "default"):
+        yield Need(Kind.SERVICE_ACCOUNT, account, namespace)
+    for volume in _items(pod, "volumes"):
+        yield from _of_volume(volume, namespace=namespace)
+    for container in (*_items(pod, "initContainers"), *_items(pod, "containers")):
+        for source in _items(container, "envFrom"):
+            yield from _reference(_at(source, "configMapRef"), Kind.CONFIG_MAP, namespace)
+            yield from _reference(_at(source, "secretRef"), Kind.SECRET, namespace)
+        for variable in _items(container, "env"):
+            yield from _reference(_at(variable, "valueFrom", "configMapKeyRef"), Kind.CONFIG_MAP, namespace)
+            yield from _reference(_at(variable, "valueFrom", "secretKeyRef"), Kind.SECRET, namespace)
+
+
+def _of_volume(volume: Json, *, namespace: str) -> Iterator[Need]:
+    claim = _at(volume, "persistentVolumeClaim").get("claimName")
+    if isinstance(claim, str) and claim:
+        yield Need(Kind.CLAIM, claim, namespace)
+    for source in (volume, *_items(_at(volume, "projected"), "sources")):
+        yield from _reference(_at(source, "configMap"), Kind.CONFIG_MAP, namespace)
+        # A volume says secretName, a projected source says name.
+        yield from _reference(_at(source, "secret"), Kind.SECRET, namespace)
+
+
+def _reference(reference: Json, kind: Kind, namespace: str) -> Iterator[Need]:
+    name = reference.get("name") or reference.get("secretName")
+    if not isinstance(name, str) or not name or reference.get("optional") is True:
+        return
+    keys = [reference.get("key"), *(item.get("key") for item in _items(reference, "items"))]
+    named = [key for key in keys if isinstance(key, str) and key]
+    if not named:
+        yield Need(kind, name, namespace)
+    for key in named:
+        yield Need(kind, name, namespace, key)
+
+
+def _at(place: Json, *path: str) -> Json:
+    """The object there, or an empty one where it is none: judging manifests is the API server's."""
+    for part in path:
+        below = place.get(part)
+        if not isinstance(below, Mapping):
+            return {}
+        place = below
+    return place
+
+
+def _items(place: Json, key: str) -> list[Json]:
+    found = place.get(key)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []

@@ -1,0 +1,97 @@
+"""What a manifest of a Work says of itself, which ones are refused, and what of them the member gets."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from mesh_placement.decide.reasons import Reason
+from mesh_placement.names import LABEL_DISTRIBUTED
+from mesh_placement.objects import Manifest
+
+# Belong to the cluster that they were read in; owners of another cluster would let its collector delete.
+_OF_ANOTHER_CLUSTER = (
+    "creationTimestamp",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Named:
+    """The identity of a manifest; `namespace` "" where it names none."""
+
+    group: str
+    version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def api_version(self) -> str:
+        """As it stands in the manifest."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """The same object in whatever version."""
+        return self.group, self.kind, self.namespace, self.name
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not applied, and what to do about it."""
+
+    reason: Reason
+    message: str
+
+
+def named(manifest: Manifest) -> Named | Refusal:
+    """Who a manifest is."""
+    version, kind, meta = manifest.get("apiVersion"), manifest.get("kind"), manifest.get("metadata")
+    if not isinstance(version, str) or not isinstance(kind, str) or not isinstance(meta, dict):
+        return Refusal(Reason.INVALID, "it lacks apiVersion, kind or metadata: write it as for kubectl apply")
+    name, namespace = meta.get("name"), meta.get("namespace", "")
+    if not isinstance(name, str) or not name or not isinstance(namespace, str):
+        return Refusal(
+            Reason.INVALID, f"a {kind} has no metadata.name: give it one, generateName is not taken"
+        )
+    group, _, short = version.rpartition("/")
+    return Named(group=group, version=short, kind=kind, namespace=namespace, name=name)
+
+
+def refusal_of(one: Named) -> Refusal | None:
+    """Why a Work must not bring it, or None."""
+    if one.group == "" and one.kind == "Secret":
+        return Refusal(
+            Reason.SECRET_IN_WORK,
+            f"{one} lies open in a Work: put it beside the Works, listed in the Assignment's spec.secrets",
+        )
+    if one.group == "" and one.kind == "List":
+        return Refusal(Reason.INVALID, "a List is not taken: put its items into the Work one by one")
+    return None
+
+
+def cleaned(manifest: Manifest, *, namespace: str) -> Manifest:
+    """What is applied: nothing of another cluster, with our label, in `namespace` ("": cluster-scoped)."""
+    meta = {key: value for key, value in manifest["metadata"].items() if key not in _OF_ANOTHER_CLUSTER}
+    labels = meta.get("labels")
+    meta["labels"] = {**(labels if isinstance(labels, Mapping) else {}), LABEL_DISTRIBUTED: "true"}
+    meta.pop("namespace", None)
+    if namespace:
+        meta["namespace"] = namespace
+    return {**{key: value for key, value in manifest.items() if key != "status"}, "metadata": meta}
+
+
+def digest(manifest: Manifest) -> str:
+    """The same for equal manifests, whatever the order of their keys."""
+    return hashlib.sha256(msgspec.json.encode(manifest, order="deterministic")).hexdigest()

@@ -1,0 +1,49 @@
+"""What an Assignment changes in a Work's manifests for this member: overrides, and the replicas."""
+
+from collections.abc import Sequence
+
+from mesh_placement.decide.json_patch import PatchRefused, patched
+from mesh_placement.decide.manifests import Named, Refusal, named
+from mesh_placement.decide.reasons import Reason
+from mesh_placement.objects import Manifest, Override
+
+_WITH_REPLICAS = {
+    ("apps", "Deployment"),
+    ("apps", "ReplicaSet"),
+    ("apps", "StatefulSet"),
+    ("", "ReplicationController"),
+}
+
+
+def overridden(manifest: Manifest, *, one: Named, overrides: Sequence[Override]) -> Manifest | Refusal:
+    """The manifest after all overrides that match it, in their order; they cannot make another of it."""
+    for override in overrides:
+        if override.kind not in ("", one.kind) or override.name not in ("", one.name):
+            continue
+        try:
+            changed = patched(manifest, override.patch)
+        except PatchRefused as error:
+            return Refusal(Reason.OVERRIDE_FAILED, f"{one}: {error}")
+        if not isinstance(changed, dict) or named(changed) != one:
+            return Refusal(
+                Reason.OVERRIDE_FAILED,
+                f"{one}: an override must leave apiVersion, kind, name and namespace as they are; correct it",
+            )
+        manifest = changed
+    return manifest
+
+
+def with_replicas(manifest: Manifest, *, one: Named, replicas: int | None) -> Manifest:
+    """With the Assignment's count, where the kind has one; a custom resource has where it says `replicas`."""
+    spec = manifest.get("spec")
+    if replicas is None or not isinstance(spec, dict):
+        return manifest
+    if (one.group, one.kind) not in _WITH_REPLICAS and not isinstance(spec.get("replicas"), int):
+        return manifest
+    return {**manifest, "spec": {**spec, "replicas": replicas}}
+
+
+def without_replicas(manifest: Manifest) -> Manifest:
+    """Without a count, for who leaves it to an autoscaler."""
+    spec = {key: value for key, value in manifest.get("spec", {}).items() if key != "replicas"}
+    return {**manifest, "spec": spec}

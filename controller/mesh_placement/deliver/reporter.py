@@ -1,0 +1,127 @@
+"""What became of it, written to the hub: status of Works and Assignments.
+
+At most one write in `QUIET` seconds for each object; what turns a condition, or health, goes at once.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from mesh_core.conditions import as_json
+from mesh_core.objects import Condition
+from mesh_placement.decide.work_status import is_urgent
+from mesh_placement.names import WORK_MANAGER
+from mesh_placement.objects import Assignment, AssignmentStatus, Work, WorkStatus
+from mesh_placement.resources import ASSIGNMENTS, WORKS
+from mesh_runtime.kube import ApiError, KubeClient, Resource
+
+QUIET = 2.0  # seconds
+
+# Any: a JSON object.
+Json = dict[str, Any]
+
+
+class Reporter:
+    """Knows what it wrote last, because the watch brings it back only later."""
+
+    def __init__(self, hub: KubeClient) -> None:
+        self._hub = hub
+        self._works: dict[str, tuple[float, str, WorkStatus]] = {}  # name: when, uid, what
+        self._assignments: dict[str, tuple[float, str, AssignmentStatus]] = {}
+
+    def work_before(self, work: Work) -> Work:
+        """The Work with the status that we know it has."""
+        last = self._works.get(work.metadata.name)
+        known = last is not None and last[1] == work.metadata.uid
+        return msgspec.structs.replace(work, status=last[2]) if known and last is not None else work
+
+    def assignment_before(self, assignment: Assignment) -> Assignment:
+        """The Assignment with the status that we know it has."""
+        last = self._assignments.get(assignment.metadata.name)
+        known = last is not None and last[1] == assignment.metadata.uid
+        return (
+            msgspec.structs.replace(assignment, status=last[2]) if known and last is not None else assignment
+        )
+
+    async def work(self, work: Work, status: WorkStatus) -> float | None:
+        """Write it if it is news; the seconds that it must wait still, or None. `work` is `work_before`."""
+        if status == work.status:
+            return None
+        is_news = is_urgent(work.status.conditions, status.conditions)
+        wait = self._wait(self._works.get(work.metadata.name), is_news=is_news)
+        if wait is not None:
+            return wait
+        body: Json = {
+            "conditions": [as_json(one) for one in status.conditions],
+            "manifestConditions": [
+                {
+                    "identifier": msgspec.to_builtins(one.identifier),
+                    "conditions": [as_json(condition) for condition in one.conditions],
+                }
+                for one in status.manifest_conditions
+            ],
+        }
+        await self._write(WORKS, work, body)
+        self._works[work.metadata.name] = _now(), work.metadata.uid, status
+        return None
+
+    async def assignment(self, assignment: Assignment, status: AssignmentStatus) -> float | None:
+        """The same for an Assignment; what we do not say of it is left to others."""
+        before = assignment.status
+        if status == before:
+            return None
+        is_news = status.health != before.health or is_urgent(before.conditions, status.conditions)
+        wait = self._wait(self._assignments.get(assignment.metadata.name), is_news=is_news)
+        if wait is not None:
+            return wait
+        body: Json = {
+            "applied": status.applied,
+            "replicas": msgspec.to_builtins(status.replicas),
+            "health": status.health,
+            "waitingFor": status.waiting_for,
+            "feedback": [msgspec.to_builtins(one) for one in status.feedback],
+            "drifted": list(status.drifted),
+            "conditions": [as_json(one) for one in status.conditions],
+        }
+        await self._write(ASSIGNMENTS, assignment, body)
+        self._assignments[assignment.metadata.name] = _now(), assignment.metadata.uid, status
+        return None
+
+    async def removed(self, one: Work | Assignment, condition: Condition) -> None:
+        """The last word about what is being deleted: only its condition Applied."""
+        if condition in one.status.conditions:
+            return
+        resource: Resource[Any] = WORKS if isinstance(one, Work) else ASSIGNMENTS  # Any: one of the two
+        await self._write(resource, one, {"conditions": [as_json(condition)]})
+
+    def forget(self, name: str) -> None:
+        """The object is gone."""
+        self._works.pop(name, None)
+        self._assignments.pop(name, None)
+
+    async def _write(
+        self,
+        resource: Resource[Any],  # Any: of Works, or of Assignments
+        one: Work | Assignment,
+        status: Json,
+    ) -> None:
+        meta = one.metadata
+        # With its uid: a status must not land on another object that has the name by now.
+        body = {
+            "metadata": {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid},
+            "status": status,
+        }
+        try:
+            await self._hub.apply(resource, body, field_manager=WORK_MANAGER, subresource="status")
+        except ApiError as error:
+            if not error.is_not_found and not error.is_conflict:
+                raise
+
+    def _wait(self, last: tuple[float, str, object] | None, *, is_news: bool) -> float | None:
+        since = _now() - last[0] if last is not None else QUIET
+        return None if is_news or since >= QUIET else QUIET - since
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,193 @@
+"""What the hub says, as the deliverer's watch caches hold it: units, and who belongs together.
+
+A unit is a Work, or an Assignment's Secrets; its name is that of its AppliedWork in the member. What is not
+in the cache says nothing: a unit is removed only when its object is seen being deleted, never because it is
+missing. A hub that was restored, or lost its objects, deletes nothing that way.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mesh_core.objects import Meta, Secret
+from mesh_placement.decide.manifests import Named
+from mesh_placement.decide.work_plan import (
+    Settings,
+    Wanted,
+    definitions,
+    identities,
+    rival,
+    settings_of,
+    user_of,
+    wanted_of,
+    wanted_secrets,
+)
+from mesh_placement.decide.work_status import is_ready
+from mesh_placement.names import LABEL_ASSIGNMENT, SECRETS_PREFIX, WORK_FINALIZER
+from mesh_placement.objects import Assignment, Work
+from mesh_placement.resources import ASSIGNMENTS, WORKS
+from mesh_runtime.kube import SECRETS, Informer, KubeClient
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is applied together. `waits_for` is "" when it may begin; `source` is the object it comes from."""
+
+    name: str
+    source: Meta
+    wanted: tuple[Wanted, ...]
+    settings: Settings
+    work: Work | None = None
+    waits_for: str = ""
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether its object is being deleted, and waits for us."""
+        return self.source.deletion_timestamp is not None
+
+    @property
+    def lowest_rank(self) -> int:
+        """Of what it brings; a unit that brings nothing holds nobody up."""
+        return min((one.rank for one in self.wanted), default=100)
+
+
+class HubView:
+    """Works, Assignments and Secrets of one member's namespace on the hub."""
+
+    def __init__(self, hub: KubeClient, *, namespace: str) -> None:
+        self.namespace = namespace
+        self.works = Informer(hub, WORKS, namespace=namespace)
+        self.assignments = Informer(hub, ASSIGNMENTS, namespace=namespace)
+        self.secrets = Informer(hub, SECRETS, namespace=namespace)
+        self._works_of = self.works.index(identities)
+        self._definers = self.works.index(lambda work: [kind for _, kind in definitions(work)])
+        self._by_label = self.works.index(lambda work: [work.metadata.labels.get(LABEL_ASSIGNMENT, "")])
+        self._listing = self.assignments.index(lambda one: one.spec.works)
+        self._dependants = self.assignments.index(lambda one: one.spec.depends_on)
+        self._carrying = self.assignments.index(lambda one: one.spec.secrets)
+
+    def feed(self, look: Callable[[str], None]) -> None:
+        """Call `look` with the name of every unit that a change concerns."""
+
+        def work_changed(_key: object, old: Work | None, new: Work | None) -> None:
+            for work in (old, new):
+                if work is None or (old is not None and new is not None and work is old):
+                    continue
+                look(work.metadata.name)
+                # Who brings the same objects may have to take over, or to step back.
+                if old is None or new is None or old.spec != new.spec:
+                    for identity in identities(work):
+                        for other in self._works_of.get(identity):
+                            look(other.metadata.name)
+
+        def assignment_changed(_key: object, old: Assignment | None, new: Assignment | None) -> None:
+            for one in (old, new):
+                if one is not None and (old is None or new is None or old.spec != new.spec):
+                    for name in self.units_of(one):
+                        look(name)
+            one = new or old
+            if one is not None:
+                look(SECRETS_PREFIX + one.metadata.name)
+                for dependant in self._dependants.get(one.metadata.name):
+                    for name in self.units_of(dependant):
+                        look(name)
+
+        def secret_changed(key: tuple[str, str], _old: Secret | None, _new: Secret | None) -> None:
+            for one in self._carrying.get(key[1]):
+                look(SECRETS_PREFIX + one.metadata.name)
+
+        self.works.follow(work_changed)
+        self.assignments.follow(assignment_changed)
+        self.secrets.follow(secret_changed)
+
+    def units_of(self, assignment: Assignment) -> tuple[str, ...]:
+        """Names of all units that belong to it."""
+        labelled = {one.metadata.name for one in self._by_label.get(assignment.metadata.name)}
+        names = sorted(labelled | set(assignment.spec.works))
+        return (
+            (*names, SECRETS_PREFIX + assignment.metadata.name) if assignment.spec.secrets else tuple(names)
+        )
+
+    def assignment_of(self, name: str) -> Assignment | None:
+        """The Assignment that a unit belongs to: the one it is labelled with, or the first that lists it."""
+        if name.startswith(SECRETS_PREFIX):
+            return self.assignments.get(name.removeprefix(SECRETS_PREFIX), namespace=self.namespace)
+        work = self.works.get(name, namespace=self.namespace)
+        labelled = work.metadata.labels.get(LABEL_ASSIGNMENT, "") if work is not None else ""
+        if labelled:
+            return self.assignments.get(labelled, namespace=self.namespace)
+        listing = self._listing.get(name)
+        return listing[0] if listing else None
+
+    def unit(self, name: str) -> Unit | None:
+        """The unit as the hub has it now; None when there is none, or it is not yet protected.
+
+        Without our finalizer it could vanish and leave its objects behind: so it is not begun before.
+        """
+        assignment = self.assignment_of(name)
+        found = self._secrets(name, assignment) if name.startswith(SECRETS_PREFIX) else None
+        work = self.works.get(name, namespace=self.namespace)
+        if found is None and work is not None:
+            found = self._work(work, assignment)
+        return found if found is not None and WORK_FINALIZER in found.source.finalizers else None
+
+    def work_of(self, name: str) -> Work | Assignment | None:
+        """The object of a unit, be it protected or not."""
+        if name.startswith(SECRETS_PREFIX):
+            return self.assignments.get(name.removeprefix(SECRETS_PREFIX), namespace=self.namespace)
+        return self.works.get(name, namespace=self.namespace)
+
+    def rival_of(self, unit: Unit, wanted: Wanted) -> str:
+        """The older Work that brings the same object differently, or ""."""
+        if unit.work is None or wanted.one is None:
+            return ""
+        original = unit.work.spec.workload.manifests[wanted.ordinal]
+        return rival(unit.work, original, others=self._works_of.get(wanted.one.identity))
+
+    def bringers(self, identity: tuple[str, str, str, str]) -> list[str]:
+        """Works that bring an object, without those that leave."""
+        found = self._works_of.get(identity)
+        return [one.metadata.name for one in found if one.metadata.deletion_timestamp is None]
+
+    def companions(self, name: str) -> tuple[str, ...]:
+        """All units of the same Assignment, as far as they say so themselves when it is gone."""
+        work = self.works.get(name, namespace=self.namespace)
+        labelled = work.metadata.labels.get(LABEL_ASSIGNMENT, "") if work is not None else ""
+        named = name.removeprefix(SECRETS_PREFIX) if name.startswith(SECRETS_PREFIX) else labelled
+        assignment = self.assignment_of(name)
+        known = self.units_of(assignment) if assignment is not None else ()
+        if not named:
+            return known
+        alike = (one.metadata.name for one in self._by_label.get(named))
+        return tuple(sorted({*known, *alike, SECRETS_PREFIX + named}))
+
+    def definition_of(self, one: Named) -> str:
+        """Name of the CustomResourceDefinition by which a Work brings this kind, or ""."""
+        for work in self._definers.get((one.group, one.kind)):
+            for name, kind in definitions(work):
+                if kind == (one.group, one.kind):
+                    return name
+        return ""
+
+    def _work(self, work: Work, assignment: Assignment | None) -> Unit:
+        settings = settings_of(work, assignment=assignment)
+        wanted = wanted_of(work, assignment=assignment)
+        if isinstance(settings, str):
+            return Unit(work.metadata.name, work.metadata, wanted, Settings(user_of(None)), work, settings)
+        waits_for = self._unmet(assignment)
+        return Unit(work.metadata.name, work.metadata, wanted, settings, work, waits_for)
+
+    def _secrets(self, name: str, assignment: Assignment | None) -> Unit | None:
+        if assignment is None:
+            return None
+        wanted, missing = wanted_secrets(
+            assignment, find=lambda one: self.secrets.get(one, namespace=self.namespace)
+        )
+        settings = Settings(user_of(assignment), assignment.spec.take_over, assignment)
+        waits_for = missing or self._unmet(assignment)
+        return Unit(name, assignment.metadata, wanted, settings, None, waits_for)
+
+    def _unmet(self, assignment: Assignment | None) -> str:
+        for name in assignment.spec.depends_on if assignment is not None else ():
+            if not is_ready(self.assignments.get(name, namespace=self.namespace)):
+                return f"Assignment/{name}"
+        return ""
