@@ -1,8 +1,9 @@
 """An API server in memory, without sockets, so that a test's clock may jump while it is talked to.
 
 It does what our loops rely on: optimistic locking by resourceVersion, watches from a resourceVersion,
-names made from generateName, subresources that change nothing but the status, the name of whoever made a
-request, selection by field and label. It checks no permissions, fills in no defaults and has no schema.
+names made from generateName, finalizers, subresources that change nothing but the status, the name of
+whoever made a request, selection by field and label. It checks no permissions, fills in no defaults and
+has no schema.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from typing import Any, cast
 
 import aiohttp
 
-from mesh_runtime.kube import ApiError, KubeClient, Unreachable
+from mesh_core.objects import Meta
+from mesh_runtime.kube import ApiError, KubeClient, Resource, Unreachable
 from mesh_runtime.kube.client import Body
 
 _PATH = re.compile(
@@ -66,6 +68,14 @@ class FakeApiServer:
     def client(self, username: str = "admin") -> KubeClient:
         """Somebody who talks to it."""
         return _FakeClient(self, username=username)
+
+    def peek(self, path: str) -> Item | None:
+        """The object at that path as it is now, past all watches; None when it is not there."""
+        return self._objects.get(_target(path).key)
+
+    def paths(self) -> list[str]:
+        """What there is, "group/plural/namespace/name" each, in order."""
+        return sorted("/".join(part for part in key if part) for key in self._objects)
 
     def stop(self) -> None:
         """Answer nobody, and let running watches break."""
@@ -134,12 +144,15 @@ class FakeApiServer:
         return self._store(target, item, kind="ADDED")
 
     def _patch(self, username: str, target: _Target, body: Item, *, manager: str) -> Item:
-        if target.key not in self._objects and body.get("kind"):
+        if target.key not in self._objects and body.get("kind") and not target.subresource:
             return self._create(username, target, cast(Item, json.loads(json.dumps(body))))
         old = self._get(target)
         wanted = body.get("metadata", {}).get("resourceVersion")
         if wanted is not None and wanted != old["metadata"]["resourceVersion"]:
             raise ApiError(status=409, reason="Conflict", message="the object has been modified")
+        uid = body.get("metadata", {}).get("uid", old["metadata"]["uid"])
+        if uid != old["metadata"]["uid"]:
+            raise ApiError(status=409, reason="Conflict", message="another object by now")
         change = {"status": body["status"]} if target.subresource else body
         if target.subresource == "approval":
             for condition in change["status"]["conditions"]:
@@ -149,13 +162,27 @@ class FakeApiServer:
             before = self._applied.get((target.key, manager), frozenset())
             self._applied[target.key, manager] = frozenset(body["status"])
             change = {"status": {**dict.fromkeys(before), **body["status"]}}
-        return self._store(target, _merged(old, change), kind="MODIFIED")
+        return self._end(target, self._store(target, _merged(old, change), kind="MODIFIED"))
+
+    def _end(self, target: _Target, item: Item) -> Item:
+        """An object that is being deleted goes with its last finalizer."""
+        meta = item["metadata"]
+        if meta.get("deletionTimestamp") and not meta.get("finalizers"):
+            del self._objects[target.key]
+            self._record("DELETED", target, item)
+        return item
 
     def _delete(self, target: _Target, body: Mapping[str, Any]) -> Item:
         item = self._get(target)
         uid = body.get("preconditions", {}).get("uid", item["metadata"]["uid"])
         if uid != item["metadata"]["uid"]:
             raise ApiError(status=409, reason="Conflict", message="another object by now")
+        meta = item["metadata"]
+        if meta.get("finalizers"):
+            if not meta.get("deletionTimestamp"):
+                now = self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+                self._store(target, _merged(item, {"metadata": {"deletionTimestamp": now}}), kind="MODIFIED")
+            return {}
         del self._objects[target.key]
         self._record("DELETED", target, item)
         return {}
@@ -202,6 +229,10 @@ class _FakeClient(KubeClient):
         self._reach()
         answer = self._fake.answer(self._username, method, _target(path), params=params or {}, body=body)
         return json.dumps(answer).encode()
+
+    async def find_metadata(self, resource: Resource[Any], name: str, *, namespace: str = "") -> Meta | None:
+        found = await self.find(resource, name, namespace=namespace)
+        return found.metadata if found is not None else None
 
     @asynccontextmanager
     async def stream(

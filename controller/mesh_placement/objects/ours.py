@@ -128,15 +128,21 @@ class NamedValue(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class Tombstone(Struct, frozen=True, rename="camel", kw_only=True):
-    """What a forced leave left in a member that could not be asked."""
+    """A cluster that was let go without its agent's word: when (RFC 3339), what was to become of its
+    workloads, whether it was to leave the mesh, and what may be left in it. Kept in the ConfigMap
+    `TOMBSTONES` by the UID of the registration."""
 
-    uid: str
+    cluster: str
+    at: str
+    workloads: LeaveWorkloads = "Delete"
+    mesh: bool = False
     residue: tuple[str, ...] = ()
 
 
 class AgentReport(Struct, frozen=True, rename="camel", kw_only=True):
     """What the agent says; nobody else writes it. `applies` is False once it has left applying to the hub
-    (Push); `left` is the UID of the registration whose leaving it has finished in the member. `clock` is the
+    (Push). `withdrawn`, `cleared` and `left` are the UID of a registration that is being deleted: nothing is
+    exported any more, nothing that it had brought is left, the member is done with it. `clock` is the
     member's time when it said so."""
 
     agent_version: str = ""
@@ -146,6 +152,7 @@ class AgentReport(Struct, frozen=True, rename="camel", kw_only=True):
     properties: tuple[NamedValue, ...] = ()
     applies: bool = True
     access: bool = False
+    withdrawn: str = ""
     cleared: str = ""
     left: str = ""
     clock: str = ""

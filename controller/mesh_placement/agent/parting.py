@@ -1,0 +1,155 @@
+"""The member's own part of leaving, without the hub: its traffic, its place in the mesh, the agent itself.
+
+Each deed is one look that goes on from what is there, so it may be cut off anywhere.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from mesh_core.conditions import rfc3339
+from mesh_core.errors import MeshError
+from mesh_core.names import (
+    ANNOTATION_LEAVING,
+    PROPERTY_CLUSTERSET,
+    SYSTEM_NAMESPACE,
+    TRUST_BUNDLE,
+)
+from mesh_core.objects import KubernetesObject, MeshPeer, TrustBundle
+from mesh_placement.decide.parting import OWN_OBJECTS, OWN_RIGHTS, OwnKind, OwnObject
+from mesh_placement.decide.withdrawal import Withdrawal, withdrawal
+from mesh_placement.names import AGENT_MANAGER, AGENT_SETTINGS, ANNOTATION_LEFT
+from mesh_runtime.clock import Clock
+from mesh_runtime.kube import (
+    CLUSTER_PROPERTIES,
+    DEPLOYMENTS,
+    MESH_PEERS,
+    SECRETS,
+    TRUST_BUNDLES,
+    AnyObject,
+    ApiError,
+    KubeClient,
+    Resource,
+)
+from mesh_runtime.log import logger
+from mesh_runtime.side_by_side import side_by_side
+
+_log = logger(__name__)
+_RBAC: Final = "rbac.authorization.k8s.io"
+# Any: resources of several types, which differ only in what answers are decoded into.
+_RESOURCES: Final[Mapping[OwnKind, Resource[Any]]] = {
+    OwnKind.SECRET: SECRETS,
+    OwnKind.DEPLOYMENT: DEPLOYMENTS,
+    OwnKind.SERVICE_ACCOUNT: Resource("", "v1", "serviceaccounts", "ServiceAccount", KubernetesObject),
+    OwnKind.ROLE: Resource(_RBAC, "v1", "roles", "Role", KubernetesObject),
+    OwnKind.ROLE_BINDING: Resource(_RBAC, "v1", "rolebindings", "RoleBinding", KubernetesObject),
+    OwnKind.CLUSTER_ROLE: Resource(
+        _RBAC, "v1", "clusterroles", "ClusterRole", KubernetesObject, namespaced=False
+    ),
+    OwnKind.CLUSTER_ROLE_BINDING: Resource(
+        _RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", KubernetesObject, namespaced=False
+    ),
+}
+_WRITERS_OF_OURS: Final = frozenset({"meshctl", AGENT_MANAGER})
+_TRIES: Final = 3
+_TOKEN: Final = "token"
+"""Key of `AGENT_SETTINGS`: with a bootstrap token there, somebody has registered the member anew."""
+
+
+async def withdraw(member: KubeClient, *, clock: Clock) -> Withdrawal:
+    """Go on with withdrawing all exports; nothing to do without a mesh. Raises ApiError, Unreachable."""
+    bundle, peers = await _mesh(member)
+    found = withdrawal(bundle, peers, now=clock())
+    if found.must_begin:
+        body = {"metadata": {"annotations": {ANNOTATION_LEAVING: rfc3339(clock())}}}
+        await member.merge_patch(TRUST_BUNDLES, TRUST_BUNDLE, body)
+        _log.info("all exports are being withdrawn", peers=len(peers))
+    return found
+
+
+async def unlink(member: KubeClient) -> None:
+    """Delete the peers, and the property that says that this cluster is in a clusterset, if we wrote it."""
+    _bundle, peers = await _mesh(member)
+    for peer in peers:
+        await member.delete(MESH_PEERS, peer.metadata.name, uid=peer.metadata.uid)
+    try:
+        raw = await member.request("GET", CLUSTER_PROPERTIES.path(PROPERTY_CLUSTERSET))
+    except ApiError as error:
+        if error.is_not_found:
+            return
+        raise
+    meta = msgspec.json.decode(raw, type=AnyObject).metadata
+    writers = {one.manager for one in meta.managed_fields if one.subresource != "status"}
+    if writers and writers <= _WRITERS_OF_OURS:
+        await member.delete(CLUSTER_PROPERTIES, PROPERTY_CLUSTERSET, uid=meta.uid)
+
+
+async def note_left(member: KubeClient, *, uid: str) -> None:
+    """Note on the member that the leaving of that registration is finished; from now on no hub is needed."""
+    body = {"metadata": {"annotations": {ANNOTATION_LEFT: uid}}}
+    try:
+        await member.merge_patch(SECRETS, AGENT_SETTINGS, body, namespace=SYSTEM_NAMESPACE)
+    except ApiError as error:
+        if not error.is_not_found:
+            raise
+
+
+async def has_left(member: KubeClient) -> bool:
+    """Whether the member is done with its registration: the hub is to be told, then the agent goes.
+
+    Ask before joining: where the credential has gone too, `remove_agent` is all that is left to do. A note
+    beside a bootstrap token is of the time before: somebody has registered the member again.
+    """
+    settings = await member.find(SECRETS, AGENT_SETTINGS, namespace=SYSTEM_NAMESPACE)
+    if settings is None or ANNOTATION_LEFT not in settings.metadata.annotations:
+        return False
+    if not settings.data.get(_TOKEN):
+        return True
+    body = {"metadata": {"annotations": {ANNOTATION_LEFT: None}}}
+    await member.merge_patch(SECRETS, AGENT_SETTINGS, body, namespace=SYSTEM_NAMESPACE)
+    return False
+
+
+async def remove_agent(member: KubeClient) -> None:
+    """Take everything of the agent away, what it runs and deletes by in one breath at the end.
+
+    What a process that dies within that breath leaves is a role, a binding or an account of nobody, which
+    `meshctl uninstall` takes away. Raises ApiError, Unreachable for what comes before.
+    """
+    for one in OWN_OBJECTS:
+        await _delete(member, one)
+    left: tuple[OwnObject, ...] = OWN_RIGHTS
+    # Looked at first, so that each deletion has a connection and none waits for another's handshake.
+    await side_by_side(_went(member, one, only_look=True) for one in left)
+    for _ in range(_TRIES):
+        gone = await side_by_side(_went(member, one) for one in left)
+        left = tuple(one for one, is_gone in zip(left, gone, strict=True) if not is_gone)
+    _log.info(
+        "the agent has taken itself away", left=", ".join(f"{one.kind.value} {one.name}" for one in left)
+    )
+
+
+async def _mesh(member: KubeClient) -> tuple[TrustBundle | None, list[MeshPeer]]:
+    try:
+        bundle = await member.find(TRUST_BUNDLES, TRUST_BUNDLE)
+        return bundle, (await member.list(MESH_PEERS)).items if bundle is not None else []
+    except ApiError as error:
+        if error.is_not_found:
+            return None, []
+        raise
+
+
+async def _went(member: KubeClient, one: OwnObject, *, only_look: bool = False) -> bool:
+    try:
+        if only_look:
+            await member.find_metadata(_RESOURCES[one.kind], one.name, namespace=one.namespace)
+        else:
+            await _delete(member, one)
+    except MeshError:
+        return False
+    return True
+
+
+async def _delete(member: KubeClient, one: OwnObject) -> None:
+    await member.delete(_RESOURCES[one.kind], one.name, namespace=one.namespace)
