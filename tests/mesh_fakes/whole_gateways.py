@@ -1,6 +1,5 @@
-"""Whole gateways beside API servers in memory: sockets, TLS, tunnels and watches are real."""
+"""Whole gateways beside API servers, in memory or not: sockets, TLS, tunnels and watches are real."""
 
-from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.gateways import PATIENT, Everybody, Leaf
 from mesh_fakes.membership import FakeMembership
 from mesh_gateway.access_log import AccessLog
@@ -12,12 +11,13 @@ from mesh_gateway.probe_knock import knock
 from mesh_gateway.prober import Prober
 from mesh_gateway.route import Address
 from mesh_gateway.watch import Bounds, Watches
+from mesh_runtime.kube import KubeClient
 
 _NOTHING_BESIDE = Bounds()
 
 
 def whole_gateway(
-    api: FakeApiServer,
+    kube: KubeClient,
     *,
     door: Address,
     leaf: Leaf,
@@ -25,8 +25,8 @@ def whole_gateway(
     limits: Limits = PATIENT,
     bounds: Bounds = _NOTHING_BESIDE,
 ) -> tuple[Gateway, Watches]:
-    """A gateway that follows the objects of `api` when both are run."""
-    watches = Watches(api.client(), membership=membership, bounds=bounds)
+    """A gateway that follows the objects that `kube` sees, when both are run."""
+    watches = Watches(kube, membership=membership, bounds=bounds)
     prober = Prober(door.host, surroundings=watches, knock=knock, found=lambda _cluster, _finding: None)
     place = Surroundings(
         leaf=leaf,

@@ -164,7 +164,7 @@ async def cluster(
     api = FakeApiServer()
     door = Address(HOSTS[name], free_port())
     gateway, watches = whole_gateway(
-        api,
+        api.client(),
         door=door,
         leaf=leaf_of(clusterset, name),
         membership=FakeMembership(clusterset.membership(name)),

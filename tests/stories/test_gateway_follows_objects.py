@@ -124,7 +124,7 @@ async def scene(*, limits: Limits = PATIENT, joined: bool = True) -> AsyncIterat
     membership = FakeMembership(clusterset.membership("west") if joined else None)
     door = Address(LOOPBACK, free_port())
     leaf = leaf_of(clusterset, "west")
-    gateway, watches = whole_gateway(api, door=door, leaf=leaf, membership=membership, limits=limits)
+    gateway, watches = whole_gateway(kube, door=door, leaf=leaf, membership=membership, limits=limits)
     async with AsyncExitStack() as stack:
         there = await stack.enter_async_context(backend(saying(b"east")))
         far = await stack.enter_async_context(ingress(clusterset, "east", endpoints=(there,)))

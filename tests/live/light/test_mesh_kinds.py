@@ -187,6 +187,8 @@ async def test_a_mesh_peer_carries_the_conditions_of_two_managers(light: Bed) ->
         {"dial": "sideways"},
         {"gateways": []},
         {"gateways": [], "dial": "outbound"},
+        {"access": ["kubelet"]},
+        {"access": "kube-apiserver"},
     ],
 )
 async def test_a_mesh_peer_that_cannot_be_is_refused_by_the_api_server(
