@@ -45,6 +45,8 @@ def _routes(table: RouteTable) -> JsonObject:
         "ingress": [_ingress(asked, route) for asked, route in sorted(table.ingress.items())],
         "public": [_public(name, route) for name, route in sorted(table.public.items())],
         "controllers": list(map(str, table.controllers)),
+        "apiServer": list(map(str, table.api_server)),
+        "consents": {cluster: sorted(table.consents[cluster]) for cluster in sorted(table.consents)},
         "contested": [{"port": port, "notFor": str(target)} for port, target in table.contested],
     }
 

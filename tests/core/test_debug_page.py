@@ -44,7 +44,9 @@ def test_the_table_is_shown_whole() -> None:
         gateways={WEST: (Address("gw.west.example", 15443),)},
     )
     shop = Ingress(endpoints=(Address("10.0.0.2", 8443),), owner="demo/shop")
-    table = replace(table, public={"shop.example": shop})
+    consents = {WEST: frozenset({"kube-apiserver"})}
+    api_server = (Address("10.96.0.1", 443),)
+    table = replace(table, public={"shop.example": shop}, api_server=api_server, consents=consents)
     page = json.loads(
         debug_page(table, tunnels=[tunnel("b"), tunnel("a", rtt=None), tunnel("x", cluster="north")])
     )
@@ -72,6 +74,7 @@ def test_the_table_is_shown_whole() -> None:
         {"name": "shop.example", "service": "demo/shop", "endpoints": ["10.0.0.2:8443"]}
     ]
     assert routes["controllers"] == ["10.0.0.9:15445"]
+    assert (routes["apiServer"], routes["consents"]) == (["10.96.0.1:443"], {"west": ["kube-apiserver"]})
     north, west = page["peers"]
     assert (north["cluster"], north["gateways"]) == ("north", [])
     assert [one["replica"] for one in north["tunnels"]] == ["x"]
