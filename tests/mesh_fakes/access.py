@@ -19,10 +19,12 @@ FURTHER = {
     "/users": ("impersonate",),
     "/groups": ("impersonate",),
     "/serviceaccounts": ("impersonate",),
+    "authentication.k8s.io/uids": ("impersonate",),
+    "placement.meshctl.dev/clusterregistrations/accept": ("accept",),
     "rbac.authorization.k8s.io/roles": ("bind", "escalate"),
     "rbac.authorization.k8s.io/clusterroles": ("bind", "escalate"),
 }
-"""Verbs that only some resources know; the first three are not in discovery."""
+"""Verbs that only some resources know; the first three, uids and accept are not in discovery."""
 ELSEWHERE = "demo"
 """A namespace of users."""
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -30,7 +32,7 @@ _AT_ONCE = 32
 
 
 class _Group(msgspec.Struct):
-    preferredVersion: dict[str, str]  # as the API spells it
+    versions: list[dict[str, str]]
 
 
 class _Groups(msgspec.Struct):
@@ -73,8 +75,8 @@ async def resources(kube: KubeClient) -> list[tuple[str, str]]:
     """All (group, resource) that the API server serves, subresources too, and those that only rules know."""
     found = {("", entry.name) for entry in await _listed(kube, "/api/v1")}
     groups = msgspec.json.decode(await kube.request("GET", "/apis"), type=_Groups)
-    for one in groups.groups:
-        version = one.preferredVersion["groupVersion"]
+    # Every version: some kinds of a group are served in one alone.
+    for version in [each["groupVersion"] for one in groups.groups for each in one.versions]:
         group = version.partition("/")[0]
         found |= {(group, entry.name) for entry in await _listed(kube, f"/apis/{version}")}
     for key in FURTHER:
@@ -138,7 +140,7 @@ def matrix(granted: Iterable[Question]) -> dict[str, dict[str, list[str]]]:
 
 def _verbs(group: str, resource: str) -> tuple[str, ...]:
     further = FURTHER.get(f"{group}/{resource}", ())
-    only = resource in ("signers", "users", "groups")
+    only = resource in ("signers", "users", "groups", "uids", "clusterregistrations/accept")
     return further if only else VERBS + further
 
 
