@@ -15,7 +15,11 @@ from mesh_core.names import SYSTEM_NAMESPACE
 
 SHIPPED = [
     manifest
-    for folder in (*map(overlay_folder, Overlay), *sorted((manifests_folder() / "samples").iterdir()))
+    for folder in (
+        *map(overlay_folder, Overlay),
+        *(manifests_folder() / "overlays" / name for name in ("hub", "member")),
+        *sorted((manifests_folder() / "samples").iterdir()),
+    )
     if folder.is_dir()
     for manifest in render(folder)
 ]
@@ -30,7 +34,11 @@ VOLUMES = {
     "projected",
     "secret",
 }
-WITH_A_TOKEN = {"meshctl-controller", "meshctl-gateway", "meshctl-dns"}
+WITH_A_TOKEN = {"meshctl-controller", "meshctl-gateway", "meshctl-dns"} | {
+    "placement-hub",
+    "placement-access",
+    "placement-agent",
+}
 Pod = dict[str, Any]  # the JSON of a PodSpec
 
 
