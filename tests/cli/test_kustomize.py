@@ -15,6 +15,7 @@ from mesh_runtime.progress import progress_for
 
 FOLDERS = [
     *(overlay_folder(overlay) for overlay in Overlay),
+    *(manifests_folder() / "overlays" / name for name in ("hub", "member")),
     *(sample_folder(name) for name in ("hello", "client")),
 ]
 
