@@ -14,9 +14,7 @@ CLUSTER = {"server": "https://east.example:6443", "certificate-authority-data": 
 Said = dict[str, Any]
 
 
-def kubeconfig(
-    *, cluster: Said | None = None, user: Said | None = None, **top: Any
-) -> bytes:  # Any: as above
+def kubeconfig(*, cluster: Said | None = None, user: Said | None = None, top: Said | None = None) -> bytes:
     config = {
         "current-context": "east",
         "clusters": [{"name": "c", "cluster": cluster or CLUSTER}],
@@ -48,6 +46,7 @@ def test_plain_data_is_taken() -> None:
         (kubeconfig(cluster={**CLUSTER, "server": "http://a"}), "NotVerified"),
         (kubeconfig(user={"username": "a", "password": "b"}), "Unsupported"),
         (kubeconfig(user={"token": "t", "as": "admin"}), "Unsupported"),
+        (kubeconfig(cluster={**CLUSTER, "tls-server-name": "other"}), "Unsupported"),
         (kubeconfig(user={}), "NoCredential"),
         (kubeconfig(user={"client-certificate-data": CA}), "NoCredential"),
         (kubeconfig(user={"client-certificate-data": "%"}), "Unreadable"),

@@ -40,7 +40,6 @@ class Dial:
 
     server: str
     ca: bytes
-    server_name: str = ""
     certificate: bytes = b""
     key: bytes = field(default=b"", repr=False)
     token: str = field(default="", repr=False)
@@ -58,15 +57,14 @@ def read_kubeconfig(text: bytes) -> Dial:
             raise BadKubeconfig(reason, f"it has {key}")
     if cluster.get("insecure-skip-tls-verify") or cluster.get("proxy-url"):
         raise BadKubeconfig("NotVerified", "it skips verification, or leads over a proxy")
-    if user.get("username") or user.get("as") or user.get("impersonate"):
-        raise BadKubeconfig("Unsupported", "it has a password or impersonates")
+    if user.get("username") or user.get("as") or cluster.get("tls-server-name"):
+        raise BadKubeconfig("Unsupported", "it has a password, impersonates or names another server")
     server = str(cluster.get("server", ""))
     if not server.startswith("https://"):
         raise BadKubeconfig("NotVerified", "its server is no https:// address")
     dial = Dial(
         server=server.rstrip("/"),
         ca=_data(cluster, "certificate-authority-data"),
-        server_name=str(cluster.get("tls-server-name") or ""),
         certificate=_data(user, "client-certificate-data"),
         key=_data(user, "client-key-data"),
         token=str(user.get("token") or ""),

@@ -10,6 +10,7 @@ from typing import Never, Protocol
 
 from mesh_core.names import HEALTH_PORT, SYSTEM_NAMESPACE
 from mesh_placement.hub.caches import HubCaches
+from mesh_placement.hub.dial_in import Connect, DialIn, connect_member
 from mesh_placement.hub.hearts import Hearts
 from mesh_placement.hub.profile_loop import ProfileLoop
 from mesh_placement.hub.registration_loop import RegistrationLoop
@@ -27,14 +28,17 @@ class Loop(Protocol):
         """Work until cancelled."""
 
 
-def hub_loops(kube: KubeClient, *, caches: HubCaches, clock: Clock) -> tuple[Loop, ...]:
-    """The leader's loops; made before the caches run."""
+def hub_loops(
+    kube: KubeClient, *, caches: HubCaches, clock: Clock, connect: Connect = connect_member
+) -> tuple[Loop, ...]:
+    """The leader's loops; made before the caches run. `connect` is how a member is dialled in to."""
     hearts = Hearts(caches.leases, now=asyncio.get_running_loop().time)
     registrations = RegistrationLoop(kube, caches=caches, hearts=hearts, clock=clock)
     return (
         SetLoop(kube, caches=caches),
         registrations,
         ProfileLoop(kube, caches=caches, clock=clock),
+        DialIn(kube, caches=caches, note=registrations.note_dial_in, clock=clock, connect=connect),
     )
 
 
