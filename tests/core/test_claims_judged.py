@@ -80,6 +80,11 @@ def registration(
 PINNED = ClusterIdentity(uid="uid-east", key_fingerprint=KEY)
 
 
+MEMBER = msgspec.structs.replace(
+    registration(), status=ClusterRegistrationStatus(id=PINNED, namespace="cluster-east")
+)
+
+
 def around(**changes: Any) -> Around:  # Any: fields of several types
     plain = Around(token=TOKEN, registration=None, set_is_known=True, uid_holder="", now=NOW)
     return replace(plain, **changes)
@@ -132,6 +137,7 @@ def test_a_token_that_was_claimed_goes_on_being_good_for_the_key_that_claimed_it
         ({}, {"uid_holder": "west"}, "ClusterUIDInUse"),
         ({}, {"registration": registration(deleted=True)}, "Leaving"),
         ({}, {"registration": registration(cluster_set="test")}, "ClusterSetMismatch"),
+        ({"signer": SIGNER_CLAIM}, {"registration": MEMBER}, "DriverMismatch"),
         (
             {},
             {"registration": registration(pinned=ClusterIdentity(uid="u", key_fingerprint=OTHER_KEY))},

@@ -53,6 +53,7 @@ class ClaimRefusal(Enum):
     UID_IN_USE = "ClusterUIDInUse"
     UID_CHANGED = "ClusterUIDChanged"
     KEY = "KeyMismatch"
+    DRIVER = "DriverMismatch"
     NOT_REGISTERED = "NotRegistered"
     NOT_ACCEPTED = "NotAccepted"
 
@@ -292,6 +293,12 @@ def _member(claim: Claim, token: TokenFacts, around: Around) -> Refuse | None:
             f"{claim.cluster} is registered for the ClusterSet {registration.spec.cluster_set}, and the "
             f"token {token.id} is for {token.cluster_set}; make one with "
             f"meshctl token create --clusterset {registration.spec.cluster_set}",
+        )
+    if registration.status.namespace and registration.spec.driver != claim.driver:
+        return Refuse(
+            ClaimRefusal.DRIVER,
+            f"{claim.cluster} joined with the driver {registration.spec.driver}; register with that one, or "
+            f"let it leave first (meshctl clusters leave {claim.cluster})",
         )
     return _pinned(claim, registration)
 

@@ -107,7 +107,10 @@ def hub_status(registration: ClusterRegistration, *, sight: Sight) -> ClusterReg
         before,
         phase=_phase(pulse, ready=ready, accepted=is_accepted),
         conditions=_conditions(registration, findings, now=sight.now),
-        namespace=namespace_of(registration) if is_accepted or before.namespace else "",
+        # Once it shows, the registration is a member's, and set and driver stay (CRD).
+        namespace=namespace_of(registration)
+        if is_accepted and sight.pin.key_fingerprint
+        else before.namespace,
         id=sight.pin,
         token=sight.token,
         hub_ca_bundle=sight.hub_ca or before.hub_ca_bundle,

@@ -1,8 +1,8 @@
 """Auto: the hub dials in to a member with a kubeconfig, sets up the agent there, and deletes the kubeconfig.
 
 From then on the agent dials the hub, as one that a person has set up, and the hub keeps no credential of the
-member's administrator. A token is made only when the member was reached, and the kubeconfig goes last, so that
-a hub that dies anywhere begins again and ends the same.
+member's administrator. A token is made only when the member was reached, and the kubeconfig goes last: a hub
+that dies anywhere begins again and ends the same.
 """
 
 import secrets

@@ -1,6 +1,6 @@
-"""The hub on a real API server, as its own ServiceAccount with the rights and behind the policies of manifests.
+"""The hub on a real API server, as its own ServiceAccount, with the rights and policies of manifests.
 
-A light cluster signs nothing, so the driver csr goes as far as the approval; the driver token goes all the way.
+A light cluster signs nothing, so the driver csr goes as far as the approval; the driver token all the way.
 """
 
 import asyncio
@@ -123,6 +123,21 @@ def ca_of(bed: Bed, cluster: str) -> str:
     return base64.b64decode(found["certificate-authority-data"]).decode()
 
 
+async def until_open(holder: KubeClient) -> None:
+    """Return when who shows a token may claim: the hub has given that right, and the API server knows."""
+
+    async def is_open() -> bool:
+        try:
+            await holder.list(CSRS)
+        except ApiError as error:
+            if error.status not in (401, 403):
+                raise
+            return False
+        return True
+
+    await until_found(is_open)
+
+
 async def until_let_in(client: KubeClient, *, cluster: str) -> None:
     """Return when the API server knows the rights that it was given a moment ago."""
 
@@ -153,6 +168,7 @@ async def scene(pair_of_light: Bed) -> AsyncIterator[Scene]:
         own = await one.showing(await account_token(admin, HUB, namespace=SYSTEM_NAMESPACE))
         hub = asyncio.create_task(Hub(own, name="test").run())
         try:
+            await until_open(await one.bootstrap("zzzzzz"))
             yield one
         finally:
             hub.cancel()
