@@ -1,9 +1,9 @@
 """A hub and a member that something is delivered to: what the tests of delivery say and see."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ import msgspec
 
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.bed import Bed
+from mesh_fakes.mortal_client import Life, mortal
 from mesh_fakes.waiting import until_found
 from mesh_placement.deliver import Deliverer
-from mesh_placement.names import AGENT, WORK_FINALIZER
+from mesh_placement.names import AGENT
 from mesh_placement.objects import Assignment, Budgets, Manifest, Work
 from mesh_placement.resources import APPLIED_WORKS, ASSIGNMENTS, WORKS
 from mesh_runtime.kube import NAMESPACES, SECRETS, ApiError, KubeClient
@@ -33,22 +34,22 @@ class Delivery:
     hub: KubeClient
     member: KubeClient
     namespace: str = "cluster-member"
-    finalizers: Sequence[str] = field(default=(WORK_FINALIZER,))
 
-    def deliverer(self, *, member: KubeClient | None = None) -> Deliverer:
-        """The engine, as the agent would run it."""
+    def deliverer(self, *, life: Life | None = None) -> Deliverer:
+        """The engine, as the agent would run it; with `life`, as long as that lasts."""
+        whole = life or Life()
         return Deliverer(
-            self.hub,
-            (member or self.member).acting_as(AGENT_USER),
+            mortal(self.hub, life=whole),
+            mortal(self.member, life=whole).acting_as(AGENT_USER),
             namespace=self.namespace,
             cluster="member",
             budgets=PLENTY,
         )
 
     @asynccontextmanager
-    async def delivering(self, *, member: KubeClient | None = None) -> AsyncIterator[None]:
+    async def delivering(self, *, life: Life | None = None) -> AsyncIterator[None]:
         """While the block runs, what the hub says is delivered."""
-        task = asyncio.create_task(self.deliverer(member=member).run())
+        task = asyncio.create_task(self.deliverer(life=life).run())
         try:
             yield
         finally:
@@ -58,12 +59,11 @@ class Delivery:
                 await task
 
     async def work(self, name: str, *manifests: Manifest, **meta: Json) -> Work:
-        """Make or change a Work; protected, as the hub does it."""
+        """Make or change a Work."""
         body = {
             "metadata": {
                 "name": name,
                 "namespace": self.namespace,
-                "finalizers": list(self.finalizers),
                 **meta,
             },
             "spec": {"workload": {"manifests": list(manifests)}},
@@ -73,7 +73,7 @@ class Delivery:
     async def assignment(self, name: str, **spec: object) -> Assignment:
         """Make or change an Assignment."""
         body = {
-            "metadata": {"name": name, "namespace": self.namespace, "finalizers": list(self.finalizers)},
+            "metadata": {"name": name, "namespace": self.namespace},
             "spec": spec,
         }
         return await self.hub.apply(ASSIGNMENTS, body, field_manager="test")
@@ -85,11 +85,17 @@ class Delivery:
         await self.hub.apply(SECRETS, body, field_manager="test")
 
     async def remove(self, name: str) -> None:
-        """Delete a Work, and play the hub, which lets go of it when the member says so."""
+        """Delete a Work; returns when it is gone."""
         await self.hub.delete(WORKS, name, namespace=self.namespace)
-        await self.says(name, "Applied", "Removed")
-        body: Json = {"metadata": {"finalizers": None}}
-        await self.hub.merge_patch(WORKS, name, body, namespace=self.namespace)
+        await self.gone(name)
+
+    async def gone(self, name: str) -> None:
+        """Wait until the hub has no such Work any more."""
+
+        async def is_gone() -> bool:
+            return await self.hub.find(WORKS, name, namespace=self.namespace) is None
+
+        await until_found(is_gone)
 
     async def says(self, name: str, condition: str, reason: str, *, word: str = "") -> None:
         """Wait until the Work's condition, as of now, has that reason, and `word` in its message."""

@@ -7,7 +7,6 @@ class Reason(StrEnum):
     """Of conditions Applied, Available, Degraded and Drifted."""
 
     APPLIED = "Applied"
-    REMOVED = "Removed"
     REMOVING = "Removing"
     WAITING = "Waiting"
     CONFLICT = "Conflict"

@@ -73,18 +73,10 @@ def work_status(work: Work, *, states: Sequence[ObjectState], now: datetime) -> 
 def leaving_condition(
     before: Sequence[Condition], *, waits_for: str, generation: int, now: datetime
 ) -> Condition:
-    """Of what is being deleted: Applied is False with reason Removed once nothing of it is in the member."""
-    reason = Reason.REMOVING if waits_for else Reason.REMOVED
-    message = f"waits for {waits_for}" if waits_for else "nothing of it is in the member any more"
-    wanted = _condition(_APPLIED, bool(waits_for), reason, message, generation=generation)
+    """Of what is being deleted and not all gone from the member yet."""
+    message = f"waits for {waits_for} to be gone from the member"
+    wanted = _condition(_APPLIED, True, Reason.REMOVING, message, generation=generation)
     return settled(wanted, before=before, now=now)
-
-
-def is_removed(conditions: Sequence[Condition]) -> bool:
-    """Whether the member has said that nothing of a Work, or an Assignment, is in it any more."""
-    return any(
-        one.type == _APPLIED and one.reason == Reason.REMOVED and one.status == "False" for one in conditions
-    )
 
 
 def assignment_status(

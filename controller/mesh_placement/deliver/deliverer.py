@@ -32,7 +32,7 @@ from mesh_placement.deliver.store import Store
 from mesh_placement.deliver.view import HubView, Unit
 from mesh_placement.deliver.watches import Watches
 from mesh_placement.names import SECRETS_PREFIX
-from mesh_placement.objects import Assignment, Budgets
+from mesh_placement.objects import Assignment, Budgets, Work
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import KubeClient
 from mesh_runtime.log import logger
@@ -123,11 +123,15 @@ class Deliverer:
 
     async def _unit(self, name: str) -> float | None:
         unit = self._view.unit(name)
-        if unit is None:
+        if unit is None or (unit.is_leaving and not unit.is_protected):
             self._forget(name)
             return None
         if unit.is_leaving:
             return await self._leave(unit)
+        if not unit.is_protected and (unit.wanted or self._store.has(name)):
+            # The watch brings it back with the finalizer on it.
+            await self._reporter.protect(_object(unit), on=True)
+            return None
         states = await self._applier.apply(unit)
         before = self._states.get(name)
         self._states[name] = unit.source.generation, states
@@ -143,17 +147,17 @@ class Deliverer:
 
     async def _leave(self, unit: Unit) -> float | None:
         waits_for = await self._remover.remove(unit)
-        one = unit.work if unit.work is not None else unit.settings.assignment
-        assert one is not None, "a unit comes from one of the two"
-        condition = leaving_condition(
-            one.status.conditions,
-            waits_for=waits_for,
-            generation=one.metadata.generation,
-            now=self._clock(),
-        )
-        await self._reporter.removed(one, condition)
+        one = _object(unit)
         if waits_for:
+            condition = leaving_condition(
+                one.status.conditions,
+                waits_for=waits_for,
+                generation=one.metadata.generation,
+                now=self._clock(),
+            )
+            await self._reporter.removing(one, condition)
             return self._backoff(unit.name)
+        await self._reporter.protect(one, on=False)
         self._forget(unit.name)
         for companion in self._view.companions(unit.name):
             if companion != unit.name:
@@ -216,6 +220,12 @@ class Deliverer:
         for name in self._store.names():
             if self._view.work_of(name) is None:
                 _log.warning("the hub has no Work of this AppliedWork; its objects stay", work=name)
+
+
+def _object(unit: Unit) -> Work | Assignment:
+    one = unit.work if unit.work is not None else unit.settings.assignment
+    assert one is not None, "a unit comes from one of the two"
+    return one
 
 
 def _soonest(one: float | None, other: float | None) -> float | None:

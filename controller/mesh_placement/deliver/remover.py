@@ -68,7 +68,7 @@ class Remover:
         except ApiError as error:
             if error.status != 403 or user == _DEFAULT_USER:
                 raise
-            # The Assignment's account may be gone, or without rights by now; what it brought goes all the same.
+            # The Assignment's account may be gone or without rights: what it brought goes all the same.
             return await self._delete(resource, ref, uid=entry.uid, user=_DEFAULT_USER)
 
     async def _delete(self, resource: Resource[Seen], ref: Ref, *, uid: str, user: str) -> bool:

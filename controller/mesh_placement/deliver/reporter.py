@@ -11,7 +11,7 @@ import msgspec
 from mesh_core.conditions import as_json
 from mesh_core.objects import Condition
 from mesh_placement.decide.work_status import is_urgent
-from mesh_placement.names import WORK_MANAGER
+from mesh_placement.names import WORK_FINALIZER, WORK_MANAGER
 from mesh_placement.objects import Assignment, AssignmentStatus, Work, WorkStatus
 from mesh_placement.resources import ASSIGNMENTS, WORKS
 from mesh_runtime.kube import ApiError, KubeClient, Resource
@@ -62,7 +62,7 @@ class Reporter:
                 for one in status.manifest_conditions
             ],
         }
-        await self._write(WORKS, work, body)
+        await self._write(work, body)
         self._works[work.metadata.name] = _now(), work.metadata.uid, status
         return None
 
@@ -84,16 +84,32 @@ class Reporter:
             "drifted": list(status.drifted),
             "conditions": [as_json(one) for one in status.conditions],
         }
-        await self._write(ASSIGNMENTS, assignment, body)
+        await self._write(assignment, body)
         self._assignments[assignment.metadata.name] = _now(), assignment.metadata.uid, status
         return None
 
-    async def removed(self, one: Work | Assignment, condition: Condition) -> None:
-        """The last word about what is being deleted: only its condition Applied."""
+    async def protect(self, one: Work | Assignment, *, on: bool) -> None:
+        """Put our finalizer on it, or take it off; if it has changed meanwhile, the next look does it."""
+        others = [each for each in one.metadata.finalizers if each != WORK_FINALIZER]
+        body = {
+            "metadata": {
+                "resourceVersion": one.metadata.resource_version,
+                "finalizers": [*others, WORK_FINALIZER] if on else others,
+            }
+        }
+        try:
+            await self._hub.merge_patch(
+                _resource(one), one.metadata.name, body, namespace=one.metadata.namespace
+            )
+        except ApiError as error:
+            if not error.is_not_found and not error.is_conflict:
+                raise
+
+    async def removing(self, one: Work | Assignment, condition: Condition) -> None:
+        """What is being deleted, and why it still is there."""
         if condition in one.status.conditions:
             return
-        resource: Resource[Any] = WORKS if isinstance(one, Work) else ASSIGNMENTS  # Any: one of the two
-        await self._write(resource, one, {"conditions": [as_json(condition)]})
+        await self._write(one, {"conditions": [as_json(condition)]})
 
     def forget(self, name: str) -> None:
         """The object is gone."""
@@ -102,7 +118,6 @@ class Reporter:
 
     async def _write(
         self,
-        resource: Resource[Any],  # Any: of Works, or of Assignments
         one: Work | Assignment,
         status: Json,
     ) -> None:
@@ -113,7 +128,7 @@ class Reporter:
             "status": status,
         }
         try:
-            await self._hub.apply(resource, body, field_manager=WORK_MANAGER, subresource="status")
+            await self._hub.apply(_resource(one), body, field_manager=WORK_MANAGER, subresource="status")
         except ApiError as error:
             if not error.is_not_found and not error.is_conflict:
                 raise
@@ -121,6 +136,10 @@ class Reporter:
     def _wait(self, last: tuple[float, str, object] | None, *, is_news: bool) -> float | None:
         since = _now() - last[0] if last is not None else QUIET
         return None if is_news or since >= QUIET else QUIET - since
+
+
+def _resource(one: Work | Assignment) -> Resource[Any]:  # Any: of Works, or of Assignments
+    return WORKS if isinstance(one, Work) else ASSIGNMENTS
 
 
 def _now() -> float:

@@ -40,6 +40,11 @@ class Unit:
     waits_for: str = ""
 
     @property
+    def is_protected(self) -> bool:
+        """Whether its object waits for us when it is deleted; else what it brought would be left behind."""
+        return WORK_FINALIZER in self.source.finalizers
+
+    @property
     def is_leaving(self) -> bool:
         """Whether its object is being deleted, and waits for us."""
         return self.source.deletion_timestamp is not None
@@ -119,16 +124,11 @@ class HubView:
         return listing[0] if listing else None
 
     def unit(self, name: str) -> Unit | None:
-        """The unit as the hub has it now; None when there is none, or it is not yet protected.
-
-        Without our finalizer it could vanish and leave its objects behind: so it is not begun before.
-        """
+        """The unit as the hub has it now, or None."""
         assignment = self.assignment_of(name)
         found = self._secrets(name, assignment) if name.startswith(SECRETS_PREFIX) else None
         work = self.works.get(name, namespace=self.namespace)
-        if found is None and work is not None:
-            found = self._work(work, assignment)
-        return found if found is not None and WORK_FINALIZER in found.source.finalizers else None
+        return self._work(work, assignment) if found is None and work is not None else found
 
     def work_of(self, name: str) -> Work | Assignment | None:
         """The object of a unit, be it protected or not."""
