@@ -100,8 +100,8 @@ class Applier:
                 definition = self._view.definition_of(wanted.one)
                 if definition:
                     needs.add(Need(Kind.CRD, definition))
-                what = definition or f"of {wanted.one.kind}.{wanted.one.group}"
-                states.append(_held_back(wanted, f"CustomResourceDefinition/{what}"))
+                what = f"/{definition}" if definition else f" of {wanted.one.kind}.{wanted.one.group}"
+                states.append(_held_back(wanted, f"CustomResourceDefinition{what}"))
                 continue
             namespace = (wanted.one.namespace or "default") if resource.namespaced else ""
             ref = Ref(resource.group, resource.plural, namespace, wanted.one.name)
