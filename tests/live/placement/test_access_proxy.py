@@ -34,7 +34,7 @@ async def scene_of(bed: Bed) -> AsyncIterator[AccessScene]:
 @contextmanager
 def granted(bed: Bed, cluster: str) -> Iterator[None]:
     """On the hub, group test:passers and the ServiceAccount `caller` may get and create on clusters/proxy of
-    the member; there, `ada`, the hub's administrator and the account, by its long name, may use ConfigMaps.
+    the member; there, `ada`, the hub's administrator and the account by its long name may use ConfigMaps.
     """
     if cluster == "hub":
         rule = {
