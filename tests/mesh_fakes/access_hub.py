@@ -3,6 +3,7 @@ asked."""
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -104,7 +105,7 @@ async def running_proxy(
         run_access(kube, settings=AccessSettings(health_port=0), bound=bound, tunnel=tunnel)
     )
     try:
-        await until(lambda: _ca_bundle(hub) != "" or task.done())
+        await until(lambda: _listens(bound) or task.done())
         if task.done():
             task.result()
         yield RunningProxy(hub, bound.getsockname()[1], base64.b64decode(_ca_bundle(hub)).decode())
@@ -132,6 +133,10 @@ async def _fill(kube: KubeClient, far: FarApiServer, *, server: str) -> None:
     await kube.create(CLUSTER_REGISTRATIONS, registration)
     await kube.create(SECRETS, {"metadata": {"name": ACCESS_SERVING_SECRET, "namespace": "meshctl-system"}})
     await kube.create(API_SERVICES, {"metadata": {"name": ACCESS_API_SERVICE}, "spec": {}})
+
+
+def _listens(bound: socket.socket) -> bool:
+    return bool(bound.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
 
 
 def _ca_bundle(hub: AccessHub) -> str:

@@ -311,7 +311,7 @@ async def test_a_member_that_dials_out_only_is_reached_by_its_tunnel(tmp_path: P
             assert far.asked[0].values("Host") == ["kubernetes.default.svc"]
         async with running_proxy(far, server="") as proxy:
             status, _, said = await proxy.ask(GET)
-            assert (status, "no gateway" in json.loads(said)["message"]) == (503, True)
+            assert (status, "no certificate" in json.loads(said)["message"]) == (503, True)
 
 
 async def test_the_groups_documents_are_there_for_whoever_is_somebody(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from mesh_placement.access.session import Desk
 from mesh_placement.names import ACCESS_PORT
 from mesh_placement.way.dial import Tunnel
 from mesh_placement.way.routes import Routes
+from mesh_placement.way.tunnels import AccessLeaf, Tunnels
 from mesh_runtime.binding import binding
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.health import health_server
@@ -58,10 +59,14 @@ async def run_access(
     clock: Clock = utc_now,
     bound: socket.socket | None = None,
 ) -> Never:
-    """Be the proxy until cancelled; `bound` is a socket to listen on instead of the settings' port."""
+    """Be the proxy until cancelled; `bound` is a socket to listen on instead of the settings' port.
+
+    Without `tunnel` it is the one through this hub's own gateways.
+    """
     trust, routes = ClientTrust(kube), Routes(kube, clock=clock)
     serving = Serving(kube, hosts=settings.hosts, clock=clock)
-    pool = Pool(tunnel=tunnel)
+    leaf = AccessLeaf(kube)
+    pool = Pool(tunnel=tunnel if tunnel is not None else Tunnels(leaf))
     reviews = Reviews(kube, seconds=settings.kept_seconds)
     desk = Desk(reviews, routes, pool, extras=settings.extras)
     context = _Context(desk, trust=trust, serving=serving)
@@ -74,6 +79,7 @@ async def run_access(
         async with health_server(settings.health_port, ready=is_ready), asyncio.TaskGroup() as group:
             for part in (trust, routes, serving, context):
                 group.create_task(part.run())
+            group.create_task(_when(routes.by_tunnel, leaf))
             await routes.synced()
             await trust.synced.wait()
             await context.made.wait()
@@ -108,6 +114,12 @@ class _Context:
                 except UnusableCredentials as error:
                     _log.error("the serving certificate cannot be used", why=str(error))
             await first_of(self._trust.latest.after(believed), self._serving.latest.after(credentials))
+
+
+async def _when(needed: asyncio.Event, leaf: AccessLeaf) -> None:
+    """Ask for a certificate of the mesh when a member is reached by it: a hub need not be in a mesh."""
+    await needed.wait()
+    await leaf.run()
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

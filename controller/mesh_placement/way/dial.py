@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, Protocol, TypeVar
 
-from mesh_core.errors import EnvironmentFault
+from mesh_core.errors import EnvironmentFault, MeshError
 from mesh_placement.decide.route import Route
 
 P = TypeVar("P", bound=asyncio.Protocol)
@@ -52,7 +52,7 @@ class Tunnel(Protocol):
 async def dial(
     route: Route, factory: Callable[[], P], *, tunnel: Tunnel | None
 ) -> tuple[asyncio.Transport, P]:
-    """A verified TLS connection to the API server of `route`; raises WayClosed."""
+    """A verified TLS connection to the API server of `route`; raises WayClosed, or what the tunnel raises."""
     try:
         async with asyncio.timeout(LIMIT):
             if route.host:
@@ -65,6 +65,9 @@ async def dial(
                 inner=_context(route.ca, True),
                 server_name=API_SERVER_NAME,
             )
+    except MeshError:
+        # Some of them are OSErrors as well (NoTunnel), and say better what is wrong.
+        raise
     except TimeoutError as error:
         raise WayClosed(route, why=f"no answer within {LIMIT:g} s") from error
     except (OSError, ValueError) as error:

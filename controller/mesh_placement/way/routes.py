@@ -26,9 +26,12 @@ class Routes:
         self._clock = clock
         self._registrations = Informer(kube, CLUSTER_REGISTRATIONS)
         self._secrets = Informer(kube, SECRETS, fields=f"metadata.name={ACCESS_SECRET}")
+        self.by_tunnel = asyncio.Event()
+        """Set once some member is reached by its tunnel."""
         # What was made of which objects: made anew when one of the two is another one.
         self._made: dict[str, tuple[_Seen, Route | NoRoute]] = {}
         self._registrations.follow(self._forget)
+        self._secrets.follow(lambda _key, _old, new: self._look(new))
 
     def to(self, cluster: str) -> Route | NoRoute:
         """The way to `cluster` now, or why there is none."""
@@ -62,6 +65,10 @@ class Routes:
             group.create_task(self._registrations.run())
             group.create_task(self._secrets.run())
         raise AssertionError("an informer ended")
+
+    def _look(self, secret: Secret | None) -> None:
+        if secret is not None and secret.data.get("token") and not secret.data.get("server"):
+            self.by_tunnel.set()
 
     def _forget(
         self, key: tuple[str, str], _old: ClusterRegistration | None, new: ClusterRegistration | None
