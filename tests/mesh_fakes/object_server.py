@@ -9,6 +9,7 @@ import asyncio
 import copy
 import dataclasses
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -37,6 +38,9 @@ KINDS = {
     "rbac.authorization.k8s.io/v1": "roles rolebindings clusterroles=false clusterrolebindings=false",
     "apiextensions.k8s.io/v1": "customresourcedefinitions=false",
     "certificates.k8s.io/v1": "certificatesigningrequests=false",
+    "admissionregistration.k8s.io/v1": "validatingadmissionpolicies validatingadmissionpolicybindings",
+    "apiregistration.k8s.io/v1": "apiservices",
+    "placement.meshctl.dev/v1alpha1": "clustersets clusterregistrations clustercapacities clusterlinks",
 }
 SPELLING = {
     "replicasets": "ReplicaSet",
@@ -56,12 +60,24 @@ SPELLING = {
     "clusterrolebindings": "ClusterRoleBinding",
     "customresourcedefinitions": "CustomResourceDefinition",
     "certificatesigningrequests": "CertificateSigningRequest",
+    "validatingadmissionpolicies": "ValidatingAdmissionPolicy",
+    "validatingadmissionpolicybindings": "ValidatingAdmissionPolicyBinding",
+    "apiservices": "APIService",
+    "clustersets": "ClusterSet",
+    "clusterregistrations": "ClusterRegistration",
+    "clustercapacities": "ClusterCapacity",
+    "clusterlinks": "ClusterLink",
 }
 CLUSTER_WIDE = {"namespaces", "nodes", "clusterroles", "clusterrolebindings", "clusterproperties"} | {
     "customresourcedefinitions",
     "certificatesigningrequests",
     "meshpeers",
     "trustbundles",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+    "apiservices",
+    "clustersets",
+    "clusterregistrations",
 }
 
 
@@ -280,18 +296,18 @@ class ObjectServer:
 
 
 @contextmanager
-def served(server: ObjectServer) -> Iterator[ObjectServer]:
-    """`server`, reachable at its `url` while the block runs."""
+def served(server: ObjectServer, *, tls: ssl.SSLContext | None = None) -> Iterator[ObjectServer]:
+    """`server`, reachable at its `url` while the block runs; with `tls` by HTTPS."""
     loop = asyncio.new_event_loop()
     runner = web.AppRunner(_application(server), access_log=None, shutdown_timeout=1.0)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(runner.setup(), loop).result(10)
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         asyncio.run_coroutine_threadsafe(site.start(), loop).result(10)
         host, port = runner.addresses[0][:2]
-        server.url = f"http://{host}:{port}"
+        server.url = f"{'https' if tls is not None else 'http'}://{host}:{port}"
         yield server
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)

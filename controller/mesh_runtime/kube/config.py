@@ -13,6 +13,7 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config.kube_config import KubeConfigMerger
 
+from mesh_runtime.kube.address import connector
 from mesh_runtime.kube.client import KubeClient
 from mesh_runtime.kube.errors import KubeconfigError
 
@@ -34,8 +35,8 @@ async def connect(*, kubeconfig: Path | None = None, context: str | None = None)
         kubernetes_config.load_incluster_config(client_configuration=configuration)
     else:
         await _load(configuration, kubeconfig=kubeconfig, context=context)
-    connector = aiohttp.TCPConnector(limit=0, ssl=_ssl_context(configuration))
-    async with aiohttp.ClientSession(connector=connector, read_bufsize=_READ_BUFFER_BYTES) as session:
+    connections = connector(_ssl_context(configuration))
+    async with aiohttp.ClientSession(connector=connections, read_bufsize=_READ_BUFFER_BYTES) as session:
         yield KubeClient(session, server=configuration.host, authorization=_Authorization(configuration))
 
 
