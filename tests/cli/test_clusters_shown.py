@@ -1,0 +1,166 @@
+"""The table of a hub's clusters, and taints as a person writes them."""
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh_cli.cluster_taints import (
+    EFFECTS,
+    BadTaint,
+    parse_removal,
+    parse_taint,
+    taints_patch,
+    with_taints,
+    without_taints,
+)
+from mesh_cli.clusters_render import clusters_as_json, clusters_as_text, clusters_as_yaml, taint_text
+from mesh_cli.clusters_survey import ClusterSeen, clusters_seen
+from mesh_core.objects import Condition, Lease, LeaseSpec, Meta
+from mesh_placement.objects import (
+    AgentReport,
+    ClusterCapacity,
+    ClusterCapacityStatus,
+    ClusterIdentity,
+    ClusterLink,
+    ClusterLinkStatus,
+    ClusterRegistration,
+    ClusterRegistrationSpec,
+    ClusterRegistrationStatus,
+    LinkToPeer,
+    Taint,
+)
+
+AT = "2026-05-01T12:00:00Z"
+READY = ClusterRegistration(
+    metadata=Meta(name="east-1"),
+    spec=ClusterRegistrationSpec(
+        cluster_set="prod", accepted=True, taints=(Taint(key="slow", effect="NoSchedule"),)
+    ),
+    status=ClusterRegistrationStatus(
+        phase="Ready",
+        namespace="cluster-east-1",
+        agent=AgentReport(agent_version="0.1.0", kubernetes="v1.33.1", access=True),
+        taints=(Taint(key="slow", effect="NoSchedule"), Taint(key="drain", effect="NoExecute")),
+        conditions=(Condition(type="Ready", status="True"), Condition(type="Leaving", status="False")),
+    ),
+)
+NEW = ClusterRegistration(
+    metadata=Meta(name="west-1"),
+    spec=ClusterRegistrationSpec(cluster_set="prod"),
+    status=ClusterRegistrationStatus(
+        id=ClusterIdentity(uid="u", key_fingerprint="sha256:ab"),
+        conditions=(
+            Condition(type="HubAccepted", status="False", message="nobody has accepted it"),
+            Condition(type="Ready", status="False", reason="NotAccepted", message="not\naccepted"),
+        ),
+    ),
+)
+CAPACITY = ClusterCapacity(
+    metadata=Meta(name="capacity", namespace="cluster-east-1"),
+    status=ClusterCapacityStatus(
+        total={"cpu": "20", "memory": "100Gi"},
+        available={"cpu": "3500m", "memory": "60Gi"},
+        nodes=5,
+        warnings=("pod shop/cart asks for 1200m of memory, which is 2 bytes",),
+    ),
+)
+EMPTY_CAPACITY = ClusterCapacity(metadata=Meta(name="capacity", namespace="cluster-west-1"))
+LINK = ClusterLink(
+    metadata=Meta(name="links", namespace="cluster-east-1"),
+    status=ClusterLinkStatus(
+        peers=(LinkToPeer(cluster="west-1", state="Up"), LinkToPeer(cluster="south-1", state="Down"))
+    ),
+)
+LEASE = Lease(
+    metadata=Meta(name="agent", namespace="cluster-east-1"),
+    spec=LeaseSpec(renew_time="2026-05-01T11:59:50.000000Z"),
+)
+
+TABLE = """\
+CLUSTER   SET    PHASE     SEEN   NODES   CPU        MEMORY       LINKS   TAINTS
+east-1    prod   Ready     10s    5       3500m/20   60Gi/100Gi   1/2     slow:NoSchedule,drain:NoExecute
+west-1    prod   Pending   -      -       -          -            -       -
+
+east-1: pod shop/cart asks for 1200m of memory, which is 2 bytes
+west-1: waits for acceptance (key sha256:ab); meshctl clusters accept west-1
+west-1: Ready=False: not accepted
+"""
+
+
+def seen() -> list[ClusterSeen]:
+    return clusters_seen([NEW, READY], capacities=[CAPACITY, EMPTY_CAPACITY], links=[LINK], leases=[LEASE])
+
+
+def test_the_table_has_a_line_for_each_cluster_and_below_it_what_is_not_fine() -> None:
+    assert clusters_as_text(seen(), at=AT, wide=False) == TABLE
+    assert clusters_as_text([], at=AT, wide=False) == "no clusters\n"
+
+
+def test_the_wide_table_says_how_a_cluster_is_worked_on() -> None:
+    line = clusters_as_text(seen(), at=AT, wide=True).splitlines()[1]
+    assert line.split()[-7:] == ["Manual", "agent", "csr", "v1.33.1", "0.1.0", "yes", "cluster-east-1"]
+
+
+def test_json_and_yaml_say_the_same() -> None:
+    found = json.loads(clusters_as_json(seen(), at=AT))
+    assert yaml.safe_load(clusters_as_yaml(seen(), at=AT)) == found
+    east, west = found["clusters"]
+    assert east["capacity"]["continuous"] == {} and east["capacity"]["nodes"] == 5
+    assert [link["state"] for link in east["links"]] == ["Up", "Down"]
+    assert (west["capacity"], west["links"], west["phase"]) == (None, [], None)
+
+
+@pytest.mark.parametrize(
+    "text", ["maintenance=now:NoSchedule", "example.com/gpu:NoExecute", "a:PreferNoSchedule"]
+)
+def test_a_taint_is_written_as_it_was_read(text: str) -> None:
+    assert taint_text(parse_taint(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a:Sometimes", ":NoSchedule", "a b:NoSchedule", "a=b=c:NoSchedule"]
+)
+def test_what_is_no_taint_is_refused(text: str) -> None:
+    with pytest.raises(BadTaint, match="is no taint"):
+        parse_taint(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "removal"),
+    [
+        ("a", ("a", None)),
+        ("a-", ("a", None)),
+        ("a:NoExecute", ("a", "NoExecute")),
+        ("a=b:NoExecute-", ("a", "NoExecute")),
+        ("a:Now", None),
+    ],
+)
+def test_a_removal_names_a_key_and_perhaps_an_effect(
+    text: str, removal: tuple[str, str | None] | None
+) -> None:
+    if removal is None:
+        with pytest.raises(BadTaint):
+            parse_removal(text)
+    else:
+        assert parse_removal(text) == removal
+
+
+TAINTS = st.builds(
+    Taint, key=st.sampled_from("abc"), effect=st.sampled_from(EFFECTS), value=st.sampled_from("xy")
+)
+
+
+@given(before=st.lists(TAINTS, unique_by=lambda one: (one.key, one.effect)), added=st.lists(TAINTS))
+def test_what_is_put_on_twice_is_there_once_and_taken_off_is_gone(
+    before: list[Taint], added: list[Taint]
+) -> None:
+    once = with_taints(before, added=added)
+    assert with_taints(once, added=added) == once
+    assert taints_patch(once, once) == {}
+    assert len({(one.key, one.effect) for one in once}) == len(once)
+    keys = {one.key for one in added}
+    rest = without_taints(once, removed=[(key, None) for key in keys])
+    assert rest == tuple(one for one in before if one.key not in keys)
