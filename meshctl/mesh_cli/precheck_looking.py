@@ -208,7 +208,7 @@ async def _takes_tokens(client: KubeClient, *, login: Login, clock: Clock) -> bo
     token = new_token(secrets.choice)
     await client.create(SECRETS, _probe(token, expires=rfc3339(clock() + timedelta(minutes=1))))
     try:
-        async with connect_at(login.server, tls=_tls(login), token=token.text) as holder:
+        async with connect_at(login.server, tls=_tls(login), token=lambda: token.text) as holder:
             body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
             raw = await holder.request("POST", _REVIEWS, body=body)
             return token.user.encode() in raw

@@ -120,7 +120,7 @@ async def register(wish: Manual, *, client: KubeClient, progress: Progress) -> t
 async def _set_of(info: HubInfo, *, token: BootstrapToken, wanted: str) -> str:
     """The ClusterSet that the token leads into, by the hub's own word; raises TokenRefused, OtherSet."""
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    async with connect_at(info.server, tls=believing(info.ca), token=token.text) as hub:
+    async with connect_at(info.server, tls=believing(info.ca), token=lambda: token.text) as hub:
         try:
             raw = await hub.request("POST", _REVIEWS, body=body)
         except ApiError as error:

@@ -2,13 +2,15 @@
 
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import aiohttp
 
 from mesh_runtime.kube.client import KubeClient
 
+READ_BUFFER_BYTES = 1 << 20
+"""A list page of 500 objects stays below this; longer watch lines are joined from several reads."""
 _PYTHON_FORGETS_TLS = sys.version_info < (3, 12, 8)
 
 
@@ -19,14 +21,17 @@ def connector(tls: ssl.SSLContext) -> aiohttp.TCPConnector:
 
 
 @asynccontextmanager
-async def connect_at(server: str, *, tls: ssl.SSLContext, token: str = "") -> AsyncIterator[KubeClient]:
-    """A client for the API server at the URL `server`; without a token it comes as nobody.
+async def connect_at(
+    server: str, *, tls: ssl.SSLContext, token: Callable[[], str] | None = None
+) -> AsyncIterator[KubeClient]:
+    """A client for the API server at the URL `server`; `token()` is asked at each request.
 
     Does no request by itself; closes its connections at the end.
     """
 
     async def authorization() -> dict[str, str]:
-        return {"Authorization": f"Bearer {token}"} if token else {}
+        return {"Authorization": f"Bearer {token()}"} if token is not None else {}
 
-    async with aiohttp.ClientSession(connector=connector(tls)) as session:
+    connections = connector(tls)
+    async with aiohttp.ClientSession(connector=connections, read_bufsize=READ_BUFFER_BYTES) as session:
         yield KubeClient(session, server=server.rstrip("/"), authorization=authorization)

@@ -13,12 +13,9 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config.kube_config import KubeConfigMerger
 
-from mesh_runtime.kube.address import connector
+from mesh_runtime.kube.address import READ_BUFFER_BYTES, connector
 from mesh_runtime.kube.client import KubeClient
 from mesh_runtime.kube.errors import KubeconfigError
-
-# A list page of 500 objects stays below this; longer watch lines are joined from several reads.
-_READ_BUFFER_BYTES = 1 << 20
 
 
 @asynccontextmanager
@@ -36,7 +33,7 @@ async def connect(*, kubeconfig: Path | None = None, context: str | None = None)
     else:
         await _load(configuration, kubeconfig=kubeconfig, context=context)
     connections = connector(_ssl_context(configuration))
-    async with aiohttp.ClientSession(connector=connections, read_bufsize=_READ_BUFFER_BYTES) as session:
+    async with aiohttp.ClientSession(connector=connections, read_bufsize=READ_BUFFER_BYTES) as session:
         yield KubeClient(session, server=configuration.host, authorization=_Authorization(configuration))
 
 

@@ -4,13 +4,10 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import aiohttp
-
+from mesh_runtime.kube.address import connect_at
 from mesh_runtime.kube.client import KubeClient
 from mesh_runtime.kube.errors import KubeconfigError
 from mesh_runtime.tls import Credentials, show
-
-_READ_BUFFER_BYTES = 1 << 20
 
 
 @asynccontextmanager
@@ -27,13 +24,9 @@ async def connect_to(
     closes its connections at the end. Raises KubeconfigError for a CA that does not read, or
     UnusableCredentials.
     """
-    connector = aiohttp.TCPConnector(limit=0, ssl=_context(server, ca=ca, credentials=credentials))
-
-    async def authorization() -> dict[str, str]:
-        return {"Authorization": f"Bearer {token()}"} if token is not None else {}
-
-    async with aiohttp.ClientSession(connector=connector, read_bufsize=_READ_BUFFER_BYTES) as session:
-        yield KubeClient(session, server=server, authorization=authorization)
+    tls = _context(server, ca=ca, credentials=credentials)
+    async with connect_at(server, tls=tls, token=token) as client:
+        yield client
 
 
 def _context(server: str, *, ca: str, credentials: Credentials | None) -> ssl.SSLContext:
