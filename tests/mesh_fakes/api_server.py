@@ -12,7 +12,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import aiohttp
@@ -23,7 +23,7 @@ from mesh_runtime.kube.client import Body
 
 _PATH = re.compile(
     r"(?P<group>/api/v1|/apis/[^/]+/[^/]+)(?:/namespaces/(?P<namespace>[^/]+)(?=/))?"
-    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>status|approval))?"
+    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>status|approval|token))?"
 )
 
 # JSON as it lies in the store: its values are whatever JSON has, hence Any.
@@ -57,6 +57,8 @@ class FakeApiServer:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     is_down: bool = False
     """While true, every request and every running watch ends in silence."""
+    token_life: timedelta = timedelta(hours=1)
+    """Of the tokens that ServiceAccounts get."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """(username, method, path) of each request that came through, without reads."""
     _objects: dict[tuple[str, str, str], Item] = field(default_factory=dict)
@@ -94,6 +96,9 @@ class FakeApiServer:
             return self._get(target) if target.name else self._list(target, params=params)
         self.requests.append((username, method, "/".join(part for part in target.key if part)))
         match method:
+            case "POST" if target.subresource == "token":
+                ends = (self.clock() + self.token_life).strftime("%Y-%m-%dT%H:%M:%SZ")
+                return {"status": {"token": f"token-{len(self.requests)}", "expirationTimestamp": ends}}
             case "POST":
                 return self._create(username, target, cast(Item, json.loads(json.dumps(body))))
             case "PATCH":

@@ -87,7 +87,7 @@ class Agent:
         self._deliver = deliver
         self._settings = SettingsWatch(member)
         self._book = CredentialBook(member)
-        self._rejected: Credential | None = None
+        self._rejected = ""
 
     @property
     def is_ready(self) -> bool:
@@ -150,14 +150,14 @@ class Agent:
                     keep_fresh(hub, held, who=who, book=self._book, clock=self._clock),
                 )
             except Rejected:
-                self._rejected = held.credential
+                self._rejected = held.credential.proof
                 raise
 
     async def _credential(self, who: Who) -> Credential:
         """The one that is there and good, else a new one by the token. Raises NoCredential, HubRefused."""
         settings, kept = self._settings.current or who.settings, (await self._book.kept()).credential
         is_ours = kept is not None and kept.is_for(settings)
-        if kept is not None and is_ours and kept.is_good(self._clock()) and kept != self._rejected:
+        if kept is not None and is_ours and kept.is_good(self._clock()) and kept.proof != self._rejected:
             return kept
         if not settings.token:
             raise NoCredential(has_ended=is_ours)

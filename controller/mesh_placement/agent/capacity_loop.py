@@ -1,7 +1,7 @@
 """Tells the hub what room there is in the member: ClusterCapacity `capacity`, out of its Nodes and Pods.
 
-Pods are counted as they come and go; how much is free is put together only when something changed, in a
-thread, because of thousands of nodes that takes a tenth of a second.
+Pods are counted as they come and go; what that makes together is looked at only when something changed and a
+write may follow, and in a thread: of thousands of nodes it takes a tenth of a second.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from mesh_core.lifetimes import retry_delay
 from mesh_placement.agent.kinds import all_synced
 from mesh_placement.agent.session import Session
 from mesh_placement.decide.capacity import Uses, capacity
-from mesh_placement.decide.capacity_news import seconds_until_write
+from mesh_placement.decide.capacity_news import REST, seconds_until_write
 from mesh_placement.names import AGENT_MANAGER, CAPACITY
 from mesh_placement.objects import ClusterCapacityStatus
 from mesh_placement.objects.member import NodeRoom, PodUse
@@ -79,7 +79,8 @@ class CapacityLoop:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
-                    await asyncio.sleep(_GATHER)
+            # Nothing is written before that anyway, so nothing is put together either.
+            await asyncio.sleep(max(_GATHER, REST - (self._since_write() or REST)))
 
     async def _step(self) -> float | None:
         """One look; seconds until the next one, None when only a change makes one due."""
@@ -87,9 +88,7 @@ class CapacityLoop:
             self._seen = await self._there()
         # What the thread reads must not change under it; the Structs themselves never do.
         wanted = await asyncio.to_thread(capacity, list(self._nodes.values()), uses=self._uses.copy())
-        now = asyncio.get_running_loop().time()
-        since = None if self._written is None else now - self._written
-        wait = seconds_until_write(self._seen, wanted, since_last=since)
+        wait = seconds_until_write(self._seen, wanted, since_last=self._since_write())
         if wait is None or wait > 0:
             return wait
         body = {
@@ -97,8 +96,11 @@ class CapacityLoop:
             "status": msgspec.to_builtins(wanted),
         }
         await self._hub.apply(CLUSTER_CAPACITIES, body, field_manager=AGENT_MANAGER, subresource="status")
-        self._seen, self._written = wanted, now
+        self._seen, self._written = wanted, asyncio.get_running_loop().time()
         return None
+
+    def _since_write(self) -> float | None:
+        return None if self._written is None else asyncio.get_running_loop().time() - self._written
 
     async def _there(self) -> ClusterCapacityStatus | None:
         """What the hub has, once a session: nobody else writes it."""

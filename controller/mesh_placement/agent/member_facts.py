@@ -4,9 +4,15 @@ import asyncio
 from collections.abc import Callable
 
 from mesh_core.names import GATEWAY, LABEL_MANAGED_BY, SYSTEM_NAMESPACE
+from mesh_core.objects import Node
 from mesh_placement.agent.kinds import MemberKinds, OptionalCache, all_synced
 from mesh_placement.agent.member_api import MemberApi
-from mesh_placement.decide.agent_report import MemberFacts, agent_report, wanted_properties
+from mesh_placement.decide.agent_report import (
+    MemberFacts,
+    agent_report,
+    node_facts,
+    wanted_properties,
+)
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import AGENT_MANAGER
 from mesh_placement.objects import AgentReport
@@ -38,8 +44,8 @@ class Member:
         self._properties = OptionalCache(member, CLUSTER_PROPERTIES, kinds=kinds, changed=self._told)
         self._kinds = kinds
         self._look_again = asyncio.Event()
-        for cache in (self._nodes, self._gateway):
-            cache.on_change(changed)
+        self._nodes.follow(self._follow_node)
+        self._gateway.on_change(changed)
 
     def report(self) -> AgentReport | None:
         """What there is; None while that is not known as a whole."""
@@ -64,6 +70,11 @@ class Member:
             group.create_task(self._properties.run())
             group.create_task(self._name_the_cluster())
             await all_synced((self._nodes.synced, self._gateway.synced, self._properties.synced))
+            self._changed()
+
+    def _follow_node(self, _key: tuple[str, str], old: Node | None, new: Node | None) -> None:
+        """Most that a node says of itself is of no interest here, and it says it every few minutes."""
+        if old is None or new is None or node_facts(old) != node_facts(new):
             self._changed()
 
     def _told(self) -> None:

@@ -127,7 +127,7 @@ class SessionRun:
         """What became of a heartbeat; also keeps the notes on the member true."""
         self._refusals = self._refusals + 1 if refusal else 0
         with suppress(MeshError):  # a note that cannot be written now is written after the next one
-            await self._watch.note_refusal(refusal)
+            await self._watch.note_refusal(self._advice(refusal) if refusal else "")
             if not refusal and self._watch.current is not None and self._watch.current.token:
                 await self._watch.take_token_out()
         if not refusal:
@@ -140,6 +140,13 @@ class SessionRun:
                 f"the hub does not take our credential any more ({refusal})",
                 next_step="nothing: the agent joins again with its new token",
             )
+
+    def _advice(self, refusal: str) -> str:
+        cluster = self.session.cluster
+        return (
+            f"the hub refuses this cluster ({refusal}); look at ClusterRegistration {cluster} there, and "
+            "register the cluster again if it is gone"
+        )
 
     async def _keep_believing(self) -> None:
         """Take over the hub's next CA bundle, which came by a connection that the last one verifies."""

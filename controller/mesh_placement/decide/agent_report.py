@@ -39,6 +39,8 @@ REGION = "region.topology.meshctl.dev"
 IDENTITY_AGREES = "IdentityAgrees"
 """Condition: the member's ClusterProperties call it what the registration does."""
 
+_ARCHITECTURE_LABEL = "kubernetes.io/arch"
+_REGION_LABEL = "topology.kubernetes.io/region"
 _CONDITIONS = (IDENTITY_AGREES,)
 _FIELDS = ("agent_version", "kubernetes", "apis", "network", "properties", "applies", "access")
 
@@ -92,6 +94,12 @@ def agent_report(facts: MemberFacts, *, settings: HubSettings, version: str) -> 
 def is_news(wanted: AgentReport, *, seen: AgentReport) -> bool:
     """Laws 1 and 2; what the hub has beside our own fields and conditions (leaving has some) is not ours."""
     return _ours(wanted) != _ours(seen)
+
+
+def node_facts(node: Node) -> tuple[object, ...]:
+    """All of a node that comes into a report."""
+    labels = node.metadata.labels
+    return place_of(node), *(labels.get(label) for label in (_ARCHITECTURE_LABEL, _REGION_LABEL))
 
 
 def pod_ranges(nodes: Iterable[Node]) -> tuple[str, ...]:
@@ -151,8 +159,8 @@ def _hosts(node: Node) -> list[str]:
 def _derived(facts: MemberFacts) -> dict[str, str]:
     version = facts.api.kubernetes
     said = {
-        ARCHITECTURE: _of_labels(facts.nodes, "kubernetes.io/arch"),
-        REGION: _of_labels(facts.nodes, "topology.kubernetes.io/region"),
+        ARCHITECTURE: _of_labels(facts.nodes, _ARCHITECTURE_LABEL),
+        REGION: _of_labels(facts.nodes, _REGION_LABEL),
         DISTRIBUTION: next((name for mark, name in _DISTRIBUTIONS.items() if mark in version), ""),
     }
     return {name: value for name, value in said.items() if value}

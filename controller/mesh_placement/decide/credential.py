@@ -36,6 +36,11 @@ class Credential:
     registration_uid: str = ""
     namespace: str = ""
 
+    @property
+    def proof(self) -> str:
+        """What is shown: two credentials with the same are the same to the hub."""
+        return self.token or self.certificate
+
     def is_good(self, now: datetime) -> bool:
         """Whether it may be shown now."""
         return now < self.expires

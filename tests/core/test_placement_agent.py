@@ -1,0 +1,327 @@
+"""What an agent is told, what it keeps, what it asks, and what it tells: by table."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from mesh_core.objects import (
+    CertificateSigningRequest,
+    ClusterProperty,
+    EndpointSlice,
+    MeshPeer,
+    Node,
+    Secret,
+    Service,
+    ServiceExport,
+)
+from mesh_placement.decide.agent_report import (
+    LONGEST_VALUE,
+    MOST_RANGES,
+    ApiFacts,
+    MemberFacts,
+    agent_report,
+    is_news,
+    pod_ranges,
+    wanted_properties,
+)
+from mesh_placement.decide.agent_settings import HubSettings, UnreadableSettings, read_settings
+from mesh_placement.decide.asking import Answer, Approved, Refused, Signed, answer_to
+from mesh_placement.decide.credential import Credential, read_kept, retry_seconds, secret_data
+from mesh_placement.decide.links import REST, link_status, ready_endpoints, seconds_until_write
+from mesh_placement.names import SIGNER_CLAIM, SIGNER_CLIENT
+from mesh_placement.objects import (
+    AgentReport,
+    ClusterLinkStatus,
+    ExportState,
+    GatewayAddress,
+    LinkToPeer,
+    NamedValue,
+    RoundTrip,
+)
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SETTINGS = HubSettings(server="https://hub:6443", ca="pem", cluster="east", cluster_set="prod")
+
+
+def secret(**texts: str) -> Secret:
+    data = {name.replace("_", "-"): base64.b64encode(text.encode()).decode() for name, text in texts.items()}
+    if "ca" in data:
+        data["ca.crt"] = data.pop("ca")
+    return msgspec.convert({"metadata": {"name": "placement-hub"}, "data": data}, Secret)
+
+
+TOLD = {"server": "https://hub:6443/", "ca": "pem", "cluster_id": "east", "cluster_set": "prod"}
+
+
+def test_settings_are_read_with_what_is_meant_by_silence() -> None:
+    assert read_settings(secret(**TOLD)) == SETTINGS
+    full = read_settings(
+        secret(**TOLD, driver="token", mode="Auto", access="true", advertise="https://m", token="a.b\n")
+    )
+    assert (full.driver, full.mode, full.access, full.advertise) == ("token", "Auto", True, "https://m")
+    assert (full.token, full.token_id) == ("a.b", "a")
+    assert full.standing == replace_token(full)
+    assert "a.b" not in repr(full)
+
+
+def replace_token(settings: HubSettings) -> HubSettings:
+    return HubSettings(**{name: getattr(settings, name) for name in settings.__slots__ if name != "token"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"server": "http://hub"},
+        {"server": ""},
+        {"ca": ""},
+        {"cluster_id": ""},
+        {"driver": "x"},
+        {"mode": "x"},
+    ],
+)
+def test_settings_that_cannot_be_used_say_what_to_do(wrong: dict[str, str]) -> None:
+    with pytest.raises(UnreadableSettings, match="meshctl register"):
+        read_settings(secret(**{**TOLD, **wrong}))
+
+
+CREDENTIAL = Credential(
+    server="https://hub:6443",
+    cluster="east",
+    obtained=NOW,
+    expires=NOW + timedelta(hours=1),
+    token="t",
+    registration_uid="u",
+    namespace="cluster-east",
+)
+
+
+def kept_secret(data: dict[str, str]) -> Secret:
+    return msgspec.convert({"metadata": {"name": "placement-hub-credential"}, "data": data}, Secret)
+
+
+def test_a_credential_that_was_kept_is_read_as_it_was() -> None:
+    assert read_kept(kept_secret(secret_data(CREDENTIAL))).credential == CREDENTIAL
+    assert read_kept(None).credential is None
+    broken = {**secret_data(CREDENTIAL), "expires": "c29vbg=="}
+    assert read_kept(kept_secret(broken)).credential is None
+
+
+def test_a_credential_is_for_one_cluster_at_one_hub_with_one_driver() -> None:
+    by_token = HubSettings("https://hub:6443", "pem", "east", "prod", driver="token")
+    assert CREDENTIAL.is_for(by_token)
+    assert not CREDENTIAL.is_for(SETTINGS)
+    assert not CREDENTIAL.is_for(HubSettings("https://other", "pem", "east", "prod", driver="token"))
+    assert not CREDENTIAL.is_for(HubSettings("https://hub:6443", "pem", "west", "prod", driver="token"))
+
+
+@pytest.mark.parametrize(("jitter", "share"), [(0.0, 0.75), (0.5, 0.8), (0.999, 0.85)])
+def test_it_is_renewed_at_four_fifths_of_what_the_hub_gave(jitter: float, share: float) -> None:
+    life = CREDENTIAL.expires - CREDENTIAL.obtained
+    passed = CREDENTIAL.renewal(jitter=jitter) - CREDENTIAL.obtained
+    assert passed / life == pytest.approx(share, abs=0.001)
+
+
+def test_a_renewal_that_fails_is_tried_again_before_the_end() -> None:
+    assert retry_seconds(CREDENTIAL, now=NOW, wait=60.0) == 60.0
+    assert retry_seconds(CREDENTIAL, now=NOW + timedelta(minutes=59), wait=60.0) == 15.0
+    assert retry_seconds(CREDENTIAL, now=NOW + timedelta(hours=2), wait=60.0) == 1.0
+
+
+def request(*conditions: str, signer: str = SIGNER_CLIENT, chain: str = "") -> CertificateSigningRequest:
+    status = {
+        "conditions": [{"type": one, "status": "True", "reason": "R", "message": "do"} for one in conditions],
+        "certificate": base64.b64encode(chain.encode()).decode() if chain else None,
+    }
+    body = {"metadata": {}, "spec": {"request": "", "signerName": signer}, "status": status}
+    return msgspec.convert(body, CertificateSigningRequest)
+
+
+ANSWERS: list[tuple[CertificateSigningRequest, Answer | None]] = [
+    (request(), None),
+    (request("Approved"), None),
+    (request("Approved", chain="pem"), Signed("pem")),
+    (request("Denied"), Refused("Denied: R do")),
+    (request("Approved", "Failed", chain="pem"), Refused("Failed: R do")),
+    (request(signer=SIGNER_CLAIM), None),
+    (request("Approved", signer=SIGNER_CLAIM), Approved()),
+]
+
+
+@pytest.mark.parametrize(("asked", "answer"), ANSWERS)
+def test_a_request_ends_signed_approved_or_refused(
+    asked: CertificateSigningRequest, answer: Answer | None
+) -> None:
+    assert answer_to(asked) == answer
+
+
+def node(name: str, *ranges: str, labels: dict[str, str] | None = None) -> Node:
+    spec = {"podCIDRs": list(ranges)}
+    addresses = [{"type": "InternalIP", "address": "192.0.2.1"}, {"type": "Hostname", "address": name}]
+    meta = {"name": name, "labels": labels or {}}
+    return msgspec.convert({"metadata": meta, "spec": spec, "status": {"addresses": addresses}}, Node)
+
+
+def test_pod_ranges_are_put_together_and_widened_rather_than_many() -> None:
+    assert pod_ranges([node("a", "10.0.0.0/24"), node("b", "10.0.1.0/24", "fd00::/64"), node("c", "x")]) == (
+        "10.0.0.0/23",
+        "fd00::/64",
+    )
+    scattered = [node(f"n{one}", f"10.{one // 100}.{one % 100 * 2}.0/24") for one in range(300)]
+    ranges = pod_ranges(scattered)
+    assert 1 <= len(ranges) <= MOST_RANGES
+    assert "10.0.0.0/" in ranges[0]
+
+
+def prop(name: str, value: str) -> ClusterProperty:
+    return msgspec.convert({"metadata": {"name": name}, "spec": {"value": value}}, ClusterProperty)
+
+
+def service(type: str, **status: object) -> Service:
+    spec = {"type": type, "ports": [{"name": "mesh", "port": 15443, "nodePort": 31000}]}
+    return msgspec.convert({"metadata": {"name": "gw"}, "spec": spec, "status": status}, Service)
+
+
+def facts(*properties: ClusterProperty, gateway: Service | None = None) -> MemberFacts:
+    labels = {"kubernetes.io/arch": "amd64", "topology.kubernetes.io/region": "eu-1"}
+    api = ApiFacts(kubernetes="v1.33.1+k3s1", apis=("apps/v1", "v1"), service_cidrs=("10.96.0.0/16",))
+    return MemberFacts(
+        api=api,
+        nodes=[node("a", "10.0.0.0/24", labels=labels)],
+        gateway=gateway,
+        properties=properties,
+    )
+
+
+def report(given: MemberFacts) -> AgentReport:
+    return agent_report(given, settings=SETTINGS, version="1")
+
+
+def test_a_report_says_what_the_member_is() -> None:
+    found = report(facts(prop("network.meshctl.dev", "blue"), gateway=service("NodePort")))
+    assert (found.kubernetes, found.apis) == ("v1.33.1+k3s1", ("apps/v1", "v1"))
+    assert found.network.pod_cidrs == ("10.0.0.0/24",)
+    assert found.network.service_cidrs == ("10.96.0.0/16",)
+    assert found.network.gateways == (GatewayAddress(host="192.0.2.1", port=31000),)
+    assert found.network.network == "blue"
+    assert {one.name: one.value for one in found.properties} == {
+        "architecture.meshctl.dev": "amd64",
+        "distribution.meshctl.dev": "k3s",
+        "network.meshctl.dev": "blue",
+        "region.topology.meshctl.dev": "eu-1",
+    }
+
+
+def test_a_gateway_behind_a_load_balancer_is_named_by_its_address() -> None:
+    balanced = service("LoadBalancer", loadBalancer={"ingress": [{"hostname": "gw.example"}]})
+    found = report(facts(gateway=balanced)).network.gateways
+    assert found == (GatewayAddress(host="gw.example", port=15443),)
+    assert report(facts(gateway=service("LoadBalancer"))).network.gateways == ()
+
+
+def test_what_somebody_wrote_outweighs_what_we_derive_and_a_long_value_shows_that_it_is() -> None:
+    found = report(facts(prop("region.topology.meshctl.dev", "moon"), prop("long.example.com", "x" * 5000)))
+    values = {one.name: one.value for one in found.properties}
+    assert values["region.topology.meshctl.dev"] == "moon"
+    assert len(values["long.example.com"]) == LONGEST_VALUE + 1
+
+
+def test_a_member_that_is_called_otherwise_in_the_mesh_says_so() -> None:
+    (agrees,) = report(facts(prop("cluster.clusterset.k8s.io", "east"))).conditions
+    assert agrees.status == "True"
+    (differs,) = report(facts(prop("cluster.clusterset.k8s.io", "west"))).conditions
+    assert (differs.status, differs.reason) == ("False", "PropertiesDiffer")
+    assert "register the cluster under the name" in differs.message
+
+
+def test_only_what_nobody_wrote_is_written_into_the_member() -> None:
+    given = [prop("cluster.clusterset.k8s.io", "west")]
+    assert wanted_properties(given, cluster="east", cluster_set="prod") == (("clusterset.k8s.io", "prod"),)
+    assert wanted_properties(given, cluster="east", cluster_set="") == ()
+
+
+def test_a_report_is_news_by_its_own_fields_alone() -> None:
+    seen = report(facts())
+    assert not is_news(seen, seen=replace(seen, clock="2026-01-01T00:00:00Z", cleared="uid", left="uid"))
+    assert is_news(replace(seen, applies=False), seen=seen)
+    assert is_news(replace(seen, properties=(NamedValue(name="a", value="b"),)), seen=seen)
+
+
+def peer(name: str, *ways: tuple[bool, str, int]) -> MeshPeer:
+    reports = [
+        {"address": f"10.0.0.{n}", "reachable": way[0], "tunnel": way[1], "rttMicroseconds": way[2]}
+        for n, way in enumerate(ways)
+    ]
+    return msgspec.convert({"metadata": {"name": name}, "status": {"gateways": reports}}, MeshPeer)
+
+
+@pytest.mark.parametrize(
+    ("ways", "state"),
+    [
+        ((), "Unknown"),
+        (((True, "Up", 1), (True, "", 1)), "Up"),
+        (((True, "Up", 1), (False, "Down", 1)), "Degraded"),
+        (((True, "Down", 1),), "Degraded"),
+        (((False, "Down", 1), (False, "", 1)), "Down"),
+    ],
+)
+def test_a_way_is_as_our_gateways_find_it(ways: tuple[tuple[bool, str, int], ...], state: str) -> None:
+    (link,) = link_status([peer("west", *ways)], exports=[], ready={}).peers
+    assert link.state == state
+
+
+def test_round_trips_are_those_of_our_gateways() -> None:
+    (link,) = link_status(
+        [peer("west", (True, "Up", 30_000), (True, "Up", 31_000), (True, "Up", 44_000), (True, "", 0))],
+        exports=[],
+        ready={},
+    ).peers
+    assert link.rtt_ms == RoundTrip(ewma=35.0, p50=31.0, p99=44.0)
+
+
+def slice_of(*ready: bool | None, labels: dict[str, str] | None = None) -> EndpointSlice:
+    endpoints = [
+        {"addresses": [f"10.0.0.{n}"], "conditions": {} if one is None else {"ready": one}}
+        for n, one in enumerate(ready)
+    ]
+    return msgspec.convert({"metadata": {"labels": labels or {}}, "endpoints": endpoints}, EndpointSlice)
+
+
+def test_ready_endpoints_are_those_of_this_cluster_each_once() -> None:
+    imported = slice_of(True, labels={"multicluster.kubernetes.io/service-name": "cart"})
+    assert ready_endpoints([slice_of(True, False, None), slice_of(True), imported]) == 2
+
+
+def test_an_export_says_how_many_are_ready_and_what_is_disputed() -> None:
+    condition = {"type": "Conflict", "status": "True", "reason": "TypeConflict", "message": "west is older"}
+    meta = {"name": "cart", "namespace": "shop"}
+    export = msgspec.convert({"metadata": meta, "status": {"conditions": [condition]}}, ServiceExport)
+    (found,) = link_status([], exports=[export], ready={("shop", "cart"): 4}).exports
+    assert found == ExportState(service="shop/cart", ready=4, conflict="TypeConflict: west is older")
+
+
+def links(*, rtt: float = 30.0, state: str = "Up", ready: int = 4) -> ClusterLinkStatus:
+    way = {"cluster": "west", "state": state, "rttMs": {"p50": rtt}}
+    return ClusterLinkStatus(
+        peers=(msgspec.convert(way, LinkToPeer),), exports=(ExportState(service="shop/cart", ready=ready),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "since", "wait"),
+    [
+        (links(), 1.0, None),
+        (links(state="Down"), 1.0, 0.0),
+        (links(ready=0), 1.0, 0.0),
+        (links(ready=3), 1.0, REST - 1.0),
+        (links(rtt=32.0), 1.0, None),
+        (links(rtt=36.0), 40.0, 0.0),
+        (links(rtt=32.0), None, 0.0),
+    ],
+)
+def test_edges_are_told_at_once_and_numbers_seldom(
+    wanted: ClusterLinkStatus, since: float | None, wait: float | None
+) -> None:
+    assert seconds_until_write(links(), wanted, since_last=since) == wait
