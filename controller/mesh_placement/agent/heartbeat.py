@@ -23,6 +23,7 @@ from mesh_runtime.log import logger
 _log = logger(__name__)
 
 REFUSALS = (401, 403, 404)
+_HARDLY = 0.001  # seconds that are not waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Heartbeat:
     async def _rest(self, began: float, *, wait: float) -> None:
         """Until `wait` seconds after `began`; less when the period is shorter by then."""
         now = asyncio.get_running_loop().time
-        while (left := began + wait - now()) > 0:
+        while (left := began + wait - now()) > _HARDLY:
             self._look_again.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(left):
