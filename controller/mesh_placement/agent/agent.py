@@ -18,6 +18,7 @@ from mesh_placement.agent.access_token import access_part
 from mesh_placement.agent.asker import HubRefused, Who, joined, kube_system_uid
 from mesh_placement.agent.capacity_loop import capacity_part
 from mesh_placement.agent.credential_book import CredentialBook
+from mesh_placement.agent.delivering import deliver_part
 from mesh_placement.agent.hub_door import HubDoor, RealDoor, own_door
 from mesh_placement.agent.links_loop import links_part
 from mesh_placement.agent.renewal import Held, keep_fresh
@@ -61,7 +62,7 @@ async def run_agent(
     clock: Clock = utc_now,
     door: HubDoor | None = None,
     parts: Sequence[Part] = PARTS,
-    deliver: Part | None = None,
+    deliver: Part | None = deliver_part,
 ) -> Never:
     """The agent of the cluster of `member`, until cancelled; `deliver` applies Works, None: nobody does."""
     agent = Agent(member, clock=clock, door=door or RealDoor(), parts=parts, deliver=deliver)

@@ -1,7 +1,7 @@
 """Who applies Works in this member: the agent (Pull), or the hub by itself (Push).
 
 1. Never both: the agent says that it has stopped (`status.agent.applies` False) only after it has, and the
-   hub begins only then.
+   hub begins only then; it begins again when the hub shows that it has stopped (condition `Pushed`).
 2. A registration that is not seen changes nothing: what was being done goes on.
 3. While leaving, or in doubt whether it was let go, nothing is applied, whatever the registration says.
 """
@@ -9,6 +9,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from mesh_placement.decide.pushing import may_pull
 from mesh_placement.objects import ClusterRegistration
 
 Run = Callable[[], Awaitable[None]]
@@ -37,7 +38,7 @@ class Delivery:
     def follow(self, registration: ClusterRegistration | None) -> None:
         """Do what the registration says (law 2)."""
         if registration is not None:
-            self._is_ours = registration.spec.distribution == "Pull"
+            self._is_ours = may_pull(registration)
             self._settle()
 
     async def allow(self, allowed: bool) -> None:

@@ -11,6 +11,7 @@ import uvloop
 from mesh_core.errors import MeshError, causes
 from mesh_core.names import HEALTH_PORT
 from mesh_placement.agent.agent import PARTS, Agent
+from mesh_placement.agent.delivering import deliver_part
 from mesh_placement.agent.hub_door import RealDoor
 from mesh_runtime.clock import utc_now
 from mesh_runtime.health import health_server
@@ -38,7 +39,7 @@ async def serve() -> None:
     """The agent, until SIGTERM or SIGINT."""
     stop = stop_at_signal()
     async with connect() as member:
-        agent = Agent(member, clock=utc_now, door=RealDoor(), parts=PARTS, deliver=None)
+        agent = Agent(member, clock=utc_now, door=RealDoor(), parts=PARTS, deliver=deliver_part)
         async with health_server(HEALTH_PORT, ready=lambda: agent.is_ready), asyncio.TaskGroup() as group:
             work = group.create_task(agent.run())
             await stop.wait()
