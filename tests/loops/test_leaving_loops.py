@@ -1,5 +1,7 @@
 """A cluster leaves its hub: both halves, in good order, by force, and cut off between any two writes."""
 
+from datetime import timedelta
+
 import pytest
 
 from mesh_fakes.cut_off import Cut
@@ -153,7 +155,7 @@ async def test_a_leaving_goes_on_wherever_it_was_cut_off(how: str, loses_answer:
 
 
 async def _left(how: str, cut: Cut) -> LeavingWorld:
-    world = LeavingWorld(cut=cut)
+    world = LeavingWorld(cut=cut, pace=timedelta(seconds=4))
     await world.set_up(leave={"workloads": "Orphan" if how == "orphan" else "Delete"})
     await world.leave()
     if how == "force":

@@ -1,8 +1,8 @@
 """A hub and a member that leaves it, in memory: both halves of the leaving, turn by turn.
 
 A turn is a look of the hub's loop, one of the agent's, what a deliverer and the peers would do meanwhile,
-and a second of the clock. Whatever looks may be cut off at a write; then it is made anew, as after a crash.
-The agent is refused as soon as its ClusterRole on the hub has gone.
+and a second (`pace`) of the clock. Whatever looks may be cut off at a write; then it is made anew, as after a
+crash. The agent is refused as soon as its ClusterRole on the hub has gone.
 """
 
 from collections.abc import Mapping
@@ -13,24 +13,28 @@ from typing import Any
 from mesh_core.conditions import rfc3339
 from mesh_core.leaving import WITHDRAWN
 from mesh_core.names import ANNOTATION_LEAVING, TRUST_BUNDLE
-from mesh_core.objects import Lease
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.cut_off import Cut, CutClient
 from mesh_placement.agent.leaving import LeavingLoop, Member, Sides
 from mesh_placement.agent.parting import has_left, remove_agent
+from mesh_placement.decide.heart import Heart
 from mesh_placement.decide.parting import OWN_OBJECTS, OWN_RIGHTS, OwnKind
+from mesh_placement.hub.hearts import Hearts
 from mesh_placement.hub.leave_loop import LeaveLoop
 from mesh_placement.names import (
     FINALIZER,
     LABEL_CLUSTER,
     LABEL_CLUSTER_MANAGER,
+    LABEL_DISTRIBUTED,
+    LEASE,
     WORK_FINALIZER,
 )
-from mesh_placement.objects import ClusterIdentity, ClusterRegistration
+from mesh_placement.objects import ClusterIdentity
 from mesh_placement.resources import CLUSTER_REGISTRATIONS
 from mesh_runtime.kube import LEASES, ApiError, Informer, KubeClient, Unreachable
 from mesh_runtime.kube.client import Body
 
+BROUGHT = {LABEL_DISTRIBUTED: "true"}
 IDENTITY = ClusterIdentity(uid="kube-system-west", key_fingerprint="sha256:aa")
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _OURS = "/apis/placement.meshctl.dev/v1alpha1"
@@ -48,23 +52,18 @@ _PLURALS: Mapping[OwnKind, str] = {
 }
 
 
-class _Direct(Informer[Any]):
-    """A cache that never lags: it looks at the server itself."""
+class _Ear(Hearts):
+    """Hears a Lease as it is, by the world's clock."""
 
-    def __init__(self, server: FakeApiServer, resource: Any) -> None:
-        super().__init__(server.client(), resource)
-        self._server = server
-        self.synced.set()
+    def __init__(self, world: "LeavingWorld") -> None:
+        super().__init__(Informer(world.hub.client(), LEASES), now=lambda: 0.0)
+        self._world = world
 
-    def get(self, name: str, *, namespace: str = "") -> Any:
-        item = self._server.peek(self.resource.path(name, namespace=namespace))
-        return self.resource.decoder.decode(_bytes(item)) if item is not None else None
-
-
-def _bytes(item: Mapping[str, Any]) -> bytes:
-    import json
-
-    return json.dumps(item).encode()
+    def of(self, namespace: str) -> Heart:
+        lease = self._world.hub.peek(LEASES.path(LEASE, namespace=namespace))
+        renewed = (lease or {}).get("spec", {}).get("renewTime")
+        silent = self._world.now - datetime.fromisoformat(renewed) if renewed else timedelta()
+        return Heart(renewed=bool(renewed), silent=silent.total_seconds(), seen=bool(renewed))
 
 
 class _AgentsClient(CutClient):
@@ -86,6 +85,7 @@ class LeavingWorld:
 
     cut: Cut = field(default_factory=Cut)
     now: datetime = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    pace: timedelta = timedelta(seconds=1)
     agent_lives: bool = True
     peers_answer: bool = True
     is_applying: bool = True
@@ -135,7 +135,7 @@ class LeavingWorld:
             await self._guarded(self._agent_looks)
         if self.peers_answer:
             await self._acknowledge()
-        self.now += timedelta(seconds=1)
+        self.now += self.pace
 
     async def until_over(self, *, turns: int = 120) -> None:
         """Turns until the registration has gone, and the agent too where it lives."""
@@ -152,9 +152,8 @@ class LeavingWorld:
 
     def _start(self) -> None:
         hub = CutClient(self.hub.client("hub"), cut=self.cut)
-        registrations: Informer[ClusterRegistration] = _Direct(self.hub, CLUSTER_REGISTRATIONS)
-        leases: Informer[Lease] = _Direct(self.hub, LEASES)
-        self._leaves = LeaveLoop(hub, registrations=registrations, leases=leases, clock=lambda: self.now)
+        registrations = Informer(hub, CLUSTER_REGISTRATIONS)
+        self._leaves = LeaveLoop(hub, registrations=registrations, hearts=_Ear(self), clock=lambda: self.now)
         member = CutClient(self.member.client("agent"), cut=self.cut)
         sides = Sides(
             hub=_AgentsClient(self.hub, cut=self.cut),
@@ -163,7 +162,13 @@ class LeavingWorld:
             workers=lambda _user: member,
         )
         who = Member(cluster="west", uid=self.uid, namespace="cluster-west", own=IDENTITY)
-        self._agent = LeavingLoop(sides, member=who, applying=self._applying, clock=lambda: self.now)
+        self._agent = LeavingLoop(
+            sides,
+            member=who,
+            registrations=registrations,
+            applying=self._applying,
+            clock=lambda: self.now,
+        )
         self._member_client: KubeClient = member
 
     async def _hub_looks(self) -> None:
@@ -254,7 +259,8 @@ def _hub_objects() -> list[tuple[str, Body]]:
             body = _named(name, space=space, labels=labels)
             if plural == "works":
                 body["metadata"]["finalizers"] = [WORK_FINALIZER]
-            found.append((f"{root}/namespaces/{space}/{plural}", {**body, "spec": {}}))
+            spec = {"renewTime": "2026-05-01T11:59:59.000000Z"} if plural == "leases" else {}
+            found.append((f"{root}/namespaces/{space}/{plural}", {**body, "spec": spec}))
         for plural in ("clusterroles", "clusterrolebindings"):
             found.append((f"{_RBAC}/{plural}", _named(f"placement-agent-{cluster}", labels=labels)))
         profile = _named(cluster, space="profiles", labels={LABEL_CLUSTER_MANAGER: "clusterset-mesh"})
@@ -266,8 +272,8 @@ def _hub_objects() -> list[tuple[str, Body]]:
 def _member_objects() -> list[tuple[str, Body]]:
     found: list[tuple[str, Body]] = [
         ("/api/v1/namespaces", _named("shop")),
-        ("/apis/apps/v1/namespaces/shop/deployments", _named("cart", space="shop", uid="cart")),
-        ("/api/v1/namespaces/shop/configmaps", _named("settings", space="shop", uid="settings")),
+        ("/apis/apps/v1/namespaces/shop/deployments", _named("cart", space="shop", labels=BROUGHT)),
+        ("/api/v1/namespaces/shop/configmaps", _named("settings", space="shop", labels=BROUGHT)),
         ("/api/v1/namespaces/shop/configmaps", _named("theirs", space="shop")),
         (f"{_MESH}/trustbundles", {**_named(TRUST_BUNDLE), "spec": {"domain": "mesh.test", "roots": []}}),
         (f"{_MESH}/meshpeers", {**_named("east"), "spec": {"gateways": []}}),
@@ -295,10 +301,8 @@ def _member_objects() -> list[tuple[str, Body]]:
     return found
 
 
-def _named(name: str, *, space: str = "", uid: str = "", labels: Any = None) -> dict[str, Any]:
+def _named(name: str, *, space: str = "", labels: Any = None) -> dict[str, Any]:
     meta: dict[str, Any] = {"name": name, "labels": labels or {}}
-    if uid:
-        meta["managedFields"] = [{"manager": "meshctl-work"}]
     if space:
         meta["namespace"] = space
     return {"metadata": meta}

@@ -20,7 +20,9 @@ from mesh_placement.agent.capacity_loop import capacity_part
 from mesh_placement.agent.credential_book import CredentialBook
 from mesh_placement.agent.delivering import deliver_part
 from mesh_placement.agent.hub_door import HubDoor, RealDoor, own_door
+from mesh_placement.agent.leaving_part import leaving_part
 from mesh_placement.agent.links_loop import links_part
+from mesh_placement.agent.parting import has_left, remove_agent
 from mesh_placement.agent.renewal import Held, keep_fresh
 from mesh_placement.agent.running import Rejected, SessionRun
 from mesh_placement.agent.session import Part
@@ -38,7 +40,7 @@ from mesh_runtime.pem import key_to_pem
 
 _log = logger(__name__)
 
-PARTS: tuple[Part, ...] = (capacity_part, links_part, access_part)
+PARTS: tuple[Part, ...] = (capacity_part, links_part, access_part, leaving_part)
 """What runs in each session beside heartbeat, report and delivery."""
 
 
@@ -127,6 +129,10 @@ class Agent:
 
     async def _session(self, settings: HubSettings) -> None:
         """One session; returns when the next one is to begin."""
+        if await has_left(self._member) and (await self._book.kept()).credential is None:
+            # The hub was told before the credential went: what is left of the agent is all that is left.
+            await remove_agent(self._member)
+            return
         key = await self._book.key()
         who = Who(settings=settings, key=key, kube_system_uid=await kube_system_uid(self._member))
         credential = await self._credential(who)

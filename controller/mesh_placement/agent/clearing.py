@@ -1,7 +1,7 @@
 """Deletes from the member what Works have brought, by its inventory; no garbage collector is needed.
 
-1. An object is deleted only when it is the very one that the inventory knows, or, where a crash came between
-   the note and the deed so that no UID is noted, one that our field manager has written.
+1. An object is deleted only when it is the very one that the inventory knows, or, where no UID is noted
+   because it may never have been applied, one that carries our label.
 2. A batch is begun when the one before it has gone. What does not go is named, and the next look goes on.
 3. The inventory of a Work goes when nothing of it is left, so a cut anywhere loses nothing.
 """
@@ -11,13 +11,14 @@ from typing import Final
 
 import msgspec
 
-from mesh_placement.decide.clearing import clearing_batches
-from mesh_placement.names import WORK_MANAGER
+from mesh_placement.decide.clearing import Applied, clearing_batches
+from mesh_placement.names import LABEL_DISTRIBUTED
 from mesh_placement.objects import AppliedResource, AppliedWork
 from mesh_placement.resources import APPLIED_WORKS
 from mesh_runtime.kube import AnyObject, ApiError, ApiResource, BadAnswer, KubeClient
 
 _NAMESPACES: Final = ("", "namespaces")
+_FORBIDDEN: Final = 403
 
 
 Workers = Callable[[str], KubeClient]
@@ -31,7 +32,7 @@ async def clear(member: KubeClient, *, workers: Workers) -> tuple[str, ...]:
     has gone and the inventory with it. Raises ApiError, Unreachable, BadAnswer.
     """
     for batch in clearing_batches(await _inventory(member)):
-        left = [text for one in batch if (text := await _delete(workers(one.account), one.what))]
+        left = [text for one in batch if (text := await _gone(workers, one))]
         if left:
             return tuple(sorted(left))
     await _forget(member)
@@ -59,6 +60,16 @@ async def _forget(member: KubeClient) -> None:
             # Whoever applied has been stopped; the inventory itself has no other holder.
             await member.merge_patch(APPLIED_WORKS, meta.name, {"metadata": {"finalizers": []}})
         await member.delete(APPLIED_WORKS, meta.name, uid=meta.uid)
+
+
+async def _gone(workers: Workers, one: Applied) -> str:
+    try:
+        return await _delete(workers(one.account), one.what)
+    except ApiError as error:
+        if error.status != _FORBIDDEN or not one.account:
+            raise
+        # Its account may be gone, or without rights by now; what it brought goes all the same.
+        return await _delete(workers(""), one.what)
 
 
 async def _delete(worker: KubeClient, one: AppliedResource) -> str:
@@ -102,4 +113,4 @@ async def _find(worker: KubeClient, path: str) -> AnyObject | None:
 def _is_ours(seen: AnyObject, *, noted: AppliedResource) -> bool:
     if noted.uid:
         return seen.metadata.uid == noted.uid
-    return any(one.manager == WORK_MANAGER for one in seen.metadata.managed_fields)
+    return LABEL_DISTRIBUTED in seen.metadata.labels

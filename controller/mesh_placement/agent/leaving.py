@@ -9,7 +9,7 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -66,7 +66,8 @@ class Sides:
 class LeavingLoop:
     """`applying` is told True or False: whether what the hub wants may be applied; it must be quick to stop.
 
-    `run` returns when the member has left; then nothing of the agent is left but this process.
+    `registrations` holds the member's own registration and is run by whoever made it. `run` returns when the
+    member has left; then nothing of the agent is left but this process.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class LeavingLoop:
         sides: Sides,
         *,
         member: Member,
+        registrations: Informer[ClusterRegistration],
         applying: Callable[[bool], Awaitable[None]],
         clock: Clock,
     ) -> None:
@@ -83,14 +85,14 @@ class LeavingLoop:
         self._clock = clock
         self._over = asyncio.Event()
         self._queue: WorkQueue[str] = WorkQueue()
-        self._own = Informer(sides.hub, CLUSTER_REGISTRATIONS, fields=f"metadata.name={member.cluster}")
-        self._own.follow(lambda _key, _old, _new: self._queue.add(member.cluster))
+        self._own = registrations
+        registrations.follow(lambda _key, _old, _new: self.doubt())
 
     async def run(self) -> None:
         """Follow the registration until the member has left."""
+        self.doubt()
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._own.run()),
                 group.create_task(work(self._queue, self._step, name="leaving of")),
                 group.create_task(self._watch_the_watch()),
             ]
@@ -99,7 +101,7 @@ class LeavingLoop:
                 task.cancel()
 
     def doubt(self) -> None:
-        """Look at once: somebody of this agent was refused by the hub."""
+        """Look at once: the registration has changed, or somebody of this agent was refused by the hub."""
         self._queue.add(self._who.cluster)
 
     async def look(self) -> float | None:
@@ -130,7 +132,6 @@ class LeavingLoop:
 
     async def _watch_the_watch(self) -> None:
         """A watch that is refused says nothing; whoever cannot hear asks."""
-        await self._own.synced.wait()
         while True:
             await asyncio.sleep(_DOUBT)
             if not self._own.is_current(within=10 * _DOUBT):
@@ -181,7 +182,7 @@ class LeavingLoop:
         await note_left(self._sides.member, uid=self._who.uid)
         if registration is not None and registration.status.agent.left != self._who.uid:
             await self._acknowledge(registration, "left")
-        await remove_agent(self._sides.member)
+        await _whole(remove_agent(self._sides.member))
         self._over.set()
         return None
 
@@ -253,6 +254,16 @@ class LeavingLoop:
             # It has gone, or is another one: there is nobody left to tell.
             if not (error.is_not_found or error.is_conflict):
                 raise
+
+
+async def _whole(deed: Coroutine[None, None, None]) -> None:
+    """To its end, also when we are told to stop meanwhile: what it deletes is what tells us so."""
+    task = asyncio.ensure_future(deed)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 def _acks(registration: ClusterRegistration) -> dict[str, str]:

@@ -15,13 +15,13 @@ from mesh_core.conditions import as_json, rfc3339, settled, truth
 from mesh_core.objects import Condition
 from mesh_core.plan import Json
 from mesh_core.plan import as_json as plain
+from mesh_placement.decide.phase import HUB_CONDITIONS, READY
 from mesh_placement.names import TAINT_LEAVING
 from mesh_placement.objects import ClusterRegistration, ClusterRegistrationStatus, Taint
 
 LEAVING: Final = "Leaving"
 LAST_EXPORTER: Final = "LastExporter"
-READY: Final = "Ready"
-HUBS_CONDITIONS: Final = ("HubAccepted", "Joined", "Available", READY, LEAVING, LAST_EXPORTER)
+_OURS: Final = (*HUB_CONDITIONS, LEAVING, LAST_EXPORTER)
 """Condition types of the hub; all others on a registration are somebody else's."""
 LAST_STAGE: Final = 8
 
@@ -59,7 +59,7 @@ def leaving_status(
         *_last_exporter(last_exports, before=before),
     ]
     kinds = {one.type for one in wanted}
-    kept = [one for one in before.conditions if one.type in HUBS_CONDITIONS and one.type not in kinds]
+    kept = [one for one in before.conditions if one.type in _OURS and one.type not in kinds]
     after = msgspec.structs.replace(
         before,
         phase="Left" if stage == LAST_STAGE else "Leaving",
@@ -80,7 +80,7 @@ def leaving_status(
 def _hubs_half(status: ClusterRegistrationStatus) -> Json:
     body: Json = {name: value for name, value in plain(status).items() if value != "" and name != "agent"}
     body["conditions"] = sorted(
-        (as_json(one) for one in status.conditions if one.type in HUBS_CONDITIONS),
+        (as_json(one) for one in status.conditions if one.type in _OURS),
         key=lambda one: str(one["type"]),
     )
     return body

@@ -12,6 +12,7 @@ from mesh_core.names import HEALTH_PORT, SYSTEM_NAMESPACE
 from mesh_placement.hub.caches import HubCaches
 from mesh_placement.hub.dial_in import Connect, DialIn, connect_member
 from mesh_placement.hub.hearts import Hearts
+from mesh_placement.hub.leave_loop import LeaveLoop
 from mesh_placement.hub.profile_loop import ProfileLoop
 from mesh_placement.hub.registration_loop import RegistrationLoop
 from mesh_placement.hub.set_loop import SetLoop
@@ -37,6 +38,7 @@ def hub_loops(
     return (
         SetLoop(kube, caches=caches),
         registrations,
+        LeaveLoop(kube, registrations=caches.registrations, hearts=hearts, clock=clock),
         ProfileLoop(kube, caches=caches, clock=clock),
         DialIn(kube, caches=caches, note=registrations.note_dial_in, clock=clock, connect=connect),
     )

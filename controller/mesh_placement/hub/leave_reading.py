@@ -10,6 +10,7 @@ from typing import Any, Final
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import KubernetesObject
 from mesh_placement.decide.leaving_facts import HubKind, HubObject
+from mesh_placement.decide.rights import namespace_of
 from mesh_placement.names import (
     ANNOTATION_CLEANUP_PRIORITY,
     CLUSTER_MANAGER,
@@ -17,7 +18,6 @@ from mesh_placement.names import (
     LABEL_CLUSTER,
     LABEL_CLUSTER_MANAGER,
     TOMBSTONES,
-    cluster_namespace,
 )
 from mesh_placement.objects import Assignment, ClusterLink, ClusterRegistration
 from mesh_placement.resources import (
@@ -93,7 +93,7 @@ _TOKEN_NAMESPACE: Final = "kube-system"
 async def read_objects(kube: KubeClient, registration: ClusterRegistration) -> tuple[HubObject, ...]:
     """Everything of the cluster on the hub but its registration. Raises ApiError, Unreachable, BadAnswer."""
     cluster = registration.metadata.name
-    namespace = registration.status.namespace or cluster_namespace(cluster)
+    namespace = namespace_of(registration)
     found: list[HubObject] = []
     space = await kube.find(NAMESPACES, namespace)
     if space is not None and space.metadata.labels.get(LABEL_CLUSTER) == cluster:

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from mesh_placement.decide.bootstrap_token import BootstrapToken, token_secret
 
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.bed import Bed
@@ -14,6 +13,7 @@ from mesh_fakes.placement_parts import install_parts
 from mesh_fakes.waiting import until_found
 from mesh_placement.agent.agent import run_agent
 from mesh_placement.agent.asker import token_for
+from mesh_placement.decide.bootstrap_token import BootstrapToken, token_secret
 from mesh_placement.hub.hub import Hub
 from mesh_placement.names import (
     AGENT,

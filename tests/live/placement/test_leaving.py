@@ -1,0 +1,106 @@
+"""Registering and leaving on real API servers, with real rights: what is left on either side afterwards."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+
+from mesh_fakes.bed import Bed
+from mesh_fakes.leaving_pair import CLUSTER, SPACE, Pair
+from mesh_fakes.placement_parts import install_parts
+from mesh_fakes.waiting import until_found
+from mesh_placement.names import TOMBSTONES
+from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES, KubeClient, api_resources, list_all
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest_asyncio.fixture
+async def pair(pair_of_light: Bed) -> AsyncIterator[Pair]:
+    install_parts(pair_of_light)
+    async with pair_of_light.client("hub") as hub, pair_of_light.client("member") as member:
+        found = Pair(pair_of_light, hub, member)
+        await found.prepare()
+        yield found
+
+
+async def everything(kube: KubeClient) -> set[str]:
+    """Every object but what comes and goes by itself."""
+    listed = await list_all(kube, await api_resources(kube))
+    return {
+        f"{resource.kind} {one.metadata.namespace}/{one.metadata.name}"
+        for resource, items in listed.items()
+        for one in items
+        if resource.kind not in {"Event", "Lease", "APIService", "IPAddress", "FlowSchema"}
+    }
+
+
+async def is_without_agent(pair: Pair) -> bool:
+    """Whether nothing named as the agent's is left in the member."""
+    return not any("/placement-" in one for one in await everything(pair.member))
+
+
+async def test_a_member_leaves_and_may_come_again_by_the_same_name(pair: Pair) -> None:
+    async with pair.hub_runs(), pair.namespaces_end():
+        for round_ in range(3):
+            hub_before, member_before = await everything(pair.hub), await everything(pair.member)
+            async with pair.agent_runs():
+                await pair.register(workloads="Delete")
+                await pair.bring("settings")
+                await pair.leave()
+                await pair.until_gone()
+
+                await until_found(lambda: is_without_agent(pair))
+            assert await everything(pair.hub) - hub_before == set(), round_
+            left = await everything(pair.member)
+            assert left - member_before == set(), round_
+
+
+async def test_a_hub_without_anybody_who_ends_namespaces_says_so_and_goes_on(pair: Pair) -> None:
+    async with pair.hub_runs(), pair.agent_runs():
+        await pair.register(workloads="Delete")
+        await pair.leave()
+
+        async def is_ending() -> bool:
+            found = await pair.hub.find(NAMESPACES, SPACE)
+            return found is not None and found.metadata.deletion_timestamp is not None
+
+        await until_found(is_ending)
+        await pair.registered("Leaving")
+        pair.later = timedelta(minutes=1)
+        await pair.until_gone()
+    async with pair.namespaces_end():
+
+        async def has_ended() -> bool:
+            return await pair.hub.find(NAMESPACES, SPACE) is None
+
+        await until_found(has_ended)
+
+
+async def test_forced_without_the_agent_it_is_told_when_it_comes_back(pair: Pair) -> None:
+    async with pair.hub_runs(), pair.namespaces_end():
+        async with pair.agent_runs():
+            registration = await pair.register(workloads="Delete")
+            await pair.bring("settings")
+        await pair.leave()
+        await pair.registered("Leaving")
+        await pair.force()
+        await pair.until_gone()
+
+        async def is_let_go() -> bool:
+            return not {one for one in await everything(pair.hub) if CLUSTER in one}
+
+        await until_found(is_let_go)
+        stones = await pair.hub.get(CONFIG_MAPS, TOMBSTONES, namespace="kube-public")
+        assert registration.metadata.uid in stones.data
+        assert await pair.member.find(CONFIG_MAPS, "settings", namespace="default") is not None
+        async with pair.agent_runs():
+
+            async def is_clean() -> bool:
+                brought = await pair.member.find(CONFIG_MAPS, "settings", namespace="default")
+                return brought is None and not any(
+                    "placement" in one for one in await everything(pair.member)
+                )
+
+            await until_found(is_clean, limit=60)
