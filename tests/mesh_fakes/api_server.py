@@ -59,6 +59,8 @@ class FakeApiServer:
     """While true, every request and every running watch ends in silence."""
     token_life: timedelta = timedelta(hours=1)
     """Of the tokens that ServiceAccounts get."""
+    writes_left: dict[str, int] = field(default_factory=dict)
+    """By user: after so many writes nobody answers that user's writes any more."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """(username, method, path) of each request that came through, without reads."""
     _objects: dict[tuple[str, str, str], Item] = field(default_factory=dict)
@@ -94,6 +96,11 @@ class FakeApiServer:
         """One request; raises ApiError as the real one refuses."""
         if method == "GET":
             return self._get(target) if target.name else self._list(target, params=params)
+        left = self.writes_left.get(username, 1)
+        if left == 0:
+            raise Unreachable(server="fake", why="that was the last write")
+        if username in self.writes_left:
+            self.writes_left[username] = left - 1
         self.requests.append((username, method, "/".join(part for part in target.key if part)))
         match method:
             case "POST" if target.subresource == "token":

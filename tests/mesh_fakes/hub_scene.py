@@ -10,6 +10,7 @@ from mesh_fakes.jumping_clock import JumpingClock
 from mesh_fakes.under_way import under_way
 from mesh_placement.decide.bootstrap_token import BootstrapToken, token_secret
 from mesh_placement.hub.caches import HubCaches
+from mesh_placement.hub.dial_in import Connect, connect_member
 from mesh_placement.hub.hub import hub_loops
 from mesh_placement.names import HUB_INFO
 from mesh_placement.objects import ClusterRegistration
@@ -58,17 +59,19 @@ class HubScene:
     async def accept(self, cluster: str = "east") -> None:
         await self.admin.merge_patch(CLUSTER_REGISTRATIONS, cluster, {"spec": {"accepted": True}})
 
-    def hub(self) -> AbstractAsyncContextManager[HubCaches]:
+    def hub(self, *, connect: Connect = connect_member) -> AbstractAsyncContextManager[HubCaches]:
         """A hub that leads while the block runs; start another one for a restart."""
-        return leading(self.api, clock=self.clock)
+        return leading(self.api, clock=self.clock, connect=connect)
 
 
 @asynccontextmanager
-async def leading(api: FakeApiServer, *, clock: JumpingClock) -> AsyncIterator[HubCaches]:
-    """The leader's loops, while the block runs."""
+async def leading(
+    api: FakeApiServer, *, clock: JumpingClock, connect: Connect = connect_member
+) -> AsyncIterator[HubCaches]:
+    """The leader's loops, while the block runs; `connect` is how they dial in to a member."""
     kube = api.client(HUB_USER)
     caches = HubCaches(kube)
-    loops = hub_loops(kube, caches=caches, clock=clock)
+    loops = hub_loops(kube, caches=caches, clock=clock, connect=connect)
     async with under_way(caches.run()):
         await caches.until_synced()
         async with under_way(*(loop.run() for loop in loops)):

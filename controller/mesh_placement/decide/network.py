@@ -15,12 +15,16 @@ def overlap_of(registration: ClusterRegistration, *, others: Iterable[ClusterReg
     own = registration.status.agent.network
     if not own.network:
         return ""
-    for other in sorted(others, key=_age):
+    cluster_set, age = registration.spec.cluster_set, _age(registration)
+    earlier = [
+        other
+        for other in others
+        if other.status.agent.network.network == own.network
+        and other.spec.cluster_set == cluster_set
+        and _age(other) < age
+    ]
+    for other in sorted(earlier, key=_age):
         theirs = other.status.agent.network
-        if theirs.network != own.network or other.spec.cluster_set != registration.spec.cluster_set:
-            continue
-        if _age(other) >= _age(registration):
-            break
         for mine in own.pod_cidrs:
             found = next((range_ for range_ in theirs.pod_cidrs if _overlap(mine, range_)), None)
             if found is not None:

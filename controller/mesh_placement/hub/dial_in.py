@@ -11,12 +11,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Final, Never
 
-from mesh_core.errors import MeshError, UserError
+from mesh_core.errors import EnvironmentFault, MeshError
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import Secret
 from mesh_placement.decide.bootstrap_token import new_token, token_secret
 from mesh_placement.decide.dialling_in import check_is_free, manifests_of, secret_text, settings_of
-from mesh_placement.decide.kubeconfig import Dial, read_kubeconfig
+from mesh_placement.decide.kubeconfig import BadKubeconfig, Dial, read_kubeconfig
 from mesh_placement.decide.profile import HubAddress
 from mesh_placement.hub.caches import HubCaches, joining_cluster
 from mesh_placement.names import (
@@ -41,7 +41,7 @@ _MANIFESTS_MANAGER: Final = "meshctl"
 Connect = Callable[[Dial], AbstractAsyncContextManager[KubeClient]]
 
 
-class HubNotReady(UserError):
+class HubNotReady(EnvironmentFault):
     """The hub lacks what it would give to a member."""
 
     def __init__(self, what: str) -> None:
@@ -100,8 +100,8 @@ class DialIn:
             return
         try:
             await self._dial(secret, registration)
-        except UserError as error:
-            # It stays so until somebody writes something else, which brings the key again.
+        except BadKubeconfig as error:
+            # It stays so until somebody writes another one, which brings the key again.
             self._note(cluster, str(error))
             _log.warning("dialling in was refused", cluster=cluster, why=str(error))
         except MeshError as error:
