@@ -114,7 +114,7 @@ class ScriptedHub:
         }
         await self.kube.create(SECRETS, body)
         rules = [_rule("certificates.k8s.io", "certificatesigningrequests", ["create", *_READ])]
-        await self._grant(f"{self.cluster}-claim", rules, _group(group))
+        await self._grant(f"claim-{self.token_id}", rules, _group(group))
 
     async def drop_token(self) -> None:
         await self.kube.delete(SECRETS, f"bootstrap-token-{self.token_id}", namespace="kube-system")
@@ -151,9 +151,19 @@ class ScriptedHub:
         who = account if driver == "token" else _user(USER_PREFIX + self.cluster)
         await self._grant(f"{self.cluster}-agent", _own_rules(self.cluster, requests), who)
         await self._grant("agent", _namespace_rules(), who, namespace=self.namespace)
-        own_token = [_rule("", "serviceaccounts/token", ["create"], name=AGENT_ACCOUNT)]
+        await self.let_have_a_token()
+
+    async def let_have_a_token(self) -> None:
+        """Who shows the bootstrap token may have the first one of the agent's ServiceAccount."""
+        rules = [_rule("", "serviceaccounts/token", ["create"], name=AGENT_ACCOUNT)]
         bootstrap = _user(f"system:bootstrap:{self.token_id}")
-        await self._grant("join", own_token, bootstrap, namespace=self.namespace)
+        await self._grant(f"join-{self.token_id}", rules, bootstrap, namespace=self.namespace)
+
+    async def forget(self) -> None:
+        """What the agent has works no more; its rights are for who comes next."""
+        await self.kube.delete(ACCOUNTS, AGENT_ACCOUNT, namespace=self.namespace)
+        body = {"metadata": {"name": AGENT_ACCOUNT, "namespace": self.namespace}}
+        await self.kube.create(ACCOUNTS, body)
 
     async def say(self, status: Mapping[str, Any]) -> ClusterRegistration:
         """Apply the hub's half of the registration's status."""

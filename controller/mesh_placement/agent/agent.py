@@ -172,7 +172,7 @@ class Agent:
         async with self._door.with_token(
             settings, token=lambda: (self._settings.current or settings).token
         ) as hub:
-            made = await joined(hub, who=who, clock=self._clock)
+            made = await joined(hub, who=replace(who, settings=settings), clock=self._clock)
         await self._book.store(made)
         return made
 

@@ -1,6 +1,6 @@
 """Asking the hub for a credential: a request is made once, found again, and waited for.
 
-1. A request that is there under our name is ours: its name is made from the key.
+1. A request that is there under our name, from the same token, is ours: its name is made from the key.
 2. While a person has to accept the cluster, the log says so within `PATIENCE` seconds, once.
 3. What the hub refuses is a `HubRefused`; whoever asked decides when to ask again.
 """
@@ -76,14 +76,15 @@ async def joined(hub: KubeClient, *, who: Who, clock: Clock) -> Credential:
 
     Waits for a person as long as that takes. Raises HubRefused, ApiError, Unreachable, BadAnswer.
     """
+    user = f"system:bootstrap:{who.settings.token_id}"
     for attempt in range(_MOST_ATTEMPTS):
         name = attempt_name(who.settings.cluster, fingerprint=who.fingerprint, attempt=attempt)
         there = await hub.find(CSRS, name)
-        # A refusal of an earlier attempt: of this one we shall hear ourselves.
-        if there is None or not isinstance(answer_to(there), Refused):
+        # What was refused, or asked by an earlier token, is over: of this attempt we shall hear ourselves.
+        if there is None or (there.spec.username == user and not isinstance(answer_to(there), Refused)):
             return await _credential(hub, await _answer(hub, name, who=who, clock=clock), who, clock)
     raise HubRefused(
-        f"{_MOST_ATTEMPTS} claims lie there refused", next_step="read and delete them: kubectl get csr"
+        f"{_MOST_ATTEMPTS} claims of it lie there", next_step="read and delete them: kubectl get csr"
     )
 
 

@@ -94,6 +94,7 @@ class SessionRun:
                 group.create_task(self._report.run())
                 group.create_task(self.session.delivery.run())
                 group.create_task(self._keep_believing())
+                group.create_task(self._watch_for_a_token())
                 for part in parts:
                     group.create_task(_worked(part, self.session))
         except* MeshError as errors:
@@ -134,10 +135,20 @@ class SessionRun:
             return
         for tell in self.session.on_refused:
             tell()
+        self._give_up_if_there_is_a_token()
+
+    async def _watch_for_a_token(self) -> None:
+        """The pauses between heartbeats that are refused are long; a new token is used at once."""
+        seen = self._watch.current
+        while True:
+            seen = await self._watch.after(seen)
+            self._give_up_if_there_is_a_token()
+
+    def _give_up_if_there_is_a_token(self) -> None:
         current = self._watch.current
         if self._refusals >= PATIENCE and current is not None and current.token:
             raise Rejected(
-                f"the hub does not take our credential any more ({refusal})",
+                "the hub does not take our credential any more",
                 next_step="nothing: the agent joins again with its new token",
             )
 

@@ -284,3 +284,37 @@ async def test_a_refusal_is_shown_on_the_member_and_the_agent_asks_again(pair_of
 
             await until_found(is_forgotten)
             assert await hub.renewed()
+
+
+async def test_an_agent_that_is_let_go_shows_it_and_joins_again_by_a_new_token(pair_of_light: Bed) -> None:
+    bed = pair_of_light
+    async with bed.client("hub") as kube:
+        hub, again = ScriptedHub(kube, "again", "dddddd"), ScriptedHub(kube, "again", "eeeeee")
+        await hub.make_token()
+        async with told(bed, hub, driver="token") as member, agent_of(member):
+            name = await name_of_claim(member, hub)
+            await until_found(lambda: is_there(hub, name))
+            await hub.accept(driver="token", requests=[])
+            await hub.take(name)
+            await until_found(lambda: has_reported(hub))
+            await hub.drop_token()
+            await hub.forget()
+
+            async def is_noted() -> bool:
+                notes = (await settings_of(member)).metadata.annotations
+                return "register the cluster again" in notes.get(ANNOTATION_REFUSED, "")
+
+            await until_found(is_noted)
+            assert (await CredentialBook(member).kept()).credential is not None
+            await again.make_token()
+            await again.let_have_a_token()
+            token = {"token": base64.b64encode(again.token.encode()).decode()}
+            await member.merge_patch(SECRETS, AGENT_SETTINGS, {"data": token}, namespace=SYSTEM_NAMESPACE)
+            await until_found(lambda: is_there(hub, f"{name}-1"), limit=120.0)
+            before = await hub.renewed()
+            await hub.take(f"{name}-1")
+
+            async def is_heard_again() -> bool:
+                return await hub.renewed() > before
+
+            await until_found(is_heard_again)
