@@ -95,7 +95,7 @@ def _best_cut(nodes: Sequence[NodeFree]) -> _Cut:
         amounts = [_of(node, name) for node in order]
         if amounts[0] == amounts[-1]:
             continue
-        gains = [(len(order) - at) * (1 - amounts[0] / max(one, 1)) for at, one in enumerate(amounts)]
+        gains = [(len(order) - at) * (one - amounts[0]) / max(one, 1) for at, one in enumerate(amounts)]
         gain = max(gains)
         if gain > best.gain:
             best = _Cut(order, gains.index(gain), gain)
