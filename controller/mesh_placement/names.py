@@ -94,6 +94,8 @@ ANNOTATION_INTENDED = "placement.meshctl.dev/intended"
 """On an AppliedWork: what is being applied for the first time, until its status says it."""
 ANNOTATION_ACCOUNT = "placement.meshctl.dev/account"
 """On an AppliedWork: the user as whom its objects were applied, who deletes them too."""
+ANNOTATION_REVISION = "placement.meshctl.dev/revision"
+"""On a Work, by whoever decides: the revision of its Assignment that it was written for."""
 SECRETS_PREFIX = "secrets."
 """The AppliedWork of an Assignment's Secrets is called so, and then as the Assignment; no Work may be."""
 

@@ -59,8 +59,8 @@ class Applier:
         self._watches = watches
         self._remover = remover
         self._look = look
-        # By unit: the generation of its object, and its lowest rank that is not in the member yet.
-        self._behind: dict[str, tuple[int, int]] = {}
+        # By unit: what it was made of, and its lowest rank that is not in the member yet.
+        self._behind: dict[str, tuple[tuple[int, int], int]] = {}
 
     async def apply(self, unit: Unit) -> tuple[ObjectState, ...]:
         """How all objects are afterwards; raises ApiError for the inventory's sake, and Unreachable."""
@@ -154,8 +154,8 @@ class Applier:
             other = self._view.unit(name)
             if other is None:
                 return f"Work/{name}"
-            generation, behind = self._behind.get(name, (-1, 0))
-            if generation != other.source.generation:
+            stamp, behind = self._behind.get(name, ((-1, -1), 0))
+            if stamp != other.stamp:
                 behind = other.lowest_rank
             if behind < rank and not other.is_leaving:
                 return f"Work/{name}"
@@ -164,7 +164,7 @@ class Applier:
     def _progress(self, unit: Unit, states: Sequence[ObjectState]) -> None:
         ranks = {wanted.ordinal: wanted.rank for wanted in unit.wanted}
         behind = min((ranks[one.ordinal] for one in states if not one.is_there), default=RANKS)
-        now = unit.source.generation, behind
+        now = unit.stamp, behind
         if self._behind.get(unit.name) == now:
             return
         self._behind[unit.name] = now

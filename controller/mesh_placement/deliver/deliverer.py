@@ -78,7 +78,7 @@ class Deliverer:
         self._remover = Remover(
             view=self._view, store=self._store, hands=self._hands, kinds=self._kinds, book=self._book
         )
-        self._states: dict[str, tuple[int, tuple[ObjectState, ...]]] = {}
+        self._states: dict[str, tuple[tuple[int, int], tuple[ObjectState, ...]]] = {}
         self._attempts: dict[str, int] = {}
         self._view.feed(self._look)
         self._view.assignments.feed(self._queue, lambda one: [(_ASSIGNMENT, one.metadata.name)])
@@ -134,7 +134,7 @@ class Deliverer:
             return None
         states = await self._applier.apply(unit)
         before = self._states.get(name)
-        self._states[name] = unit.source.generation, states
+        self._states[name] = unit.stamp, states
         if unit.settings.assignment is not None:
             self._queue.add((_ASSIGNMENT, unit.settings.assignment.metadata.name))
         wait = None
@@ -186,13 +186,14 @@ class Deliverer:
         is_whole, waits_for = True, ""
         for name in self._view.units_of(assignment):
             unit = self._view.unit(name)
-            generation, found = self._states.get(name, (-1, ()))
+            stamp, found = self._states.get(name, ((-1, -1), ()))
             states += found
             if unit is None:
                 waits_for = waits_for or f"Work/{name}"
             else:
                 waits_for = waits_for or unit.waits_for
-            is_current = unit is not None and not unit.waits_for and unit.source.generation == generation
+            is_current = unit is not None and not unit.waits_for and unit.stamp == stamp
+            is_current = is_current and unit is not None and unit.is_of_its_revision
             is_whole = is_whole and is_current and all(one.is_applied for one in found)
         return states, is_whole, waits_for
 

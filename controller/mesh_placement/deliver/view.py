@@ -22,7 +22,7 @@ from mesh_placement.decide.work_plan import (
     wanted_secrets,
 )
 from mesh_placement.decide.work_status import is_ready
-from mesh_placement.names import LABEL_ASSIGNMENT, SECRETS_PREFIX, WORK_FINALIZER
+from mesh_placement.names import ANNOTATION_REVISION, LABEL_ASSIGNMENT, SECRETS_PREFIX, WORK_FINALIZER
 from mesh_placement.objects import Assignment, Work
 from mesh_placement.resources import ASSIGNMENTS, WORKS
 from mesh_runtime.kube import SECRETS, Informer, KubeClient
@@ -48,6 +48,18 @@ class Unit:
     def is_leaving(self) -> bool:
         """Whether its object is being deleted, and waits for us."""
         return self.source.deletion_timestamp is not None
+
+    @property
+    def stamp(self) -> tuple[int, int]:
+        """What it was made of: another one means that all of it has to be looked at anew."""
+        assignment = self.settings.assignment
+        return self.source.generation, assignment.metadata.generation if assignment is not None else 0
+
+    @property
+    def is_of_its_revision(self) -> bool:
+        """Whether the Work was written for the Assignment as it is; who writes no revision means always."""
+        revision, assignment = self.source.annotations.get(ANNOTATION_REVISION), self.settings.assignment
+        return revision is None or assignment is None or revision == str(assignment.spec.revision)
 
     @property
     def lowest_rank(self) -> int:
