@@ -40,7 +40,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
     ("message", "found", "said"),
     [
         (
-            'Apply failed with 1 conflict: conflict with "kubectl-edit" using v1 at 2026-01-01T00:00Z: .data.a',
+            'Apply failed with 1 conflict: conflict with "kubectl-edit" using v1 at 2026-01-01T00Z: .data.a',
             (Conflict("kubectl-edit", (".data.a",)),),
             "kubectl-edit owns .data.a",
         ),
