@@ -17,10 +17,11 @@ class Died(Exception):
 
 @dataclass(slots=True)
 class Life:
-    """How many writes there may be, for one client or for several; `written` are (method, path)."""
+    """How many writes there may be, for one client or for several; `written`, `asked`: (method, path)."""
 
     writes: int = 1_000_000
     written: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
@@ -44,6 +45,7 @@ class MortalClient(KubeClient):
     ) -> bytes:
         if self._life.is_over:
             raise Died
+        self._life.asked.append((method, path))
         is_write = method != "GET" and "dryRun" not in (params or {})
         if is_write:
             self._life.written.append((method, path))

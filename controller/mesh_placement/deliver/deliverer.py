@@ -40,7 +40,7 @@ from mesh_runtime.work import WorkQueue, work
 
 _log = logger(__name__)
 
-_WORKERS = 8
+_WORKERS = 32
 _FIRST_LOOK, _LAST_LOOK = 0.25, 15.0
 _UNIT, _ASSIGNMENT = "unit", "assignment"
 

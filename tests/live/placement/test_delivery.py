@@ -7,6 +7,7 @@ import pytest_asyncio
 
 from mesh_fakes.bed import Bed
 from mesh_fakes.delivery import Delivery, between, config_map, deployment, give_accounts, namespace
+from mesh_fakes.mortal_client import Life
 from mesh_fakes.waiting import until_found
 from mesh_placement.resources import APPLIED_WORKS, ASSIGNMENTS, WORKS
 
@@ -133,3 +134,28 @@ async def test_a_field_that_somebody_changed_is_his_and_shown_as_drift(delivery:
         await delivery.says("field", "Applied", "Applied")
         assert (await delivery.comes(path))["data"] == {"a": "1", "b": "1"}
         await delivery.remove("field")
+
+
+async def test_a_new_work_costs_six_requests_and_at_rest_nothing_is_asked(delivery: Delivery) -> None:
+    life = Life()
+    async with delivery.delivering(life=life):
+        await delivery.work("first", config_map("first", namespace="default"))
+        await delivery.says("first", "Available", "Healthy")
+        before = len(life.asked)
+        await delivery.work("second", config_map("second", namespace="default"))
+        await delivery.says("second", "Available", "Healthy")
+        # Protect it, note it, look whether somebody has it, apply, note its uid, say so.
+        assert [method for method, _ in life.asked[before:]] == ["PATCH", "PATCH", "GET", *["PATCH"] * 3]
+        before = len(life.asked)
+        # What is of no concern to it costs nothing.
+        other = config_map("other", namespace="default")
+        await delivery.member.request("POST", "/api/v1/namespaces/default/configmaps", body=other)
+        await delivery.hub.merge_patch(
+            WORKS, "second", {"metadata": {"labels": {"a": "b"}}}, namespace=delivery.namespace
+        )
+        await delivery.work("third", config_map("third", namespace="default"))
+        await delivery.says("third", "Available", "Healthy")
+        assert len(life.asked) - before == 6
+        for name in ("first", "second", "third"):
+            await delivery.remove(name)
+        await delivery.member.request("DELETE", "/api/v1/namespaces/default/configmaps/other")
