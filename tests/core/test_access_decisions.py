@@ -152,6 +152,24 @@ def test_where_a_request_leads(target: str, expected: Proxied | None) -> None:
     assert proxied(target) == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/v1/pods?watch=1", True),
+        ("/api/v1/pods?limit=5&watch=true", True),
+        ("/api/v1/pods?watch=0", False),
+        ("/api/v1/pods?nowatch=1", False),
+        ("/api/v1/namespaces/a/pods/b/log?follow=true", True),
+        ("/api/v1/namespaces/a/pods/b/exec", True),
+        ("/api/v1/namespaces/a/services/b/proxy/x/y", True),
+        ("/api/v1/namespaces/a/pods/b", False),
+        ("/version", False),
+    ],
+)
+def test_an_answer_that_may_begin_late(path: str, expected: bool) -> None:
+    assert Proxied("a", path, "").may_be_silent == expected
+
+
 def test_a_stream_needs_more_than_reading() -> None:
     told = [verb_of(method, upgrade=False) for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "BREW")]
     assert told == ["get", "create", "update", "patch", "delete", ""]

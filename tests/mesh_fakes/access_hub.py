@@ -99,7 +99,7 @@ async def running_proxy(
     """The proxy beside a hub that knows `far` as a member, Available and letting the hub in."""
     hub = AccessHub()
     kube = hub.client()
-    await _fill(kube, far, server=f"https://127.0.0.1:{far.port}" if server is None else server)
+    await fill(kube, far, server=f"https://127.0.0.1:{far.port}" if server is None else server)
     bound = bound_socket("127.0.0.1", 0)
     task = asyncio.ensure_future(
         run_access(kube, settings=AccessSettings(health_port=0), bound=bound, tunnel=tunnel)
@@ -115,7 +115,8 @@ async def running_proxy(
             await task
 
 
-async def _fill(kube: KubeClient, far: FarApiServer, *, server: str) -> None:
+async def fill(kube: KubeClient, far: FarApiServer, *, server: str) -> None:
+    """What the hub has of `far`, Available and letting the hub in, and of the proxy itself."""
     values = {
         "token": MEMBER_TOKEN,
         "ca.crt": far.ca,

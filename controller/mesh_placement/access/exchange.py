@@ -15,7 +15,7 @@ from mesh_placement.access.wire import Wire
 from mesh_placement.decide.access_path import Proxied
 
 HEAD_LIMIT: Final = 75.0
-"""Seconds until an answer begins; an API server ends what is no stream after 60."""
+"""Seconds until an answer begins that is no stream: an API server ends its work on such a one after 60."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -68,7 +68,7 @@ class Exchange:
             self.back.abort()
 
     async def _answered(self, body: Framing) -> bool:
-        async with asyncio.timeout(HEAD_LIMIT):
+        async with asyncio.timeout(None if self.target.may_be_silent else HEAD_LIMIT):
             response = await self._response()
         if response.status == 401:
             raise TokenRefused

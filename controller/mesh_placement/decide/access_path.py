@@ -20,6 +20,9 @@ _PLAIN = re.compile(r"/clusters/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(?=[/?]|$)")
 _AGGREGATED = re.compile(
     re.escape(GROUP_VERSION_PATH) + r"/clusters/([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)/proxy(?=[/?]|$)"
 )
+# As the API server itself tells long-running requests from others.
+_STREAMS = frozenset({"watch", "log", "exec", "attach", "portforward", "proxy"})
+_WAITS = re.compile(r"(^|&)(watch|follow)=(?!0|false)")
 _VERBS = {
     "GET": "get",
     "HEAD": "get",
@@ -38,6 +41,13 @@ class Proxied:
     cluster: str
     path: str
     prefix: str
+
+    @property
+    def may_be_silent(self) -> bool:
+        """Whether its answer may begin whenever something happens: a watch, or a log that is followed."""
+        path, _, query = self.path.partition("?")
+        words = path.split("/")
+        return bool(_STREAMS.intersection(words) or _WAITS.search(query))
 
 
 def proxied(target: str) -> Proxied | None:
