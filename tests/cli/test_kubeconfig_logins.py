@@ -12,8 +12,8 @@ from mesh_fakes.hub_server import serving
 from mesh_runtime.ca_pins import BadPin, WrongCa, parse_pin, pinned, pins_of
 from mesh_runtime.kube import KubeconfigError, kubeconfig_of, read_login
 
-# `openssl req -x509 -newkey ec ...`, and of it what the pipeline of kubeadm's manual gives: openssl x509 -pubkey,
-# openssl pkey -pubin -outform der, openssl dgst -sha256.
+# By `openssl req -x509 -newkey ec`, and of it what the pipeline of kubeadm's manual gives: openssl x509
+# -pubkey, openssl pkey -pubin -outform der, openssl dgst -sha256.
 OPENSSL_CA = b"""\
 -----BEGIN CERTIFICATE-----
 MIIBeDCCAR+gAwIBAgIUOaRnMOzwnf5oTnFU5+YaZYqavMYwCgYIKoZIzj0EAwIw
