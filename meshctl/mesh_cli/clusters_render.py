@@ -15,6 +15,8 @@ from mesh_placement.objects import LinkToPeer, Taint
 
 _HEAD = ("CLUSTER", "SET", "PHASE", "SEEN", "NODES", "CPU", "MEMORY", "LINKS", "TAINTS")
 _WIDE = ("MODE", "APPLIED BY", "DRIVER", "KUBERNETES", "AGENT", "ACCESS", "NAMESPACE")
+_CHAIN = ("HubAccepted", "Joined", "Available", "Ready")
+"""Conditions of which each holds only where the one before it does."""
 _NEGATIVE = {"Leaving"}
 """Conditions that are bad news when they are True."""
 
@@ -81,13 +83,22 @@ def _notes(one: ClusterSeen) -> Iterator[str]:
     if not one.accepted:
         key = f" (key {one.fingerprint})" if one.fingerprint else ""
         yield f"{one.name}: waits for acceptance{key}; meshctl clusters accept {one.name}"
-    for condition in one.conditions:
-        is_bad = (condition.status == "True") is (condition.type in _NEGATIVE)
-        if is_bad and (one.accepted or condition.type != "HubAccepted"):
-            said = " ".join((condition.message or condition.reason).split())
-            yield f"{one.name}: {condition.type}={condition.status}: {said}"
+    for condition in _bad(one):
+        said = " ".join((condition.message or condition.reason).split())
+        yield f"{one.name}: {condition.type}={condition.status}: {said}"
     if one.room is not None:
         yield from (f"{one.name}: {warning}" for warning in one.room.warnings)
+
+
+def _bad(one: ClusterSeen) -> Iterator[Condition]:
+    """What is wrong; of conditions of which each needs the one before, the first alone."""
+    by_type = {condition.type: condition for condition in one.conditions}
+    chain = [by_type[name] for name in _CHAIN if name in by_type and by_type[name].status != "True"]
+    if one.accepted and chain:
+        yield chain[0]
+    for condition in one.conditions:
+        if condition.type not in _CHAIN and (condition.status == "True") is (condition.type in _NEGATIVE):
+            yield condition
 
 
 def _body(clusters: Iterable[ClusterSeen], *, at: str) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from mesh_cli.cluster_taints import (
     EFFECTS,
@@ -86,7 +87,6 @@ west-1    prod   Pending   -      -       -          -            -       -
 
 east-1: pod shop/cart asks for 1200m of memory, which is 2 bytes
 west-1: waits for acceptance (key sha256:ab); meshctl clusters accept west-1
-west-1: Ready=False: not accepted
 """
 
 
@@ -97,6 +97,28 @@ def seen() -> list[ClusterSeen]:
 def test_the_table_has_a_line_for_each_cluster_and_below_it_what_is_not_fine() -> None:
     assert clusters_as_text(seen(), at=AT, wide=False) == TABLE
     assert clusters_as_text([], at=AT, wide=False) == "no clusters\n"
+
+
+def test_of_what_hangs_together_the_first_is_told_and_a_third_partys_word_is_told_too() -> None:
+    """A cluster that has not joined cannot be Ready, which nobody needs to read."""
+    conditions = (
+        Condition(type="HubAccepted", status="True"),
+        Condition(type="Joined", status="False", message="no agent has come\nyet"),
+        Condition(type="Ready", status="False", message="not joined"),
+        Condition(type="Leaving", status="True", message="waits for its peers"),
+        Condition(type="example.com/BackupReady", status="Unknown", reason="NotAsked"),
+    )
+    status = structs.replace(READY.status, conditions=conditions)
+    text = clusters_as_text(
+        clusters_seen([structs.replace(READY, status=status)], capacities=[], links=[], leases=[]),
+        at=AT,
+        wide=False,
+    )
+    assert text.splitlines()[3:] == [
+        "east-1: Joined=False: no agent has come yet",
+        "east-1: Leaving=True: waits for its peers",
+        "east-1: example.com/BackupReady=Unknown: NotAsked",
+    ]
 
 
 def test_the_wide_table_says_how_a_cluster_is_worked_on() -> None:
