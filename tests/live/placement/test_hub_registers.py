@@ -153,12 +153,18 @@ async def until_let_in(client: KubeClient, *, cluster: str) -> None:
     await until_found(is_let_in)
 
 
-@pytest_asyncio.fixture
-async def scene(pair_of_light: Bed) -> AsyncIterator[Scene]:
-    """The hub at work, its objects gone afterwards."""
-    bed = pair_of_light
+@pytest.fixture(scope="module")
+def a_hub(pair_of_light: Bed) -> Bed:
+    """The pair, whose cluster `hub` has the manifests of one."""
     for part in ("namespace", "placement/hub", "placement/policy"):
-        await asyncio.to_thread(bed.kubectl, "hub", "apply", "-k", str(MANIFESTS / part))
+        pair_of_light.kubectl("hub", "apply", "-k", str(MANIFESTS / part))
+    return pair_of_light
+
+
+@pytest_asyncio.fixture
+async def scene(a_hub: Bed) -> AsyncIterator[Scene]:
+    """The hub at work, its objects gone afterwards."""
+    bed = a_hub
     async with bed.client("hub") as admin, AsyncExitStack() as stack:
         one = Scene(admin, ca_of(bed, "hub"), stack)
         await admin.apply(CLUSTER_SETS, {"metadata": {"name": "prod"}, "spec": {}}, field_manager="test")
