@@ -5,9 +5,10 @@ done here where a test asks for it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import secrets
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,9 +29,8 @@ from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES, SECRETS, ApiError, Inform
 
 ACCOUNT = f"system:serviceaccount:{SYSTEM_NAMESPACE}:"
 SET = "those-who-go"
-CLUSTER = "leaver"
+CLUSTER = "one-that-goes"
 SPACE = f"cluster-{CLUSTER}"
-_IDS = (f"lv{number:04d}" for number in range(10_000))
 
 
 @dataclass(slots=True)
@@ -41,7 +41,6 @@ class Pair:
     hub: KubeClient
     member: KubeClient
     later: timedelta = timedelta()
-    ids: Iterator[str] = field(default_factory=lambda: _IDS)
 
     def now(self) -> datetime:
         """The hub's time."""
@@ -76,7 +75,7 @@ class Pair:
     async def register(self, **leave: Any) -> ClusterRegistration:
         """Register the member, as `meshctl register` would; returns once it has joined."""
         self.bed.kubectl("member", "apply", "-k", "manifests/overlays/member")
-        token = BootstrapToken(next(self.ids), "0123456789abcdef")
+        token = BootstrapToken(secrets.token_hex(3), "0123456789abcdef")
         expires = datetime.now(UTC) + timedelta(hours=1)
         made = token_secret(token, cluster_set=SET, expires=expires, auto_accept=True)
         await self.hub.create(SECRETS, made)

@@ -294,7 +294,7 @@ def _member_objects() -> list[tuple[str, Body]]:
             "status": {"appliedResources": resources},
         }
         found.append((f"{_STANDARD}/appliedworks", body))
-    for one in (*OWN_OBJECTS, *OWN_RIGHTS):
+    for one in (*OWN_OBJECTS, *(one for pair in OWN_RIGHTS for one in pair)):
         root, plural = _PLURALS[one.kind].split()
         middle = f"/namespaces/{one.namespace}" if one.namespace else ""
         found.append((f"{root}{middle}/{plural}", _named(one.name, space=one.namespace)))

@@ -12,6 +12,7 @@ from mesh_core.conditions import rfc3339
 from mesh_core.errors import MeshError
 from mesh_core.names import (
     ANNOTATION_LEAVING,
+    LABEL_MANAGED_BY,
     PROPERTY_CLUSTERSET,
     SYSTEM_NAMESPACE,
     TRUST_BUNDLE,
@@ -112,22 +113,42 @@ async def has_left(member: KubeClient) -> bool:
 
 
 async def remove_agent(member: KubeClient) -> None:
-    """Take everything of the agent away, what it runs and deletes by in one breath at the end.
+    """Take everything of the agent away, its rights at the end.
 
-    What a process that dies within that breath leaves is a role, a binding or an account of nobody, which
-    `meshctl uninstall` takes away. Raises ApiError, Unreachable for what comes before.
+    A role of nobody may stay, which `meshctl uninstall` takes away (`decide.parting`); a process that dies
+    when its Deployment has gone already leaves an account of nobody too. Raises ApiError, Unreachable for
+    what comes before the rights.
     """
     for one in OWN_OBJECTS:
         await _delete(member, one)
-    left: tuple[OwnObject, ...] = OWN_RIGHTS
-    # Looked at first, so that each deletion has a connection and none waits for another's handshake.
-    await side_by_side(_went(member, one, only_look=True) for one in left)
-    for _ in range(_TRIES):
-        gone = await side_by_side(_went(member, one) for one in left)
-        left = tuple(one for one, is_gone in zip(left, gone, strict=True) if not is_gone)
+    left: list[OwnObject] = []
+    for number, group in enumerate(OWN_RIGHTS):
+        if number == 1:
+            # By now nobody writes them again: without settings the agent's other work has ended.
+            await _drop_properties(member)
+        # Looked at first, so that each deletion has a connection and none waits for another's handshake.
+        await side_by_side(_went(member, one, only_look=True) for one in group)
+        for _ in range(_TRIES):
+            gone = await side_by_side(_went(member, one) for one in group)
+            if all(gone):
+                break
+        left += [one for one, is_gone in zip(group, gone, strict=True) if not is_gone]
     _log.info(
-        "the agent has taken itself away", left=", ".join(f"{one.kind.value} {one.name}" for one in left)
+        "the agent has taken itself away",
+        left=", ".join(f"{one.kind.value} {one.name}" for one in left),
     )
+
+
+async def _drop_properties(member: KubeClient) -> None:
+    """The ClusterProperties that the agent has written, where nobody else had."""
+    try:
+        ours = await member.list(CLUSTER_PROPERTIES, labels=f"{LABEL_MANAGED_BY}={AGENT_MANAGER}")
+    except ApiError as error:
+        if error.is_not_found:
+            return
+        raise
+    for one in ours.items:
+        await member.delete(CLUSTER_PROPERTIES, one.metadata.name, uid=one.metadata.uid)
 
 
 async def _mesh(member: KubeClient) -> tuple[TrustBundle | None, list[MeshPeer]]:

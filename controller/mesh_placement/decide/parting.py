@@ -1,7 +1,8 @@
 """What an agent takes away of itself when it has left. Every object by its name, none by likeness.
 
-No order lets somebody delete by an account both that account and the right to do so: the one that goes
-first takes the other with it. So what the agent deletes by goes in one breath, when all else has gone.
+Nobody can delete both a role and the binding by which he may, one after the other: the first takes the right
+to the second with it. So the binding goes and the role right behind it; in a race that is lost a role of
+nobody stays, never a right.
 """
 
 from dataclasses import dataclass
@@ -56,12 +57,20 @@ OWN_OBJECTS: Final = (
 """In this order."""
 
 OWN_RIGHTS: Final = (
-    OwnObject(OwnKind.DEPLOYMENT, AGENT, SYSTEM_NAMESPACE),
-    OwnObject(OwnKind.SECRET, AGENT_SETTINGS, SYSTEM_NAMESPACE),
-    OwnObject(OwnKind.SERVICE_ACCOUNT, AGENT, SYSTEM_NAMESPACE),
-    OwnObject(OwnKind.ROLE_BINDING, AGENT, SYSTEM_NAMESPACE),
-    OwnObject(OwnKind.ROLE, AGENT, SYSTEM_NAMESPACE),
-    OwnObject(OwnKind.CLUSTER_ROLE_BINDING, AGENT),
-    OwnObject(OwnKind.CLUSTER_ROLE, AGENT),
+    (
+        OwnObject(OwnKind.DEPLOYMENT, AGENT, SYSTEM_NAMESPACE),
+        OwnObject(OwnKind.SECRET, AGENT_SETTINGS, SYSTEM_NAMESPACE),
+        # Its token is known to the API server for a few seconds more.
+        OwnObject(OwnKind.SERVICE_ACCOUNT, AGENT, SYSTEM_NAMESPACE),
+    ),
+    (
+        OwnObject(OwnKind.ROLE_BINDING, AGENT, SYSTEM_NAMESPACE),
+        OwnObject(OwnKind.ROLE, AGENT, SYSTEM_NAMESPACE),
+    ),
+    (
+        OwnObject(OwnKind.CLUSTER_ROLE_BINDING, AGENT),
+        OwnObject(OwnKind.CLUSTER_ROLE, AGENT),
+    ),
 )
-"""In one breath, with the Deployment that starts the agent again and the note by which it goes on then."""
+"""What starts the agent again and the note by which it would go on then, and its rights: group by group, each
+at once."""
