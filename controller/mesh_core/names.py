@@ -18,6 +18,8 @@ GATEWAY_INNER = "meshctl-gateway-inner"
 DNS = "meshctl-dns"
 ACCESS = "placement-access"
 """The proxy to the API servers of a hub's clusters (`mesh_placement.access`)."""
+HUB = "placement-hub"
+"""The hub's program (`mesh_placement.hub`), which may deliver to clusters by the same way."""
 
 MANAGER = "controller.meshctl.dev"
 """Who manages an object: value of `LABEL_MANAGED_BY` and `LABEL_SLICE_MANAGED_BY`, and field manager."""

@@ -19,7 +19,7 @@ from enum import Enum
 
 from mesh_core.identity import Component
 from mesh_core.lifetimes import REQUEST_LIFE
-from mesh_core.names import ACCESS, CONTROLLER, DNS, GATEWAY, SYSTEM_NAMESPACE
+from mesh_core.names import ACCESS, CONTROLLER, DNS, GATEWAY, HUB, SYSTEM_NAMESPACE
 from mesh_core.objects import CertificateSigningRequest
 
 LEAF_USAGES = ("digital signature", "client auth", "server auth")
@@ -34,6 +34,7 @@ _LEAF_ACCOUNTS = {
     f"system:serviceaccount:{SYSTEM_NAMESPACE}:{GATEWAY}": Component.GATEWAY,
     f"system:serviceaccount:{SYSTEM_NAMESPACE}:{DNS}": Component.DNS,
     f"system:serviceaccount:{SYSTEM_NAMESPACE}:{ACCESS}": Component.ACCESS,
+    f"system:serviceaccount:{SYSTEM_NAMESPACE}:{HUB}": Component.ACCESS,
 }
 
 
@@ -96,7 +97,7 @@ def judge_leaf(request: CertificateSigningRequest, *, now: datetime) -> Sign | R
         return Refuse(
             Refusal.REQUESTER,
             f"{request.spec.username or 'nobody'} may not have a leaf; only the ServiceAccounts "
-            f"{GATEWAY}, {DNS} and {ACCESS} of {SYSTEM_NAMESPACE} may",
+            f"{GATEWAY}, {DNS}, {ACCESS} and {HUB} of {SYSTEM_NAMESPACE} may",
         )
     foreign = sorted(set(request.spec.usages) - set(LEAF_USAGES))
     if foreign:

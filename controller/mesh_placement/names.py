@@ -3,15 +3,15 @@
 import hashlib
 
 from mesh_core.names import ACCESS as ACCESS
+from mesh_core.names import HUB as HUB
 
 GROUP = "placement.meshctl.dev"
 ACCESS_GROUP = "access.meshctl.dev"
 """Its own: an APIService owns a whole group version."""
 
-HUB = "placement-hub"
 AGENT = "placement-agent"
-"""Deployment, ServiceAccount and Service of a component share one name, in `SYSTEM_NAMESPACE`; `ACCESS` too,
-which the core knows."""
+"""Deployment, ServiceAccount and Service of a component share one name, in `SYSTEM_NAMESPACE`; `ACCESS` and
+`HUB` too, which the core knows."""
 
 AGENT_SETTINGS = "placement-hub"
 """Secret of a member: where its hub is, and a bootstrap token while it has no credential yet."""

@@ -46,6 +46,7 @@ def request(
         ("meshctl-gateway", Component.GATEWAY),
         ("meshctl-dns", Component.DNS),
         ("placement-access", Component.ACCESS),
+        ("placement-hub", Component.ACCESS),
     ],
 )
 def test_the_service_account_decides_the_component(account: str, component: Component) -> None:
@@ -62,7 +63,7 @@ def test_the_service_account_decides_the_component(account: str, component: Comp
         "system:serviceaccount:default:meshctl-gateway",
         "system:serviceaccount:meshctl-system:meshctl-controller",
         "system:serviceaccount:default:placement-access",
-        "system:serviceaccount:meshctl-system:placement-hub",
+        "system:serviceaccount:default:placement-hub",
         "system:serviceaccount:meshctl-system:placement-agent",
         "system:serviceaccount:meshctl-system:placement-hub-access",
         "system:serviceaccount:meshctl-system:meshctl-gateway2",

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
@@ -13,6 +13,7 @@ from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.hub_scene import HubScene, hub_scene
 from mesh_placement.decide.kubeconfig import Dial
 from mesh_placement.names import AGENT_MANIFESTS, AGENT_SETTINGS, LABEL_CLUSTER
+from mesh_placement.resources import CLUSTER_REGISTRATIONS
 from mesh_runtime.kube import CONFIG_MAPS, SECRETS, KubeClient, Unreachable
 from mesh_runtime.kube.client import Body
 
@@ -30,6 +31,8 @@ class Member:
         self.api = FakeApiServer()
         self.applied: list[str] = []
         self.is_away = False
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        """What happens on the hub while the agent is being set up."""
 
     def connect(self, dial: Dial) -> AbstractAsyncContextManager[KubeClient]:
         assert dial.server == "https://east.example:6443" and dial.token == "t"
@@ -44,6 +47,8 @@ class Member:
         async def apply_manifest(manifest: Body, *, field_manager: str) -> None:
             # What needs discovery, which the fake has not.
             self.applied.append(f"{manifest['kind']} by {field_manager}")
+            if self.meanwhile is not None:
+                await self.meanwhile()
 
         client.apply_manifest = apply_manifest  # type: ignore[method-assign]  # a fake's own
         yield client
@@ -98,6 +103,18 @@ async def test_a_member_that_is_away_is_tried_again_and_one_token_is_made_when_i
         assert member.applied == ["ServiceAccount by meshctl"]
         there = await member.api.client().get(SECRETS, AGENT_SETTINGS, namespace=SYSTEM_NAMESPACE)
         assert base64.b64decode(there.data["access"]) == b"false"
+
+
+async def test_a_kubeconfig_is_used_once_also_where_the_registration_changes_meanwhile() -> None:
+    member = Member()
+    async with hub_scene() as scene, scene.hub(connect=member.connect):
+        change = {"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}]}}
+        member.meanwhile = lambda: scene.admin.merge_patch(CLUSTER_REGISTRATIONS, "east", change)
+        await prepared(scene, text=kubeconfig())
+        await asyncio.sleep(60)
+        assert await secret(scene) is None
+        assert len(member.applied) == 1
+        assert len((await scene.admin.list(SECRETS, namespace="kube-system")).items) == 1
 
 
 async def settings_of_another_hub(member: Member) -> None:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from mesh_core.identity import Component
 from mesh_core.names import SIGNER_LEAF
 from mesh_core.objects import CertificateSigningRequest
+from mesh_fakes.access_hub import AccessHub
 from mesh_fakes.clusterset import identity
 from mesh_fakes.controller_trust import TrustScene, trust_scene
 from mesh_fakes.under_way import under_way
@@ -31,6 +32,7 @@ HOUR = timedelta(hours=1)
 GATEWAY = "system:serviceaccount:meshctl-system:meshctl-gateway"
 DNS = "system:serviceaccount:meshctl-system:meshctl-dns"
 ACCESS = "system:serviceaccount:meshctl-system:placement-access"
+HUB = "system:serviceaccount:meshctl-system:placement-hub"
 WISH = identity("west")
 
 
@@ -65,7 +67,12 @@ async def settled(scene: TrustScene) -> None:
 
 @pytest.mark.parametrize(
     ("username", "component"),
-    [(GATEWAY, Component.GATEWAY), (DNS, Component.DNS), (ACCESS, Component.ACCESS)],
+    [
+        (GATEWAY, Component.GATEWAY),
+        (DNS, Component.DNS),
+        (ACCESS, Component.ACCESS),
+        (HUB, Component.ACCESS),
+    ],
 )
 async def test_a_component_gets_its_own_leaf(username: str, component: Component) -> None:
     async with trust_scene(ago=HOUR) as scene:
@@ -85,6 +92,17 @@ async def test_the_access_proxy_of_a_member_keeps_a_leaf_that_it_can_show() -> N
             standing = leaf.current
         assert standing is not None
         assert standing.identity == identity("west", Component.ACCESS)
+
+
+async def test_a_hub_without_a_mesh_watches_nothing_of_it() -> None:
+    hub, needed = AccessHub(), asyncio.Event()
+    leaf = AccessLeaf(hub.client(HUB))
+    async with under_way(leaf.run(needed)):
+        await asyncio.sleep(600)
+        assert hub.asked == []
+        needed.set()
+        await asyncio.sleep(600)
+    assert set(hub.asked) == {"GET trustbundles"} and len(hub.asked) <= 21
 
 
 async def test_the_account_decides_and_not_the_wish() -> None:

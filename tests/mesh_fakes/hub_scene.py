@@ -64,6 +64,11 @@ class HubScene:
         return leading(self.api, clock=self.clock, connect=connect)
 
 
+def nowhere(cluster: str) -> AbstractAsyncContextManager[KubeClient]:
+    """No way to any member: nothing is pushed here."""
+    raise AssertionError(f"somebody delivers to {cluster}")
+
+
 @asynccontextmanager
 async def leading(
     api: FakeApiServer, *, clock: JumpingClock, connect: Connect = connect_member
@@ -71,7 +76,7 @@ async def leading(
     """The leader's loops, while the block runs; `connect` is how they dial in to a member."""
     kube = api.client(HUB_USER)
     caches = HubCaches(kube)
-    loops = hub_loops(kube, caches=caches, clock=clock, connect=connect)
+    loops = hub_loops(kube, caches=caches, clock=clock, way=nowhere, connect=connect)
     async with under_way(caches.run()):
         await caches.until_synced()
         async with under_way(*(loop.run() for loop in loops)):

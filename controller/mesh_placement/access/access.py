@@ -79,7 +79,8 @@ async def run_access(
         async with health_server(settings.health_port, ready=is_ready), asyncio.TaskGroup() as group:
             for part in (trust, routes, serving, context):
                 group.create_task(part.run())
-            group.create_task(_when(routes.by_tunnel, leaf))
+            # A hub need not be in a mesh: a certificate of it is for members that are reached by it.
+            group.create_task(leaf.run(routes.by_tunnel))
             await routes.synced()
             await trust.synced.wait()
             await context.made.wait()
@@ -114,12 +115,6 @@ class _Context:
                 except UnusableCredentials as error:
                     _log.error("the serving certificate cannot be used", why=str(error))
             await first_of(self._trust.latest.after(believed), self._serving.latest.after(credentials))
-
-
-async def _when(needed: asyncio.Event, leaf: AccessLeaf) -> None:
-    """Ask for a certificate of the mesh when a member is reached by it: a hub need not be in a mesh."""
-    await needed.wait()
-    await leaf.run()
 
 
 def bound_socket(host: str, port: int) -> socket.socket:

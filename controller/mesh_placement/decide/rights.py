@@ -3,7 +3,8 @@
 1. Everything that the agent writes is there before it comes, so it never needs the verb `create`, but for
    requests of certificates (which the hub judges) and for tokens of its own ServiceAccount.
 2. No wildcard, and nothing of another cluster: what has no namespace is granted by name.
-3. `patch` on Works is for their finalizer: whoever knows that nothing is left in the member takes it off.
+3. `patch` on Works and Assignments is for their finalizer: whoever knows that nothing is left in the member
+   takes it off.
    A Work of this namespace is applied in this member alone.
 4. The order is the order of writing: what lets the agent in comes last.
 
@@ -35,7 +36,7 @@ from mesh_placement.names import (
 from mesh_placement.objects import ClusterRegistration
 
 _READ: Final = ("get", "list", "watch")
-_WRITE: Final = ("patch", "update")
+_WRITE: Final = ("patch",)
 _RBAC: Final = "rbac.authorization.k8s.io"
 _RBAC_V1: Final = f"{_RBAC}/v1"
 _OURS: Final = f"{GROUP}/v1alpha1"
@@ -95,7 +96,7 @@ def _namespace_rules() -> list[Json]:
     return [
         _rule(_STANDARD, "works", (*_READ, "patch")),
         _rule(_STANDARD, "works/status", _WRITE),
-        _rule(GROUP, "assignments", _READ),
+        _rule(GROUP, "assignments", (*_READ, "patch")),
         _rule(GROUP, "assignments/status", _WRITE),
         _rule(GROUP, "clustercapacities", _READ, name=CAPACITY),
         _rule(GROUP, "clustercapacities/status", _WRITE, name=CAPACITY),

@@ -94,9 +94,15 @@ class DialIn:
             self._queue = None
 
     async def _reconcile(self, cluster: str) -> None:
-        secret = self._caches.joins.get(f"{JOIN_KUBECONFIG_PREFIX}{cluster}", namespace=SYSTEM_NAMESPACE)
+        name = f"{JOIN_KUBECONFIG_PREFIX}{cluster}"
         registration = self._caches.registrations.get(cluster)
-        if secret is None or registration is None or not _is_wanted(registration):
+        if registration is None or not _is_wanted(registration):
+            return
+        if self._caches.joins.get(name, namespace=SYSTEM_NAMESPACE) is None:
+            return
+        # Read, because the watch may not have shown yet that we have used it and deleted it.
+        secret = await self._kube.find(SECRETS, name, namespace=SYSTEM_NAMESPACE)
+        if secret is None:
             return
         try:
             await self._dial(secret, registration)

@@ -14,8 +14,10 @@ from mesh_placement.hub.dial_in import Connect, DialIn, connect_member
 from mesh_placement.hub.hearts import Hearts
 from mesh_placement.hub.leave_loop import LeaveLoop
 from mesh_placement.hub.profile_loop import ProfileLoop
+from mesh_placement.hub.push_loop import PushLoop, Way
 from mesh_placement.hub.registration_loop import RegistrationLoop
 from mesh_placement.hub.set_loop import SetLoop
+from mesh_placement.hub.ways import Ways
 from mesh_placement.names import HUB
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.health import health_server
@@ -30,9 +32,10 @@ class Loop(Protocol):
 
 
 def hub_loops(
-    kube: KubeClient, *, caches: HubCaches, clock: Clock, connect: Connect = connect_member
+    kube: KubeClient, *, caches: HubCaches, clock: Clock, way: Way, connect: Connect = connect_member
 ) -> tuple[Loop, ...]:
-    """The leader's loops; made before the caches run. `connect` is how a member is dialled in to."""
+    """The leader's loops; made before the caches run. `connect` is how a member is dialled in to, `way` how
+    one is reached later."""
     hearts = Hearts(caches.leases, now=asyncio.get_running_loop().time)
     registrations = RegistrationLoop(kube, caches=caches, hearts=hearts, clock=clock)
     return (
@@ -41,6 +44,7 @@ def hub_loops(
         LeaveLoop(kube, registrations=caches.registrations, hearts=hearts, clock=clock),
         ProfileLoop(kube, caches=caches, clock=clock),
         DialIn(kube, caches=caches, note=registrations.note_dial_in, clock=clock, connect=connect),
+        PushLoop(kube, registrations=caches.registrations, way=way, clock=clock),
     )
 
 
@@ -49,13 +53,14 @@ class Hub:
 
     def __init__(self, kube: KubeClient, *, name: str, clock: Clock = utc_now) -> None:
         self._caches = HubCaches(kube)
-        self._loops = hub_loops(kube, caches=self._caches, clock=clock)
+        self._ways = Ways(kube, clock=clock)
+        self._loops = hub_loops(kube, caches=self._caches, clock=clock, way=self._ways.to)
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=HUB, identity=name)
 
     @property
     def is_ready(self) -> bool:
         """Law 2."""
-        return self._caches.is_synced
+        return self._caches.is_synced and self._ways.is_synced
 
     @property
     def is_leading(self) -> bool:
@@ -66,7 +71,9 @@ class Hub:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._caches.run())
+            group.create_task(self._ways.run())
             await self._caches.until_synced()
+            await self._ways.until_synced()
             group.create_task(self._election.run(self._lead))
         raise AssertionError("a hub ended by itself")
 

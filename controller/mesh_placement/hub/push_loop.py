@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Never
 
 from mesh_core.conditions import as_json, settled
-from mesh_core.errors import MeshError
+from mesh_core.errors import MeshError, causes
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_placement.decide.pushing import must_push, pushed
 from mesh_placement.deliver import Deliverer
@@ -50,18 +50,20 @@ class PushLoop:
         self._registrations = registrations
         self._way = way
         self._clock = clock
-        self._queue: WorkQueue[str] = WorkQueue()
+        self._queue: WorkQueue[str] | None = None
         self._engines: dict[str, tuple[_Terms, asyncio.Task[None]]] = {}
-        registrations.feed(self._queue, lambda one: [one.metadata.name])
+        registrations.follow(lambda key, _old, _new: self._add(key[1]))
 
     async def run(self) -> Never:
-        """Push, for ever; nothing is delivered any more when it is cancelled."""
+        """Push, for ever, or until cancelled because another replica leads; then no engine goes on."""
+        queue = self._queue = WorkQueue[str]()
         for one in self._registrations.values():
-            self._queue.add(one.metadata.name)
+            self._add(one.metadata.name)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(work(self._queue, lambda name: self._look(name, group), name="push to"))
+                group.create_task(work(queue, lambda name: self._look(name, group), name="push to"))
         finally:
+            self._queue = None
             self._engines.clear()
         raise AssertionError("the worker never ends by itself")
 
@@ -93,8 +95,9 @@ class PushLoop:
                         clock=self._clock,
                         inventory_user=_INVENTORY_USER,
                     ).run()
-            except MeshError as error:
-                _log.warning("no delivery; trying again", cluster=name, why=error.what, seconds=backoff)
+            except* MeshError as errors:
+                why = "; ".join(error.what for error in causes(errors))
+                _log.warning("no delivery; trying again", cluster=name, why=why, seconds=backoff)
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
@@ -117,6 +120,10 @@ class PushLoop:
         except ApiError as error:
             if not error.is_not_found and not error.is_conflict:
                 raise
+
+    def _add(self, name: str) -> None:
+        if self._queue is not None:
+            self._queue.add(name)
 
 
 def _terms(registration: ClusterRegistration) -> _Terms:
