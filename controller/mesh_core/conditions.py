@@ -9,8 +9,10 @@ from typing import Any
 
 from mesh_core.objects import Condition
 
-# The API server's bound of a message (metav1.Condition).
-_LONGEST_MESSAGE = 32768
+LONGEST_MESSAGE = 1024
+"""Characters. The API server takes 32,768; a person reads one line, and a list of conditions has many."""
+_LONGEST_END = 256
+_GAP = " ... "
 
 
 def truth(value: bool) -> str:
@@ -19,10 +21,10 @@ def truth(value: bool) -> str:
 
 
 def settled(wanted: Condition, *, before: Sequence[Condition], now: datetime) -> Condition:
-    """`wanted` with its lastTransitionTime: the one it had while its status stays, else `now`."""
-    message = wanted.message
-    if len(message) > _LONGEST_MESSAGE:
-        message = message[: _LONGEST_MESSAGE - 3] + "..."
+    """`wanted` with its lastTransitionTime: the one it had while its status stays, else `now`.
+
+    Its message is `shortened`.
+    """
     since = next(
         (
             old.last_transition_time
@@ -35,10 +37,22 @@ def settled(wanted: Condition, *, before: Sequence[Condition], now: datetime) ->
         type=wanted.type,
         status=wanted.status,
         reason=wanted.reason,
-        message=message,
+        message=shortened(wanted.message),
         observed_generation=wanted.observed_generation,
         last_transition_time=since or rfc3339(now),
     )
+
+
+def shortened(message: str) -> str:
+    """At most `LONGEST_MESSAGE` characters of it; what is cut out lies before the end, which says what to do.
+
+    What others say may be long (Kubernetes lists every rule that a role lacks).
+    """
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    end = message[-_LONGEST_END:]
+    end = end[end.find("; ") + 2 :] if "; " in end else end
+    return message[: LONGEST_MESSAGE - len(_GAP) - len(end)] + _GAP + end
 
 
 def merged(

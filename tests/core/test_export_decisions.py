@@ -260,9 +260,9 @@ def test_conditions_of_other_writers_stay() -> None:
     assert len(found) == 4
 
 
-def test_a_message_is_cut_where_the_api_server_would_refuse_it() -> None:
+def test_a_message_is_cut_to_what_a_person_reads() -> None:
     conflict = Conflict("PortConflict", "x" * 40_000)
     found = by_type(
         conditions_of(service_export(), decision=decided(service()), conflicts=(conflict,), now=NOW)
     )
-    assert len(found["Conflict"].message) == 32768
+    assert len(found["Conflict"].message) == 1024
