@@ -3,17 +3,21 @@
 1. A member keeps its id and its clusterset for as long as it is one (KEP-2149): joining again never
    changes either, it only repairs.
 2. An id belongs to one cluster, known by the UID of its namespace kube-system.
+3. What a hub's agent has written of the clusterset (a ClusterSet's name) is no membership: it is taken over.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from mesh_cli.member import Facts
+from mesh_cli.session import FIELD_MANAGER
 from mesh_core.errors import UserError
 from mesh_core.identity import ClusterId, Domain
-from mesh_core.names import PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET, PROPERTY_NETWORK
+from mesh_core.names import LABEL_MANAGED_BY, PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET, PROPERTY_NETWORK
+from mesh_core.objects import ClusterProperty
 from mesh_core.roster import entry_of
 from mesh_core.trust_statement import held_by
+from mesh_placement.names import AGENT_MANAGER
 from mesh_runtime.trust_dir import ClusterIdTaken, PublicTrust
 from mesh_runtime.trust_signing import keys_of
 
@@ -50,10 +54,11 @@ def check_standing(facts: Facts, *, cluster: ClusterId, domain: Domain, beside_o
             f"context {facts.context} has the cluster id {facts.cluster_id.spec.value} already",
             next_step=f"use --cluster-id {facts.cluster_id.spec.value}: an id is kept for life",
         )
-    if facts.clusterset is not None and facts.clusterset.spec.value != domain:
+    known = facts.clusterset
+    if known is not None and not _is_of_agent(known) and known.spec.value != domain:
         raise JoinRefused(
-            f"context {facts.context} is a member of clusterset {facts.clusterset.spec.value} already",
-            next_step=f"use the trust folder of {facts.clusterset.spec.value}, or a token of it",
+            f"context {facts.context} is a member of clusterset {known.spec.value} already",
+            next_step=f"use the trust folder of {known.spec.value}, or a token of it",
         )
     if facts.foreign and not beside_others:
         raise JoinRefused(
@@ -72,7 +77,16 @@ def property_bodies(*, cluster: ClusterId, domain: Domain, network: str | None =
     properties = {PROPERTY_CLUSTER_ID: cluster, PROPERTY_CLUSTERSET: domain}
     if network is not None:
         properties[PROPERTY_NETWORK] = network
-    return tuple({"metadata": {"name": name}, "spec": {"value": text}} for name, text in properties.items())
+    # Said, because a hub's agent may have said that it is its own (law 3).
+    labels = {PROPERTY_CLUSTERSET: {"labels": {LABEL_MANAGED_BY: FIELD_MANAGER}}}
+    return tuple(
+        {"metadata": {"name": name, **labels.get(name, {})}, "spec": {"value": text}}
+        for name, text in properties.items()
+    )
+
+
+def _is_of_agent(known: ClusterProperty) -> bool:
+    return known.metadata.labels.get(LABEL_MANAGED_BY) == AGENT_MANAGER
 
 
 def _check_bundle(facts: Facts, *, trust: PublicTrust) -> None:

@@ -34,7 +34,7 @@ from mesh_core.names import (
     SYSTEM_NAMESPACE,
     shadow_service_name,
 )
-from mesh_placement.names import ACCESS_GROUP, HUB_INFO
+from mesh_placement.names import ACCESS_GROUP, AGENT_MANAGER, HUB_INFO
 from mesh_runtime.kube import AnyObject, ApiResource
 
 OUR_DOMAIN: Final = "meshctl.dev"
@@ -194,14 +194,17 @@ def _is_request(seen: AnyObject) -> bool:
         return False
 
 
-def is_made_by_us(seen: AnyObject) -> bool:
-    """Whether the API server has recorded nobody but `meshctl` as author; where records lack, it was not."""
+def is_made_by_us(seen: AnyObject, *, beside: str = "") -> bool:
+    """Whether the API server has recorded nobody but `meshctl` as author, `beside` left out; where records
+    lack, it was not."""
     authors = {entry.manager for entry in seen.metadata.managed_fields if entry.subresource != "status"}
-    return authors == {FIELD_MANAGER}
+    return authors - {beside} == {FIELD_MANAGER}
 
 
 def _is_property(seen: AnyObject) -> bool:
     name = seen.metadata.name
+    if name == PROPERTY_CLUSTERSET and is_made_by_us(seen, beside=AGENT_MANAGER):
+        return True  # a hub's agent has written it first; it writes its own again
     return name.endswith(f".{OUR_DOMAIN}") or (name in _STANDARD_PROPERTIES and is_made_by_us(seen))
 
 

@@ -10,9 +10,10 @@ from mesh_cli.admission import JoinRefused, check_newcomer, property_bodies
 from mesh_cli.bundle import open_body
 from mesh_cli.member import Facts
 from mesh_core.identity import cluster_id, domain
-from mesh_core.names import PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET
+from mesh_core.names import LABEL_MANAGED_BY, PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET
 from mesh_core.objects import ClusterProperty, Meta, TrustBundle, TrustBundleSpec
 from mesh_core.objects.mesh import ClusterPropertySpec
+from mesh_placement.names import AGENT_MANAGER
 from mesh_runtime.trust_dir import ClusterIdTaken, PublicTrust, init_trust_dir, record_member
 
 EAST = cluster_id("east")
@@ -71,6 +72,14 @@ def test_a_cluster_that_is_something_else_already_is_refused(
         check_newcomer(found, cluster=EAST, trust=trust)
 
 
+def test_what_a_hubs_agent_has_called_the_set_is_taken_over(trust: PublicTrust) -> None:
+    meta = Meta(name=PROPERTY_CLUSTERSET, labels={LABEL_MANAGED_BY: AGENT_MANAGER})
+    said = ClusterProperty(metadata=meta, spec=ClusterPropertySpec(value="prod"))
+    check_newcomer(replace(facts(named="east"), clusterset=said), cluster=EAST, trust=trust)
+    with pytest.raises(JoinRefused, match="has the cluster id west already"):
+        check_newcomer(replace(facts(named="west"), clusterset=said), cluster=EAST, trust=trust)
+
+
 def test_beside_another_implementation_a_cluster_joins_only_when_told_to_ruling_29(
     trust: PublicTrust,
 ) -> None:
@@ -88,7 +97,8 @@ def test_an_id_that_another_cluster_holds_is_refused(trust: PublicTrust) -> None
 def test_what_is_written_says_who_the_cluster_is_and_whom_it_trusts(trust: PublicTrust) -> None:
     first, second = property_bodies(cluster=EAST, domain=trust.domain)
     assert first == {"metadata": {"name": "cluster.clusterset.k8s.io"}, "spec": {"value": "east"}}
-    assert second == {"metadata": {"name": "clusterset.k8s.io"}, "spec": {"value": "clusterset.internal"}}
+    meta = {"name": "clusterset.k8s.io", "labels": {LABEL_MANAGED_BY: "meshctl"}}
+    assert second == {"metadata": meta, "spec": {"value": "clusterset.internal"}}
     spec = open_body(trust.domain, roots=(trust.root_pem,), before=None)["spec"]
     assert spec["domain"] == "clusterset.internal"
     assert spec["roots"] == [trust.root_pem]

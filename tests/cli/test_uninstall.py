@@ -12,6 +12,7 @@ from mesh_core.errors import MeshError
 from mesh_core.names import MANAGER, shadow_service_name
 from mesh_fakes.clusters import COREFILE, MESH, bare_cluster, with_controllers
 from mesh_fakes.object_server import Object, ObjectServer, served, write_kubeconfig
+from mesh_placement.names import AGENT_MANAGER
 
 MCS = "multicluster.x-k8s.io/v1beta1"
 SHADOW = shadow_service_name(namespace="demo", name="hello")
@@ -213,6 +214,30 @@ def test_what_others_made_under_our_labels_or_in_our_place_is_not_touched(
     after = shape(east)
     assert {key: after.get(key) for key in before} == before
     assert "stays: CRD serviceimports.multicluster.x-k8s.io: not ours are ServiceImport demo/theirs" in output
+
+
+def test_a_member_of_a_hub_joins_the_mesh_and_leaves_it_with_its_own_word_for_the_set(
+    meshctl: Meshctl, east: ObjectServer, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "trust")
+    done(meshctl("trust", "init", "--dir", folder))
+    put(
+        east,
+        "about.k8s.io/v1beta1",
+        "clusterproperties",
+        "clusterset.k8s.io",
+        metadata={
+            "labels": {"app.kubernetes.io/managed-by": AGENT_MANAGER},
+            "managedFields": [{"manager": AGENT_MANAGER, "operation": "Update"}],
+        },
+        spec={"value": "prod"},
+    )
+    done(meshctl("join", "--cluster-id", "east", "--trust", folder, "--service-type", "nodeport"))
+    joined = east.get("clusterproperties", "clusterset.k8s.io")
+    assert joined["spec"] == {"value": "clusterset.internal"}
+    assert joined["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "meshctl"
+    done(meshctl("uninstall"))
+    assert east.find("clusterproperties", "clusterset.k8s.io") is None
 
 
 def test_kinds_and_properties_that_were_here_before_stay(

@@ -236,6 +236,17 @@ def test_a_member_that_is_called_otherwise_in_the_mesh_says_so() -> None:
     assert "register the cluster under the name" in differs.message
 
 
+def test_in_a_mesh_the_clusterset_is_the_meshs_and_the_id_is_one() -> None:
+    own = prop("clusterset.k8s.io", "clusterset.internal")
+    (differs,) = report(facts(own)).conditions
+    assert differs.status == "False"
+    (agrees,) = report(facts(own, gateway=service("NodePort"))).conditions
+    assert agrees.status == "True"
+    west = prop("cluster.clusterset.k8s.io", "west")
+    (differs,) = report(facts(own, west, gateway=service("NodePort"))).conditions
+    assert differs.status == "False" and "clusterset.internal" not in differs.message
+
+
 def test_only_what_nobody_wrote_is_written_into_the_member() -> None:
     given = [prop("cluster.clusterset.k8s.io", "west")]
     assert wanted_properties(given, cluster="east", cluster_set="prod") == (("clusterset.k8s.io", "prod"),)

@@ -52,7 +52,6 @@ _RESOURCES: Final[Mapping[OwnKind, Resource[Any]]] = {
         _RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", KubernetesObject, namespaced=False
     ),
 }
-_WRITERS_OF_OURS: Final = frozenset({"meshctl", AGENT_MANAGER})
 _TRIES: Final = 3
 _TOKEN: Final = "token"
 """Key of `AGENT_SETTINGS`: with a bootstrap token there, somebody has registered the member anew."""
@@ -70,7 +69,8 @@ async def withdraw(member: KubeClient, *, clock: Clock) -> Withdrawal:
 
 
 async def unlink(member: KubeClient) -> None:
-    """Delete the peers, and the property that says that this cluster is in a clusterset, if we wrote it."""
+    """Delete the peers, and the property that says that this cluster is in a clusterset, if nobody but the
+    agent wrote it: what `meshctl join` took over is the mesh's."""
     _bundle, peers = await _mesh(member)
     for peer in peers:
         await member.delete(MESH_PEERS, peer.metadata.name, uid=peer.metadata.uid)
@@ -82,7 +82,7 @@ async def unlink(member: KubeClient) -> None:
         raise
     meta = msgspec.json.decode(raw, type=AnyObject).metadata
     writers = {one.manager for one in meta.managed_fields if one.subresource != "status"}
-    if writers and writers <= _WRITERS_OF_OURS:
+    if writers == {AGENT_MANAGER}:
         await member.delete(CLUSTER_PROPERTIES, PROPERTY_CLUSTERSET, uid=meta.uid)
 
 

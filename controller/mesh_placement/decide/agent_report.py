@@ -37,7 +37,8 @@ DISTRIBUTION = "distribution.meshctl.dev"
 REGION = "region.topology.meshctl.dev"
 
 IDENTITY_AGREES = "IdentityAgrees"
-"""Condition: the member's ClusterProperties call it what the registration does."""
+"""Condition: the member's ClusterProperties call it what the registration does; of the set the mesh's may
+differ."""
 
 _ARCHITECTURE_LABEL = "kubernetes.io/arch"
 _REGION_LABEL = "topology.kubernetes.io/region"
@@ -87,7 +88,7 @@ def agent_report(facts: MemberFacts, *, settings: HubSettings, version: str) -> 
             NamedValue(name=name, value=value[: LONGEST_VALUE + 1]) for name, value in sorted(values.items())
         )[:MOST_PROPERTIES],
         access=settings.access,
-        conditions=_identity(given, settings),
+        conditions=_identity(given, settings, in_mesh=facts.gateway is not None),
     )
 
 
@@ -170,8 +171,11 @@ def _of_labels(nodes: Iterable[Node], label: str) -> str:
     return ",".join(sorted({one.metadata.labels[label] for one in nodes if label in one.metadata.labels}))
 
 
-def _identity(given: dict[str, str], settings: HubSettings) -> tuple[Condition, ...]:
-    expected = {PROPERTY_CLUSTER_ID: settings.cluster, PROPERTY_CLUSTERSET: settings.cluster_set}
+def _identity(given: dict[str, str], settings: HubSettings, *, in_mesh: bool) -> tuple[Condition, ...]:
+    """In a mesh the clusterset is its trust domain, whatever the hub calls its sets."""
+    expected = {PROPERTY_CLUSTER_ID: settings.cluster}
+    if not in_mesh:
+        expected[PROPERTY_CLUSTERSET] = settings.cluster_set
     wrong = [
         f"ClusterProperty {name} says {given[name]}, the registration {value}"
         for name, value in expected.items()
