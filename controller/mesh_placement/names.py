@@ -116,6 +116,8 @@ TOKEN_GROUP_PREFIX = "system:bootstrappers:meshctl:"
 USER_PREFIX = "meshctl:cluster:"
 """User name of an agent with the driver `csr`; its cluster id follows."""
 USER_GROUP = "meshctl:clusters"
+KEY_GROUP_PREFIX = "meshctl:key:"
+"""Group of who shows a certificate for one key, to which an agent's rights are bound; see `key_group`."""
 SIGNER_CLIENT = "kubernetes.io/kube-apiserver-client"
 SIGNER_CLAIM = "placement.meshctl.dev/claim"
 """A CertificateSigningRequest for it is never signed: it is how an agent with the driver `token` claims."""
@@ -156,6 +158,14 @@ def claim_name(cluster: str, *, fingerprint: str) -> str:
 def renewal_name(cluster: str, *, fingerprint: str) -> str:
     """The CertificateSigningRequest by which the same key has its certificate renewed."""
     return f"{claim_name(cluster, fingerprint=fingerprint)}-renewal"
+
+
+def key_group(fingerprint: str) -> str:
+    """Group of the agent whose key has `fingerprint` ("sha256:<hex>").
+
+    A certificate outlives its registration and cannot be taken back: its user name may be another's by then.
+    """
+    return f"{KEY_GROUP_PREFIX}{fingerprint.removeprefix('sha256:')[:32]}"
 
 
 def cluster_namespace(cluster: str) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec.structs import replace
 
 from mesh_core.objects import Meta
 from mesh_core.plan import Json
@@ -118,3 +119,19 @@ def test_the_hub_has_what_it_gives() -> None:
         if not any(covers(own, rule, group=group, resource=resource, verb=verb) for own in held())
     }
     assert not lacking
+
+
+def test_rights_follow_the_key_that_is_pinned_and_not_the_name() -> None:
+    """A certificate cannot be taken back: an earlier key's, or a predecessor's, must give nothing."""
+    known = registration("csr")
+    other = ClusterIdentity(uid="u", key_fingerprint="sha256:" + "cd" * 32)
+    again = replace(known, status=replace(known.status, id=other))
+    before, after = ({str(one) for one in subjects(each)} for each in (known, again))
+    assert len(before) == len(after) == 1
+    assert not before & after
+    assert subjects(replace(known, status=replace(known.status, id=ClusterIdentity()))) == []
+
+
+def subjects(known: ClusterRegistration) -> list[Json]:
+    bodies = rights_of(known, profile_namespace="clusterset-prod")
+    return [one for body in bodies for one in body.get("subjects", ())]

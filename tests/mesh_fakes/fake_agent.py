@@ -24,6 +24,7 @@ from mesh_placement.names import (
     SIGNER_CLIENT,
     claim_name,
     cluster_namespace,
+    key_group,
     renewal_name,
 )
 from mesh_placement.objects import Driver
@@ -99,6 +100,7 @@ class FakeAgent:
         subject = x509.Name(
             [
                 x509.NameAttribute(NameOID.ORGANIZATION_NAME, "meshctl:clusters"),
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, key_group(self.fingerprint)),
                 x509.NameAttribute(NameOID.COMMON_NAME, f"meshctl:cluster:{self.cluster}"),
             ]
         )

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from mesh_placement.names import USER_GROUP, USER_PREFIX
+from mesh_placement.names import USER_GROUP, USER_PREFIX, key_group
 from mesh_runtime.pem import certificates_from_pem
 from mesh_runtime.pki import window_in
 
@@ -26,6 +26,7 @@ def request_for(key: ec.EllipticCurvePrivateKey, *, cluster: str) -> bytes:
     subject = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, USER_GROUP),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, key_group(fingerprint_of(key))),
             # Not checked against X.520's 64 characters: an id of 63 has a longer user name.
             x509.NameAttribute(NameOID.COMMON_NAME, USER_PREFIX + cluster, _validate=False),
         ]

@@ -24,6 +24,7 @@ from mesh_placement.names import (
     SIGNER_CLIENT,
     USER_GROUP,
     USER_PREFIX,
+    key_group,
 )
 from mesh_placement.objects import ClusterRegistration, Driver, Mode
 
@@ -176,9 +177,11 @@ def _subject(claim: Claim) -> Refuse | None:
     except UserError as error:
         return Refuse(ClaimRefusal.SUBJECT, str(error))
     wanted = USER_PREFIX + claim.cluster
-    if claim.common_name != wanted or claim.organisations != (USER_GROUP,):
+    groups = (USER_GROUP, key_group(claim.fingerprint))
+    if claim.common_name != wanted or claim.organisations != groups:
         return Refuse(
-            ClaimRefusal.SUBJECT, f"the subject is not CN={wanted}, O={USER_GROUP}; ask with exactly that one"
+            ClaimRefusal.SUBJECT,
+            f"the subject is not CN={wanted}, O={', O='.join(groups)}; ask with exactly that one",
         )
     return None
 

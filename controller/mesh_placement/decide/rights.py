@@ -3,10 +3,12 @@
 1. Everything that the agent writes is there before it comes, so it never needs the verb `create`, but for
    requests of certificates (which the hub judges) and for tokens of its own ServiceAccount.
 2. No wildcard, and nothing of another cluster: what has no namespace is granted by name.
-3. `patch` on Works and Assignments is for their finalizer: whoever knows that nothing is left in the member
+3. With the driver `csr` rights belong to the key that is pinned, by its group. A certificate of an earlier
+   key has the same user name and cannot be taken back; it gives nothing once another key is pinned.
+4. `patch` on Works and Assignments is for their finalizer: whoever knows that nothing is left in the member
    takes it off.
    A Work of this namespace is applied in this member alone.
-4. The order is the order of writing: what lets the agent in comes last.
+5. The order is the order of writing: what lets the agent in comes last.
 
 The hub can give only what it has itself (Kubernetes' escalation check), so its own roles cover these rules.
 """
@@ -27,10 +29,10 @@ from mesh_placement.names import (
     LINKS,
     PROFILES_ROLE,
     TOKEN_ROLE,
-    USER_PREFIX,
     agent_role,
     claim_name,
     cluster_namespace,
+    key_group,
     renewal_name,
 )
 from mesh_placement.objects import ClusterRegistration
@@ -67,7 +69,7 @@ def objects_of(registration: ClusterRegistration) -> tuple[Json, ...]:
 def rights_of(registration: ClusterRegistration, *, profile_namespace: str) -> tuple[Json, ...]:
     """The agent's roles and their bindings; `profile_namespace` is that of its ClusterSet."""
     name, namespace = agent_role(registration.metadata.name), namespace_of(registration)
-    subjects = [_agent(registration)]
+    subjects = _agents(registration)
     return (
         _role(name, _namespace_rules(), registration, namespace=namespace),
         _role(name, _cluster_rules(registration), registration),
@@ -128,10 +130,14 @@ def _cluster_rules(registration: ClusterRegistration) -> list[Json]:
     return rules
 
 
-def _agent(registration: ClusterRegistration) -> Json:
-    if registration.spec.driver == "csr":
-        return {"apiGroup": _RBAC, "kind": "User", "name": USER_PREFIX + registration.metadata.name}
-    return {"kind": "ServiceAccount", "name": AGENT_ACCOUNT, "namespace": namespace_of(registration)}
+def _agents(registration: ClusterRegistration) -> list[Json]:
+    if registration.spec.driver == "token":
+        account = {"kind": "ServiceAccount", "name": AGENT_ACCOUNT, "namespace": namespace_of(registration)}
+        return [account]
+    fingerprint = registration.status.id.key_fingerprint
+    if not fingerprint:
+        return []  # nobody has come yet
+    return [{"apiGroup": _RBAC, "kind": "Group", "name": key_group(fingerprint)}]
 
 
 def _rule(group: str, resource: str, verbs: Sequence[str], *, name: str = "") -> Json:
