@@ -51,6 +51,7 @@ def sight(**changes: Any) -> Sight:  # Any: fields of several types
         pin=ClusterIdentity(uid="u", key_fingerprint="sha256:a"),
         token="abcdef",
         set_is_known=True,
+        taken=False,
         hub_ca="CA",
         overlap="",
         dial_in="",

@@ -7,7 +7,7 @@ import pytest
 
 from mesh_fakes.fake_agent import FakeAgent, answers, states
 from mesh_fakes.hub_scene import HUB_USER, HubScene, hub_scene
-from mesh_placement.names import ANNOTATION_ACCEPT_KEY, LEASE
+from mesh_placement.names import ANNOTATION_ACCEPT_KEY, LEASE, cluster_namespace
 from mesh_placement.objects import Driver
 from mesh_placement.resources import (
     CLUSTER_PROFILES,
@@ -264,3 +264,30 @@ async def test_a_set_opens_its_door_and_shuts_it_when_it_goes() -> None:
         async with scene.hub():
             await settled()
             assert await scene.admin.find(CLUSTER_ROLE_BINDINGS, "placement-claim-prod") is None
+
+
+async def test_a_namespace_that_is_somebody_elses_is_neither_taken_nor_read() -> None:
+    """Names meet: `autoscaler` gives `cluster-autoscaler`, and a long id that was cut may be a short one."""
+    long = "c" * 60
+    short = cluster_namespace(long).removeprefix("cluster-")
+    assert cluster_namespace(short) == cluster_namespace(long)
+    thief = FakeAgent("autoscaler")
+    async with hub_scene() as scene, scene.hub():
+        await scene.admin.create(NAMESPACES, {"metadata": {"name": "cluster-autoscaler"}})
+        await scene.register(long, accepted=True)
+        await settled()
+        await scene.register(short, accepted=True)
+        await thief.claim(await scene.token(auto_accept=True), now=scene.now)
+        await settled()
+        for name in ("autoscaler", short):
+            status = (await scene.registration(name)).status
+            assert "NamespaceTaken" in [one.reason for one in status.conditions]
+            assert (status.phase, status.namespace) == ("Pending", "")
+            assert await scene.admin.find(CLUSTER_ROLES, f"placement-agent-{name}") is None
+        assert await said(scene, thief.claim_name) == {}
+        assert not (await scene.admin.get(NAMESPACES, "cluster-autoscaler")).metadata.labels
+        assert (await scene.registration(long)).status.phase == "Accepted"
+        # It may have the name once nobody else has the namespace.
+        await scene.admin.delete(NAMESPACES, "cluster-autoscaler")
+        await asyncio.sleep(60)
+        assert (await scene.registration("autoscaler")).status.namespace == "cluster-autoscaler"

@@ -58,18 +58,23 @@ class Reason(Enum):
     GATES_TRUE = "GatesTrue"
     NOT_REPORTED = "NotReported"
     GATE_NOT_MET = "GateNotMet"
+    NAMESPACE_TAKEN = "NamespaceTaken"
     NETWORK_OVERLAP = "NetworkOverlap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What the hub sees beside the object. `pin` and `token` are those of an admitted claim, else what the
-    status has; `overlap` and `dial_in` say what is wrong, "" when nothing is."""
+    """What the hub sees beside the object.
+
+    `pin` and `token` are those of an admitted claim, else what the status has; `taken`: its namespace is
+    somebody else's. `overlap` and `dial_in` say what is wrong, "" when nothing is.
+    """
 
     heart: Heart
     pin: ClusterIdentity
     token: str
     set_is_known: bool
+    taken: bool
     hub_ca: str
     overlap: str
     dial_in: str
@@ -86,7 +91,7 @@ class _Finding:
 def hub_status(registration: ClusterRegistration, *, sight: Sight) -> ClusterRegistrationStatus:
     """The hub's half, with what the agent says as it stands and the hub's conditions only."""
     before = registration.status
-    is_accepted = registration.spec.accepted and sight.set_is_known
+    is_accepted = registration.spec.accepted and sight.set_is_known and not sight.taken
     was_joined = _standing(before.conditions, JOINED)
     pulse = pulse_of(
         sight.heart,
@@ -135,6 +140,12 @@ def _accepted(registration: ClusterRegistration, sight: Sight) -> _Finding:
     if not sight.set_is_known:
         return _Finding(
             "False", Reason.SET_UNKNOWN, f"there is no ClusterSet {cluster_set}; make it, or correct the name"
+        )
+    if sight.taken:
+        return _Finding(
+            "False",
+            Reason.NAMESPACE_TAKEN,
+            f"the namespace {namespace_of(registration)} is there for something else; take another id",
         )
     if registration.spec.accepted:
         return _Finding("True", Reason.ACCEPTED, f"accepted into {cluster_set}")

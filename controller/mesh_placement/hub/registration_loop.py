@@ -25,6 +25,7 @@ from mesh_placement.hub.claim_reading import cluster_of
 from mesh_placement.hub.claims import Admitted, Claims
 from mesh_placement.hub.hearts import Hearts
 from mesh_placement.hub.keeper import Keeper
+from mesh_placement.hub.ownership import TAKEN_LOOK, Ownership
 from mesh_placement.names import FINALIZER, HUB_MANAGER, LABEL_CLUSTER, LEASE
 from mesh_placement.objects import ClusterRegistration
 from mesh_placement.resources import CLUSTER_REGISTRATIONS
@@ -53,6 +54,7 @@ class RegistrationLoop:
         self._claims = Claims(kube, caches=caches, clock=clock)
         self._queue: WorkQueue[str] | None = None
         self._keeper = self._new_keeper()
+        self._ownership = self._new_ownership()
         self._dial_in: dict[str, str] = {}
         caches.registrations.follow(self._registration_changed)
         for requests in caches.requests:
@@ -71,6 +73,7 @@ class RegistrationLoop:
     async def run(self) -> Never:
         """Work, for ever, or until cancelled because another replica leads."""
         self._keeper = self._new_keeper()
+        self._ownership = self._new_ownership()
         queue = self._queue = WorkQueue[str]()
         self._add_all()
         for requests in self._caches.requests:
@@ -98,12 +101,16 @@ class RegistrationLoop:
         registration = self._caches.registrations.get(cluster)
         if registration is None or registration.metadata.deletion_timestamp is not None:
             self._keeper.forget(cluster)
+            self._ownership.forget(cluster)
             self._dial_in.pop(cluster, None)
             if registration is None and admitted is not None:
                 await self._register(admitted)
             return old_in
         registration = await self._claimed(await self._finalized(registration), admitted)
-        registration = await self._judged(registration, admitted)
+        taken = self._is_in(registration) and await self._ownership.is_taken(registration)
+        registration = await self._judged(registration, admitted, taken=taken)
+        if taken:
+            return TAKEN_LOOK
         await self._keep(registration)
         if admitted is not None and self._is_in(registration):
             await self._claims.approve(admitted)
@@ -147,10 +154,10 @@ class RegistrationLoop:
         return await self._kube.merge_patch(CLUSTER_REGISTRATIONS, meta.name, body)
 
     async def _judged(
-        self, registration: ClusterRegistration, admitted: Admitted | None
+        self, registration: ClusterRegistration, admitted: Admitted | None, *, taken: bool
     ) -> ClusterRegistration:
         """The status as it is to be, written where it is not."""
-        status = hub_status(registration, sight=await self._sight(registration, admitted))
+        status = hub_status(registration, sight=await self._sight(registration, admitted, taken=taken))
         if is_same_half(status, registration.status):
             return registration
         before = registration.status.phase
@@ -169,7 +176,9 @@ class RegistrationLoop:
             )
         return written
 
-    async def _sight(self, registration: ClusterRegistration, admitted: Admitted | None) -> Sight:
+    async def _sight(
+        self, registration: ClusterRegistration, admitted: Admitted | None, *, taken: bool
+    ) -> Sight:
         caches, status = self._caches, registration.status
         address = caches.address()
         return Sight(
@@ -177,6 +186,7 @@ class RegistrationLoop:
             pin=admitted.pin if admitted is not None else status.id,
             token=admitted.token.id if admitted is not None else status.token,
             set_is_known=caches.sets.get(registration.spec.cluster_set) is not None,
+            taken=taken,
             hub_ca=address.ca if address is not None else "",
             overlap=overlap_of(registration, others=caches.registrations.values()),
             dial_in=self._dial_in.get(registration.metadata.name, ""),
@@ -239,6 +249,9 @@ class RegistrationLoop:
 
     def _new_keeper(self) -> Keeper:
         return Keeper(self._kube, now=asyncio.get_running_loop().time)
+
+    def _new_ownership(self) -> Ownership:
+        return Ownership(self._kube, now=asyncio.get_running_loop().time)
 
     def _registration_changed(
         self, key: tuple[str, str], old: ClusterRegistration | None, new: ClusterRegistration | None
