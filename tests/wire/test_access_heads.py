@@ -99,6 +99,8 @@ def test_an_answer_says_where_it_ends(head: bytes, method: str, length: int | No
         b"HTTP/1.1 600 X",
         b"HTTP/2 200 OK",
         b"ICY 200 OK",
+        b"HTTP/1.1 200 OK\rX: y",
+        b"HTTP/1.1 200 \0",
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked",
     ],
 )

@@ -10,7 +10,7 @@ from typing import Final
 
 from mesh_placement.access.framing import Framing, framing
 from mesh_placement.access.heads import BadHead, RequestHead, ResponseHead, read_response
-from mesh_placement.access.passing import backward, upgrade_of
+from mesh_placement.access.passing import backward, leaves_member, upgrade_of
 from mesh_placement.access.wire import Wire
 from mesh_placement.decide.access_path import Proxied
 
@@ -96,6 +96,8 @@ class Exchange:
             response = read_response(head, method=self.request.method)
             if response.status == 101 and not upgrade_of(self.request):
                 raise BadHead("the member changes to a protocol that nobody asked for")
+            if leaves_member(response):
+                raise BadHead("the member leads elsewhere, and nobody is led out of it")
             if response.status >= 200 or response.status == 101:
                 return response
 

@@ -1,5 +1,11 @@
-"""Heads as they go on: the caller's to the member, the member's back to the caller."""
+"""Heads as they go on: the caller's to the member, the member's back to the caller.
 
+A member is believed in what it says of itself. What would have a caller do something elsewhere, where his
+credentials are good for more, is not passed on: a redirection that leaves the member (clients follow it, some
+with their token), and what browsers keep for the hub's whole origin.
+"""
+
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
@@ -20,8 +26,12 @@ from mesh_placement.way.dial import API_SERVER_NAME
 _UPGRADES: Final = ("websocket", "spdy/3.1")
 """What becomes a stream at an API server; a wish for anything else is not heard (RFC 9110, section 7.8)."""
 _NEVER_BACK: Final = frozenset(
-    "connection keep-alive proxy-connection transfer-encoding content-length upgrade trailer alt-svc".split()
+    "connection keep-alive proxy-connection transfer-encoding content-length upgrade trailer alt-svc"
+    " set-cookie strict-transport-security clear-site-data refresh service-worker-allowed".split()
 )
+_REDIRECTIONS: Final = (300, 301, 302, 303, 305, 306, 307, 308)
+_WITHIN: Final = re.compile(r"/(?!/)[\x21-\x5b\x5d-\x7e]*")
+_UPWARD: Final = re.compile(r"/(\.|%2e){1,2}([/?#;]|%2f|$)", re.IGNORECASE)
 
 
 def upgrade_of(request: RequestHead) -> str:
@@ -61,6 +71,14 @@ def onward(
     elif request.length or request.method in ("POST", "PUT", "PATCH"):
         fields.append(("Content-Length", str(request.length)))
     return written(f"{request.method} {route.prefix}{target.path} HTTP/1.1", fields)
+
+
+def leaves_member(response: ResponseHead) -> bool:
+    """Whether an answer would lead its reader out of the member's API."""
+    if response.status not in _REDIRECTIONS:
+        return False
+    places = [value for name, value in response.fields if name == "location"]
+    return any(not _WITHIN.fullmatch(place) or _UPWARD.search(place) for place in places)
 
 
 def backward(response: ResponseHead, *, request: RequestHead, target: Proxied, keeps: bool) -> bytes:
