@@ -20,7 +20,12 @@ _WIDE = (
     "meshpeers.meshctl.dev,trustbundles.meshctl.dev,clusterproperties.about.k8s.io,"
     "certificatesigningrequests.certificates.k8s.io,namespaces,nodes"
 )
-_DENIED = re.compile(r'User \\*"system:serviceaccount:meshctl-system:[^ ]+ cannot \w+ resource [^ ]+')
+# Our accounts, and on a hub those of its members' agents, by either driver.
+_OURS = r'\\*"(?:system:serviceaccount:(?:meshctl-system|cluster-[^: ]+):|meshctl:cluster:)[^ ]+'
+_DENIED = re.compile(
+    rf"[Uu]ser {_OURS} (?:cannot \w+ resource [^ ]+|\(groups=.{{0,400}}\) is attempting to grant RBAC)"
+    r"|ValidatingAdmissionPolicy '[^']+' .{0,120} denied request"
+)
 _PARTS = "app.kubernetes.io/part-of=clusterset-mesh"
 
 
@@ -54,10 +59,15 @@ def keys_shown(bed: Bed, *clusters: str) -> list[str]:
 
 
 def rights_missed(bed: Bed, *clusters: str) -> list[str]:
-    """What our programs were refused because no rule lets them."""
+    """What our programs were refused because no rule lets them, or a policy of ours fences them."""
     return [
-        f"{cluster}: {what}: {found.group()}"
+        f"{cluster}: {what}: {found}"
         for cluster in clusters
         for what, text in logs(bed, cluster)
-        for found in _DENIED.finditer(text)
+        for found in denials_in(text)
     ]
+
+
+def denials_in(text: str) -> list[str]:
+    """What a log tells of rights that were lacking."""
+    return [found.group() for found in _DENIED.finditer(text)]
