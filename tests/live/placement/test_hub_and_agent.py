@@ -23,6 +23,7 @@ from mesh_placement.names import (
     HUB_INFO,
     cluster_namespace,
 )
+from mesh_placement.objects import ClusterRegistration
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, CLUSTER_SETS, WORKS
 from mesh_runtime.kube import CONFIG_MAPS, CSRS, SECRETS, KubeClient, connect_to
 
@@ -79,7 +80,8 @@ async def told(bed: Bed, hub: KubeClient, member: KubeClient) -> None:
     await member.apply(CONFIG_MAPS, {"metadata": published, "data": data}, field_manager="test")
     said = {**info, "cluster-id": EAST, "cluster-set": "prod", "driver": "token", "token": TOKEN.text}
     place = {"name": AGENT_SETTINGS, "namespace": SYSTEM_NAMESPACE}
-    await member.create(SECRETS, {"metadata": place, "stringData": {**said, "access": "true"}})
+    said |= {"access": "true", "advertise": member.server}
+    await member.create(SECRETS, {"metadata": place, "stringData": said})
 
 
 async def cleared(hub: KubeClient, member: KubeClient) -> None:
@@ -93,50 +95,63 @@ async def cleared(hub: KubeClient, member: KubeClient) -> None:
         await member.delete(SECRETS, name, namespace=SYSTEM_NAMESPACE)
 
 
-async def test_a_member_becomes_ready_and_gets_its_works(pair_of_light: Bed) -> None:
+async def ready(hub: KubeClient) -> ClusterRegistration:
+    """The registration once it is."""
+
+    async def is_ready() -> bool:
+        found = await hub.find(CLUSTER_REGISTRATIONS, EAST)
+        return found is not None and found.status.phase == "Ready"
+
+    await until_found(is_ready)
+    return await hub.get(CLUSTER_REGISTRATIONS, EAST)
+
+
+async def comes_and_goes(hub: KubeClient, member: KubeClient, *, name: str) -> None:
+    """A Work called `name` is brought to the member and reported, and taken back when it is deleted."""
+    namespace = cluster_namespace(EAST)
+    objects = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"in-{name}"}},
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": f"in-{name}"},
+            "data": {"by": "a Work"},
+        },
+    ]
+    meta = {"name": name, "namespace": namespace}
+    await hub.create(WORKS, {"metadata": meta, "spec": {"workload": {"manifests": objects}}})
+
+    async def is_reported() -> bool:
+        found = await hub.get(WORKS, name, namespace=namespace)
+        return any(one.type == "Applied" and one.status == "True" for one in found.status.conditions)
+
+    await until_found(is_reported)
+    assert await member.find(CONFIG_MAPS, name, namespace=f"in-{name}") is not None
+    await hub.delete(WORKS, name, namespace=namespace)
+
+    async def is_taken_back() -> bool:
+        return (
+            await member.find(CONFIG_MAPS, name, namespace=f"in-{name}") is None
+            and await hub.find(WORKS, name, namespace=namespace) is None
+        )
+
+    await until_found(is_taken_back)
+
+
+async def test_a_member_becomes_ready_and_gets_its_works_from_its_agent_and_from_the_hub(
+    pair_of_light: Bed,
+) -> None:
     async with at_work(pair_of_light) as (hub, member):
-
-        async def is_ready() -> bool:
-            found = await hub.find(CLUSTER_REGISTRATIONS, EAST)
-            return found is not None and found.status.phase == "Ready"
-
-        await until_found(is_ready)
-        registration = await hub.get(CLUSTER_REGISTRATIONS, EAST)
+        registration = await ready(hub)
         assert registration.status.agent.applies
         assert registration.status.agent.access
         assert await hub.find(SECRETS, f"bootstrap-token-{TOKEN.id}", namespace="kube-system") is None
-        namespace = cluster_namespace(EAST)
-        objects = [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "brought"}},
-            {
-                "apiVersion": "v1",
-                "kind": "ConfigMap",
-                "metadata": {"name": "brought", "namespace": "brought"},
-                "data": {"by": "a Work"},
-            },
-        ]
-        work = {
-            "metadata": {"name": "first", "namespace": namespace},
-            "spec": {"workload": {"manifests": objects}},
-        }
-        await hub.create(WORKS, work)
+        await comes_and_goes(hub, member, name="pulled")
+        await hub.merge_patch(CLUSTER_REGISTRATIONS, EAST, {"spec": {"distribution": "Push"}})
 
-        async def is_brought() -> bool:
-            return await member.find(CONFIG_MAPS, "brought", namespace="brought") is not None
+        async def is_pushed() -> bool:
+            status = (await hub.get(CLUSTER_REGISTRATIONS, EAST)).status
+            return any(one.type == "Pushed" and one.status == "True" for one in status.conditions)
 
-        await until_found(is_brought)
-
-        async def is_reported() -> bool:
-            found = await hub.get(WORKS, "first", namespace=namespace)
-            return any(one.type == "Applied" and one.status == "True" for one in found.status.conditions)
-
-        await until_found(is_reported)
-        await hub.delete(WORKS, "first", namespace=namespace)
-
-        async def is_taken_back() -> bool:
-            return (
-                await member.find(CONFIG_MAPS, "brought", namespace="brought") is None
-                and await hub.find(WORKS, "first", namespace=namespace) is None
-            )
-
-        await until_found(is_taken_back)
+        await until_found(is_pushed)
+        await comes_and_goes(hub, member, name="pushed")
