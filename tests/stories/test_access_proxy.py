@@ -256,7 +256,7 @@ async def test_that_a_member_refuses_the_hub_is_not_the_callers_fault(tmp_path: 
     ],
 )
 async def test_a_member_leads_nobody_out_of_itself(tmp_path: Path, place: str) -> None:
-    """kubectl follows redirections, writes what it wrote once more at 307, and some clients show their token."""
+    """kubectl follows redirections, writes once more at 307, and some clients show their token."""
 
     async def lead(_asked: Asked, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to = f"Location: {place}\r\nSet-Cookie: a=b"
