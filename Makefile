@@ -48,8 +48,12 @@ demo-down: $(INSTALLED)
 	@$(BIN)/meshctl local down --dir $(DEMO_DIR)
 	@rm -rf $(DEMO_DIR)
 
+# Tests on real clusters mostly wait, so all others run beside them; what the clusters' tests say comes last.
 test: setup check
-	@$(BIN)/pytest
+	@live=$$(mktemp) && { $(BIN)/pytest tests/live >$$live 2>&1 & } && pid=$$! && trap 'kill -INT $$pid' INT TERM; \
+	$(BIN)/pytest --ignore=tests/live; others=$$?; \
+	wait $$pid; clusters=$$?; cat $$live; rm -f $$live; \
+	exit $$((others ? others : clusters))
 
 # The official suite, compiled, from a checkout of kubernetes-sigs/mcs-api: docs/conformance.md.
 # MODE=gateway or MODE=flat runs one mode, FOCUS=REGEX the specs whose text matches.
@@ -85,6 +89,7 @@ bench-dns-change: setup
 
 test-long: setup
 	@HISTORIES=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz tests/live/lifecycle/long
+	@RANGES=distinct $(BIN)/pytest tests/live/registration
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }
