@@ -91,6 +91,7 @@ async def cleared(hub: KubeClient, member: KubeClient) -> None:
     for request in (await hub.list(CSRS)).items:
         await hub.delete(CSRS, request.metadata.name)
     await hub.delete(SECRETS, f"bootstrap-token-{TOKEN.id}", namespace="kube-system")
+    await hub.delete(CONFIG_MAPS, HUB_INFO, namespace="kube-public")
     for name in (AGENT_SETTINGS, AGENT_CREDENTIAL):
         await member.delete(SECRETS, name, namespace=SYSTEM_NAMESPACE)
 

@@ -159,18 +159,19 @@ async def test_an_account_of_registration_may_never(parts: Bed, account: str) ->
 
 
 @pytest.mark.parametrize(
-    ("what", "answer"),
+    ("what", "may"),
     [
-        (("get", "configmap", "meshctl-hub"), "NotFound"),
-        (("get", "configmap", "meshctl-tombstones"), "NotFound"),
-        (("get", "configmap", "another"), "Forbidden"),
-        (("get", "configmaps"), "Forbidden"),
-        (("delete", "configmap", "meshctl-tombstones"), "Forbidden"),
+        (("get", "configmap", "meshctl-hub"), True),
+        (("get", "configmap", "meshctl-tombstones"), True),
+        (("get", "configmap", "another"), False),
+        (("get", "configmaps"), False),
+        (("delete", "configmap", "meshctl-tombstones"), False),
     ],
-    ids=lambda one: " ".join(one) if isinstance(one, tuple) else one,
+    ids=lambda one: " ".join(one) if isinstance(one, tuple) else str(one),
 )
 async def test_who_has_no_credential_reads_where_the_hub_is_and_who_was_let_go_and_nothing_else(
-    parts: Bed, what: tuple[str, ...], answer: str
+    parts: Bed, what: tuple[str, ...], may: bool
 ) -> None:
     said = tried_as(parts, "hub", "system:anonymous", *what, "-n", "kube-public")
-    assert f"({answer})" in said
+    # Whether there is one is another test's doing.
+    assert ("(NotFound)" in said or not said) if may else "(Forbidden)" in said
