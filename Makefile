@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-failover bench-trust check format lock clean
+.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-failover bench-trust check format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-gateway [BENCH='--quick']  our gateway beside Envoy, HAProxy and nginx (bench/README.md)"
 	@echo "make bench-dns [BENCH='--quick']  our DNS beside CoreDNS with its plugin multicluster (bench/README.md)"
 	@echo "make bench-failover  what callers notice when a gateway is lost, on real clusters: twenty minutes"
+	@echo "make bench-registration [BENCH='--quick']  how fast clusters join a hub and get their work (bench/README.md)"
 	@echo "make bench-dns-change  from a changed endpoint to the new DNS answer at a pod, on real clusters: fifteen minutes"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
 	@echo "make format     put the code into the form that make check wants"
@@ -74,6 +75,10 @@ bench-dns: $(INSTALLED)
 	@command -v dnsperf >/dev/null || .ci/apt dnsperf
 	@$(BIN)/meshctl local prepare --light
 	@$(BIN)/python bench/clusterset_dns.py $(BENCH)
+
+bench-registration: $(INSTALLED)
+	@$(BIN)/meshctl local prepare --light
+	@$(BIN)/python bench/registration.py $(BENCH)
 
 bench-failover: setup
 	@$(BIN)/python bench/gateway_failover.py $(BENCH)

@@ -43,10 +43,7 @@ def main(requests: int, rounds: int, target: Path | None) -> None:
     """Measure, print, and write JSON."""
     started = utc_now().isoformat(timespec="seconds")
     try:
-        with access_pair() as pair, proxy(pair, _KEPT) as kept, proxy(pair, 0.0) as bare:
-            places = (pair.address("member"), ("127.0.0.1", kept), ("127.0.0.1", bare))
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                seconds = runner.run(_measured(pair, places, requests=requests, rounds=rounds))
+        seconds = compared(requests=requests, rounds=rounds)
     except MeshError as error:
         raise click.ClickException(str(error)) from error
     rows = [_row(way, seconds[way], direct=seconds["direct"]) for way in WAYS]
@@ -55,6 +52,14 @@ def main(requests: int, rounds: int, target: Path | None) -> None:
     if target is not None:
         head = {"bench": "access", "commit": commit(), "machine": machine(), "started": started}
         target.write_text(json.dumps({**head, "rows": rows, "load": load()}, indent=1) + "\n")
+
+
+def compared(*, requests: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each request in the order in which they were made, by way; raises MeshError."""
+    with access_pair() as pair, proxy(pair, _KEPT) as kept, proxy(pair, 0.0) as bare:
+        places = (pair.address("member"), ("127.0.0.1", kept), ("127.0.0.1", bare))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_measured(pair, places, requests=requests, rounds=rounds))
 
 
 @contextmanager

@@ -77,7 +77,7 @@ async def bed(*names: str) -> AsyncIterator[Bed]:
     folder = Path(mkdtemp(prefix="mesh-bench-"))
     files = files_in(folder / SET)
     progress = progress_for(sys.stderr)
-    guard = _guard(folder)
+    guard = guard_of(folder)
     try:
         await up(Request(clusters=names, light=True), folder=files.folder, progress=progress)
         trust = init_trust_dir(folder / "trust", domain=domain(DEFAULT_DOMAIN), now=utc_now())
@@ -106,6 +106,13 @@ async def _joined(files: SetFiles, *, name: str, folder: Path, stack: AsyncExitS
     await kube.apply(TRUST_BUNDLES, bundle, field_manager=_MANAGER)
     await apply_objects(kube, manifests)
     await kube.create(ENDPOINT_SLICES, gateway_slice())
+    cluster = cluster_in(files, name=name, account=folder / f"{name}.kubeconfig", kube=kube)
+    await write_account(CONTROLLER, cluster=cluster, target=cluster.account)
+    return cluster
+
+
+def cluster_in(files: SetFiles, *, name: str, account: Path, kube: KubeClient) -> Cluster:
+    """That cluster of a running set; `account` is where its kubeconfig is to be written."""
     plan = next(one for one in state_of_running(files).plan.clusters if one.name == name)
     names = names_of(files.folder)
     network = names.namespace(plan.first.name)
@@ -115,10 +122,7 @@ async def _joined(files: SetFiles, *, name: str, folder: Path, stack: AsyncExitS
         for one in of_set(all_processes(), set_id=names.id, networks=())
         if one.component and one.network == lives and one.session == one.pid
     }
-    account = folder / f"{name}.kubeconfig"
-    cluster = Cluster(name, plan.first.address, network, files.kubeconfig, account, kube, servers)
-    await write_account(CONTROLLER, cluster=cluster, target=account)
-    return cluster
+    return Cluster(name, plan.first.address, network, files.kubeconfig, account, kube, servers)
 
 
 async def write_account(account: str, *, cluster: Cluster, target: Path) -> None:
@@ -150,7 +154,7 @@ def _write_secret(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _guard(folder: Path) -> "subprocess.Popen[bytes]":
+def guard_of(folder: Path) -> "subprocess.Popen[bytes]":
     """A process that removes everything in `folder`, and `folder`, should this one be killed."""
     return subprocess.Popen(
         [sys.executable, "-m", "mesh_bench.guard", str(os.getpid()), str(folder)],

@@ -56,3 +56,9 @@ def memory(pid: int) -> Memory:
     sizes = {name: rest for name, _, rest in (line.partition(":") for line in lines)}
     now, peak = (int(sizes[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
     return Memory(now=now, peak=peak)
+
+
+def proportional_memory(pid: int) -> float:
+    """MiB of a living process, each shared page counted by its share (PSS)."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024

@@ -8,7 +8,7 @@ from mesh_runtime.kube import KubeClient
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "APPLY", "DELETE"})
 Written = tuple[str, str, str, int]
-"""(verb, resource, subresource, status) of requests that change something."""
+"""(verb, resource, subresource, status) of a request."""
 
 _LINE = re.compile(r"apiserver_request_total\{([^}]*)\} (\S+)")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
@@ -19,12 +19,23 @@ async def writes(kube: KubeClient) -> Counter[Written]:
     return written((await kube.request("GET", "/metrics")).decode())
 
 
+async def answered_by(kube: KubeClient) -> Counter[Written]:
+    """Every request so far of every kind, but for reads of this very counter and what has no resource."""
+    found = answered((await kube.request("GET", "/metrics")).decode())
+    return Counter({key: count for key, count in found.items() if key[1]})
+
+
 def written(metrics: str) -> Counter[Written]:
     """The writes in a scrape of /metrics."""
+    return Counter({key: count for key, count in answered(metrics).items() if key[0] in WRITES})
+
+
+def answered(metrics: str) -> Counter[Written]:
+    """All requests in a scrape of /metrics; a watch counts when it ends."""
     found: Counter[Written] = Counter()
     for labels_text, value in _LINE.findall(metrics):
         labels = dict(_LABEL.findall(labels_text))
-        if labels.get("verb") in WRITES:
+        if "verb" in labels:
             key = (labels["verb"], labels["resource"], labels["subresource"], int(labels["code"]))
             found[key] += int(float(value))
     return found
