@@ -13,6 +13,8 @@ from mesh_placement.objects import Manifest
 from mesh_runtime.kube import ApiError, KubeClient, Resource
 
 _APPLY = "application/apply-patch+yaml"
+# The version of no object: an etcd begins at it, empty. An apply that names it can only make an object.
+_NEVER = "1"
 
 
 class _Deleted(msgspec.Struct):
@@ -44,6 +46,19 @@ class Hands:
         """What a gate asks for, or None, also where its kind is not served."""
         await self._pace.turn()
         return await self.as_user(user).find(witness_resource(need), need.name, namespace=need.namespace)
+
+    async def make(self, resource: Resource[Seen], manifest: Manifest, *, user: str) -> Seen | None:
+        """Server-side apply of what is not there yet; None where something is, which is left as it is.
+
+        One request instead of two, and nobody can come in between.
+        """
+        body = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": _NEVER}}
+        try:
+            return resource.decoder.decode(await self._apply(resource, body, user=user, params={}))
+        except ApiError as error:
+            if error.is_conflict:
+                return None
+            raise
 
     async def apply(
         self, resource: Resource[Seen], manifest: Manifest, *, user: str, force: bool = False

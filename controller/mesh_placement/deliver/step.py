@@ -99,8 +99,11 @@ class Stepper:
 
     async def _apply(self, place: Place, *, settings: Settings) -> Applied:
         force = settings.take_over == "Always"
-        if not place.is_known and place.ref not in self._book.applied:
-            force = await self._may_begin(place, settings=settings) or force
+        if not force and not place.is_known and place.ref not in self._book.applied:
+            made = await self._hands.make(place.resource, place.manifest, user=settings.user)
+            if made is not None:
+                return Applied(place.digest, made, made.mark)
+            force = await self._may_begin(place, settings=settings)
         left = ""
         try:
             seen = await self._send(place, place.manifest, settings=settings, force=force)
@@ -119,7 +122,7 @@ class Stepper:
     async def _may_begin(self, place: Place, *, settings: Settings) -> bool:
         """Whether to force the first apply; raises _Refused where somebody else's object is in the way."""
         found = await self._hands.find(place.resource, place.ref, user=settings.user)
-        if found is None or found.is_ours or settings.take_over == "Always":
+        if found is None or found.is_ours:
             return False
         owners = ", ".join(found.others) or "somebody else"
         if settings.take_over == "Never":

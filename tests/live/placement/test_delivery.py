@@ -136,7 +136,7 @@ async def test_a_field_that_somebody_changed_is_his_and_shown_as_drift(delivery:
         await delivery.remove("field")
 
 
-async def test_a_new_work_costs_six_requests_and_at_rest_nothing_is_asked(delivery: Delivery) -> None:
+async def test_a_new_work_costs_five_requests_and_at_rest_nothing_is_asked(delivery: Delivery) -> None:
     life = Life()
     async with delivery.delivering(life=life):
         await delivery.work("first", config_map("first", namespace="default"))
@@ -144,8 +144,8 @@ async def test_a_new_work_costs_six_requests_and_at_rest_nothing_is_asked(delive
         before = len(life.asked)
         await delivery.work("second", config_map("second", namespace="default"))
         await delivery.says("second", "Available", "Healthy")
-        # Protect it, note it, look whether somebody has it, apply, note its uid, say so.
-        assert [method for method, _ in life.asked[before:]] == ["PATCH", "PATCH", "GET", *["PATCH"] * 3]
+        # Protect it, note it, make it unless somebody has it, note its uid, say so.
+        assert [method for method, _ in life.asked[before:]] == ["PATCH"] * 5
         before = len(life.asked)
         # What is of no concern to it costs nothing.
         other = config_map("other", namespace="default")
@@ -155,7 +155,7 @@ async def test_a_new_work_costs_six_requests_and_at_rest_nothing_is_asked(delive
         )
         await delivery.work("third", config_map("third", namespace="default"))
         await delivery.says("third", "Available", "Healthy")
-        assert len(life.asked) - before == 6
+        assert len(life.asked) - before == 5
         for name in ("first", "second", "third"):
             await delivery.remove(name)
         await delivery.member.request("DELETE", "/api/v1/namespaces/default/configmaps/other")
