@@ -168,9 +168,8 @@ async def _work(bed: HubBed, joins: Joins, order: Order, rows: list[Row]) -> Non
     try:
         await deliveries.synced()
         params: dict[str, int | str] = {"members": order.members, "each": order.works}
-        seconds, missing = await deliveries.fill(order.works)
-        total = order.works * order.members
-        _note(rows, fill_row(seconds, works=total, params=params, missing=missing, load=load()))
+        filled = await deliveries.fill(order.works)
+        _note(rows, fill_row(filled, params=params, load=load()))
         await asyncio.sleep(_SETTLE)
         made = await deliveries.steady(rate=order.rate, count=order.steady)
         params = {**params, "per_second": f"{order.rate:g}"}

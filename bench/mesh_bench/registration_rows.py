@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mesh_bench.figures import Figure, Params, Row, percentile
-from mesh_bench.work_samples import Delivered, Idle
+from mesh_bench.work_samples import Delivered, Filled, Idle
 
 _BLOCKS = 3
 
@@ -22,15 +22,19 @@ def join_row(seconds: Sequence[float], *, params: Params, errors: int, load: flo
     )
 
 
-def fill_row(seconds: float, *, works: int, params: Params, missing: int, load: float) -> Row:
+def fill_row(filled: Filled, *, params: Params, load: float) -> Row:
     """Seconds until Works that were written as fast as the hub takes them are all applied."""
     return Row(
         work="fill",
-        params=params,
+        params={**params, "works": filled.written},
         metric="all_applied_s",
-        ours=Figure((seconds,)),
-        detail={"works_per_second": round((works - missing) / seconds, 1)},
-        errors={"ours": missing},
+        ours=Figure((filled.applied,)),
+        detail={
+            "wanted": filled.wanted,
+            "last_written_s": round(filled.wrote, 1),
+            "works_per_second": round((filled.written - filled.missing) / filled.applied, 1),
+        },
+        errors={"ours": filled.missing},
         load=load,
     )
 

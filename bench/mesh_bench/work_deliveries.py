@@ -9,14 +9,14 @@ import random
 from collections.abc import Iterator, Sequence
 
 from mesh_bench.watching import Seen, each, first
-from mesh_bench.work_samples import Delivered
+from mesh_bench.work_samples import Delivered, Filled
 from mesh_placement.names import cluster_namespace
 from mesh_placement.objects import Work
 from mesh_placement.resources import WORKS
 from mesh_runtime.kube import Informer, KubeClient
 
 _LIMIT = 60.0
-_FILL_LIMIT = 900.0
+_FILL = 180.0
 _WRITERS = 16
 _SEED = 1
 _MANAGER = "bench"
@@ -40,23 +40,21 @@ class Deliveries:
         """Return when the watch has its first list."""
         await self._seen.cache.synced.wait()
 
-    async def fill(self, count: int) -> tuple[float, int]:
-        """`count` Works for each cluster, as fast as the hub takes them.
-
-        Seconds until all are applied, and how many are not.
-        """
+    async def fill(self, count: int) -> Filled:
+        """`count` Works for each cluster, as fast as the hub takes them, but none after `_FILL` seconds."""
+        now = asyncio.get_running_loop().time
         wanted = [(cluster_namespace(one), f"work-{at:04}") for at in range(count) for one in self._clusters]
-        begun = asyncio.get_running_loop().time()
-        with each(self._seen, wanted, _applied) as tally:
-            todo = iter(wanted)
-            await asyncio.gather(*(self._write_all(todo) for _ in range(_WRITERS)))
+        begun = now()
+        todo = iter(wanted)
+        await asyncio.gather(*(self._write_all(todo, until=begun + _FILL) for _ in range(_WRITERS)))
+        wrote = now() - begun
+        with each(self._seen, self._there, _applied) as tally:
             try:
-                async with asyncio.timeout(_FILL_LIMIT):
-                    ended = await tally.last.reached()
+                async with asyncio.timeout(_LIMIT):
+                    applied = await tally.last.reached() - begun
             except TimeoutError:
-                ended = begun + _FILL_LIMIT
-        self._there += wanted
-        return ended - begun, len(tally.missing)
+                applied = now() - begun
+        return Filled(len(wanted), len(self._there), len(tally.missing), wrote, applied)
 
     async def steady(self, *, rate: float, count: int) -> Delivered:
         """`count` Works, one every 1/`rate` seconds, new ones and changes of what is there in turn.
@@ -98,9 +96,12 @@ class Deliveries:
             except TimeoutError:
                 made.errors += 1
 
-    async def _write_all(self, todo: Iterator[tuple[str, str]]) -> None:
+    async def _write_all(self, todo: Iterator[tuple[str, str]], *, until: float) -> None:
         for key in todo:
+            if asyncio.get_running_loop().time() > until:
+                return
             await self._write(key, "first")
+            self._there.append(key)
 
     async def _write(self, key: tuple[str, str], value: str) -> None:
         namespace, name = key

@@ -15,6 +15,20 @@ class Delivered:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """Of `wanted` Works, `written` were written in time, and `missing` of those never applied.
+
+    Seconds from the first write to the last one, and until all were applied.
+    """
+
+    wanted: int
+    written: int
+    missing: int
+    wrote: float
+    applied: float
+
+
+@dataclass(frozen=True, slots=True)
 class Idle:
     """Requests a second at the hub's API server, over `seconds`, with its clusters and before there were any.
 
