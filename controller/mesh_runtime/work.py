@@ -13,6 +13,7 @@ Laws:
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, Never, TypeVar
 
@@ -46,7 +47,7 @@ class WorkQueue(Generic[K]):
         self._dirty: set[K] = set()
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
-        self._wake = asyncio.Event()
+        self._takers: deque[asyncio.Future[None]] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -60,10 +61,10 @@ class WorkQueue(Generic[K]):
         elif self._is_urgent is None or self._is_urgent(key):
             self._patient.pop(key, None)
             self._waiting[key] = None
-            self._wake.set()
+            self._wake()
         elif key not in self._waiting:
             self._patient[key] = None
-            self._wake.set()
+            self._wake()
         self._idle.clear()
 
     @property
@@ -81,13 +82,14 @@ class WorkQueue(Generic[K]):
     async def take(self) -> K:
         """The next key; give it back with `done` or `again`."""
         while (waiting := self._next()) is None:
-            self._wake.clear()
-            await self._wake.wait()
+            await self._woken()
         key = next(iter(waiting))
         del waiting[key]
         if waiting is self._patient:
             self._patiently.add(key)
         self._working.add(key)
+        if self._next() is not None:
+            self._wake()
         return key
 
     def _next(self) -> dict[K, None] | None:
@@ -121,7 +123,26 @@ class WorkQueue(Generic[K]):
         self._working.discard(key)
         self._patiently.discard(key)
         if self._patient:
-            self._wake.set()
+            self._wake()
+
+    def _wake(self) -> None:
+        """Have one more worker look: of many that wait, all but one would look in vain."""
+        while self._takers:
+            taker = self._takers.popleft()
+            if not taker.done():
+                taker.set_result(None)
+                return
+
+    async def _woken(self) -> None:
+        taker = asyncio.get_running_loop().create_future()
+        self._takers.append(taker)
+        try:
+            await taker
+        except asyncio.CancelledError:
+            if not taker.cancelled():
+                # It was woken and will not look: somebody else has to.
+                self._wake()
+            raise
 
     def _finish(self, key: K) -> None:
         self._leave(key)

@@ -37,6 +37,26 @@ async def test_a_key_added_many_times_is_worked_once() -> None:
     assert seen == ["a", "b"]
 
 
+async def test_a_key_wakes_one_of_many_workers_and_many_keys_wake_as_many() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    takers = [asyncio.create_task(queue.take()) for _ in range(5)]
+    await asyncio.sleep(0)
+    queue.add("a")
+    # Woken and cancelled before it looks: somebody else has to.
+    takers[0].cancel()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert [taker.done() for taker in takers] == [True, True, False, False, False]
+    for key in ("b", "c"):
+        queue.add(key)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert [taker.result() for taker in takers[1:4]] == ["a", "b", "c"]
+    assert not takers[4].done()
+    takers[4].cancel()
+    await asyncio.gather(*takers, return_exceptions=True)
+
+
 async def test_a_key_added_while_it_is_worked_is_worked_once_more_and_never_twice_at_a_time() -> None:
     queue: WorkQueue[str] = WorkQueue()
     at_work = 0
