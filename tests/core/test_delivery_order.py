@@ -193,6 +193,19 @@ def test_nothing_of_another_cluster_is_sent_and_the_manifest_is_left_alone() -> 
         ({"kind": "ConfigMap", "metadata": {"name": "x"}}, Reason.INVALID),
         ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "x"}}, Reason.INVALID),
         ({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}}, Reason.SECRET_IN_WORK),
+        *(
+            ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}, Reason.INVALID)
+            for name in ("../secrets/x", "x/status", "x?force=true", "%2e%2e", "..", ".", "x#", "x\n", "x y")
+        ),
+        *(
+            ({"apiVersion": version, "kind": "ConfigMap", "metadata": {"name": "x"}}, Reason.INVALID)
+            for version in ("../../version", "..", "a/b/c", "/v1", "v1/", "v1?x=y", "V1", "")
+        ),
+        ({"apiVersion": "v1", "kind": "Con/fig", "metadata": {"name": "x"}}, Reason.INVALID),
+        (
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "namespace": "../a"}},
+            Reason.INVALID,
+        ),
         ({"apiVersion": "v1", "kind": "List", "metadata": {"name": "x"}}, Reason.INVALID),
     ],
 )
@@ -200,6 +213,11 @@ def test_what_a_work_must_not_bring_is_refused_with_what_to_do(manifest: Manifes
     one = named(manifest)
     refusal = one if isinstance(one, Refusal) else refusal_of(one)
     assert refusal is not None and refusal.reason is reason and ":" in refusal.message
+
+
+def test_names_that_some_kinds_have_are_taken() -> None:
+    for name in ("system:node", "a.b-c", "Shop", "meshctl:cluster:east", "...", "x@y"):
+        who({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}})
 
 
 @given(st.lists(st.integers(min_value=1, max_value=LARGEST // 2), max_size=12))

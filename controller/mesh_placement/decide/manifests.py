@@ -1,6 +1,7 @@
 """What a manifest of a Work says of itself, which ones are refused, and what of them the member gets."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,14 @@ _OF_ANOTHER_CLUSTER = (
     "selfLink",
     "uid",
 )
+
+
+# Each becomes a part of a path at the member's API server, and none may lead to another one.
+_API_VERSION = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[a-z0-9]{1,63}")
+_KIND = re.compile(r"[A-Za-z][-A-Za-z0-9]{0,62}")
+_NAMESPACE = re.compile(r"([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?")
+# Of some kinds a name is any part of a path (roles have colons).
+_NAME = re.compile(r"(?!\.{1,2}$)[^/%?#\\\x00-\x20\x7f]{1,253}")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,6 +73,12 @@ def named(manifest: Manifest) -> Named | Refusal:
     if not isinstance(name, str) or not name or not isinstance(namespace, str):
         return Refusal(
             Reason.INVALID, f"a {kind} has no metadata.name: give it one, generateName is not taken"
+        )
+    fits = _API_VERSION.fullmatch(version) and _KIND.fullmatch(kind) and _NAMESPACE.fullmatch(namespace)
+    if not fits or not _NAME.fullmatch(name):
+        return Refusal(
+            Reason.INVALID,
+            f"apiVersion, kind, namespace or name of {kind[:63]!r} {name[:63]!r} cannot be one: correct it",
         )
     group, _, short = version.rpartition("/")
     return Named(group=group, version=short, kind=kind, namespace=namespace, name=name)

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Never
 
+from mesh_core.errors import MeshError, UserError
 from mesh_placement.decide.inventory import Ref
 from mesh_placement.decide.reasons import Reason
 from mesh_placement.decide.work_plan import user_of
@@ -45,6 +46,13 @@ _FIRST_LOOK, _LAST_LOOK = 0.25, 15.0
 _UNIT, _ASSIGNMENT = "unit", "assignment"
 
 _Key = tuple[str, str]
+
+
+class Unfit(UserError):
+    """What a Work or an Assignment says is nothing that we can deal with."""
+
+    def __init__(self, name: str, *, why: str) -> None:
+        super().__init__(f"{name} cannot be delivered ({why})", next_step="look at what it brings")
 
 
 class Deliverer:
@@ -119,7 +127,14 @@ class Deliverer:
 
     async def _reconcile(self, key: _Key) -> float | None:
         kind, name = key
-        return await (self._unit(name) if kind == _UNIT else self._assignment(name))
+        try:
+            return await (self._unit(name) if kind == _UNIT else self._assignment(name))
+        except MeshError:
+            raise
+        except Exception as error:
+            # Whoever writes Works is not who runs this: what one of them brings must not stop the others.
+            _log.error("a defect met by one unit", unit=name, error=error)
+            raise Unfit(name, why=type(error).__name__) from error
 
     async def _unit(self, name: str) -> float | None:
         unit = self._view.unit(name)

@@ -331,7 +331,7 @@ class KubeClient:
 def _read(resource: Resource[T], raw: bytes, *, path: str) -> T:
     try:
         return resource.decoder.decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadAnswer(path=path, why=str(error)) from error
 
 

@@ -21,6 +21,7 @@ import msgspec
 
 from mesh_core.objects import KubernetesObject
 from mesh_runtime.kube.client import KubeClient
+from mesh_runtime.kube.depth import shallow
 from mesh_runtime.kube.errors import ApiError, BadAnswer, Unreachable
 from mesh_runtime.kube.resources import Resource
 
@@ -232,7 +233,7 @@ class Informer(Generic[T]):
                     *lines, rest = (rest + chunk).split(b"\n")
                     for line in lines:
                         if line.strip():
-                            self._take(decoder.decode(line))
+                            self._take(_event(decoder, line))
                     if len(rest) > _LONGEST_LINE:
                         raise msgspec.DecodeError(f"a watch event of more than {_LONGEST_LINE} bytes")
             finally:
@@ -260,7 +261,7 @@ class Informer(Generic[T]):
     def _seen(self, raw: msgspec.Raw) -> str:
         """Take an object as it is now; its resourceVersion."""
         try:
-            found = self.resource.decoder.decode(raw)
+            found = self.resource.decode(raw)
         except msgspec.ValidationError as error:
             named = _NAMED.decode(raw)
             _log.error("%s %s cannot be read: %s", self.resource.plural, named.key, error)
@@ -281,3 +282,10 @@ class Informer(Generic[T]):
             self._objects[key] = new
         for follow in self._followers:
             follow(key, old, new)
+
+
+def _event(decoder: msgspec.json.Decoder[_Event], line: bytes) -> _Event:
+    try:
+        return decoder.decode(line)
+    except RecursionError:
+        return decoder.decode(shallow(line))

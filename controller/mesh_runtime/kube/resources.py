@@ -8,6 +8,7 @@ import msgspec
 
 from mesh_core import objects
 from mesh_core.objects import KubernetesObject
+from mesh_runtime.kube.depth import CUT, shallow
 
 T = TypeVar("T", bound=KubernetesObject)
 
@@ -66,6 +67,12 @@ class Resource(Generic[T]):
         """Decoder of one object."""
         return msgspec.json.Decoder(self.type)
 
+    def decode(self, raw: msgspec.Raw) -> T:
+        """One object of a page or an event; raises msgspec.ValidationError, also where it was cut."""
+        if CUT in bytes(raw):
+            raise msgspec.ValidationError("it is nested too deep")
+        return self.decoder.decode(raw)
+
     def decode_page(self, raw: bytes) -> ObjectList[T]:
         """One page; an object that cannot be decoded is named, and does not hide the others.
 
@@ -76,11 +83,13 @@ class Resource(Generic[T]):
             return self.list_decoder.decode(raw)
         except msgspec.ValidationError:
             page = msgspec.json.decode(raw, type=RawList)
+        except RecursionError:
+            page = msgspec.json.decode(shallow(raw), type=RawList)
         items: list[T] = []
         unreadable: list[tuple[str, str]] = []
         for item in page.items or ():
             try:
-                items.append(self.decoder.decode(item))
+                items.append(self.decode(item))
             except msgspec.ValidationError:
                 unreadable.append(_ANY_OBJECT.decode(item).key)
         return ObjectList(metadata=page.metadata, items=items, unreadable=tuple(unreadable))
