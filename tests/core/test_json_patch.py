@@ -134,3 +134,11 @@ def test_replicas_go_to_what_counts_them() -> None:
     till = Named("shop.example", "v1", "Till", "shop", "a")
     assert with_replicas({"spec": {"replicas": 1}}, one=till, replicas=3) == {"spec": {"replicas": 3}}
     assert with_replicas({"spec": {}}, one=till, replicas=3) == {"spec": {}}
+
+
+@pytest.mark.parametrize("start", [[0], "x" * 1000], ids=["values", "text"])
+def test_copies_do_not_grow_without_end(start: object) -> None:
+    doubled = [{"op": "copy", "from": "/a", "path": f"/a/{n}"} for n in range(40)]
+    with pytest.raises(PatchRefused, match="copies are larger"):
+        patched({"a": {"first": start}}, doubled)
+    assert patched({"a": {"first": start}}, doubled[:5])["a"]["4"]["3"]["first"] == start

@@ -1,6 +1,7 @@
 """The port of the access proxy: TLS 1.3, a client certificate if somebody has one.
 
-1. At most `MOST_AT_ONCE` connections; a handshake has a limit.
+1. At most `MOST_AT_ONCE` connections; a handshake has a limit. Who shows no certificate has at most
+   `MOST_WITHOUT` of them, so that the hub's own front proxy always finds room.
 2. What a handshake verifies by is chosen before it, never in its middle (ruling 3); no session is resumed, so
    that each connection shows anew who it is.
 3. A changed CA or certificate holds for the next connection; the rules about who is who for the next request.
@@ -15,6 +16,7 @@ from typing import Final, Never
 from mesh_placement.access.client_trust import shown_in
 from mesh_placement.access.session import Desk, Session
 from mesh_placement.access.wire import Wire
+from mesh_placement.decide.caller import Shown
 from mesh_placement.way.dial import keep_alive
 from mesh_runtime.log import logger
 from mesh_runtime.tls import Credentials, unasking_context
@@ -22,6 +24,7 @@ from mesh_runtime.tls import Credentials, unasking_context
 _log = logger(__name__)
 
 MOST_AT_ONCE: Final = 4096
+MOST_WITHOUT: Final = 3072
 _HANDSHAKE_LIMIT: Final = 5.0
 _SHUTDOWN_LIMIT: Final = 1.0
 _PAUSE: Final = 0.1
@@ -52,6 +55,7 @@ class Listener:
         self._desk = desk
         self._context = context
         self._inside = 0
+        self._without = 0
 
     async def run(self) -> Never:
         """Accept, for ever."""
@@ -97,7 +101,19 @@ class Listener:
             keep_alive(transport)
             tls = transport.get_extra_info("ssl_object")
             if tls is not None:
-                await Session(wire, shown=shown_in(tls), desk=self._desk).run()
+                await self._converse(wire, shown=shown_in(tls))
         finally:
             transport.abort()
             self._inside -= 1
+
+    async def _converse(self, wire: Wire, *, shown: Shown | None) -> None:
+        if shown is not None:
+            await Session(wire, shown=shown, desk=self._desk).run()
+            return
+        if self._without >= MOST_WITHOUT:
+            return
+        self._without += 1
+        try:
+            await Session(wire, shown=None, desk=self._desk).run()
+        finally:
+            self._without -= 1

@@ -31,6 +31,8 @@ _log = logger(__name__)
 
 IDLE_LIMIT: Final = 120.0
 """Seconds until the next request has to be there."""
+STRANGER_LIMIT: Final = 10.0
+"""The same for who has said nothing yet by which the hub knows him: anybody may connect."""
 _DISCOVERY: Final = "as=APIGroupDiscoveryList"
 _REPEATABLE: Final = ("GET", "HEAD", "OPTIONS")
 
@@ -53,6 +55,7 @@ class Session:
         self._front = front
         self._shown = shown
         self._desk = desk
+        self._is_known = shown is not None
 
     async def run(self) -> None:
         """Until either end closes it."""
@@ -71,7 +74,7 @@ class Session:
 
     async def _next(self) -> bool:
         try:
-            async with asyncio.timeout(IDLE_LIMIT):
+            async with asyncio.timeout(IDLE_LIMIT if self._is_known else STRANGER_LIMIT):
                 head = await self._front.head()
             if head is None:
                 return False
@@ -97,6 +100,7 @@ class Session:
             caller = await self._caller(request)
             if caller is None:
                 return self._refuse(request, 401, "Unauthorized", "the hub does not know who asks")
+            self._is_known = True
             if any(name.startswith("impersonate-") for name, _ in request.fields):
                 why = "here nobody acts as somebody else; --as works on the hub's aggregated path"
                 return self._refuse(request, 400, "BadRequest", why)

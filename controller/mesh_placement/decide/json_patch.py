@@ -1,7 +1,8 @@
 """JSON patches (RFC 6902) on JSON pointers (RFC 6901).
 
 Our own, because the libraries are untyped and take what the standard forbids: here each operation either
-does exactly what it says or the whole patch is refused. The given document is never changed.
+does exactly what it says or the whole patch is refused. The given document is never changed. What a patch
+copies is bounded: thirty copies of a list into itself would be a billion.
 """
 
 import copy
@@ -12,6 +13,9 @@ from mesh_core.errors import UserError
 
 # Any: a JSON value.
 Json = Any
+
+MOST_COPIED = 1 << 20
+"""Characters and values that all `copy` of a patch may add; more than an API server takes as one object."""
 
 
 class PatchRefused(UserError):
@@ -24,9 +28,28 @@ class PatchRefused(UserError):
 def patched(document: Json, operations: Sequence[Mapping[str, Json]]) -> Json:
     """A copy of `document` after all operations in their order; raises PatchRefused."""
     box = {"": copy.deepcopy(document)}
+    copied = 0
     for operation in operations:
+        if operation.get("op") == "copy":
+            copied += _weight(_get(box, _pointer(operation, "from")), most=MOST_COPIED - copied)
         _operate(box, operation)
     return box[""]
+
+
+def _weight(value: Json, *, most: int) -> int:
+    """Its values and the characters of its texts; PatchRefused when they are more than `most`."""
+    weight, left = 0, [value]
+    while left:
+        one = left.pop()
+        weight += 1 + (len(one) if isinstance(one, str) else 0)
+        if isinstance(one, dict):
+            weight += sum(map(len, one))
+            left.extend(one.values())
+        elif isinstance(one, list):
+            left.extend(one)
+        if weight > most:
+            raise PatchRefused(f"its copies are larger than {MOST_COPIED}")
+    return weight
 
 
 def _operate(box: dict[str, Json], operation: Mapping[str, Json]) -> None:
