@@ -144,9 +144,11 @@ class Deliverer:
         if unit.is_leaving:
             return await self._leave(unit)
         if not unit.is_protected and (unit.wanted or self._store.has(name)):
-            # The watch brings it back with the finalizer on it.
-            await self._reporter.protect(_object(unit), on=True)
-            return None
+            changed = await self._reporter.protect(_object(unit), on=True)
+            if changed is None:
+                return None
+            # Else what was seen, with the finalizer on it: no need to wait for the watch to say so too.
+            unit = unit.protected_as(changed)
         states = await self._applier.apply(unit)
         before = self._states.get(name)
         self._states[name] = unit.stamp, states

@@ -88,8 +88,11 @@ class Reporter:
         self._assignments[assignment.metadata.name] = _now(), assignment.metadata.uid, status
         return None
 
-    async def protect(self, one: Work | Assignment, *, on: bool) -> None:
-        """Put our finalizer on it, or take it off; if it has changed meanwhile, the next look does it."""
+    async def protect(self, one: Work | Assignment, *, on: bool) -> Work | Assignment | None:
+        """Put our finalizer on it, or take it off: the object then.
+
+        None if it has changed meanwhile: the next look does it.
+        """
         others = [each for each in one.metadata.finalizers if each != WORK_FINALIZER]
         body = {
             "metadata": {
@@ -98,12 +101,14 @@ class Reporter:
             }
         }
         try:
-            await self._hub.merge_patch(
+            changed: Work | Assignment = await self._hub.merge_patch(
                 _resource(one), one.metadata.name, body, namespace=one.metadata.namespace
             )
         except ApiError as error:
             if not error.is_not_found and not error.is_conflict:
                 raise
+            return None
+        return changed
 
     async def removing(self, one: Work | Assignment, condition: Condition) -> None:
         """What is being deleted, and why it still is there."""

@@ -6,7 +6,7 @@ missing. A hub that was restored, or lost its objects, deletes nothing that way.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mesh_core.objects import Meta, Secret
 from mesh_placement.decide.manifests import Named
@@ -43,6 +43,11 @@ class Unit:
     def is_protected(self) -> bool:
         """Whether its object waits for us when it is deleted; else what it brought would be left behind."""
         return WORK_FINALIZER in self.source.finalizers
+
+    def protected_as(self, one: Work | Assignment) -> "Unit":
+        """The same of its object as it is since it waits for us; nothing else of that has changed."""
+        work = one if isinstance(one, Work) else self.work
+        return replace(self, source=one.metadata, work=work)
 
     @property
     def is_leaving(self) -> bool:
