@@ -16,6 +16,7 @@ from mesh_core.errors import MeshError
 
 VERBS = {
     "accept": Verb("mesh_cli.accept", "Make a cluster a member by the token of an invitation."),
+    "backup": Verb("mesh_cli.backup", "What a hub knows of its clusters, into a file."),
     "check": Verb("mesh_cli.check", "Is all as it should be, and if not, what is the next step."),
     "clusters": Verb(
         "mesh_cli.clusters", "The clusters of a hub: which there are, how they are, and who may in."
@@ -34,6 +35,7 @@ VERBS = {
     "peer": Verb("mesh_cli.peer", "The peers of one member."),
     "precheck": Verb("mesh_cli.precheck", "Can a cluster be the hub, and another one register with it."),
     "register": Verb("mesh_cli.register", "Register a cluster with the hub."),
+    "restore": Verb("mesh_cli.restore", "What is in a file of meshctl backup, onto a new hub."),
     "status": Verb("mesh_cli.status", "Members, peers, exports and imports, and how old that knowledge is."),
     "token": Verb("mesh_cli.token", "Tokens by which clusters come to the hub."),
     "trust": Verb("mesh_cli.trust", "The clusterset's root of trust."),

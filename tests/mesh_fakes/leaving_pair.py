@@ -72,7 +72,7 @@ class Pair:
             spec = {"connectivity": "Isolated"}
             await self.hub.create(CLUSTER_SETS, {"metadata": {"name": SET}, "spec": spec})
 
-    async def register(self, **leave: Any) -> ClusterRegistration:
+    async def register(self, *, driver: str = "token", **leave: Any) -> ClusterRegistration:
         """Register the member, as `meshctl register` would; returns once it has joined."""
         self.bed.kubectl("member", "apply", "-k", "manifests/overlays/member")
         token = BootstrapToken(secrets.token_hex(3), "0123456789abcdef")
@@ -84,7 +84,7 @@ class Pair:
             "spec": {
                 "clusterSet": SET,
                 "accepted": True,
-                "driver": "token",
+                "driver": driver,
                 "lease": {"durationSeconds": 1, "missed": 2},
                 "leave": leave,
             },
@@ -95,7 +95,7 @@ class Pair:
             "ca.crt": (self.bed.folder / "hub" / "pki" / "ca.crt").read_text(),
             "cluster-id": CLUSTER,
             "cluster-set": SET,
-            "driver": "token",
+            "driver": driver,
             "token": token.text,
         }
         meta = {"name": AGENT_SETTINGS, "namespace": SYSTEM_NAMESPACE}

@@ -40,7 +40,10 @@ KINDS = {
     "certificates.k8s.io/v1": "certificatesigningrequests=false",
     "admissionregistration.k8s.io/v1": "validatingadmissionpolicies validatingadmissionpolicybindings",
     "apiregistration.k8s.io/v1": "apiservices",
-    "placement.meshctl.dev/v1alpha1": "clustersets clusterregistrations clustercapacities clusterlinks",
+    "placement.meshctl.dev/v1alpha1": (
+        "clustersets clusterregistrations clustercapacities clusterlinks assignments"
+    ),
+    "multicluster.x-k8s.io/v1alpha1": "works",
 }
 SPELLING = {
     "replicasets": "ReplicaSet",
@@ -218,10 +221,8 @@ class ObjectServer:
             if place.version not in {at.version for at in self.objects} and place.version not in KINDS:
                 return _status(404, "NotFound")
             found = [item for at, item in self.objects.items() if _selected(at, item, place, wanted)]
-            labels = dict(
-                part.split("=") for part in request.query.get("labelSelector", "").split(",") if part
-            )
-            items = [item for item in found if labels.items() <= item["metadata"].get("labels", {}).items()]
+            wished = [part for part in request.query.get("labelSelector", "").split(",") if part]
+            items = [item for item in found if all(_is_labelled(item, part) for part in wished)]
             page = {"metadata": {"resourceVersion": str(len(self._events))}, "items": items}
             return web.json_response(page)
 
@@ -369,6 +370,13 @@ def _selected(at: Place, item: Object, place: Place, wanted: Mapping[str, str]) 
     if place.namespace and at.namespace != place.namespace:
         return False
     return all(_value(item, path.split(".")) == value for path, value in wanted.items())
+
+
+def _is_labelled(item: Object, wished: str) -> bool:
+    """`wished` is "key=value", or "key" for any value."""
+    key, _, value = wished.partition("=")
+    labels = item["metadata"].get("labels", {})
+    return key in labels and value in ("", labels[key])
 
 
 def _value(item: Object, path: list[str]) -> object:
