@@ -75,10 +75,7 @@ class Pair:
     async def register(self, *, driver: str = "token", **leave: Any) -> ClusterRegistration:
         """Register the member, as `meshctl register` would; returns once it has joined."""
         self.bed.kubectl("member", "apply", "-k", "manifests/overlays/member")
-        token = BootstrapToken(secrets.token_hex(3), "0123456789abcdef")
-        expires = datetime.now(UTC) + timedelta(hours=1)
-        made = token_secret(token, cluster_set=SET, expires=expires, auto_accept=True)
-        await self.hub.create(SECRETS, made)
+        token = await self._new_token()
         body = {
             "metadata": {"name": CLUSTER},
             "spec": {
@@ -101,6 +98,18 @@ class Pair:
         meta = {"name": AGENT_SETTINGS, "namespace": SYSTEM_NAMESPACE}
         await self.member.create(SECRETS, {"metadata": meta, "stringData": said})
         return await self.registered("Ready", "Available")
+
+    async def tell_token(self) -> None:
+        """Give a member that has registered another bootstrap token, as `meshctl register` would."""
+        body = {"stringData": {"token": (await self._new_token()).text}}
+        await self.member.merge_patch(SECRETS, AGENT_SETTINGS, body, namespace=SYSTEM_NAMESPACE)
+
+    async def _new_token(self) -> BootstrapToken:
+        token = BootstrapToken(secrets.token_hex(3), "0123456789abcdef")
+        expires = datetime.now(UTC) + timedelta(hours=1)
+        made = token_secret(token, cluster_set=SET, expires=expires, auto_accept=True)
+        await self.hub.create(SECRETS, made)
+        return token
 
     async def registered(self, *phases: str) -> ClusterRegistration:
         """The registration, once it is in one of the phases."""
