@@ -126,6 +126,28 @@ async def test_a_name_stays_with_its_key_until_a_person_accepts_another() -> Non
         assert (await scene.registration()).status.id.key_fingerprint == other.fingerprint
 
 
+@pytest.mark.parametrize("driver", ["csr", "token"])
+async def test_an_agent_whose_credential_has_ended_comes_again_by_a_new_token(driver: Driver) -> None:
+    """Its registration still says Joined: the token, and what it opens, stay until the agent has come."""
+    async with hub_scene() as scene, scene.hub():
+        agent = FakeAgent("east", driver=driver)
+        await joined(scene, agent)
+        await asyncio.sleep(100)
+        assert (await scene.registration()).status.phase == "Unreachable"
+        holder = await scene.token("fedcba", auto_accept=True)
+        await agent.claim(holder, now=scene.now, suffix="-2")
+        await settled()
+        assert await said(scene, f"{agent.claim_name}-2") == {"Approved": "ApprovedByMeshctl"}
+        opened = await scene.admin.find(ROLE_BINDINGS, "placement-join", namespace="cluster-east")
+        assert (opened is not None) is (driver == "token")
+        assert await scene.admin.find(SECRETS, "bootstrap-token-fedcba", namespace="kube-system") is not None
+        await agent.beat(scene.admin, now=scene.now)
+        await settled()
+        assert await scene.admin.find(SECRETS, "bootstrap-token-fedcba", namespace="kube-system") is None
+        assert await scene.admin.find(ROLE_BINDINGS, "placement-join", namespace="cluster-east") is None
+        assert (await scene.registration()).status.phase == "Ready"
+
+
 async def test_one_cluster_has_one_name() -> None:
     async with hub_scene() as scene, scene.hub():
         await joined(scene, FakeAgent("east", uid="same"))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from mesh_core.plan import Json
-from mesh_placement.decide.phase import is_joined
 from mesh_placement.decide.rights import objects_of, rights_of, token_rights_of
 from mesh_placement.hub.writing import apply_all, delete_all
 from mesh_placement.objects import ClusterRegistration
@@ -35,20 +34,27 @@ class Keeper:
         self._kept: dict[str, _Kept] = {}
 
     async def keep(
-        self, registration: ClusterRegistration, *, profile_namespace: str, lease_is_there: bool
+        self,
+        registration: ClusterRegistration,
+        *,
+        profile_namespace: str,
+        lease_is_there: bool,
+        is_coming: bool,
     ) -> None:
-        """Make it so; raises ApiError or Unreachable."""
+        """Make it so; raises ApiError or Unreachable.
+
+        `is_coming`: its agent still needs what its bootstrap token opens.
+        """
         made = (*objects_of(registration), *rights_of(registration, profile_namespace=profile_namespace))
         first = self._first_token(registration)
-        is_over = is_joined(registration.status)
-        bodies = made if is_over else (*made, *first)
+        bodies = (*made, *first) if is_coming else made
         name, uid = registration.metadata.name, registration.metadata.uid
         known = self._kept.get(name)
         if known and lease_is_there and (known.uid, known.bodies) == (uid, bodies):
             if self._now() < known.due:
                 return
         await apply_all(self._kube, bodies)
-        if is_over:
+        if not is_coming:
             await delete_all(self._kube, reversed(first))
         self._kept[name] = _Kept(uid, bodies, self._now() + _AGAIN_AFTER * random.uniform(0.8, 1.2))
 

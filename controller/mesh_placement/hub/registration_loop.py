@@ -5,6 +5,9 @@ Look (caches), think (`decide`), act, in an order in which the hub may die anywh
     finalizer -> token's note -> spec by the claim -> status with the pin -> objects and rights -> approval
     -> once the agent has come: the token goes
 
+An agent that lost its credential claims again while its registration stands as joined: its token, and what
+the token opens, stay until a renewal of the Lease was seen after that claim.
+
 While a registration is being deleted only claims are answered; the rest is the leave loop's.
 """
 
@@ -56,6 +59,9 @@ class RegistrationLoop:
         self._keeper = self._new_keeper()
         self._ownership = self._new_ownership()
         self._dial_in: dict[str, str] = {}
+        # By our monotonic clock: when this term began, and when a cluster's claim was last let through.
+        self._began = 0.0
+        self._claimed_at: dict[str, float] = {}
         caches.registrations.follow(self._registration_changed)
         for requests in caches.requests:
             requests.follow(self._request_changed)
@@ -74,6 +80,7 @@ class RegistrationLoop:
         """Work, for ever, or until cancelled because another replica leads."""
         self._keeper = self._new_keeper()
         self._ownership = self._new_ownership()
+        self._began = asyncio.get_running_loop().time()
         queue = self._queue = WorkQueue[str]()
         self._add_all()
         for requests in self._caches.requests:
@@ -103,19 +110,23 @@ class RegistrationLoop:
             self._keeper.forget(cluster)
             self._ownership.forget(cluster)
             self._dial_in.pop(cluster, None)
+            self._claimed_at.pop(cluster, None)
             if registration is None and admitted is not None:
                 await self._register(admitted)
             return old_in
         registration = await self._claimed(await self._finalized(registration), admitted)
+        if admitted is not None:
+            self._claimed_at[cluster] = asyncio.get_running_loop().time()
         taken = self._is_in(registration) and await self._ownership.is_taken(registration)
         registration = await self._judged(registration, admitted, taken=taken)
         if taken:
             return TAKEN_LOOK
-        await self._keep(registration)
+        token = self._own_token(registration)
+        await self._keep(registration, has_token=admitted is not None or token is not None)
         if admitted is not None and self._is_in(registration):
             await self._claims.approve(admitted)
-        if is_joined(registration.status):
-            await self._drop_token(registration)
+        if token is not None and self._has_come(registration):
+            await self._drop(token, registration)
         return self._next_look(registration, admitted, old_in)
 
     async def _register(self, admitted: Admitted) -> None:
@@ -208,7 +219,7 @@ class RegistrationLoop:
             heart = self._hearts.of(namespace)
         return heart
 
-    async def _keep(self, registration: ClusterRegistration) -> None:
+    async def _keep(self, registration: ClusterRegistration, *, has_token: bool) -> None:
         cluster_set = self._caches.sets.get(registration.spec.cluster_set)
         if cluster_set is None or not registration.spec.accepted:
             return
@@ -217,23 +228,37 @@ class RegistrationLoop:
             registration,
             profile_namespace=profile_namespace_of(cluster_set),
             lease_is_there=lease is not None,
+            is_coming=has_token or not is_joined(registration.status),
         )
 
     def _is_in(self, registration: ClusterRegistration) -> bool:
         known = self._caches.sets.get(registration.spec.cluster_set) is not None
         return registration.spec.accepted and known
 
-    async def _drop_token(self, registration: ClusterRegistration) -> None:
-        """The credential works: what let the cluster in lets in nobody any more."""
+    def _own_token(self, registration: ClusterRegistration) -> Secret | None:
+        """The token that its agent claims with, while that is there."""
         token = registration.status.token
         secret = self._caches.tokens.get(secret_name(token), namespace=TOKEN_NAMESPACE) if token else None
         known = read_token(secret) if secret is not None else None
-        cluster = registration.metadata.name
-        if secret is None or known is None or known.claimed_by.partition("/")[0] != cluster:
-            return
-        meta = secret.metadata
+        is_own = known is not None and known.claimed_by.partition("/")[0] == registration.metadata.name
+        return secret if is_own else None
+
+    def _has_come(self, registration: ClusterRegistration) -> bool:
+        """Whether the agent's credential works: the Lease was renewed after its last claim."""
+        heart = self._hearts.of(namespace_of(registration))
+        claimed = self._claimed_at.get(registration.metadata.name, self._began)
+        renewed = asyncio.get_running_loop().time() - heart.silent
+        return is_joined(registration.status) and heart.seen and renewed > claimed
+
+    async def _drop(self, token: Secret, registration: ClusterRegistration) -> None:
+        """The credential works: what let the cluster in lets in nobody any more."""
+        meta = token.metadata
         await self._kube.delete(SECRETS, meta.name, namespace=meta.namespace, uid=meta.uid)
-        _log.info("a token was used, and is gone", cluster=cluster, token=token)
+        _log.info(
+            "a token was used, and is gone",
+            cluster=registration.metadata.name,
+            token=registration.status.token,
+        )
 
     def _next_look(
         self, registration: ClusterRegistration, admitted: Admitted | None, old_in: float | None
