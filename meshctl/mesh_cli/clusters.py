@@ -6,6 +6,7 @@ import click
 
 from mesh_cli.clusters_render import clusters_as_json, clusters_as_text, clusters_as_yaml
 from mesh_cli.clusters_survey import ClusterSeen, read_clusters
+from mesh_cli.refused_claims import RefusedClaim, read_refused
 from mesh_cli.session import run
 from mesh_cli.verbs import LazyGroup, Verb
 from mesh_core.conditions import rfc3339
@@ -37,7 +38,8 @@ VERBS = {
 def command(ctx: click.Context, context: str | None, output: str) -> None:
     """The clusters of a hub.
 
-    Without a verb: a table of them, with what is available of cpu and memory, and links up of all.
+    Without a verb: a table of them, with what is available of cpu and memory, and links up of all;
+    below it what is wrong with whom, and who was refused within the last hour.
     """
     # A context that stands before the verb holds for it too.
     ctx.default_map = {verb: {"context": context} for verb in VERBS}
@@ -45,18 +47,20 @@ def command(ctx: click.Context, context: str | None, output: str) -> None:
         return
     kubeconfig: Path | None = ctx.obj
     context = context or current_context(kubeconfig=kubeconfig)
-    found = run(_read(kubeconfig, context=context))
+    found, refused = run(_read(kubeconfig, context=context))
     at = rfc3339(utc_now())
     match output:
         case "json":
-            text = clusters_as_json(found, at=at)
+            text = clusters_as_json(found, refused=refused, at=at)
         case "yaml":
-            text = clusters_as_yaml(found, at=at)
+            text = clusters_as_yaml(found, refused=refused, at=at)
         case _:
-            text = clusters_as_text(found, at=at, wide=output == "wide")
+            text = clusters_as_text(found, refused=refused, at=at, wide=output == "wide")
     click.echo(text, nl=False)
 
 
-async def _read(kubeconfig: Path | None, *, context: str) -> list[ClusterSeen]:
+async def _read(
+    kubeconfig: Path | None, *, context: str
+) -> tuple[list[ClusterSeen], tuple[RefusedClaim, ...]]:
     async with connect(kubeconfig=kubeconfig, context=context) as client:
-        return await read_clusters(client, context=context)
+        return await read_clusters(client, context=context), await read_refused(client)

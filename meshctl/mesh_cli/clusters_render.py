@@ -9,6 +9,7 @@ import msgspec
 import yaml
 
 from mesh_cli.clusters_survey import ClusterSeen, Room
+from mesh_cli.refused_claims import RefusedClaim
 from mesh_cli.render import age, table
 from mesh_core.objects import Condition
 from mesh_placement.objects import LinkToPeer, Taint
@@ -21,24 +22,35 @@ _NEGATIVE = {"Leaving"}
 """Conditions that are bad news when they are True."""
 
 
-def clusters_as_text(clusters: Sequence[ClusterSeen], *, at: str, wide: bool) -> str:
+def clusters_as_text(
+    clusters: Sequence[ClusterSeen], *, refused: Sequence[RefusedClaim] = (), at: str, wide: bool
+) -> str:
     """A line for each cluster, then what is wrong. CPU and memory: what is available, of how much."""
+    notes = [note for one in clusters for note in _notes(one)]
+    notes += [
+        f"{one.cluster}: somebody was refused {age(one.asked, at=at)} ago: {one.reason}: {one.message}"
+        for one in refused
+    ]
+    below = "".join(f"{note}\n" for note in notes)
     if not clusters:
-        return "no clusters\n"
+        return f"no clusters\n\n{below}" if below else "no clusters\n"
     head = (*_HEAD, *_WIDE) if wide else _HEAD
     rows = ((*_row(one, at=at), *(_more(one) if wide else ())) for one in clusters)
-    notes = "\n".join(note for one in clusters for note in _notes(one))
-    return table(head, rows) + "\n" + (f"\n{notes}\n" if notes else "")
+    return table(head, rows) + "\n" + (f"\n{below}" if below else "")
 
 
-def clusters_as_json(clusters: Iterable[ClusterSeen], *, at: str) -> str:
+def clusters_as_json(
+    clusters: Iterable[ClusterSeen], *, refused: Iterable[RefusedClaim] = (), at: str
+) -> str:
     """All clusters; keys in camelCase, times in RFC 3339, absent things null or empty."""
-    return msgspec.json.format(msgspec.json.encode(_body(clusters, at=at)), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(_body(clusters, refused, at=at)), indent=2).decode() + "\n"
 
 
-def clusters_as_yaml(clusters: Iterable[ClusterSeen], *, at: str) -> str:
+def clusters_as_yaml(
+    clusters: Iterable[ClusterSeen], *, refused: Iterable[RefusedClaim] = (), at: str
+) -> str:
     """The same as the JSON."""
-    plain = msgspec.json.decode(msgspec.json.encode(_body(clusters, at=at)))
+    plain = msgspec.json.decode(msgspec.json.encode(_body(clusters, refused, at=at)))
     return yaml.safe_dump(plain, sort_keys=False, width=1_000_000)
 
 
@@ -101,8 +113,17 @@ def _bad(one: ClusterSeen) -> Iterator[Condition]:
             yield condition
 
 
-def _body(clusters: Iterable[ClusterSeen], *, at: str) -> Mapping[str, object]:
-    return {"at": at, "clusters": [_cluster(one) for one in clusters]}
+def _body(
+    clusters: Iterable[ClusterSeen], refused: Iterable[RefusedClaim], *, at: str
+) -> Mapping[str, object]:
+    return {
+        "at": at,
+        "clusters": [_cluster(one) for one in clusters],
+        "refusedClaims": [
+            {"cluster": one.cluster, "reason": one.reason, "message": one.message, "asked": one.asked or None}
+            for one in refused
+        ],
+    }
 
 
 def _cluster(one: ClusterSeen) -> Mapping[str, object]:

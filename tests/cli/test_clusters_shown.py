@@ -19,7 +19,16 @@ from mesh_cli.cluster_taints import (
 )
 from mesh_cli.clusters_render import clusters_as_json, clusters_as_text, clusters_as_yaml, taint_text
 from mesh_cli.clusters_survey import ClusterSeen, clusters_seen
-from mesh_core.objects import Condition, Lease, LeaseSpec, Meta
+from mesh_cli.refused_claims import refused_claims
+from mesh_core.objects import (
+    CertificateSigningRequest,
+    Condition,
+    Lease,
+    LeaseSpec,
+    Meta,
+)
+from mesh_core.objects.platform import RequestSpec, RequestStatus
+from mesh_placement.names import ANNOTATION_CLUSTER_UID, LABEL_CLUSTER
 from mesh_placement.objects import (
     AgentReport,
     ClusterCapacity,
@@ -118,6 +127,46 @@ def test_of_what_hangs_together_the_first_is_told_and_a_third_partys_word_is_tol
         "east-1: Joined=False: no agent has come yet",
         "east-1: Leaving=True: waits for its peers",
         "east-1: example.com/BackupReady=Unknown: NotAsked",
+    ]
+
+
+def claim(cluster: str, *, uid: str, asked: str, said: Condition | None) -> CertificateSigningRequest:
+    return CertificateSigningRequest(
+        metadata=Meta(
+            name=f"claim-{uid}-{asked}",
+            labels={LABEL_CLUSTER: cluster},
+            annotations={ANNOTATION_CLUSTER_UID: uid},
+            creation_timestamp=asked,
+        ),
+        spec=RequestSpec(request="", signer_name=""),
+        status=RequestStatus(conditions=(said,) if said is not None else ()),
+    )
+
+
+def test_who_was_refused_last_is_told_also_where_the_name_is_somebody_elses_or_nobodys() -> None:
+    denied = Condition(type="Denied", status="True", reason="ClockSkew", message="90 s\nahead; set NTP")
+    approved = Condition(type="Approved", status="True", reason="ApprovedByMeshctl")
+    refused = refused_claims(
+        [
+            claim("west-1", uid="w", asked="2026-05-01T11:58:00Z", said=denied),
+            claim("east-1", uid="e", asked="2026-05-01T11:50:00Z", said=denied),
+            claim("east-1", uid="e", asked="2026-05-01T11:51:00Z", said=approved),
+            claim("east-1", uid="twin", asked="2026-05-01T11:59:00Z", said=denied),
+            claim("east-1", uid="twin", asked="2026-05-01T11:57:00Z", said=denied),
+            claim("south-1", uid="s", asked="2026-05-01T11:59:00Z", said=None),
+        ]
+    )
+    told = [
+        "east-1: somebody was refused 60s ago: ClockSkew: 90 s ahead; set NTP",
+        "west-1: somebody was refused 2m ago: ClockSkew: 90 s ahead; set NTP",
+    ]
+    text = clusters_as_text(seen(), refused=refused, at=AT, wide=False)
+    assert text == TABLE + "".join(f"{line}\n" for line in told)
+    assert clusters_as_text([], refused=refused, at=AT, wide=False).splitlines() == ["no clusters", "", *told]
+    told_json = json.loads(clusters_as_json([], refused=refused, at=AT))["refusedClaims"]
+    assert [(one["cluster"], one["reason"]) for one in told_json] == [
+        ("east-1", "ClockSkew"),
+        ("west-1", "ClockSkew"),
     ]
 
 

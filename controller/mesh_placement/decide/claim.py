@@ -18,6 +18,7 @@ from mesh_core.errors import UserError
 from mesh_core.identity import cluster_id
 from mesh_placement.decide.bootstrap_token import TokenFacts, id_of_user
 from mesh_placement.names import (
+    AGENT_CREDENTIAL,
     ANNOTATION_ACCEPT_KEY,
     CLAIM_LIFE_SECONDS,
     CLAIM_USAGES,
@@ -217,7 +218,7 @@ def _renewal(claim: Claim, registration: ClusterRegistration | None) -> Verdict:
         return Refuse(
             ClaimRefusal.KEY,
             f"{claim.cluster} renews with the key that joined only; for another key take a new token, and "
-            f"accept it with {ANNOTATION_ACCEPT_KEY}={claim.fingerprint} on the registration",
+            f"meshctl clusters accept {claim.cluster} --new-key {claim.fingerprint}",
         )
     return Renew()
 
@@ -314,14 +315,14 @@ def _pinned(claim: Claim, registration: ClusterRegistration) -> Refuse | None:
     if pinned.key_fingerprint != claim.fingerprint:
         return Refuse(
             ClaimRefusal.KEY,
-            f"{claim.cluster} is held by the key {pinned.key_fingerprint}; take another name, or accept this "
-            f"one: kubectl annotate clusterregistration {claim.cluster} --overwrite "
-            f"{ANNOTATION_ACCEPT_KEY}={claim.fingerprint}",
+            f"{claim.cluster} is held by the key {pinned.key_fingerprint}; take another name, or, "
+            f"if it was set up anew: meshctl clusters accept {claim.cluster} --new-key {claim.fingerprint}",
         )
     if pinned.uid != claim.cluster_uid:
         return Refuse(
             ClaimRefusal.UID_CHANGED,
             f"the key of {claim.cluster} comes from another cluster than the one that joined; delete the "
-            f"agent's key there, or accept it with {ANNOTATION_ACCEPT_KEY}={claim.fingerprint}",
+            f"agent's key there (Secret {AGENT_CREDENTIAL}), or, if it was restored from there: "
+            f"meshctl clusters accept {claim.cluster} --new-key {claim.fingerprint}",
         )
     return None

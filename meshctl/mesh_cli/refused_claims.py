@@ -1,0 +1,52 @@
+"""Clusters that the hub has refused lately, out of their requests on it. `refused_claims` is pure.
+
+A refusal stands on the request alone, which the hub keeps for an hour: whoever came may have no registration,
+or one that belongs to somebody else.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mesh_core.objects import CertificateSigningRequest
+from mesh_placement.names import ANNOTATION_CLUSTER_UID, LABEL_CLUSTER
+from mesh_runtime.kube import CSRS, ApiError, KubeClient
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedClaim:
+    """Somebody asked to be `cluster`, at `asked` (RFC 3339), and the hub said no."""
+
+    cluster: str
+    reason: str
+    message: str
+    asked: str
+
+
+async def read_refused(client: KubeClient) -> tuple[RefusedClaim, ...]:
+    """Those of the hub; none for a reader who may not see requests."""
+    try:
+        found = await client.list(CSRS, labels=LABEL_CLUSTER)
+    except ApiError as error:
+        if error.status == 403:
+            return ()
+        raise
+    return refused_claims(found.items)
+
+
+def refused_claims(requests: Iterable[CertificateSigningRequest]) -> tuple[RefusedClaim, ...]:
+    """One for each cluster whose newest request was refused, by name; a name may have two."""
+    newest: dict[tuple[str, str], CertificateSigningRequest] = {}
+    for one in sorted(requests, key=lambda one: (one.metadata.creation_timestamp, one.metadata.name)):
+        meta = one.metadata
+        newest[meta.labels.get(LABEL_CLUSTER, ""), meta.annotations.get(ANNOTATION_CLUSTER_UID, "")] = one
+    return tuple(
+        RefusedClaim(
+            cluster=cluster,
+            reason=condition.reason,
+            message=" ".join(condition.message.split()),
+            asked=one.metadata.creation_timestamp,
+        )
+        for (cluster, _), one in sorted(newest.items())
+        for condition in one.status.conditions
+        if cluster and condition.type == "Denied" and condition.status == "True"
+    )
