@@ -63,4 +63,5 @@ async def _read(
     kubeconfig: Path | None, *, context: str
 ) -> tuple[list[ClusterSeen], tuple[RefusedClaim, ...]]:
     async with connect(kubeconfig=kubeconfig, context=context) as client:
-        return await read_clusters(client, context=context), await read_refused(client)
+        found = await read_clusters(client, context=context)
+        return found, await read_refused(client, clusters=found)

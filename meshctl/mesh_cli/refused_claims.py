@@ -7,8 +7,9 @@ or one that belongs to somebody else.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mesh_cli.clusters_survey import ClusterSeen
 from mesh_core.objects import CertificateSigningRequest
-from mesh_placement.names import ANNOTATION_CLUSTER_UID, LABEL_CLUSTER
+from mesh_placement.names import ANNOTATION_CLUSTER_UID, LABEL_CLUSTER, claim_name
 from mesh_runtime.kube import CSRS, ApiError, KubeClient
 
 
@@ -22,7 +23,7 @@ class RefusedClaim:
     asked: str
 
 
-async def read_refused(client: KubeClient) -> tuple[RefusedClaim, ...]:
+async def read_refused(client: KubeClient, *, clusters: Iterable[ClusterSeen]) -> tuple[RefusedClaim, ...]:
     """Those of the hub; none for a reader who may not see requests."""
     try:
         found = await client.list(CSRS, labels=LABEL_CLUSTER)
@@ -30,11 +31,17 @@ async def read_refused(client: KubeClient) -> tuple[RefusedClaim, ...]:
         if error.status == 403:
             return ()
         raise
-    return refused_claims(found.items)
+    return refused_claims(found.items, clusters=clusters)
 
 
-def refused_claims(requests: Iterable[CertificateSigningRequest]) -> tuple[RefusedClaim, ...]:
-    """One for each cluster whose newest request was refused, by name; a name may have two."""
+def refused_claims(
+    requests: Iterable[CertificateSigningRequest], *, clusters: Iterable[ClusterSeen]
+) -> tuple[RefusedClaim, ...]:
+    """One for each cluster whose newest request was refused, by name; a name may have two.
+
+    What was refused before one of `clusters` renewed its Lease with that very key is over.
+    """
+    known = {one.name: one for one in clusters}
     newest: dict[tuple[str, str], CertificateSigningRequest] = {}
     for one in sorted(requests, key=lambda one: (one.metadata.creation_timestamp, one.metadata.name)):
         meta = one.metadata
@@ -49,4 +56,12 @@ def refused_claims(requests: Iterable[CertificateSigningRequest]) -> tuple[Refus
         for (cluster, _), one in sorted(newest.items())
         for condition in one.status.conditions
         if cluster and condition.type == "Denied" and condition.status == "True"
+        if not _is_over(one, known.get(cluster))
     )
+
+
+def _is_over(request: CertificateSigningRequest, cluster: ClusterSeen | None) -> bool:
+    if cluster is None or not cluster.fingerprint:
+        return False
+    is_its_own = request.metadata.name.startswith(claim_name(cluster.name, fingerprint=cluster.fingerprint))
+    return is_its_own and cluster.renewed > request.metadata.creation_timestamp

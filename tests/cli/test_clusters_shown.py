@@ -1,6 +1,7 @@
 """The table of a hub's clusters, and taints as a person writes them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -28,7 +29,7 @@ from mesh_core.objects import (
     Meta,
 )
 from mesh_core.objects.platform import RequestSpec, RequestStatus
-from mesh_placement.names import ANNOTATION_CLUSTER_UID, LABEL_CLUSTER
+from mesh_placement.names import ANNOTATION_CLUSTER_UID, LABEL_CLUSTER, claim_name
 from mesh_placement.objects import (
     AgentReport,
     ClusterCapacity,
@@ -154,7 +155,8 @@ def test_who_was_refused_last_is_told_also_where_the_name_is_somebody_elses_or_n
             claim("east-1", uid="twin", asked="2026-05-01T11:59:00Z", said=denied),
             claim("east-1", uid="twin", asked="2026-05-01T11:57:00Z", said=denied),
             claim("south-1", uid="s", asked="2026-05-01T11:59:00Z", said=None),
-        ]
+        ],
+        clusters=[],
     )
     told = [
         "east-1: somebody was refused 60s ago: ClockSkew: 90 s ahead; set NTP",
@@ -168,6 +170,20 @@ def test_who_was_refused_last_is_told_also_where_the_name_is_somebody_elses_or_n
         ("east-1", "ClockSkew"),
         ("west-1", "ClockSkew"),
     ]
+
+
+@pytest.mark.parametrize(("renewed", "is_told"), [("11:59:50.000000Z", False), ("11:58:00.000000Z", True)])
+def test_a_refusal_is_over_once_that_very_key_has_renewed_its_lease(renewed: str, is_told: bool) -> None:
+    key = "sha256:" + "ab" * 32
+    denied = Condition(type="Denied", status="True", reason="ClockSkew", message="90 s ahead")
+    (east,) = clusters_seen([READY], capacities=[], links=[], leases=[LEASE])
+    east = replace(east, fingerprint=key, renewed=f"2026-05-01T{renewed}")
+    asked = claim("east-1", uid="e", asked="2026-05-01T11:59:00Z", said=denied)
+    named = structs.replace(
+        asked, metadata=structs.replace(asked.metadata, name=claim_name("east-1", fingerprint=key) + "-3")
+    )
+    assert bool(refused_claims([named], clusters=[east])) is is_told
+    assert refused_claims([asked], clusters=[east]), "another key"
 
 
 def test_the_wide_table_says_how_a_cluster_is_worked_on() -> None:

@@ -20,6 +20,7 @@ from mesh_placement.agent.capacity_loop import capacity_part
 from mesh_placement.agent.credential_book import CredentialBook
 from mesh_placement.agent.delivering import deliver_part
 from mesh_placement.agent.hub_door import HubDoor, RealDoor, own_door
+from mesh_placement.agent.hub_trouble import hub_trouble
 from mesh_placement.agent.leaving_part import leaving_part
 from mesh_placement.agent.links_loop import links_part
 from mesh_placement.agent.parting import has_left, remove_agent
@@ -33,7 +34,7 @@ from mesh_placement.names import AGENT_SETTINGS, cluster_namespace
 from mesh_placement.objects import ClusterIdentity
 from mesh_placement.resources import CLUSTER_REGISTRATIONS
 from mesh_runtime.clock import Clock, utc_now
-from mesh_runtime.kube import ApiError, KubeClient
+from mesh_runtime.kube import ApiError, KubeClient, NotTrusted
 from mesh_runtime.latest import first_of
 from mesh_runtime.log import logger
 from mesh_runtime.pem import key_to_pem
@@ -118,8 +119,9 @@ class Agent:
                 failures = 0
                 continue
             except MeshError as error:
-                _log.warning("no session with the hub", why=str(error))
-                await self._note(error)
+                why = hub_trouble(error, settings=settings)
+                _log.warning("no session with the hub", why=why)
+                await self._note(error, why=why)
             if asyncio.get_running_loop().time() - began > _LASTED:
                 failures = 0
             wait = retry_delay(failures, jitter=random.random())
@@ -168,7 +170,13 @@ class Agent:
             return kept
         if not settings.token:
             raise NoCredential(has_ended=is_ours)
-        _log.info("joining", hub=settings.server, cluster=settings.cluster, driver=settings.driver)
+        _log.info(
+            "joining",
+            hub=settings.server,
+            cluster=settings.cluster,
+            driver=settings.driver,
+            key=who.fingerprint,
+        )
         async with self._door.with_token(
             settings, token=lambda: (self._settings.current or settings).token
         ) as hub:
@@ -196,12 +204,12 @@ class Agent:
         await self._book.store(known)
         return known
 
-    async def _note(self, error: MeshError) -> None:
+    async def _note(self, error: MeshError, *, why: str) -> None:
         """Show on the member what people have to do something about."""
         is_refusal = isinstance(error, ApiError) and error.status in (401, 403)
-        if not (is_refusal or isinstance(error, HubRefused | NoCredential)):
+        if not (is_refusal or isinstance(error, HubRefused | NoCredential | NotTrusted)):
             return
         try:
-            await self._settings.note_refusal(str(error))
+            await self._settings.note_refusal(why)
         except EnvironmentFault as fault:
             _log.warning("the refusal is not noted on the member", why=fault.what)

@@ -77,14 +77,19 @@ async def joined(hub: KubeClient, *, who: Who, clock: Clock) -> Credential:
     Waits for a person as long as that takes. Raises HubRefused, ApiError, Unreachable, BadAnswer.
     """
     user = f"system:bootstrap:{who.settings.token_id}"
+    last = ""
     for attempt in range(_MOST_ATTEMPTS):
         name = attempt_name(who.settings.cluster, fingerprint=who.fingerprint, attempt=attempt)
         there = await hub.find(CSRS, name)
         # What was refused, or asked by an earlier token, is over: of this attempt we shall hear ourselves.
         if there is None or (there.spec.username == user and not isinstance(answer_to(there), Refused)):
             return await _credential(hub, await _answer(hub, name, who=who, clock=clock), who, clock)
+        answer = answer_to(there)
+        last = f", the last because: {answer.why}" if isinstance(answer, Refused) else last
     raise HubRefused(
-        f"{_MOST_ATTEMPTS} claims of it lie there", next_step="read and delete them: kubectl get csr"
+        f"{_MOST_ATTEMPTS} claims of it were refused{last}",
+        next_step="do what that says; the agent asks again when they are gone: the hub removes them after an "
+        "hour, kubectl delete csr at once",
     )
 
 
@@ -140,7 +145,7 @@ async def _answer(hub: KubeClient, name: str, *, who: Who, clock: Clock) -> Answ
                 if not error.is_conflict:
                     raise
         elif patience == _ASK_AGAIN and not has_said:
-            _say(there, cluster=who.settings.cluster)
+            _say(there, cluster=who.settings.cluster, key=who.fingerprint)
             has_said = True
         answer = await _seen(hub, name, limit=patience)
         if answer is not None:
@@ -148,11 +153,12 @@ async def _answer(hub: KubeClient, name: str, *, who: Who, clock: Clock) -> Answ
         patience = _ASK_AGAIN
 
 
-def _say(request: CertificateSigningRequest, *, cluster: str) -> None:
+def _say(request: CertificateSigningRequest, *, cluster: str, key: str) -> None:
     if is_approved(request):
         _log.info("pending: approved, and not signed yet; the hub needs a signer", cluster=cluster)
     else:
-        _log.info("pending: waiting for acceptance", cluster=cluster, do=f"meshctl clusters accept {cluster}")
+        command = f"meshctl clusters accept {cluster} --key {key}"
+        _log.info("pending: waiting for acceptance", cluster=cluster, do=command)
 
 
 async def _seen(hub: KubeClient, name: str, *, limit: float) -> Answer | None:

@@ -17,7 +17,7 @@ from mesh_core.errors import MeshError
 from mesh_core.lifetimes import retry_delay
 from mesh_placement.names import LEASE
 from mesh_runtime.clock import Clock, utc_now
-from mesh_runtime.kube import LEASES, ApiError, KubeClient
+from mesh_runtime.kube import LEASES, ApiError, KubeClient, NotTrusted
 from mesh_runtime.log import logger
 
 _log = logger(__name__)
@@ -37,7 +37,8 @@ class LeasePlace:
 class Heartbeat:
     """Renews the Lease in `namespace` of `hub` as `holder`; `period` gives the seconds between two.
 
-    `heard` is told "" after each that was taken, and why after each that was refused.
+    `heard` is told "" after each that was taken, and why after each that was refused; `mistrusted`, when
+    somebody answered who is not the hub as we know it.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Heartbeat:
         place: LeasePlace,
         period: Callable[[], int],
         heard: Callable[[str], Awaitable[None]],
+        mistrusted: Callable[[NotTrusted], Awaitable[None]] | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._hub = hub
         self._place = place
         self._period = period
         self._heard = heard
+        self._mistrusted = mistrusted
         self._clock = clock
         self._look_again = asyncio.Event()
         self._failures = 0
@@ -87,7 +90,10 @@ class Heartbeat:
                 await self._heard(f"{error.reason}: {error.message}")
                 return wait
             wait = min(wait, float(self._period()))
-            _log.warning("the hub did not hear us", why=error.what, again_in=round(wait, 1))
+            why = str(error) if isinstance(error, NotTrusted) else error.what
+            _log.warning("the hub did not hear us", why=why, again_in=round(wait, 1))
+            if isinstance(error, NotTrusted) and self._mistrusted is not None:
+                await self._mistrusted(error)
             return wait
         self._failures = 0
         await self._heard("")

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from mesh_core.errors import EnvironmentFault, MeshError, causes
 from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.heartbeat import Heartbeat, LeasePlace
+from mesh_placement.agent.hub_trouble import hub_trouble
 from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.member_facts import Member
 from mesh_placement.agent.report import Report
@@ -23,7 +24,7 @@ from mesh_placement.decide.credential import Credential
 from mesh_placement.objects import AgentReport, ClusterIdentity, ClusterRegistration, LeaseTimes
 from mesh_placement.resources import CLUSTER_REGISTRATIONS
 from mesh_runtime.clock import Clock
-from mesh_runtime.kube import Informer, KubeClient
+from mesh_runtime.kube import Informer, KubeClient, NotTrusted
 from mesh_runtime.log import logger
 from mesh_runtime.pem import UnreadablePem, certificates_from_pem
 
@@ -77,6 +78,7 @@ class SessionRun:
             place=LeasePlace(credential.namespace, settings.cluster),
             period=lambda: self._lease.duration_seconds,
             heard=self._heard,
+            mistrusted=self._note_stranger,
             clock=clock,
         )
         self._bundle_changed = asyncio.Event()
@@ -136,6 +138,11 @@ class SessionRun:
         for tell in self.session.on_refused:
             tell()
         self._give_up_if_there_is_a_token()
+
+    async def _note_stranger(self, error: NotTrusted) -> None:
+        """Nobody refuses us, so nothing follows but what people are told."""
+        with suppress(MeshError):
+            await self._watch.note_refusal(hub_trouble(error, settings=self.session.settings))
 
     async def _watch_for_a_token(self) -> None:
         """The pauses between heartbeats that are refused are long; a new token is used at once."""

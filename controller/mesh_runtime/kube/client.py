@@ -19,7 +19,7 @@ import aiohttp
 import msgspec
 
 from mesh_core.objects import KubernetesObject, Meta
-from mesh_runtime.kube.errors import ApiError, BadAnswer, Unreachable
+from mesh_runtime.kube.errors import ApiError, BadAnswer, NotTrusted, Unreachable
 from mesh_runtime.kube.resources import Resource
 
 T = TypeVar("T", bound=KubernetesObject)
@@ -271,8 +271,7 @@ class KubeClient:
             reason = responses.get(error.status, "unknown")
             raise ApiError(status=error.status, reason=reason, message=f"no way to {path}") from error
         except (aiohttp.ClientError, OSError) as error:
-            why = str(error) or type(error).__name__
-            raise Unreachable(server=self.server, why=why) from error
+            raise _no_answer(self.server, error) from error
 
     @asynccontextmanager
     async def _send(
@@ -302,8 +301,7 @@ class KubeClient:
                     raise await _refusal(response)
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = str(error) or type(error).__name__
-            raise Unreachable(server=self.server, why=why) from error
+            raise _no_answer(self.server, error) from error
 
     async def _apply(self, path: str, body: Body, *, field_manager: str) -> bytes:
         # JSON is YAML, so the apply patch needs no other encoder.
@@ -333,6 +331,11 @@ def _read(resource: Resource[T], raw: bytes, *, path: str) -> T:
         return resource.decoder.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadAnswer(path=path, why=str(error)) from error
+
+
+def _no_answer(server: str, error: Exception) -> Unreachable:
+    is_stranger = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    return (NotTrusted if is_stranger else Unreachable)(server=server, why=str(error) or type(error).__name__)
 
 
 async def _refusal(response: aiohttp.ClientResponse) -> ApiError:

@@ -4,6 +4,7 @@ MeshError
   EnvironmentFault
     ApiError        it answered, with a refusal
     Unreachable     it did not answer
+      NotTrusted    who answered showed no certificate that we believe
     BadAnswer       it answered what cannot be read
     PodRefused      the pod that it leads to did not do what was asked (channels.py)
   UserError
@@ -51,6 +52,15 @@ class Unreachable(EnvironmentFault):
             f"the API server at {server} does not answer ({why})",
             next_step="check that it runs and that the kubeconfig's address is right",
         )
+
+
+class NotTrusted(Unreachable):
+    """Who answers at the API server's address shows no certificate below the CA that we were given."""
+
+    def __init__(self, *, server: str, why: str) -> None:
+        super().__init__(server=server, why=why)
+        self.what = f"who answers at {server} shows no certificate that is believed here ({why})"
+        self.next_step = "if the API server has a new CA, give that one; if not, find out who answers"
 
 
 class BadAnswer(EnvironmentFault):
