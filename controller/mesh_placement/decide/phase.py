@@ -21,10 +21,11 @@ from typing import Final
 import msgspec
 
 from mesh_core.conditions import rfc3339, settled
+from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import Condition
 from mesh_placement.decide.heart import Heart, Pulse, pulse_of
 from mesh_placement.decide.rights import namespace_of
-from mesh_placement.names import TAINT_INITIALISING, TAINT_UNREACHABLE
+from mesh_placement.names import AGENT, TAINT_INITIALISING, TAINT_UNREACHABLE
 from mesh_placement.objects import (
     ClusterIdentity,
     ClusterRegistration,
@@ -38,6 +39,7 @@ HUB_ACCEPTED: Final = "HubAccepted"
 JOINED: Final = "Joined"
 AVAILABLE: Final = "Available"
 READY: Final = "Ready"
+_AGENTS_LOG: Final = f"kubectl -n {SYSTEM_NAMESPACE} logs deployment/{AGENT}"
 HUB_CONDITIONS: Final = (HUB_ACCEPTED, JOINED, AVAILABLE, READY)
 
 
@@ -173,7 +175,7 @@ def _joined(registration: ClusterRegistration, sight: Sight, pulse: Pulse, *, is
         )
         return _Finding("False", Reason.NO_CLAIM, f"no agent has come yet; {how}")
     return _Finding(
-        "False", Reason.NO_AGENT, "the agent has not used its credential yet; look at its log in the member"
+        "False", Reason.NO_AGENT, f"the agent has not used its credential yet; in the member: {_AGENTS_LOG}"
     )
 
 
@@ -191,7 +193,7 @@ def _available(registration: ClusterRegistration, pulse: Pulse) -> _Finding:
                 "Unknown",
                 Reason.LOST,
                 f"{times.missed} renewals of the Lease are missing; see whether the agent runs and reaches "
-                "this hub",
+                f"this hub, in the member: {_AGENTS_LOG}",
             )
 
 
@@ -206,7 +208,9 @@ def _ready(registration: ClusterRegistration, sight: Sight, pulse: Pulse) -> _Fi
             pass
     if not (agent.kubernetes and agent.apis):
         return _Finding(
-            "False", Reason.NOT_REPORTED, "the agent has not told version and APIs yet; look at its log"
+            "False",
+            Reason.NOT_REPORTED,
+            f"the agent has not told version and APIs yet; in the member: {_AGENTS_LOG}",
         )
     if sight.overlap:
         return _Finding("False", Reason.NETWORK_OVERLAP, sight.overlap)
