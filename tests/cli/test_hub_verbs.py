@@ -236,7 +236,7 @@ def test_a_token_goes_to_nobody_but_the_hub_whose_ca_was_named(
     other, _ = serving(tmp_path / "other")
     hub.tell(ca=other)
     pin = pins_of(other, what="other")[0]
-    assert "does not answer" in complaint(meshctl(*register(hub, pin=pin)))
+    assert "shows no certificate that is believed here" in complaint(meshctl(*register(hub, pin=pin)))
     assert not hub.shown
     assert member.versions() == before
 
