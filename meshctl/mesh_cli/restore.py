@@ -125,9 +125,10 @@ def report(plan: Plan, *, backup: Backup, server: str, dry_run: bool) -> list[st
             f"  members look for the hub at {backup.head.server}, and this one is {server}: "
             "have that address lead here, or register them anew"
         )
+    made = [step.body for step in plan.steps if step.act is Act.CREATE]
     tokens = [
         one["metadata"]["name"]
-        for one in backup.objects
+        for one in made
         if one["kind"] == "ClusterRegistration" and one["spec"].get("driver") == "token"
     ]
     if tokens:
