@@ -10,11 +10,11 @@ from mesh_fakes.bed import Bed, started
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def pair_of_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """`hub` and `member`, each etcd and an API server, with all kinds that we speak.
 
-    A test leaves nothing there that another one reads.
+    Each file has a pair of its own: agents and hubs leave accounts and Secrets that others would find.
     """
     with started(tmp_path_factory.mktemp("pair"), "--clusters", "hub,member", "--light") as bed:
         for cluster in ("hub", "member"):

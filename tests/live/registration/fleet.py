@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import yaml
 
@@ -95,9 +95,15 @@ class Person:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
-    def follow(self, *words: str) -> "subprocess.Popen[str]":
-        """Start kubectl; whoever starts it ends it."""
-        return subprocess.Popen([*self.command(), *words], stdout=subprocess.PIPE, text=True)
+    @contextmanager
+    def follow(self, *words: str) -> Iterator[TextIO]:
+        """What kubectl prints while the block runs, after which it is ended."""
+        with subprocess.Popen([*self.command(), *words], stdout=subprocess.PIPE, text=True) as running:
+            assert running.stdout is not None
+            try:
+                yield running.stdout
+            finally:
+                running.kill()
 
     def command(self) -> list[str]:
         """kubectl with the kubeconfig."""
@@ -121,7 +127,9 @@ def work(member: str, name: str, *manifests: dict[str, Any]) -> str:  # Any: JSO
 def shop(image: str) -> list[dict[str, Any]]:  # Any: JSON
     """A namespace with a Deployment that says `tick` in its log."""
     pod = {"name": "web", "image": image, "command": ["python", "-c", TICKING]}
-    template = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [pod]}}
+    # Python as a pod's first process does not hear SIGTERM.
+    spec = {"containers": [pod], "terminationGracePeriodSeconds": 1}
+    template = {"metadata": {"labels": {"app": "web"}}, "spec": spec}
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

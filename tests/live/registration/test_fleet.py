@@ -139,24 +139,18 @@ async def test_kubectl_works_by_the_hub_as_who_one_is(fleet: Fleet, member: str)
 @both
 async def test_what_goes_on_is_followed_by_the_hub(fleet: Fleet, member: str) -> None:
     alice = fleet.as_alice(member)
-    logs = alice.follow("-n", SHOP, "logs", "-f", "deploy/web", "--tail=1")
-    watch = alice.follow("-n", SHOP, "get", "configmaps", "--watch-only", "-o", "name")
-    try:
-        assert logs.stdout is not None and watch.stdout is not None
-        lines = [await asyncio.wait_for(asyncio.to_thread(logs.stdout.readline), LIMIT) for _ in range(4)]
+    with alice.follow("-n", SHOP, "logs", "-f", "deploy/web", "--tail=1") as logs:
+        lines = [await asyncio.wait_for(asyncio.to_thread(logs.readline), LIMIT) for _ in range(4)]
         assert lines == ["tick\n"] * 4
-        seen = asyncio.create_task(asyncio.to_thread(watch.stdout.readline))
+    with alice.follow("-n", SHOP, "get", "configmaps", "--watch-only", "-o", "name") as watch:
+        seen = asyncio.create_task(asyncio.to_thread(watch.readline))
         made = 0
         while not seen.done() and made < 100:
             # The watch may not stand yet: what is made before it is not told.
             fleet.bed.kubectl(member, "-n", SHOP, "create", "configmap", f"seen-{made}")
             made += 1
             await asyncio.wait({seen}, timeout=0.5)
-        assert (await seen).startswith("configmap/seen-")
-    finally:
-        for one in (logs, watch):
-            one.kill()
-            one.wait()
+        assert (await asyncio.wait_for(seen, LIMIT)).startswith("configmap/seen-")
 
 
 @both
