@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import IO, Any, Final
 
 import yaml
 
@@ -96,7 +96,7 @@ class Person:
         return ended.stdout
 
     @contextmanager
-    def follow(self, *words: str) -> Iterator[TextIO]:
+    def follow(self, *words: str) -> Iterator[IO[str]]:
         """What kubectl prints while the block runs, after which it is ended."""
         with subprocess.Popen([*self.command(), *words], stdout=subprocess.PIPE, text=True) as running:
             assert running.stdout is not None
