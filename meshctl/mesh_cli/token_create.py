@@ -18,6 +18,7 @@ from mesh_cli.invitation_book import parse_span
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import UserError
+from mesh_core.identity import cluster_id as checked
 from mesh_placement.decide.bootstrap_token import BootstrapToken, check_set, new_token, token_secret
 from mesh_placement.resources import CLUSTER_SETS
 from mesh_runtime.clock import utc_now
@@ -43,13 +44,24 @@ class Made:
     auto_accept: bool
     expires: datetime
     info: HubInfo
+    cluster: str = ""
 
     @property
     def command(self) -> str:
         """What is typed where the kubeconfig of the new member is."""
         pins = [word for pin in self.info.pins for word in ("--ca-hash", pin)]
         words = ("register", "--hub", self.info.server, "--token", self.token.text, *pins)
-        return command_line(None, *words, "--cluster-id", "ID", "--context", "CONTEXT")
+        return command_line(None, *words, "--cluster-id", self.cluster or "ID", "--context", "CONTEXT")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for: a token into `cluster_set` for so long, for the cluster id `cluster` or any ("")."""
+
+    cluster_set: str
+    span: timedelta
+    auto_accept: bool
+    cluster: str
 
 
 @click.command("create")
@@ -57,6 +69,7 @@ class Made:
 @click.option("--clusterset", default=DEFAULT_SET, show_default=True, metavar="NAME", help="Where it leads.")
 @click.option("--ttl", default="1h", show_default=True, metavar="TIME", help="How long: 90s, 15m, 2h, 7d.")
 @click.option("--auto-accept", is_flag=True, help="Who comes with it is accepted without being looked at.")
+@click.option("--cluster-id", default="", metavar="ID", help="For this cluster alone; else for any one.")
 @click.option(
     "-o",
     "--output",
@@ -67,7 +80,13 @@ class Made:
 )
 @click.pass_obj
 def command(
-    kubeconfig: Path | None, context: str | None, clusterset: str, ttl: str, auto_accept: bool, output: str
+    kubeconfig: Path | None,
+    context: str | None,
+    clusterset: str,
+    ttl: str,
+    auto_accept: bool,
+    cluster_id: str,
+    output: str,
 ) -> None:
     """Print the command by which a cluster registers; the token in it is good for one cluster.
 
@@ -76,9 +95,9 @@ def command(
     span = parse_span(ttl, of="a token")
     check_set(clusterset)
     context = context or current_context(kubeconfig=kubeconfig)
-    made = run(
-        create(kubeconfig, context=context, cluster_set=clusterset, span=span, auto_accept=auto_accept)
-    )
+    cluster = checked(cluster_id) if cluster_id else ""
+    wish = Wish(clusterset, span=span, auto_accept=auto_accept, cluster=cluster)
+    made = run(create(kubeconfig, context=context, wish=wish))
     if output == "json":
         click.echo(made_as_json(made), nl=False)
         return
@@ -91,19 +110,23 @@ def command(
     click.echo(made.command)
 
 
-async def create(
-    kubeconfig: Path | None, *, context: str, cluster_set: str, span: timedelta, auto_accept: bool
-) -> Made:
+async def create(kubeconfig: Path | None, *, context: str, wish: Wish) -> Made:
     """A new token of the hub; raises hub_objects.NoHub, NoClusterSet."""
     async with connect(kubeconfig=kubeconfig, context=context) as client:
         info = await read_info(client, where=f"context {context}")
-        if await client.find(CLUSTER_SETS, cluster_set) is None:
+        if await client.find(CLUSTER_SETS, wish.cluster_set) is None:
             known = sorted(one.metadata.name for one in (await client.list(CLUSTER_SETS)).items)
-            raise NoClusterSet(cluster_set, known=known)
-        token, expires = new_token(secrets.choice), utc_now() + span
-        body = token_secret(token, cluster_set=cluster_set, expires=expires, auto_accept=auto_accept)
+            raise NoClusterSet(wish.cluster_set, known=known)
+        token, expires = new_token(secrets.choice), utc_now() + wish.span
+        body = token_secret(
+            token,
+            cluster_set=wish.cluster_set,
+            expires=expires,
+            auto_accept=wish.auto_accept,
+            cluster=wish.cluster,
+        )
         await client.create(SECRETS, body, field_manager=FIELD_MANAGER)
-    return Made(token, cluster_set, auto_accept, expires, info)
+    return Made(token, wish.cluster_set, wish.auto_accept, expires, info, wish.cluster)
 
 
 def made_as_json(made: Made) -> str:
@@ -111,6 +134,7 @@ def made_as_json(made: Made) -> str:
     body = {
         "token": made.token.text,
         "clusterSet": made.cluster_set,
+        "clusterId": made.cluster or None,
         "autoAccept": made.auto_accept,
         "expires": rfc3339(made.expires),
         "server": made.info.server,

@@ -161,6 +161,8 @@ def test_a_token_is_a_bootstrap_token_of_its_set_and_its_command_is_whole(
 
 def test_a_token_names_a_set_that_is_there(meshctl: Meshctl, hub: HubServer) -> None:
     hub.put(PLACEMENT, "clustersets", {"metadata": {"name": "prod"}, "spec": {}})
+    own = done(meshctl("token", "create", "--clusterset", "prod", "--cluster-id", "east"))
+    assert "--cluster-id east" in own
     assert "use one of: prod" in complaint(meshctl("token", "create", "--clusterset", "dev"))
     hub.remove("configmaps", HUB_INFO)
     assert "is no hub" in complaint(meshctl("token", "create", "--clusterset", "prod"))

@@ -26,6 +26,7 @@ from mesh_placement.objects import (
     ClusterRegistration,
     ClusterRegistrationSpec,
     ClusterRegistrationStatus,
+    Mode,
 )
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -64,6 +65,7 @@ def registration(
     accepted: bool = True,
     cluster_set: str = "prod",
     deleted: bool = False,
+    mode: Mode = "Manual",
     annotations: dict[str, str] | None = None,
 ) -> ClusterRegistration:
     return ClusterRegistration(
@@ -72,7 +74,7 @@ def registration(
             annotations=annotations or {},
             deletion_timestamp="2026-01-01T00:00:00Z" if deleted else None,
         ),
-        spec=ClusterRegistrationSpec(cluster_set=cluster_set, accepted=accepted),
+        spec=ClusterRegistrationSpec(cluster_set=cluster_set, accepted=accepted, mode=mode),
         status=ClusterRegistrationStatus(id=pinned),
     )
 
@@ -105,6 +107,33 @@ def around(**changes: Any) -> Around:  # Any: fields of several types
 )
 def test_who_comes_with_a_living_token_may_have_a_free_name(known: ClusterRegistration | None) -> None:
     assert judge_claim(CLAIM, around=around(registration=known)) == Admit(TOKEN)
+
+
+BOUND = replace(TOKEN, cluster="east")
+BOUND_ELSEWHERE = replace(TOKEN, cluster="west", auto_accept=True)
+AT_ONCE = replace(TOKEN, auto_accept=True)
+
+
+@pytest.mark.parametrize(
+    ("token", "known", "outcome"),
+    [
+        (BOUND, registration(), None),
+        (BOUND, registration(mode="Auto"), None),
+        (BOUND, None, None),
+        (AT_ONCE, registration(), None),
+        (TOKEN, registration(), "TokenNotBound"),
+        (TOKEN, registration(mode="Auto"), "TokenNotBound"),
+        (AT_ONCE, registration(mode="Auto"), "TokenNotBound"),
+        (BOUND_ELSEWHERE, None, "TokenOfAnother"),
+        (BOUND_ELSEWHERE, registration(), "TokenOfAnother"),
+        (TOKEN, registration(pinned=PINNED), None),
+    ],
+)
+def test_a_place_that_was_kept_for_somebody_is_taken_with_a_token_made_for_it(
+    token: TokenFacts, known: ClusterRegistration | None, outcome: str | None
+) -> None:
+    verdict = judge_claim(CLAIM, around=around(token=token, registration=known))
+    assert (verdict.reason.value if isinstance(verdict, Refuse) else None) == outcome
 
 
 def test_a_token_that_was_claimed_goes_on_being_good_for_the_key_that_claimed_it() -> None:

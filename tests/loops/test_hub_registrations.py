@@ -54,7 +54,8 @@ async def beating(scene: HubScene, agent: FakeAgent, *, times: int) -> None:
 async def test_every_order_of_coming_ends_in_the_same_state(driver: Driver, order: str) -> None:
     agent = FakeAgent("east", driver=driver)
     async with hub_scene() as scene, scene.hub():
-        holder = await scene.token(auto_accept=order == "by itself")
+        made_for = "east" if order == "object first" else ""
+        holder = await scene.token(auto_accept=order == "by itself", cluster=made_for)
         if order == "object first":
             await scene.register(accepted=True)
             await settled()

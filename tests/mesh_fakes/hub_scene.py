@@ -34,9 +34,9 @@ class HubScene:
         return self.clock()
 
     async def token(
-        self, name: str = "abcdef", *, auto_accept: bool = False, ttl: float = 3600.0
+        self, name: str = "abcdef", *, auto_accept: bool = False, ttl: float = 3600.0, cluster: str = ""
     ) -> KubeClient:
-        """Make a token; a client of who shows it."""
+        """Make a token, for `cluster` alone or for any; a client of who shows it."""
         await self.admin.create(
             SECRETS,
             token_secret(
@@ -44,6 +44,7 @@ class HubScene:
                 cluster_set="prod",
                 expires=self.now + timedelta(seconds=ttl),
                 auto_accept=auto_accept,
+                cluster=cluster,
             ),
         )
         return self.api.client(f"system:bootstrap:{name}")

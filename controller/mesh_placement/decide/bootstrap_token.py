@@ -23,6 +23,7 @@ from mesh_core.plan import Json
 from mesh_placement.names import (
     ANNOTATION_ACCEPT_AUTOMATICALLY,
     ANNOTATION_CLAIMED_BY,
+    LABEL_CLUSTER,
     LABEL_CLUSTERSET,
     TOKEN_GROUP_PREFIX,
 )
@@ -82,7 +83,8 @@ class BootstrapToken:
 class TokenFacts:
     """What the hub knows of a token; `expires` None is never, `claimed_by` "" nobody yet.
 
-    `claimed_by` is "<cluster id>/<fingerprint of its key>", as the hub wrote it at the first claim.
+    `claimed_by` is "<cluster id>/<fingerprint of its key>", as the hub wrote it at the first claim; `cluster`
+    the only id that may come with it, "" for any.
     """
 
     id: str
@@ -90,6 +92,7 @@ class TokenFacts:
     auto_accept: bool
     expires: datetime | None
     claimed_by: str
+    cluster: str = ""
 
     def is_living(self, *, now: datetime) -> bool:
         """Whether the API server still takes it."""
@@ -132,8 +135,13 @@ def check_set(cluster_set: str) -> None:
         raise BadTokenSet(cluster_set)
 
 
-def token_secret(token: BootstrapToken, *, cluster_set: str, expires: datetime, auto_accept: bool) -> Json:
-    """The Secret to be created for `token`; `expires` is cut to the second. Raises BadTokenSet."""
+def token_secret(
+    token: BootstrapToken, *, cluster_set: str, expires: datetime, auto_accept: bool, cluster: str = ""
+) -> Json:
+    """The Secret to be created for `token`; `expires` is cut to the second. Raises BadTokenSet.
+
+    With `cluster` it is good for that cluster id alone.
+    """
     check_set(cluster_set)
     values = {
         "token-id": token.id,
@@ -147,7 +155,7 @@ def token_secret(token: BootstrapToken, *, cluster_set: str, expires: datetime, 
         "metadata": {
             "name": secret_name(token.id),
             "namespace": NAMESPACE,
-            "labels": {LABEL_CLUSTERSET: cluster_set},
+            "labels": {LABEL_CLUSTERSET: cluster_set, **({LABEL_CLUSTER: cluster} if cluster else {})},
             "annotations": {ANNOTATION_ACCEPT_AUTOMATICALLY: "true"} if auto_accept else {},
         },
         "type": SECRET_TYPE,
@@ -175,6 +183,7 @@ def read_token(secret: Secret) -> TokenFacts | None:
         auto_accept=meta.annotations.get(ANNOTATION_ACCEPT_AUTOMATICALLY) == "true",
         expires=expires,
         claimed_by=meta.annotations.get(ANNOTATION_CLAIMED_BY, ""),
+        cluster=meta.labels.get(LABEL_CLUSTER, ""),
     )
 
 

@@ -4,6 +4,8 @@
    else in a claim is only said, and compared.
 2. A bootstrap token lets in one key under one name, and the first that comes with it is that one.
 3. A name belongs to the key that is pinned to it, until a person accepts another one by its fingerprint.
+   A name that was accepted before anybody came waits for a token that was made for it: whoever else holds
+   a token of the set cannot take the place that somebody was let in for.
 4. A claim that is decided stays decided; a request that is not labelled as a claim is nobody's business here.
 5. The skew is judged by the API server's time at which the claim came, so that a later look, or another
    hub, judges the same.
@@ -48,6 +50,8 @@ class ClaimRefusal(Enum):
     TOKEN_UNKNOWN = "TokenUnknown"
     TOKEN_EXPIRED = "TokenExpired"
     TOKEN_USED = "TokenUsed"
+    TOKEN_OF_ANOTHER = "TokenOfAnother"
+    TOKEN_NOT_BOUND = "TokenNotBound"
     SET_UNKNOWN = "ClusterSetUnknown"
     SET_MISMATCH = "ClusterSetMismatch"
     CLOCK = "ClockSkew"
@@ -284,6 +288,12 @@ def _member(claim: Claim, token: TokenFacts, around: Around) -> Refuse | None:
             f"this very cluster is registered as {around.uid_holder}; let that leave first "
             f"(meshctl clusters leave {around.uid_holder})",
         )
+    if token.cluster not in ("", claim.cluster):
+        return Refuse(
+            ClaimRefusal.TOKEN_OF_ANOTHER,
+            f"the token {token.id} is for {token.cluster} alone; make one with "
+            f"meshctl token create --cluster-id {claim.cluster}",
+        )
     registration = around.registration
     if registration is None:
         return None
@@ -304,11 +314,17 @@ def _member(claim: Claim, token: TokenFacts, around: Around) -> Refuse | None:
             f"{claim.cluster} joined with the driver {registration.spec.driver}; register with that one, or "
             f"let it leave first (meshctl clusters leave {claim.cluster})",
         )
-    return _pinned(claim, registration)
+    return _pinned(claim, token, registration)
 
 
-def _pinned(claim: Claim, registration: ClusterRegistration) -> Refuse | None:
+def _pinned(claim: Claim, token: TokenFacts, registration: ClusterRegistration) -> Refuse | None:
     pinned = registration.status.id
+    if registration.spec.accepted and not pinned.key_fingerprint and not _may_fill(token, registration):
+        return Refuse(
+            ClaimRefusal.TOKEN_NOT_BOUND,
+            f"{claim.cluster} was accepted before it came, so its token is one of its own; make it with "
+            f"meshctl token create --cluster-id {claim.cluster}",
+        )
     accepted = registration.metadata.annotations.get(ANNOTATION_ACCEPT_KEY) == claim.fingerprint
     if accepted or not pinned.key_fingerprint:
         return None
@@ -326,3 +342,14 @@ def _pinned(claim: Claim, registration: ClusterRegistration) -> Refuse | None:
             f"meshctl clusters accept {claim.cluster} --new-key {claim.fingerprint}",
         )
     return None
+
+
+def _may_fill(token: TokenFacts, registration: ClusterRegistration) -> bool:
+    """Whether who shows `token` may be the one for whom a registration was accepted that nobody has yet.
+
+    A token that accepts at once lets in whoever comes, under any free name; where the hub dials in itself,
+    only its own token will do.
+    """
+    if token.cluster:
+        return token.cluster == registration.metadata.name
+    return token.auto_accept and registration.spec.mode == "Manual"

@@ -153,6 +153,7 @@ class DialIn:
             cluster_set=registration.spec.cluster_set,
             expires=self._clock() + _TOKEN_LIFE,
             auto_accept=True,
+            cluster=registration.metadata.name,
         )
         await self._kube.create(SECRETS, made)
         settings = settings_of(registration, hub=hub, token=token, advertise=advertise, access=access)

@@ -85,11 +85,13 @@ class Scene:
         client = connect_to(self.admin.server, ca=self.ca, token=lambda: token)
         return await self.stack.enter_async_context(client)
 
-    async def bootstrap(self, name: str, *, auto_accept: bool = False) -> KubeClient:
-        """Make a token; a client of who shows it."""
+    async def bootstrap(self, name: str, *, auto_accept: bool = False, cluster: str = "") -> KubeClient:
+        """Make a token, for `cluster` alone or for any; a client of who shows it."""
         token = BootstrapToken(id=name, secret=TOKEN_SECRET)
         expires = datetime.now(UTC) + timedelta(hours=1)
-        made = token_secret(token, cluster_set="prod", expires=expires, auto_accept=auto_accept)
+        made = token_secret(
+            token, cluster_set="prod", expires=expires, auto_accept=auto_accept, cluster=cluster
+        )
         await self.admin.create(SECRETS, made)
         return await self.showing(token.text)
 
@@ -228,7 +230,7 @@ async def test_object_first_and_agent_first_end_the_same_and_the_token_is_gone(s
     )
     await scene.until_phase("first", "Accepted")
     object_first = FakeAgent("first")
-    holder = await scene.bootstrap("aaaaaa")
+    holder = await scene.bootstrap("aaaaaa", cluster="first")
     await came(scene, object_first, holder)
     one = await scene.until_phase("first", "Ready")
 
