@@ -231,3 +231,9 @@ def test_without_one_the_caller_is_told_why(
     found = route_to("east-1", registration=registered, secret=data)
     assert isinstance(found, NoRoute)
     assert (found.status, word in found.message) == (status, True), found.message
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "[::]", "224.0.0.1"])
+def test_a_member_cannot_send_the_hub_to_what_is_of_the_hubs_own_node(host: str) -> None:
+    found = route_to("east-1", registration=registration(), secret=secret(server=f"https://{host}:443"))
+    assert isinstance(found, NoRoute) and "cannot be read" in found.message

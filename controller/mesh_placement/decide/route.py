@@ -5,6 +5,7 @@ tell the member's own people.
 """
 
 import binascii
+import ipaddress
 from base64 import b64decode
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -86,4 +87,15 @@ def _address(server: str) -> tuple[str, int, str]:
     url = urlsplit(server)
     if url.scheme != "https" or not url.hostname or url.username or url.query or url.fragment:
         raise ValueError(f"{server!r} is no address of an API server")
+    if _is_of_the_node(url.hostname):
+        raise ValueError(f"{url.hostname} is no address of another cluster")
     return url.hostname, url.port or _HTTPS, url.path.rstrip("/")
+
+
+def _is_of_the_node(host: str) -> bool:
+    """Whether an address means something of the machine that dials, such as a cloud's metadata service."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_link_local or address.is_multicast or address.is_unspecified
