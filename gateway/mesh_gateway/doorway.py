@@ -1,7 +1,7 @@
 """A connection at our door, before we know what it wants: reads its ClientHello and sends nothing."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import cast
 
 from mesh_gateway.client_hello import ClientHelloReader, Hello, NeedMore, Refused
@@ -55,3 +55,17 @@ class Doorway(asyncio.Protocol):
     def _say(self, answer: Hello | Refused) -> None:
         if not self._answer.done():
             self._answer.set_result(answer)
+
+
+def attended(door: Doorway, work: Coroutine[None, None, None], *, group: asyncio.TaskGroup) -> bool:
+    """Whether `work` on the connection was begun in `group`; when that has ended, the connection is closed.
+
+    The kernel may hand on a connection that it took while the gateway ends.
+    """
+    try:
+        group.create_task(work)
+    except RuntimeError:
+        work.close()
+        door.close()
+        return False
+    return True

@@ -26,7 +26,7 @@ from mesh_gateway.admission import Denied, admit
 from mesh_gateway.client_hello import Refused
 from mesh_gateway.contexts import Contexts
 from mesh_gateway.dial import Dialler
-from mesh_gateway.doorway import Doorway
+from mesh_gateway.doorway import Doorway, attended
 from mesh_gateway.entry import Close, PassThrough, Serve, Tunnel, entry_for
 from mesh_gateway.errors import HandshakeFailed, NoEndpoint
 from mesh_gateway.limits import Limits
@@ -119,7 +119,9 @@ class IngressHalf:
             del self._strangers[oldest]
             oldest.close()
         self._strangers[door] = None
-        self._group.create_task(self._attend(door))
+        if not attended(door, self._attend(door), group=self._group):
+            del self._strangers[door]
+            self._traffic.release(AT_DOOR)
 
     async def _attend(self, door: Doorway) -> None:
         end = _End.CLOSED

@@ -16,7 +16,7 @@ from functools import partial
 from mesh_core.identity import ClusterId, Expected
 from mesh_gateway.client_hello import Refused
 from mesh_gateway.contexts import Contexts
-from mesh_gateway.doorway import Doorway
+from mesh_gateway.doorway import Doorway, attended
 from mesh_gateway.errors import HandshakeFailed
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Unsaid
@@ -72,7 +72,9 @@ class InnerDoor:
         if crowded_out is not None:
             self._refusals.note("crowded out by newer connections", reason=Reason.OVERLOAD)
             crowded_out.close()
-        self._group.create_task(self._attend(door))
+        if not attended(door, self._attend(door), group=self._group):
+            self._strangers.discard(door)
+            self._traffic.release(AT_DOOR)
 
     async def _attend(self, door: Doorway) -> None:
         joined = False

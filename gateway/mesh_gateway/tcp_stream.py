@@ -51,8 +51,14 @@ async def listen(
     """
     # Any: where asyncio promises a tuple of sockets uvloop gives a list, which compiled code would refuse.
     server: Any = await asyncio.get_running_loop().create_server(
-        factory, host, port, backlog=backlog, reuse_port=reuse_port or None
+        factory, host, port, backlog=backlog, reuse_port=reuse_port or None, start_serving=False
     )
+    try:
+        # asyncio gives up the loop here: cancelled then, nobody else would know of what listens already.
+        await server.start_serving()
+    except BaseException:
+        server.close()
+        raise
     for listener in server.sockets:
         for level, option, value in _KEEP_ALIVE:
             listener.setsockopt(level, option, value)

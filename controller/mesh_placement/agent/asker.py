@@ -5,7 +5,7 @@
 3. What the hub refuses is a `HubRefused`; whoever asked decides when to ask again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -62,7 +62,7 @@ class Who:
     """Who asks: the settings it goes by, and the key it has."""
 
     settings: HubSettings
-    key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
     kube_system_uid: str
 
     @property

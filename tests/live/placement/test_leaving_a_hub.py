@@ -1,5 +1,9 @@
-"""Registering and leaving on real API servers, with real rights: what is left on either side afterwards."""
+"""Registering and leaving on real API servers, with real rights: what is left on either side afterwards.
 
+ROUNDS=n leaves so often; every fifth time by force.
+"""
+
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -15,6 +19,8 @@ from mesh_placement.names import TOMBSTONES
 from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES, KubeClient, api_resources, list_all
 
 pytestmark = pytest.mark.asyncio
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+FORCED = max(1, ROUNDS // 5)
 
 
 @pytest_asyncio.fixture
@@ -58,7 +64,7 @@ async def _is_empty(pair: Pair) -> bool:
 
 async def test_a_member_leaves_and_may_come_again_by_the_same_name(pair: Pair) -> None:
     async with pair.hub_runs(), pair.namespaces_end():
-        for round_ in range(3):
+        for round_ in range(ROUNDS):
             hub_before, member_before = await everything(pair.hub), await everything(pair.member)
             async with pair.agent_runs():
                 await pair.register(workloads="Delete")
@@ -96,21 +102,27 @@ async def test_a_hub_without_anybody_who_ends_namespaces_says_so_and_goes_on(pai
 
 async def test_forced_without_the_agent_it_is_told_when_it_comes_back(pair: Pair) -> None:
     async with pair.hub_runs(), pair.namespaces_end():
-        async with pair.agent_runs():
-            registration = await pair.register(workloads="Delete")
-            await pair.bring("settings")
-        await pair.leave()
-        await pair.registered("Leaving")
-        await pair.force()
-        await pair.until_gone()
+        for _ in range(FORCED):
+            await is_forced_out_and_comes_back(pair)
 
-        async def is_let_go() -> bool:
-            return not {one for one in await everything(pair.hub) if CLUSTER in one}
 
-        await until_found(is_let_go)
-        stones = await pair.hub.get(CONFIG_MAPS, TOMBSTONES, namespace="kube-public")
-        assert registration.metadata.uid in stones.data
-        assert await pair.member.find(CONFIG_MAPS, "settings", namespace="default") is not None
-        async with pair.agent_runs():
-            await until_without_agent(pair)
-        assert await pair.member.find(CONFIG_MAPS, "settings", namespace="default") is None
+async def is_forced_out_and_comes_back(pair: Pair) -> None:
+    """Nobody asks the member; when its agent is back, it clears up."""
+    async with pair.agent_runs():
+        registration = await pair.register(workloads="Delete")
+        await pair.bring("settings")
+    await pair.leave()
+    await pair.registered("Leaving")
+    await pair.force()
+    await pair.until_gone()
+
+    async def is_let_go() -> bool:
+        return not {one for one in await everything(pair.hub) if CLUSTER in one}
+
+    await until_found(is_let_go)
+    stones = await pair.hub.get(CONFIG_MAPS, TOMBSTONES, namespace="kube-public")
+    assert registration.metadata.uid in stones.data
+    assert await pair.member.find(CONFIG_MAPS, "settings", namespace="default") is not None
+    async with pair.agent_runs():
+        await until_without_agent(pair)
+    assert await pair.member.find(CONFIG_MAPS, "settings", namespace="default") is None
