@@ -11,8 +11,8 @@ from mesh_runtime.kube import KubeClient
 from mesh_runtime.kube.client import Body
 
 
-class Died(Exception):
-    """The process was killed."""
+class Died(BaseException):
+    """The process was killed: nobody in it can catch that."""
 
 
 @dataclass(slots=True)
