@@ -21,7 +21,7 @@ async def ready_after_a_death(scene: HubScene, agent: FakeAgent, *, writes: int,
     scene.api.writes_left[HUB_USER] = writes
     if object_first:
         await scene.register(accepted=True)
-    holder = await scene.token(auto_accept=not object_first)
+    holder = await scene.token(auto_accept=not object_first, cluster="east")
     async with scene.hub():
         await agent.claim(holder, now=scene.now)
         await asyncio.sleep(2)
