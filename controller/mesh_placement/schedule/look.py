@@ -1,0 +1,71 @@
+"""A snapshot with its indexes: made once a cycle, read by every plug-in."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from mesh_placement.schedule.snapshot import (
+    Cluster,
+    Export,
+    Link,
+    ProbeResult,
+    Reservation,
+    SetView,
+    Snapshot,
+    Wanted,
+)
+
+
+class Look:
+    """Read-only, but for what `decided` adds while a cycle decides one placement after another."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.now = snapshot.now
+        self.reservations: list[Reservation] = list(snapshot.reservations)
+        self.placed: dict[str, Mapping[str, int | None]] = {
+            one.name: {share.cluster: share.replicas for share in one.current} for one in snapshot.placements
+        }
+
+    @cached_property
+    def sets(self) -> Mapping[str, SetView]:
+        """By name."""
+        return {one.name: one for one in self.snapshot.sets}
+
+    @cached_property
+    def clusters(self) -> Mapping[str, Cluster]:
+        """By name, in the order of names."""
+        return {one.name: one for one in self.snapshot.clusters}
+
+    @cached_property
+    def placements(self) -> Mapping[str, Wanted]:
+        """By "namespace/name"."""
+        return {one.name: one for one in self.snapshot.placements}
+
+    @cached_property
+    def links(self) -> Mapping[str, Mapping[str, Link]]:
+        """Source, then target."""
+        found: dict[str, dict[str, Link]] = {}
+        for one in self.snapshot.links:
+            found.setdefault(one.source, {})[one.target] = one
+        return found
+
+    @cached_property
+    def exporters(self) -> Mapping[str, tuple[Export, ...]]:
+        """By service, in the order of clusters."""
+        found: dict[str, list[Export]] = {}
+        for one in self.snapshot.exports:
+            found.setdefault(one.service, []).append(one)
+        return {service: tuple(rows) for service, rows in found.items()}
+
+    @cached_property
+    def probes(self) -> Mapping[tuple[str, str], ProbeResult]:
+        """By source and service."""
+        return {(one.source, one.service): one for one in self.snapshot.probes}
+
+    def decided(
+        self, placement: str, shares: Mapping[str, int | None], *, taken: Iterable[Reservation]
+    ) -> None:
+        """What this cycle has decided, so that the next placement sees it."""
+        self.placed[placement] = shares
+        self.reservations = [one for one in self.reservations if one.placement != placement]
+        self.reservations.extend(taken)

@@ -1,0 +1,223 @@
+"""What the scheduler sees: values that can be stored as JSON and given to it again (replay, what-if).
+
+1. A snapshot has everything that a decision depends on, the time included. Equal snapshots give equal plans.
+2. Rows are in the order of their names; whoever makes a snapshot sorts them.
+3. Times are seconds since 1970 in UTC, round trips milliseconds, amounts thousandths as `decide.quantity`
+   reads them. Services are "namespace/name", placements too.
+"""
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from mesh_placement.decide.shapes import FreeShape
+from mesh_placement.objects.ours import Connectivity, Effect, LinkState, Phase
+from mesh_placement.objects.placing import PlacementSpec
+
+Standing = Literal[
+    "Ok",
+    "ControlPartition",
+    "Dead",
+    "DataPlaneDown",
+    "ApiDown",
+    "DependencyLost",
+    "Unwitnessed",
+    "HubIsolated",
+]
+"""What lease and peers together say of a cluster (section 5.5 of the plan); `LinkDown` is a fact of links."""
+
+
+class HeldTaint(Struct, frozen=True):
+    """A taint, and since when it is there."""
+
+    key: str
+    effect: Effect
+    value: str = ""
+    since: float = 0.0
+
+
+class Room(Struct, frozen=True):
+    """Room in a cluster as its agent told it; `is_fresh` False: it may have changed unseen.
+
+    `observed` is the revision of each placement that is visible in the numbers as pods.
+    """
+
+    total: dict[str, int] = field(default_factory=dict)
+    available: dict[str, int] = field(default_factory=dict)
+    continuous: dict[str, int] = field(default_factory=dict)
+    shapes: tuple[FreeShape, ...] = ()
+    nodes: int = 0
+    pods: int = 0
+    is_fresh: bool = True
+    observed: dict[str, int] = field(default_factory=dict)
+
+
+class Cluster(Struct, frozen=True):
+    """A registered cluster. `namespaces` and `storage_classes` None: the agent does not tell.
+
+    `apis` are group versions ("apps/v1"). `unmet_gates` are readiness gates that do not hold.
+    `stable_since` is since when its standing is Ok, None while it is not.
+    """
+
+    name: str
+    cluster_set: str
+    phase: Phase = "Ready"
+    accepted: bool = True
+    unmet_gates: tuple[str, ...] = ()
+    taints: tuple[HeldTaint, ...] = ()
+    properties: dict[str, str] = field(default_factory=dict)
+    apis: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] | None = None
+    storage_classes: tuple[str, ...] | None = None
+    room: Room | None = None
+    standing: Standing = "Ok"
+    stable_since: float | None = 0.0
+
+
+class SetView(Struct, frozen=True):
+    """A ClusterSet; `namespaces` are those of the hub that may place into it, None for all."""
+
+    name: str
+    namespaces: tuple[str, ...] | None = None
+    connectivity: Connectivity = "Mesh"
+    trust_domain: str = ""
+
+
+class Link(Struct, frozen=True):
+    """The way from `source` to `target` as the source sees it; requests start at the source.
+
+    `is_fresh` False: the row is older than three probe periods. Times None: not known.
+    """
+
+    source: str
+    target: str
+    state: LinkState = "Unknown"
+    is_fresh: bool = True
+    ewma: float | None = None
+    p50: float | None = None
+    p99: float | None = None
+    loss: float = 0.0
+    headroom: float | None = None
+    cert_not_after: float | None = None
+
+
+class Export(Struct, frozen=True):
+    """What `cluster` says of a Service that it exports; `allowed` None: every cluster may call it."""
+
+    cluster: str
+    service: str
+    ready: int = 0
+    conflict: str = ""
+    allowed: tuple[str, ...] | None = None
+    is_fresh: bool = True
+
+
+class ProbeResult(Struct, frozen=True):
+    """What a handshake for `service` from the gateway of `source` met; `result` "OK" or the reason."""
+
+    source: str
+    service: str
+    result: str
+    at: float
+
+
+class Demand(Struct, frozen=True):
+    """What a placement brings and needs, from its manifests.
+
+    `replicas` None: nothing is counted (it is simply there or not); `request` is what one replica asks for.
+    `namespaces` must be there already, `brings_namespaces` come with it. `pinned` are the clusters that have
+    its volumes, empty for none.
+    """
+
+    replicas: int | None = None
+    request: dict[str, int] = field(default_factory=dict)
+    apis: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    brings_namespaces: tuple[str, ...] = ()
+    storage_classes: tuple[str, ...] = ()
+    pinned: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+
+
+class Share(Struct, frozen=True):
+    """What a placement has in one cluster: `replicas` None where nothing is counted; `ready` of them are.
+
+    `since` is when it was decided, `verified` whether traffic reached it: None not tried yet.
+    """
+
+    cluster: str
+    replicas: int | None = None
+    ready: int = 0
+    since: float = 0.0
+    verified: bool | None = None
+
+
+class Backoff(Struct, frozen=True):
+    """A cluster that is not tried before `until`."""
+
+    cluster: str
+    until: float
+    cause: str
+
+
+class Memory(Struct, frozen=True, omit_defaults=True):
+    """What one decision hands to the next.
+
+    `over_budget`: service to since when its round trip is over the budget; `degraded`: those held for that.
+    `better`: since when the same other choice would have been better by enough. `moved` is when it last moved
+    by choice, `cause` the id of the change that moved it.
+    """
+
+    over_budget: dict[str, float] = field(default_factory=dict)
+    degraded: tuple[str, ...] = ()
+    better: float | None = None
+    better_choice: tuple[str, ...] = ()
+    moved: float | None = None
+    cause: str = ""
+    backoffs: tuple[Backoff, ...] = ()
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+class Wanted(Struct, frozen=True):
+    """A Placement as the scheduler sees it; `decided_generation` 0: never decided."""
+
+    name: str
+    uid: str
+    spec: PlacementSpec
+    demand: Demand = Demand()
+    generation: int = 1
+    decided_generation: int = 0
+    revision: int = 0
+    priority: int = 0
+    created: float = 0.0
+    current: tuple[Share, ...] = ()
+    memory: Memory = Memory()
+
+    @property
+    def namespace(self) -> str:
+        """The user's namespace on the hub."""
+        return self.name.partition("/")[0]
+
+
+class Reservation(Struct, frozen=True):
+    """Room that a decision has taken and that the cluster's numbers do not show yet."""
+
+    placement: str
+    cluster: str
+    revision: int
+    request: dict[str, int]
+    replicas: int
+    until: float
+
+
+class Snapshot(Struct, frozen=True):
+    """Everything at one moment."""
+
+    now: float
+    sets: tuple[SetView, ...] = ()
+    clusters: tuple[Cluster, ...] = ()
+    links: tuple[Link, ...] = ()
+    exports: tuple[Export, ...] = ()
+    probes: tuple[ProbeResult, ...] = ()
+    placements: tuple[Wanted, ...] = ()
+    reservations: tuple[Reservation, ...] = ()
