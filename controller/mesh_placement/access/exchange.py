@@ -68,8 +68,8 @@ class Exchange:
             self.back.abort()
 
     async def _answered(self, body: Framing) -> bool:
-        async with asyncio.timeout(None if self.target.may_be_silent else HEAD_LIMIT):
-            response = await self._response()
+        now = asyncio.get_running_loop().time()
+        response = await self._response(until=None if self.target.may_be_silent else now + HEAD_LIMIT)
         if response.status == 401:
             raise TokenRefused
         if response.status == 101:
@@ -88,9 +88,9 @@ class Exchange:
         self.back_keeps = response.keeps and body.done and not upgrade_of(self.request)
         return keeps
 
-    async def _response(self) -> ResponseHead:
+    async def _response(self, *, until: float | None) -> ResponseHead:
         while True:
-            head = await self.back.head()
+            head = await self.back.head(until=until)
             if head is None:
                 raise MemberGone("the member's API server closed before it answered")
             response = read_response(head, method=self.request.method)

@@ -17,8 +17,7 @@ from typing import Final
 MOST_BYTES: Final = 1 << 16
 """Longest head, as long as some hundreds of groups are."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\x00-\x08\x0a-\x1f\x7f]*\r\n)*")
 _REQUEST_LINE = re.compile(r"([A-Z]{1,20}) (/[\x21-\x7e]*) HTTP/1\.1")
 _STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-5][0-9][0-9])(?: ([^\x00-\x08\x0a-\x1f\x7f]*))?")
 
@@ -100,15 +99,11 @@ def named_by_connection(fields: Fields) -> frozenset[str]:
 
 
 def _read(head: bytes) -> tuple[str, Fields]:
-    first, *lines = head.decode("latin-1").split("\r\n")
-    fields = []
-    for line in lines:
-        name, colon, value = line.partition(":")
-        value = value.strip(" \t")
-        if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
-            raise BadHead("a header field is not plainly one")
-        fields.append((name.lower(), value))
-    return first, tuple(fields)
+    first, _, lines = f"{head.decode('latin-1')}\r\n".partition("\r\n")
+    if not _FIELDS.fullmatch(lines):
+        raise BadHead("a header field is not plainly one")
+    split = (line.partition(":") for line in lines.split("\r\n")[:-1])
+    return first, tuple([(name.lower(), value.strip(" \t")) for name, _, value in split])
 
 
 def _length(fields: Fields) -> int | None:

@@ -74,8 +74,8 @@ class Session:
 
     async def _next(self) -> bool:
         try:
-            async with asyncio.timeout(IDLE_LIMIT if self._is_known else STRANGER_LIMIT):
-                head = await self._front.head()
+            limit = IDLE_LIMIT if self._is_known else STRANGER_LIMIT
+            head = await self._front.head(until=asyncio.get_running_loop().time() + limit)
             if head is None:
                 return False
             request = read_request(head)

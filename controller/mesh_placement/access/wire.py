@@ -62,8 +62,11 @@ class Wire(asyncio.Protocol):
         """How many bytes have come and were not taken."""
         return len(self._buffer)
 
-    async def head(self) -> bytes | None:
-        """The next head without its blank line; None when the other end ended before it; raises BadHead."""
+    async def head(self, *, until: float | None = None) -> bytes | None:
+        """The next head without its blank line; None when the other end ended before it.
+
+        Raises BadHead, and TimeoutError when it is not whole at `until` (on the loop's clock).
+        """
         seen = 0
         while True:
             end = self._buffer.find(_END_OF_HEAD, max(0, seen - 3))
@@ -74,7 +77,7 @@ class Wire(asyncio.Protocol):
             if self.ended:
                 return None
             seen = len(self._buffer)
-            await self.more()
+            await self.more(until=until)
 
     async def some(self) -> bytes:
         """Whatever has come, b"" at the end."""
@@ -95,14 +98,19 @@ class Wire(asyncio.Protocol):
         """Put what was taken too much before what has come since."""
         self._buffer[:0] = data
 
-    async def more(self) -> None:
-        """Wait for bytes, or for the end."""
+    async def more(self, *, until: float | None = None) -> None:
+        """Wait for bytes, or for the end; TimeoutError at `until`."""
         assert self._heard is None, "two tasks read one connection"
-        self._heard = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        heard = self._heard = loop.create_future()
+        # A timer by itself costs a third of asyncio.timeout, and every request waits twice.
+        timer = None if until is None else loop.call_at(until, _late, heard)
         try:
-            await self._heard
+            await heard
         finally:
             self._heard = None
+            if timer is not None:
+                timer.cancel()
 
     def write(self, data: bytes) -> None:
         """Send; `drain` before more than a head."""
@@ -133,3 +141,8 @@ class Wire(asyncio.Protocol):
     def _wake(self) -> None:
         if self._heard is not None and not self._heard.done():
             self._heard.set_result(None)
+
+
+def _late(heard: "asyncio.Future[None]") -> None:
+    if not heard.done():
+        heard.set_exception(TimeoutError())
