@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mesh_core.identity import ClusterId
 from mesh_core.names import INNER_PORT
@@ -18,6 +18,7 @@ from mesh_gateway.keeper import RouteKeeper
 from mesh_gateway.leaving import unlisted
 from mesh_gateway.limits import Limits
 from mesh_gateway.listeners import Listeners
+from mesh_gateway.measured import Measured
 from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.opener import DirectOpener
 from mesh_gateway.opening import TunnelHello
@@ -71,15 +72,16 @@ class Surroundings:
     listed: Callable[[], bool] = lambda: False
     reuse_port: bool = False
     settled: Callable[[], None] = lambda: None
-    measured: Callable[[str, float], None] = lambda _cluster, _seconds: None
+    measured: Callable[[str, Measured], None] = lambda _cluster, _found: None
     replaced: Callable[[RouteTable], None] = lambda _table: None
 
 
 class _Witness:
     """Tells of the ways to peers."""
 
-    def __init__(self, place: Surroundings) -> None:
+    def __init__(self, place: Surroundings, *, traffic: Traffic) -> None:
         self._place = place
+        self._traffic = traffic
 
     def tunnel(self, cluster: str, *, up: bool) -> None:
         self._place.prober.tunnel(cluster, up=up)
@@ -87,8 +89,10 @@ class _Witness:
     def problem(self, cluster: str, text: str) -> None:
         self._place.problem(cluster, text)
 
-    def measured(self, cluster: str, seconds: float) -> None:
-        self._place.measured(cluster, seconds)
+    def measured(self, cluster: str, found: Measured) -> None:
+        # What is full is full for every peer.
+        headroom = min(found.headroom, self._traffic.headroom)
+        self._place.measured(cluster, replace(found, headroom=headroom))
 
 
 class Gateway:
@@ -144,7 +148,7 @@ class Gateway:
         )
 
     def _make_tunnels(self) -> tuple[TunnelPool, TunnelKeeper]:
-        metrics, witness = self._place.metrics, _Witness(self._place)
+        metrics, witness = self._place.metrics, _Witness(self._place, traffic=self._traffic)
         pool = TunnelPool(
             talk=self._talk, asked=self._inward.asked, limits=self._limits, metrics=metrics, witness=witness
         )

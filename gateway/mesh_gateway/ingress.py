@@ -40,7 +40,7 @@ from mesh_gateway.route import Ingress as RouteTo
 from mesh_gateway.tcp_stream import TcpStream
 from mesh_gateway.tls_stream import TlsStream
 from mesh_gateway.traffic import Traffic
-from mesh_gateway.tunnel_life import good_for
+from mesh_gateway.tunnel_life import Shown, shown_in
 from mesh_runtime.clock import utc_now
 from mesh_runtime.log import logger
 from mesh_runtime.tls import Believed, PeerRefused, verify_peer
@@ -64,7 +64,7 @@ class Tunnels(Protocol):
     """Who takes tunnels that peers dialled (`tunnels.TunnelPool`)."""
 
     def adopt(
-        self, stream: TlsStream, *, cluster: ClusterId, believed: Believed, good_for: float, refusal: str
+        self, stream: TlsStream, *, cluster: ClusterId, believed: Believed, shown: Shown, refusal: str
     ) -> object | None:
         """Takes charge of it; None, and closed, when the cluster has enough. Its certificate is good for so
         many seconds; with `refusal` it gets no tunnel, and hears why."""
@@ -232,9 +232,9 @@ class IngressHalf:
         refusal = "" if is_linked else _unlinked(caller.cluster)
         if refusal:
             self._refusals.note(refusal, reason=Reason.NOT_ALLOWED)
-        lasts = good_for(stream.tls_object, now=utc_now())
+        shown = shown_in(stream.tls_object, now=utc_now())
         taken = self._tunnels.adopt(
-            stream, cluster=caller.cluster, believed=believed, good_for=lasts, refusal=refusal
+            stream, cluster=caller.cluster, believed=believed, shown=shown, refusal=refusal
         )
         if taken is None and is_linked:
             self._refusals.note(f"cluster {caller.cluster} has enough tunnels", reason=Reason.OVERLOAD)

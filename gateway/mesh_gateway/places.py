@@ -82,6 +82,14 @@ class Places:
         """Places of all shares that are taken."""
         return self._taken
 
+    @property
+    def headroom(self) -> float:
+        """The share, from 0 to 1, of what local pods may open that is free."""
+        counts, bound = self._counts, self._bounds[Share.EGRESS].most
+        streams = sum(counts[share] for share in _STREAMS)
+        own = counts[Share.EGRESS] / bound if bound else 1.0
+        return max(0.0, 1.0 - max(own, streams / self._all))
+
     def take(self, claim: Claim) -> bool:
         """Takes a place; False when there is none."""
         share, counts = claim.share, self._counts

@@ -1,7 +1,8 @@
 """Says in MeshPeers what the prober finds: our own entry of `status.gateways`, written when it changes.
 
 1. At most one write a peer and `_PAUSE`; one that fails is tried again, with what is found by then.
-2. The round trip to a peer is written when it changed much, and then at most once in `RTT_REST`.
+2. What was measured on the way to a peer is written when it changed much, and then at most once in
+   `FIGURES_REST`.
 3. At an orderly end our entries go: whoever is not there has nothing to say.
 """
 
@@ -9,11 +10,14 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 
+from mesh_core.conditions import rfc3339
 from mesh_core.errors import MeshError
 from mesh_core.objects import MeshPeer
-from mesh_core.path_report import RTT_REST, Finding, plan_report, plan_silence
+from mesh_core.path_report import FIGURES_REST, Finding, plan_report, plan_silence
 from mesh_core.plan import Apply, Plan
+from mesh_gateway.measured import Measured
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import MESH_PEERS, KubeClient
 from mesh_runtime.log import logger
@@ -38,7 +42,7 @@ class Reporter:
         self._clock = clock
         self._findings: dict[str, Finding] = {}
         self._problems: dict[str, str] = {}
-        self._rtts: dict[str, int] = {}
+        self._measured: dict[str, Measured] = {}
         self._written: dict[str, float] = {}
         self._queue: WorkQueue[str] = WorkQueue()
 
@@ -70,9 +74,9 @@ class Reporter:
         if finding is not None and finding.problem != text:
             self.found(cluster, finding)
 
-    def measured(self, cluster: str, seconds: float) -> None:
-        """So long pings in tunnels to the cluster take; it is said with what the prober finds next."""
-        self._rtts[cluster] = max(1, round(seconds * 1e6))
+    def measured(self, cluster: str, found: Measured) -> None:
+        """Found in tunnels to the cluster; it is said with what the prober finds next."""
+        self._measured[cluster] = found
 
     async def run(self) -> None:
         """Write, for ever."""
@@ -95,9 +99,9 @@ class Reporter:
         return plan_report(
             peer,
             address=self._address,
-            finding=replace(finding, rtt=self._rtts.get(cluster, 0)),
+            finding=_with(finding, self._measured.get(cluster)),
             now=self._clock(),
-            rtt_due=self._since_written(cluster) >= RTT_REST,
+            figures_due=self._since_written(cluster) >= FIGURES_REST,
         )
 
     def _since_written(self, cluster: str) -> float:
@@ -120,3 +124,15 @@ class Reporter:
             await self._kube.apply(
                 MESH_PEERS, step.body, field_manager=step.manager, subresource=step.subresource
             )
+
+
+def _with(finding: Finding, measured: Measured | None) -> Finding:
+    if measured is None:
+        return finding
+    ends = measured.cert_not_after
+    return replace(
+        finding,
+        rtt=max(1, round(measured.rtt * 1e6)),
+        headroom=math.floor(measured.headroom * 100),
+        cert_not_after=rfc3339(datetime.fromtimestamp(ends, UTC)) if math.isfinite(ends) else "",
+    )

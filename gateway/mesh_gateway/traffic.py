@@ -85,6 +85,11 @@ class Traffic:
         return self._places.taken
 
     @property
+    def headroom(self) -> float:
+        """The share, from 0 to 1, of what local pods may open that is free."""
+        return self._places.headroom
+
+    @property
     def open_streams(self) -> dict[Address, int]:
         """Streams to each local endpoint that has any."""
         return self._open

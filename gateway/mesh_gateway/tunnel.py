@@ -96,6 +96,8 @@ class Tunnel:
         """When it takes no more streams, replaced or not."""
         self.left_at: float | None = None
         """Since when it takes no more streams."""
+        self.cert_not_after = math.inf
+        """When the certificate ends that the other end has shown, in seconds since 1970."""
         self.believed: Believed | None = None
         """By which keys the other end is believed, for as long as it is."""
         self.refusal = ""

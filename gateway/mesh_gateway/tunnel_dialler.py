@@ -22,7 +22,7 @@ from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.reach import NoHostName, reach
 from mesh_gateway.route import Address
 from mesh_gateway.tunnel import Tunnel
-from mesh_gateway.tunnel_life import good_for
+from mesh_gateway.tunnel_life import shown_in
 from mesh_gateway.tunnel_log import TunnelLog, plain
 from mesh_gateway.tunnel_pace import STAYS, Pace, Tries
 from mesh_gateway.tunnel_plan import is_surplus, plan_tunnels
@@ -167,9 +167,9 @@ class PeerDialler:
             # No problem with tunnels but with the way, and that the prober tells.
             return None
         self._metrics.handshake(self._cluster, seconds=asyncio.get_running_loop().time() - began)
-        lasts = good_for(stream.tls_object, now=utc_now())
+        shown = shown_in(stream.tls_object, now=utc_now())
         tunnel = self._pool.dialled(
-            stream, cluster=self._cluster, believed=believed, way=address, good_for=lasts
+            stream, cluster=self._cluster, believed=believed, way=address, shown=shown
         )
         return tunnel if await self._agreed(tunnel) else None
 

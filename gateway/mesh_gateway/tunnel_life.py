@@ -15,6 +15,18 @@ _SHORTEST = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """The certificate that the other end has shown: when it ends, in seconds since 1970, and for how many
+    seconds it was good when it was shown. Infinite where it has shown none."""
+
+    ends: float = math.inf
+    good_for: float = math.inf
+
+
+NOTHING_SHOWN = Shown()
+
+
+@dataclass(frozen=True, slots=True)
 class Life:
     """Times of the loop's clock: from `renew_by` on it is to be replaced, from `leave_by` on it is left."""
 
@@ -30,9 +42,10 @@ def life_of(*, now: float, longest: float, good_for: float) -> Life:
     )
 
 
-def good_for(tls: ssl.SSLObject, *, now: datetime) -> float:
-    """Seconds for which the certificate is good that the other end has shown; infinite when it shows none."""
+def shown_in(tls: ssl.SSLObject, *, now: datetime) -> Shown:
+    """What the other end has shown in a handshake that is over."""
     end = (tls.getpeercert() or {}).get("notAfter")
     if not isinstance(end, str):
-        return math.inf
-    return max(0.0, ssl.cert_time_to_seconds(end) - now.timestamp())
+        return Shown()
+    ends = float(ssl.cert_time_to_seconds(end))
+    return Shown(ends, max(0.0, ends - now.timestamp()))

@@ -16,7 +16,6 @@
 """
 
 import asyncio
-import math
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
@@ -24,6 +23,7 @@ from mesh_core.identity import ClusterId
 from mesh_core.trust import Trust
 from mesh_core.trust import refusal as refused_by
 from mesh_gateway.limits import Limits
+from mesh_gateway.measured import Measured, measured_in
 from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import Opening
@@ -33,7 +33,7 @@ from mesh_gateway.session import SessionLimits
 from mesh_gateway.tls_stream import TlsStream
 from mesh_gateway.tunnel import Tunnel
 from mesh_gateway.tunnel_hello import HelloTalk
-from mesh_gateway.tunnel_life import life_of
+from mesh_gateway.tunnel_life import NOTHING_SHOWN, Shown, life_of
 from mesh_gateway.tunnel_log import TunnelLog
 from mesh_gateway.window_budget import WindowBudget
 from mesh_runtime.tls import Believed
@@ -59,8 +59,8 @@ class Witness(Protocol):
     def problem(self, cluster: str, text: str) -> None:
         """Why there is no tunnel; "" ends that."""
 
-    def measured(self, cluster: str, seconds: float) -> None:
-        """How long the quickest of the last pings in tunnels to the cluster took."""
+    def measured(self, cluster: str, found: Measured) -> None:
+        """What was found in the open tunnels to the cluster."""
 
 
 class TunnelPool:
@@ -120,13 +120,13 @@ class TunnelPool:
         *,
         cluster: ClusterId,
         believed: Believed | None = None,
-        good_for: float = math.inf,
+        shown: Shown = NOTHING_SHOWN,
         refusal: str = "",
     ) -> Tunnel | None:
         """A tunnel that `cluster` dialled, by its certificate. None, and closed, if it has enough.
 
-        `believed` is asked again when the rules change. The certificate is good for so many seconds. With
-        `refusal` the other end hears just this.
+        `believed` is asked again when the rules change; `shown` is the other end's certificate. With
+        `refusal` it hears just this.
         """
         theirs = [tunnel for tunnel in self._tunnels.get(cluster, ()) if not tunnel.is_client]
         taken = sum(tunnel.left_at is None for tunnel in theirs)
@@ -134,7 +134,7 @@ class TunnelPool:
         if self._leaving or taken >= most or len(theirs) >= 2 * most:
             stream.abort()
             return None
-        tunnel = self._made(stream, cluster=cluster, is_client=False, good_for=good_for)
+        tunnel = self._made(stream, cluster=cluster, is_client=False, shown=shown)
         tunnel.refusal, tunnel.believed = refusal, believed
         tunnel.start()
         return tunnel
@@ -146,11 +146,11 @@ class TunnelPool:
         cluster: ClusterId,
         believed: Believed | None = None,
         way: Address | None = None,
-        good_for: float = math.inf,
+        shown: Shown = NOTHING_SHOWN,
     ) -> Tunnel:
-        """A tunnel that we dialled, at `way`; it opens when both have said hello. The other end's certificate
-        is good for so many seconds."""
-        tunnel = self._made(stream, cluster=cluster, is_client=True, good_for=good_for)
+        """A tunnel that we dialled, at `way`; it opens when both have said hello. `shown` is the other end's
+        certificate."""
+        tunnel = self._made(stream, cluster=cluster, is_client=True, shown=shown)
         tunnel.way, tunnel.believed = way, believed
         tunnel.start()
         self._talk.begin(tunnel, done=self._opened)
@@ -217,7 +217,7 @@ class TunnelPool:
                 if ask and tunnel.rtt is not None:
                     self._metrics.rtt(tunnel.cluster, seconds=tunnel.last_rtt)
             if ask:
-                self._tell_rtts()
+                self._tell_measured()
 
     # TunnelHost
 
@@ -254,7 +254,7 @@ class TunnelPool:
         elif now - tunnel.left_at > self._limits.tunnel_drain:
             tunnel.abort(f"it was left {self._limits.tunnel_drain:g} s ago")
 
-    def _made(self, stream: TlsStream, *, cluster: ClusterId, is_client: bool, good_for: float) -> Tunnel:
+    def _made(self, stream: TlsStream, *, cluster: ClusterId, is_client: bool, shown: Shown) -> Tunnel:
         budget = self._budgets.get(cluster)
         if budget is None:
             budget = WindowBudget(self._limits.window_growth_per_peer, whole=self._budget)
@@ -270,7 +270,8 @@ class TunnelPool:
             dead_after=self._limits.dead_after,
             host=self,
         )
-        life = life_of(now=tunnel.since, longest=self._limits.tunnel_life, good_for=good_for)
+        tunnel.cert_not_after = shown.ends
+        life = life_of(now=tunnel.since, longest=self._limits.tunnel_life, good_for=shown.good_for)
         tunnel.leave_by = life.leave_by
         if is_client:
             tunnel.renew_by = life.renew_by
@@ -303,11 +304,11 @@ class TunnelPool:
         tunnel.close_if_left()
         self._tell(tunnel.cluster)
 
-    def _tell_rtts(self) -> None:
+    def _tell_measured(self) -> None:
         for cluster, tunnels in self._tunnels.items():
-            found = [tunnel.rtt for tunnel in tunnels if tunnel.is_open and tunnel.rtt is not None]
-            if found:
-                self._witness.measured(cluster, min(found))
+            found = measured_in(tunnels, limits=self._limits)
+            if found is not None:
+                self._witness.measured(cluster, found)
 
     def _tell(self, cluster: ClusterId) -> None:
         self._witness.tunnel(cluster, up=any(tunnel.is_open for tunnel in self.of(cluster)))

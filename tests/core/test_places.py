@@ -38,6 +38,16 @@ def test_one_pod_cannot_take_the_places_of_all_other_pods() -> None:
     assert places.take(source(1))
 
 
+def test_headroom_is_what_local_pods_may_still_open() -> None:
+    places = Places(LIMITS)
+    assert places.headroom == 1.0
+    assert taken(places, AT_DOOR, tries=40) == 40 and places.headroom == 1.0, "strangers take none of it"
+    assert taken(places, INWARD, tries=40) == 40 and places.headroom == 0.5
+    for number in range(3):
+        taken(places, source(number))
+    assert places.headroom == 0.0 and not places.take(source(9))
+
+
 def test_idle_connections_of_local_pods_shut_out_neither_peers_nor_the_doors() -> None:
     places = Places(LIMITS)
     assert sum(taken(places, source(number)) for number in range(10)) == 70

@@ -14,6 +14,7 @@ from mesh_core.path_report import (
     Finding,
     Pods,
     Tunnel,
+    is_headroom_news,
     is_rtt_news,
     plan_orphans,
     plan_report,
@@ -358,13 +359,42 @@ def test_a_round_trip_is_written_when_it_is_due_and_does_not_change_since_when_t
         return dict(found)
 
     later, far, down = NOW + timedelta(hours=1), replace(UP, rtt=40_000), replace(DOWN, rtt=9)
-    assert plan_report(saying(10_000), address=A, finding=far, now=later, rtt_due=False) == ()
+    assert plan_report(saying(10_000), address=A, finding=far, now=later, figures_due=False) == ()
     assert plan_report(saying(39_000), address=A, finding=far, now=later) == ()
     told = entry(plan_report(saying(10_000), address=A, finding=far, now=later))
     assert (told["rttMicroseconds"], told["since"]) == (40_000, SINCE)
-    told = entry(plan_report(saying(10_000), address=A, finding=down, now=later, rtt_due=False))
+    told = entry(plan_report(saying(10_000), address=A, finding=down, now=later, figures_due=False))
     assert (told["rttMicroseconds"], told["since"]) == (9, "2026-11-21T13:00:00Z"), "it goes along"
     told = entry(plan_report(saying(10_000), address=A, finding=DOWN, now=later))
     assert told["rttMicroseconds"] == 10_000, "measured before this process began"
     told = entry(plan_report(saying(0), address=A, finding=replace(UP, rtt=10**10), now=later))
     assert told["rttMicroseconds"] == 60_000_000, "no more than the CRD takes"
+
+
+@pytest.mark.parametrize(
+    ("said", "found", "is_news"),
+    [
+        (None, None, False),
+        (50, None, False),
+        (None, 50, True),
+        (50, 41, False),
+        (50, 40, True),
+        (9, 0, False),
+    ],
+)
+def test_headroom_is_news_when_it_moved_by_ten_points(
+    said: int | None, found: int | None, is_news: bool
+) -> None:
+    assert is_headroom_news(said, found=found) is is_news
+
+
+def test_what_a_gateway_has_not_measured_yet_stays_as_it_was_said() -> None:
+    told = PathReport(
+        address=A, reachable=True, headroom_percent=40, cert_not_after="2027-01-01T00:00:00Z", since=SINCE
+    )
+    west = MeshPeer(metadata=Meta(name="west"), status=MeshPeerStatus(gateways=(told,)))
+    assert plan_report(west, address=A, finding=UP, now=NOW) == ()
+    (step,) = plan_report(west, address=A, finding=DOWN, now=NOW)
+    assert isinstance(step, Apply)
+    (entry,) = step.body["status"]["gateways"]
+    assert (entry["headroomPercent"], entry["certNotAfter"]) == (40, "2027-01-01T00:00:00Z")

@@ -27,6 +27,7 @@ from mesh_gateway.egress import EgressHalf, Sources
 from mesh_gateway.ingress import IngressHalf
 from mesh_gateway.limits import Limits
 from mesh_gateway.listeners import Listeners
+from mesh_gateway.measured import Measured
 from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opener import DirectOpener
@@ -163,7 +164,7 @@ class Seen:
 
     up: dict[str, bool] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
-    rtts: dict[str, float] = field(default_factory=dict)
+    found: dict[str, Measured] = field(default_factory=dict)
 
     def tunnel(self, cluster: str, *, up: bool) -> None:
         """As `Witness`."""
@@ -173,9 +174,9 @@ class Seen:
         """As `Witness`."""
         self.problems[cluster] = text
 
-    def measured(self, cluster: str, seconds: float) -> None:
+    def measured(self, cluster: str, found: Measured) -> None:
         """As `Witness`."""
-        self.rtts[cluster] = seconds
+        self.found[cluster] = found
 
 
 class Everybody:

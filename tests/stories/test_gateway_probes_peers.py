@@ -22,6 +22,7 @@ from mesh_fakes.membership import FakeMembership
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
 from mesh_gateway.errors import ClusterSilent, StreamRefused
+from mesh_gateway.measured import Measured
 from mesh_gateway.opener import Target
 from mesh_gateway.probe_knock import LIMIT, Answer, knock
 from mesh_gateway.probe_report import Reporter
@@ -109,6 +110,13 @@ class Scene:
         return found[0].rtt_microseconds if found else None
 
     @property
+    def figures(self) -> tuple[int | None, str] | None:
+        """What our entry says of headroom, and of the end of the peer's certificate."""
+        peer = self.api.find(MESH_PEERS, "east")
+        found = [one for one in peer.status.gateways if one.address == OWN] if peer is not None else []
+        return (found[0].headroom_percent, found[0].cert_not_after) if found else None
+
+    @property
     def writes(self) -> int:
         return sum("meshpeers" in path and method == "PATCH" for _user, method, path in self.api.requests)
 
@@ -172,21 +180,41 @@ async def test_a_peer_that_falls_silent_is_down_in_six_seconds_and_up_with_its_f
 @pytest.mark.looptime
 async def test_the_round_trip_is_said_when_it_moved_much_and_not_more_often_than_every_30_seconds() -> None:
     async with scene() as west:
-        west.reporter.measured("east", 0.010)
+        west.reporter.measured("east", Measured(0.010))
         await until(lambda: west.rtt == 10_000)
         for milliseconds in (11, 9, 12, 10) * 100:
-            west.reporter.measured("east", milliseconds / 1000)
+            west.reporter.measured("east", Measured(milliseconds / 1000))
             await asyncio.sleep(1)
         assert (west.rtt, west.writes) == (10_000, 1)
         began = now()
         for milliseconds in (40, 20) * 75:
-            west.reporter.measured("east", milliseconds / 1000)
+            west.reporter.measured("east", Measured(milliseconds / 1000))
             await asyncio.sleep(1)
         assert west.rtt in (20_000, 40_000)
         assert 1 < west.writes <= 2 + (now() - began) / 30
         west.answers = {EAST: Answer.SILENT, OTHER: Answer.SILENT}
         await until(lambda: west.entry == (False, "Unknown"), limit=10)
         assert west.rtt in (20_000, 40_000), "what was measured stays"
+
+
+@pytest.mark.asyncio
+@pytest.mark.looptime
+async def test_headroom_and_the_end_of_the_peers_certificate_are_said_when_they_change_and_seldom() -> None:
+    async with scene() as west:
+        west.reporter.measured("east", Measured(0.010, 0.995, NOW.timestamp()))
+        await until(lambda: west.figures == (99, "2026-11-21T12:00:00Z"))
+        assert west.writes == 1, "along with what else is said first"
+        for hundredths in (95, 91, 99) * 30:
+            west.reporter.measured("east", Measured(0.010, hundredths / 100, NOW.timestamp()))
+            await asyncio.sleep(1)
+        assert west.writes == 1
+        west.reporter.measured("east", Measured(0.010, 0.2, NOW.timestamp()))
+        await until(lambda: west.figures == (20, "2026-11-21T12:00:00Z"))
+        renewed = NOW + timedelta(days=1)
+        west.reporter.measured("east", Measured(0.010, 0.2, renewed.timestamp()))
+        before = now()
+        await until(lambda: west.figures == (20, "2026-11-22T12:00:00Z"), limit=40)
+        assert now() - before > 25
 
 
 @pytest.mark.asyncio

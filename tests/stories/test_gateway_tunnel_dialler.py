@@ -3,6 +3,7 @@
 import asyncio
 import math
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -100,8 +101,11 @@ async def test_whoever_wants_to_know_hears_how_long_pings_in_tunnels_take() -> N
         ingress(clusterset, "east") as far,
         egress(clusterset, {"east": (far.address,)}, tunnels=True) as near,
     ):
-        await until(lambda: "east" in near.witness.rtts and "west" in far.witness.rtts)
-        assert 0 <= near.witness.rtts["east"] < 5, "a loop's clock may be as coarse as a millisecond"
+        await until(lambda: "east" in near.witness.found and "west" in far.witness.found)
+        found = near.witness.found["east"]
+        assert 0 <= found.rtt < 5, "a loop's clock may be as coarse as a millisecond"
+        assert found.headroom == 1.0, "the streams of the hello carry nothing"
+        assert 0 < found.cert_not_after - time.time() < 2 * 86400, "the end of what east has shown"
 
 
 # How often

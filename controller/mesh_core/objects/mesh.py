@@ -81,8 +81,10 @@ class PathReport(Struct, frozen=True, rename="camel", kw_only=True):
 
     `tunnel` says whether it holds a tunnel to the peer, "" where it keeps none; `problem` is a sentence about
     why the peer, or this gateway, refuses one. `since` is when it began to say so (RFC 3339).
-    `rtt_microseconds` is the round trip of pings in its tunnels, 0 where none was measured; it says when that
-    changes much (`mesh_core.path_report`).
+    `rtt_microseconds` is the round trip of pings in its tunnels, 0 where none was measured;
+    `headroom_percent` the share of streams to the peer that is free, None where it does not say;
+    `cert_not_after` the end of the newest certificate that a gateway of the peer showed it (RFC 3339). It
+    says when these change much (`mesh_core.path_report`).
     """
 
     address: str
@@ -91,6 +93,8 @@ class PathReport(Struct, frozen=True, rename="camel", kw_only=True):
     tunnel: Literal["", "Up", "Down"] = ""
     problem: str = ""
     rtt_microseconds: int = 0
+    headroom_percent: int | None = None
+    cert_not_after: str = ""
     since: str = ""
 
 

@@ -208,8 +208,12 @@ async def test_a_peer_that_is_never_dialled_needs_no_gateway_and_a_gateway_tells
         for spec in ({"dial": "inbound"}, {"dial": "inbound", "gateways": []}):
             seen = await kube.create(MESH_PEERS, {"metadata": {"name": "west"}, "spec": spec})
             assert seen.spec.dialled == ()
-            told = Finding(True, tunnel=Tunnel.UP, problem="a second one is refused")
+            ends = "2027-01-01T00:00:00Z"
+            told = Finding(
+                True, tunnel=Tunnel.UP, problem="a second one is refused", headroom=0, cert_not_after=ends
+            )
             await writer.write(plan_report(seen, address="10.1.0.8", finding=told, now=NOW))
             (entry,) = (await peer(kube)).status.gateways
             assert (entry.tunnel, entry.problem) == ("Up", "a second one is refused")
+            assert (entry.headroom_percent, entry.cert_not_after) == (0, ends)
             await kube.delete(MESH_PEERS, "west")
