@@ -9,6 +9,8 @@
    takes it off.
    A Work of this namespace is applied in this member alone.
 5. The order is the order of writing: what lets the agent in comes last.
+6. With the driver `token` rights belong to the ServiceAccount, which is one key's: for another key it is made
+   anew (`is_another_keys`), so that the tokens of the one before end.
 
 The hub can give only what it has itself (Kubernetes' escalation check), so its own roles cover these rules.
 """
@@ -16,11 +18,13 @@ The hub can give only what it has itself (Kubernetes' escalation check), so its 
 from collections.abc import Sequence
 from typing import Final
 
+from mesh_core.objects import Meta
 from mesh_core.plan import Json
 from mesh_placement.decide.bootstrap_token import USER_PREFIX as BOOTSTRAP_USER
 from mesh_placement.names import (
     ACCESS_SECRET,
     AGENT_ACCOUNT,
+    ANNOTATION_KEY,
     CAPACITY,
     GROUP,
     LABEL_CLUSTER,
@@ -62,8 +66,14 @@ def objects_of(registration: ClusterRegistration) -> tuple[Json, ...]:
         _object(_OURS, "ClusterLink", LINKS, registration, namespace=namespace),
     ]
     if registration.spec.driver == "token":
-        inside.append(_object("v1", "ServiceAccount", AGENT_ACCOUNT, registration, namespace=namespace))
+        inside.append(_account(registration, namespace=namespace))
     return _object("v1", "Namespace", namespace, registration), *inside
+
+
+def is_another_keys(account: Meta, *, registration: ClusterRegistration) -> bool:
+    """Whether the ServiceAccount was made for another key than the one that is pinned; "" is nobody's yet."""
+    made_for = account.annotations.get(ANNOTATION_KEY, "")
+    return made_for not in ("", registration.status.id.key_fingerprint)
 
 
 def rights_of(registration: ClusterRegistration, *, profile_namespace: str) -> tuple[Json, ...]:
@@ -92,6 +102,13 @@ def token_rights_of(registration: ClusterRegistration, *, token: str) -> tuple[J
 def namespace_of(registration: ClusterRegistration) -> str:
     """The member's namespace: the one that it has, else the one that it gets."""
     return registration.status.namespace or cluster_namespace(registration.metadata.name)
+
+
+def _account(registration: ClusterRegistration, *, namespace: str) -> Json:
+    body = _object("v1", "ServiceAccount", AGENT_ACCOUNT, registration, namespace=namespace)
+    if fingerprint := registration.status.id.key_fingerprint:
+        body["metadata"]["annotations"] = {ANNOTATION_KEY: fingerprint}
+    return body
 
 
 def _namespace_rules() -> list[Json]:

@@ -10,9 +10,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from mesh_core.plan import Json
-from mesh_placement.decide.rights import objects_of, rights_of, token_rights_of
+from mesh_placement.decide.rights import (
+    is_another_keys,
+    namespace_of,
+    objects_of,
+    rights_of,
+    token_rights_of,
+)
 from mesh_placement.hub.writing import apply_all, delete_all
+from mesh_placement.names import AGENT_ACCOUNT
 from mesh_placement.objects import ClusterRegistration
+from mesh_placement.resources import SERVICE_ACCOUNTS
 from mesh_runtime.kube import KubeClient
 
 _AGAIN_AFTER: Final = 1800.0  # seconds
@@ -53,6 +61,7 @@ class Keeper:
         if known and lease_is_there and (known.uid, known.bodies) == (uid, bodies):
             if self._now() < known.due:
                 return
+        await self._end_another_keys_tokens(registration)
         await apply_all(self._kube, bodies)
         if not is_coming:
             await delete_all(self._kube, reversed(first))
@@ -61,6 +70,16 @@ class Keeper:
     def forget(self, cluster: str) -> None:
         """The cluster is gone, or leaves."""
         self._kept.pop(cluster, None)
+
+    async def _end_another_keys_tokens(self, registration: ClusterRegistration) -> None:
+        """A token lives as long as its ServiceAccount: that of another key goes, and is made anew."""
+        if registration.spec.driver != "token":
+            return
+        namespace = namespace_of(registration)
+        account = await self._kube.find(SERVICE_ACCOUNTS, AGENT_ACCOUNT, namespace=namespace)
+        if account is not None and is_another_keys(account.metadata, registration=registration):
+            uid = account.metadata.uid
+            await self._kube.delete(SERVICE_ACCOUNTS, AGENT_ACCOUNT, namespace=namespace, uid=uid)
 
     def _first_token(self, registration: ClusterRegistration) -> tuple[Json, ...]:
         token = registration.status.token
