@@ -7,7 +7,12 @@ import pytest
 
 from mesh_fakes.fake_agent import FakeAgent, answers, states
 from mesh_fakes.hub_scene import HUB_USER, HubScene, hub_scene
-from mesh_placement.names import ANNOTATION_ACCEPT_KEY, LEASE, cluster_namespace
+from mesh_placement.names import (
+    ANNOTATION_ACCEPT_KEY,
+    LABEL_CLUSTER_MANAGER,
+    LEASE,
+    cluster_namespace,
+)
 from mesh_placement.objects import Driver
 from mesh_placement.resources import (
     CLUSTER_PROFILES,
@@ -125,6 +130,33 @@ async def test_a_name_stays_with_its_key_until_a_person_accepts_another() -> Non
         await settled()
         assert await said(scene, f"{other.claim_name}-2") == {"Approved": "ApprovedByMeshctl"}
         assert (await scene.registration()).status.id.key_fingerprint == other.fingerprint
+
+
+async def test_a_key_that_a_person_replaced_has_no_token_any_more() -> None:
+    """A token ends with its ServiceAccount; the same key keeps it, also over a restart of the hub."""
+    first, second = FakeAgent("east", driver="token"), FakeAgent("east", driver="token")
+    async with hub_scene() as scene:
+
+        async def account() -> str:
+            found = await scene.admin.get(SERVICE_ACCOUNTS, "agent", namespace="cluster-east")
+            return found.metadata.uid
+
+        async with scene.hub():
+            await joined(scene, first)
+            before = await account()
+        async with scene.hub():
+            await settled()
+            assert await account() == before
+            note = {"metadata": {"annotations": {ANNOTATION_ACCEPT_KEY: second.fingerprint}}}
+            await scene.admin.merge_patch(CLUSTER_REGISTRATIONS, "east", note)
+            await second.claim(await scene.token("fedcba"), now=scene.now)
+            await settled()
+            assert await said(scene, second.claim_name) == {"Approved": "ApprovedByMeshctl"}
+            after = await account()
+            assert after != before
+            await second.beat(scene.admin, now=scene.now)
+            await settled()
+            assert await account() == after
 
 
 @pytest.mark.parametrize("driver", ["csr", "token"])
@@ -272,6 +304,24 @@ async def test_a_profile_is_written_at_most_every_thirty_seconds() -> None:
         await asyncio.sleep(30)
         found = await scene.admin.get(CLUSTER_PROFILES, "east", namespace="clusterset-prod")
         assert found.status.version.kubernetes == "v1.39.0"
+
+
+async def test_a_set_that_names_another_namespace_takes_its_profiles_along() -> None:
+    async with hub_scene() as scene:
+        async with scene.hub():
+            await joined(scene, FakeAgent("east"))
+        # Changed while no hub looks. What only has the name, in a third namespace, is somebody else's.
+        await scene.admin.merge_patch(CLUSTER_SETS, "prod", {"spec": {"profileNamespace": "fleet"}})
+        meta = {"name": "east", "namespace": "theirs", "labels": {LABEL_CLUSTER_MANAGER: "other"}}
+        spec = {"clusterManager": {"name": "other"}}
+        await scene.admin.create(CLUSTER_PROFILES, {"metadata": meta, "spec": spec})
+        async with scene.hub():
+            await settled()
+            found = {one.metadata.namespace for one in (await scene.admin.list(CLUSTER_PROFILES)).items}
+            assert found == {"fleet", "theirs"}
+            for namespace, there in (("clusterset-prod", False), ("fleet", True)):
+                binding = await scene.admin.find(ROLE_BINDINGS, "placement-agent-east", namespace=namespace)
+                assert (binding is not None) is there
 
 
 async def test_a_set_opens_its_door_and_shuts_it_when_it_goes() -> None:

@@ -6,6 +6,7 @@
 """
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -76,6 +77,22 @@ def profile_status(
         version=ClusterVersion(kubernetes=agent.kubernetes),
         properties=_properties(fitting, old, now=now),
         access_providers=_ways(registration, hub),
+    )
+
+
+def elsewhere(
+    profiles: Iterable[ClusterProfile], *, cluster: str, beside: str
+) -> tuple[tuple[str, str], ...]:
+    """Namespace and name of our profiles of that cluster in other namespaces than `beside`, in order."""
+    labels = {LABEL_CLUSTER: cluster, LABEL_CLUSTER_MANAGER: CLUSTER_MANAGER}
+    return tuple(
+        sorted(
+            one.key
+            for one in profiles
+            if one.metadata.name == cluster
+            and one.metadata.namespace != beside
+            and labels.items() <= one.metadata.labels.items()
+        )
     )
 
 

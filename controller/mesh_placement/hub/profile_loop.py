@@ -1,6 +1,8 @@
 """Writes the ClusterProfile of each member (`decide.profile`), at most once in `PAUSE` seconds.
 
 Foreign tools watch profiles of all clusters; one that changes often would keep all of them busy.
+A set that names another `profileNamespace` takes its profiles along: those in the old one go, and with them
+their agents' rights to read there.
 """
 
 import asyncio
@@ -11,12 +13,12 @@ import msgspec
 from mesh_core.conditions import as_json
 from mesh_core.plan import Json
 from mesh_placement.decide.phase import is_joined
-from mesh_placement.decide.profile import profile_labels, profile_spec, profile_status
+from mesh_placement.decide.profile import elsewhere, profile_labels, profile_spec, profile_status
 from mesh_placement.decide.set_rights import profile_namespace_of
 from mesh_placement.hub.caches import HubCaches
-from mesh_placement.names import HUB_MANAGER
+from mesh_placement.names import HUB_MANAGER, agent_role
 from mesh_placement.objects import ClusterProfileStatus
-from mesh_placement.resources import CLUSTER_PROFILES
+from mesh_placement.resources import CLUSTER_PROFILES, ROLE_BINDINGS
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import KubeClient
 from mesh_runtime.work import WorkQueue, work
@@ -57,6 +59,7 @@ class ProfileLoop:
         if cluster_set is None or not is_joined(registration.status):
             return None
         namespace = profile_namespace_of(cluster_set)
+        await self._drop_others(cluster, beside=namespace)
         before = self._caches.profiles.get(cluster, namespace=namespace)
         status = profile_status(registration, before=before, hub=self._caches.address(), now=self._clock())
         if before is not None and before.status == status:
@@ -74,6 +77,12 @@ class ProfileLoop:
         await self._kube.apply(CLUSTER_PROFILES, body, field_manager=HUB_MANAGER, subresource="status")
         self._written[cluster] = now
         return None
+
+    async def _drop_others(self, cluster: str, *, beside: str) -> None:
+        """The right first: cut off in between, the profile leads here again."""
+        for namespace, name in elsewhere(self._caches.profiles.values(), cluster=cluster, beside=beside):
+            await self._kube.delete(ROLE_BINDINGS, agent_role(cluster), namespace=namespace)
+            await self._kube.delete(CLUSTER_PROFILES, name, namespace=namespace)
 
     def _add_all(self) -> None:
         for registration in self._caches.registrations.values():
