@@ -18,8 +18,10 @@ _HEAD = ("CLUSTER", "SET", "PHASE", "SEEN", "NODES", "CPU", "MEMORY", "LINKS", "
 _WIDE = ("MODE", "APPLIED BY", "DRIVER", "KUBERNETES", "AGENT", "ACCESS", "NAMESPACE")
 _CHAIN = ("HubAccepted", "Joined", "Available", "Ready")
 """Conditions of which each holds only where the one before it does."""
-_NEGATIVE = {"Leaving"}
+_NEGATIVE = {"Leaving", "TrustPending"}
 """Conditions that are bad news when they are True."""
+_NO_NEWS = {("GatewayReachable", "NoPeerTells")}
+"""Type and reason of what is not known because there is nobody to ask."""
 
 
 def clusters_as_text(
@@ -109,7 +111,9 @@ def _bad(one: ClusterSeen) -> Iterator[Condition]:
     if one.accepted and chain:
         yield chain[0]
     for condition in one.conditions:
-        if condition.type not in _CHAIN and (condition.status == "True") is (condition.type in _NEGATIVE):
+        if condition.type in _CHAIN or (condition.type, condition.reason) in _NO_NEWS:
+            continue
+        if (condition.status == "True") is (condition.type in _NEGATIVE):
             yield condition
 
 

@@ -116,6 +116,8 @@ def test_of_what_hangs_together_the_first_is_told_and_a_third_partys_word_is_tol
         Condition(type="Joined", status="False", message="no agent has come\nyet"),
         Condition(type="Ready", status="False", message="not joined"),
         Condition(type="Leaving", status="True", message="waits for its peers"),
+        Condition(type="GatewayReachable", status="Unknown", reason="NoPeerTells", message="nobody to ask"),
+        Condition(type="TrustPending", status="True", message="meshctl trust approve"),
         Condition(type="example.com/BackupReady", status="Unknown", reason="NotAsked"),
     )
     status = structs.replace(READY.status, conditions=conditions)
@@ -127,6 +129,7 @@ def test_of_what_hangs_together_the_first_is_told_and_a_third_partys_word_is_tol
     assert text.splitlines()[3:] == [
         "east-1: Joined=False: no agent has come yet",
         "east-1: Leaving=True: waits for its peers",
+        "east-1: TrustPending=True: meshctl trust approve",
         "east-1: example.com/BackupReady=Unknown: NotAsked",
     ]
 

@@ -21,6 +21,8 @@ from mesh_placement.objects import (
     ClusterRegistration,
     ClusterRegistrationSpec,
     ClusterRegistrationStatus,
+    ClusterSet,
+    ClusterSetSpec,
     LeaseTimes,
     ReadinessGate,
 )
@@ -28,6 +30,7 @@ from mesh_placement.objects import (
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NEVER = Heart(renewed=False, silent=0.0, seen=False)
 BEATS = Heart(renewed=True, silent=1.0, seen=True)
+ISOLATED = ClusterSet(metadata=Meta(name="prod"), spec=ClusterSetSpec(connectivity="Isolated"))
 REPORT = AgentReport(kubernetes="v1.37.0", apis=("v1",))
 
 
@@ -50,7 +53,7 @@ def sight(**changes: Any) -> Sight:  # Any: fields of several types
         heart=BEATS,
         pin=ClusterIdentity(uid="u", key_fingerprint="sha256:a"),
         token="abcdef",
-        set_is_known=True,
+        cluster_set=ISOLATED,
         taken=False,
         hub_ca="CA",
         overlap="",
@@ -73,7 +76,7 @@ def condition(status: ClusterRegistrationStatus, kind: str) -> tuple[str, str]:
             {"HubAccepted": "WaitingForAcceptance", "Joined": "WaitingForAcceptance"},
         ),
         (
-            (registration(), sight(heart=NEVER, set_is_known=False)),
+            (registration(), sight(heart=NEVER, cluster_set=None)),
             "Pending",
             {"HubAccepted": "ClusterSetUnknown"},
         ),

@@ -43,7 +43,17 @@ differ."""
 _ARCHITECTURE_LABEL = "kubernetes.io/arch"
 _REGION_LABEL = "topology.kubernetes.io/region"
 _CONDITIONS = (IDENTITY_AGREES,)
-_FIELDS = ("agent_version", "kubernetes", "apis", "network", "properties", "applies", "access")
+_FIELDS = (
+    "agent_version",
+    "kubernetes",
+    "apis",
+    "network",
+    "properties",
+    "applies",
+    "access",
+    "trust_domain",
+    "trust_request",
+)
 
 _DISTRIBUTIONS = {"+k3s": "k3s", "+rke2": "rke2", "-eks-": "eks", "-gke.": "gke", "+k0s": "k0s"}
 

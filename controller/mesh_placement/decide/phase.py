@@ -12,7 +12,7 @@ The first renewal of the Lease makes a cluster Joined and Available at once, so 
 4. A cluster that is leaving is not judged here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -23,13 +23,17 @@ import msgspec
 from mesh_core.conditions import rfc3339, settled
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import Condition
+from mesh_placement.decide.finding import Finding
+from mesh_placement.decide.gateway_reach import GATEWAY_REACHABLE, Witness, gateway_finding
 from mesh_placement.decide.heart import Heart, Pulse, pulse_of
 from mesh_placement.decide.rights import namespace_of
+from mesh_placement.decide.trust_pending import TRUST_PENDING, has_mesh, trust_finding
 from mesh_placement.names import AGENT, TAINT_INITIALISING, TAINT_UNREACHABLE
 from mesh_placement.objects import (
     ClusterIdentity,
     ClusterRegistration,
     ClusterRegistrationStatus,
+    ClusterSet,
     Phase,
     ReadinessGate,
     Taint,
@@ -40,7 +44,8 @@ JOINED: Final = "Joined"
 AVAILABLE: Final = "Available"
 READY: Final = "Ready"
 _AGENTS_LOG: Final = f"kubectl -n {SYSTEM_NAMESPACE} logs deployment/{AGENT}"
-HUB_CONDITIONS: Final = (HUB_ACCEPTED, JOINED, AVAILABLE, READY)
+HUB_CONDITIONS: Final = (HUB_ACCEPTED, JOINED, AVAILABLE, GATEWAY_REACHABLE, TRUST_PENDING, READY)
+"""GatewayReachable and TrustPending only where the ClusterSet has a mesh, once the cluster has joined."""
 
 
 class Reason(Enum):
@@ -68,26 +73,26 @@ class Reason(Enum):
 class Sight:
     """What the hub sees beside the object.
 
-    `pin` and `token` are those of an admitted claim, else what the status has; `taken`: its namespace is
-    somebody else's. `overlap` and `dial_in` say what is wrong, "" when nothing is.
+    `pin` and `token` are those of an admitted claim, else what the status has; `cluster_set` is None where
+    there is no such set; `taken`: its namespace is somebody else's. `overlap` and `dial_in` say what is
+    wrong, "" when nothing is. `witnesses` are what the others of its set say of its gateway.
     """
 
     heart: Heart
     pin: ClusterIdentity
     token: str
-    set_is_known: bool
+    cluster_set: ClusterSet | None
     taken: bool
     hub_ca: str
     overlap: str
     dial_in: str
     now: datetime
+    witnesses: tuple[Witness, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    status: str
-    reason: Reason
-    message: str
+    @property
+    def set_is_known(self) -> bool:
+        """Whether there is its ClusterSet."""
+        return self.cluster_set is not None
 
 
 def hub_status(registration: ClusterRegistration, *, sight: Sight) -> ClusterRegistrationStatus:
@@ -108,7 +113,9 @@ def hub_status(registration: ClusterRegistration, *, sight: Sight) -> ClusterReg
         JOINED: _joined(registration, sight, pulse, is_accepted=is_accepted),
         AVAILABLE: _available(registration, pulse),
     }
-    findings[READY] = _ready(registration, sight, pulse)
+    if pulse is not Pulse.NEVER:
+        findings |= _of_the_mesh(registration, sight)
+    findings[READY] = _ready(registration, sight, pulse, found=findings)
     ready = findings[READY].status == "True"
     return msgspec.structs.replace(
         before,
@@ -137,35 +144,35 @@ def hub_conditions(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
     return tuple(by_type[kind] for kind in HUB_CONDITIONS if kind in by_type)
 
 
-def _accepted(registration: ClusterRegistration, sight: Sight) -> _Finding:
+def _accepted(registration: ClusterRegistration, sight: Sight) -> Finding:
     name, cluster_set = registration.metadata.name, registration.spec.cluster_set
     if not sight.set_is_known:
-        return _Finding(
+        return Finding(
             "False", Reason.SET_UNKNOWN, f"there is no ClusterSet {cluster_set}; make it, or correct the name"
         )
     if sight.taken:
-        return _Finding(
+        return Finding(
             "False",
             Reason.NAMESPACE_TAKEN,
             f"the namespace {namespace_of(registration)} is there for something else; take another id",
         )
     if registration.spec.accepted:
-        return _Finding("True", Reason.ACCEPTED, f"accepted into {cluster_set}")
+        return Finding("True", Reason.ACCEPTED, f"accepted into {cluster_set}")
     shown = f" with the key {sight.pin.key_fingerprint}" if sight.pin.key_fingerprint else ""
-    return _Finding(
+    return Finding(
         "False",
         Reason.NOT_ACCEPTED,
         f"{name} waits{shown}; if it is the one that you expect: meshctl clusters accept {name}",
     )
 
 
-def _joined(registration: ClusterRegistration, sight: Sight, pulse: Pulse, *, is_accepted: bool) -> _Finding:
+def _joined(registration: ClusterRegistration, sight: Sight, pulse: Pulse, *, is_accepted: bool) -> Finding:
     if pulse is not Pulse.NEVER:
-        return _Finding("True", Reason.LEASE_RENEWED, "the agent's credential works")
+        return Finding("True", Reason.LEASE_RENEWED, "the agent's credential works")
     if not is_accepted:
-        return _Finding("False", Reason.NOT_ACCEPTED, "nobody has accepted the cluster yet")
+        return Finding("False", Reason.NOT_ACCEPTED, "nobody has accepted the cluster yet")
     if sight.dial_in:
-        return _Finding("False", Reason.DIAL_IN_FAILED, sight.dial_in)
+        return Finding("False", Reason.DIAL_IN_FAILED, sight.dial_in)
     if not sight.pin.key_fingerprint:
         name = registration.metadata.name
         how = (
@@ -173,23 +180,23 @@ def _joined(registration: ClusterRegistration, sight: Sight, pulse: Pulse, *, is
             if registration.spec.mode == "Auto"
             else f"run meshctl register --cluster-id {name} on the member"
         )
-        return _Finding("False", Reason.NO_CLAIM, f"no agent has come yet; {how}")
-    return _Finding(
+        return Finding("False", Reason.NO_CLAIM, f"no agent has come yet; {how}")
+    return Finding(
         "False", Reason.NO_AGENT, f"the agent has not used its credential yet; in the member: {_AGENTS_LOG}"
     )
 
 
-def _available(registration: ClusterRegistration, pulse: Pulse) -> _Finding:
+def _available(registration: ClusterRegistration, pulse: Pulse) -> Finding:
     times = registration.spec.lease
     match pulse:
         case Pulse.NEVER:
-            return _Finding("False", Reason.NOT_JOINED, "the cluster has not joined yet")
+            return Finding("False", Reason.NOT_JOINED, "the cluster has not joined yet")
         case Pulse.FRESH:
-            return _Finding("True", Reason.FRESH, f"the Lease is renewed every {times.duration_seconds} s")
+            return Finding("True", Reason.FRESH, f"the Lease is renewed every {times.duration_seconds} s")
         case Pulse.LATE:
-            return _Finding("True", Reason.LATE, "two renewals of the Lease are missing")
+            return Finding("True", Reason.LATE, "two renewals of the Lease are missing")
         case Pulse.LOST:
-            return _Finding(
+            return Finding(
                 "Unknown",
                 Reason.LOST,
                 f"{times.missed} renewals of the Lease are missing; see whether the agent runs and reaches "
@@ -197,32 +204,47 @@ def _available(registration: ClusterRegistration, pulse: Pulse) -> _Finding:
             )
 
 
-def _ready(registration: ClusterRegistration, sight: Sight, pulse: Pulse) -> _Finding:
+def _of_the_mesh(registration: ClusterRegistration, sight: Sight) -> dict[str, Finding]:
+    if sight.cluster_set is None or not has_mesh(sight.cluster_set):
+        return {}
+    found = {GATEWAY_REACHABLE: gateway_finding(sight.witnesses)}
+    trust = trust_finding(registration, cluster_set=sight.cluster_set)
+    return found if trust is None else {**found, TRUST_PENDING: trust}
+
+
+def _ready(
+    registration: ClusterRegistration, sight: Sight, pulse: Pulse, *, found: Mapping[str, Finding]
+) -> Finding:
     agent = registration.status.agent
     match pulse:
         case Pulse.NEVER:
-            return _Finding("False", Reason.NOT_JOINED, "the cluster has not joined yet")
+            return Finding("False", Reason.NOT_JOINED, "the cluster has not joined yet")
         case Pulse.LOST:
-            return _Finding("Unknown", Reason.LOST, "the Lease is not renewed")
+            return Finding("Unknown", Reason.LOST, "the Lease is not renewed")
         case Pulse.FRESH | Pulse.LATE:
             pass
     if not (agent.kubernetes and agent.apis):
-        return _Finding(
+        return Finding(
             "False",
             Reason.NOT_REPORTED,
             f"the agent has not told version and APIs yet; in the member: {_AGENTS_LOG}",
         )
     if sight.overlap:
-        return _Finding("False", Reason.NETWORK_OVERLAP, sight.overlap)
-    unmet = [gate for gate in registration.spec.readiness_gates if not _is_met(gate, registration)]
+        return Finding("False", Reason.NETWORK_OVERLAP, sight.overlap)
+    unmet = [gate for gate in registration.spec.readiness_gates if not _is_met(gate, registration, found)]
     if unmet:
         names = ", ".join(f"{gate.condition_type} ({gate.polarity})" for gate in unmet)
-        return _Finding("False", Reason.GATE_NOT_MET, f"not met: {names}; ask who sets these conditions")
-    return _Finding("True", Reason.GATES_TRUE, "all readiness gates are met")
+        return Finding("False", Reason.GATE_NOT_MET, f"not met: {names}; ask who sets these conditions")
+    return Finding("True", Reason.GATES_TRUE, "all readiness gates are met")
 
 
-def _is_met(gate: ReadinessGate, registration: ClusterRegistration) -> bool:
-    holds = _standing(registration.status.conditions, gate.condition_type)
+def _is_met(gate: ReadinessGate, registration: ClusterRegistration, found: Mapping[str, Finding]) -> bool:
+    ours = found.get(gate.condition_type)
+    holds = (
+        ours.status == "True"
+        if ours is not None
+        else _standing(registration.status.conditions, gate.condition_type)
+    )
     return holds if gate.polarity == "Positive" else not holds
 
 
@@ -239,7 +261,7 @@ def _phase(pulse: Pulse, *, ready: bool, accepted: bool) -> Phase:
 
 
 def _conditions(
-    registration: ClusterRegistration, findings: dict[str, _Finding], *, now: datetime
+    registration: ClusterRegistration, findings: Mapping[str, Finding], *, now: datetime
 ) -> tuple[Condition, ...]:
     return tuple(
         settled(

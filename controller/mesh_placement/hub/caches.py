@@ -17,11 +17,12 @@ from mesh_placement.names import (
     LABEL_CLUSTER,
     LABEL_CLUSTER_MANAGER,
     LEASE,
+    LINKS,
     SIGNER_CLAIM,
     SIGNER_CLIENT,
 )
-from mesh_placement.objects import ClusterRegistration
-from mesh_placement.resources import CLUSTER_PROFILES, CLUSTER_REGISTRATIONS, CLUSTER_SETS
+from mesh_placement.objects import ClusterLink, ClusterRegistration
+from mesh_placement.resources import CLUSTER_LINKS, CLUSTER_PROFILES, CLUSTER_REGISTRATIONS, CLUSTER_SETS
 from mesh_runtime.kube import CONFIG_MAPS, CSRS, LEASES, SECRETS, Informer, KubeClient
 
 PUBLIC_NAMESPACE = "kube-public"
@@ -44,9 +45,12 @@ class HubCaches:
             kube, CONFIG_MAPS, namespace=PUBLIC_NAMESPACE, fields=f"metadata.name={HUB_INFO}"
         )
         self.joins = Informer(kube, SECRETS, namespace=SYSTEM_NAMESPACE, labels=LABEL_CLUSTER)
+        self.links = Informer(kube, CLUSTER_LINKS, fields=f"metadata.name={LINKS}")
         self.profiles = Informer(kube, CLUSTER_PROFILES, labels=f"{LABEL_CLUSTER_MANAGER}={CLUSTER_MANAGER}")
         self._by_cluster = tuple(one.index(_claimed) for one in self.requests)
         self._by_uid = self.registrations.index(_kube_system_uid)
+        self._by_namespace = self.registrations.index(_namespace)
+        self._naming = self.links.index(_peers)
 
     @property
     def _all(self) -> tuple[Informer[Any], ...]:
@@ -60,6 +64,7 @@ class HubCaches:
             self.info,
             self.joins,
             self.profiles,
+            self.links,
         )
 
     @property
@@ -89,6 +94,20 @@ class HubCaches:
         names = [one.metadata.name for one in self._by_uid.get(uid) if uid]
         return next((name for name in names if name != beside), "")
 
+    def rows_about(self, cluster: str) -> list[tuple[ClusterRegistration, ClusterLink]]:
+        """Who names `cluster` among its peers, of the same set, with what it says."""
+        own = self.registrations.get(cluster)
+        return [
+            (teller, link)
+            for link in self._naming.get(cluster)
+            for teller in self._by_namespace.get(link.metadata.namespace)
+            if own is not None and teller.spec.cluster_set == own.spec.cluster_set
+        ]
+
+    def row_of(self, registration: ClusterRegistration) -> ClusterLink | None:
+        """What that cluster says of its peers."""
+        return self.links.get(LINKS, namespace=registration.status.namespace)
+
     def address(self) -> HubAddress | None:
         """Where this hub is, if somebody has written it down."""
         info = self.info.get(HUB_INFO, namespace=PUBLIC_NAMESPACE)
@@ -106,6 +125,15 @@ def joining_cluster(secret_name_: str) -> str:
 def _claimed(request: CertificateSigningRequest) -> Iterable[str]:
     cluster = cluster_of(request)
     return (cluster,) if cluster else ()
+
+
+def _namespace(registration: ClusterRegistration) -> Iterable[str]:
+    namespace = registration.status.namespace
+    return (namespace,) if namespace else ()
+
+
+def _peers(link: ClusterLink) -> Iterable[str]:
+    return [one.cluster for one in link.status.peers]
 
 
 def _kube_system_uid(registration: ClusterRegistration) -> Iterable[str]:

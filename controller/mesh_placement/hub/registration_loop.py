@@ -17,6 +17,7 @@ from typing import Final, Never
 from mesh_core.objects import CertificateSigningRequest, Lease, Secret
 from mesh_placement.decide.bootstrap_token import NAMESPACE as TOKEN_NAMESPACE
 from mesh_placement.decide.bootstrap_token import read_token, secret_name
+from mesh_placement.decide.gateway_reach import is_heard, witnesses_of
 from mesh_placement.decide.heart import Heart, Pulse, pulse_of, seconds_to_change
 from mesh_placement.decide.hub_half import claimed_spec, is_same_half, new_registration, status_body
 from mesh_placement.decide.network import overlap_of
@@ -30,7 +31,7 @@ from mesh_placement.hub.hearts import Hearts
 from mesh_placement.hub.keeper import Keeper
 from mesh_placement.hub.ownership import TAKEN_LOOK, Ownership
 from mesh_placement.names import FINALIZER, HUB_MANAGER, LABEL_CLUSTER, LEASE
-from mesh_placement.objects import ClusterRegistration
+from mesh_placement.objects import ClusterLink, ClusterRegistration
 from mesh_placement.resources import CLUSTER_REGISTRATIONS
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import LEASES, SECRETS, ApiError, KubeClient
@@ -67,6 +68,7 @@ class RegistrationLoop:
             requests.follow(self._request_changed)
         caches.leases.follow(self._lease_changed)
         caches.tokens.follow(self._token_changed)
+        caches.links.follow(self._link_changed)
         caches.sets.on_change(self._add_all)
         caches.info.on_change(self._add_all)
 
@@ -190,17 +192,18 @@ class RegistrationLoop:
     async def _sight(
         self, registration: ClusterRegistration, admitted: Admitted | None, *, taken: bool
     ) -> Sight:
-        caches, status = self._caches, registration.status
+        caches, status, name = self._caches, registration.status, registration.metadata.name
         address = caches.address()
         return Sight(
             heart=await self._heart(registration),
             pin=admitted.pin if admitted is not None else status.id,
             token=admitted.token.id if admitted is not None else status.token,
-            set_is_known=caches.sets.get(registration.spec.cluster_set) is not None,
+            cluster_set=caches.sets.get(registration.spec.cluster_set),
             taken=taken,
             hub_ca=address.ca if address is not None else "",
             overlap=overlap_of(registration, others=caches.registrations.values()),
-            dial_in=self._dial_in.get(registration.metadata.name, ""),
+            dial_in=self._dial_in.get(name, ""),
+            witnesses=witnesses_of(name, rows=caches.rows_about(name)),
             now=self._clock(),
         )
 
@@ -285,6 +288,22 @@ class RegistrationLoop:
         if old is None or new is None or len(networks) > 1:
             self._add_all()  # others may overlap with it, or do no longer
         self._add(key[1])
+        if [one is not None and is_heard(one) for one in (old, new)] in ([True, False], [False, True]):
+            # What it says of its peers begins to count, or does no longer.
+            for one in (old, new):
+                self._add_peers(self._caches.row_of(one) if one is not None else None)
+
+    def _link_changed(self, _key: tuple[str, str], old: ClusterLink | None, new: ClusterLink | None) -> None:
+        """Whom it says something else of than before; round trips are not asked for here."""
+        said = [
+            {(row.cluster, row.state) for row in one.status.peers} if one else set() for one in (old, new)
+        ]
+        for cluster, _state in said[0] ^ said[1]:
+            self._add(cluster)
+
+    def _add_peers(self, link: ClusterLink | None) -> None:
+        for row in link.status.peers if link is not None else ():
+            self._add(row.cluster)
 
     def _request_changed(
         self,

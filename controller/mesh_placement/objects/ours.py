@@ -142,8 +142,9 @@ class Tombstone(Struct, frozen=True, rename="camel", kw_only=True):
 class AgentReport(Struct, frozen=True, rename="camel", kw_only=True):
     """What the agent says; nobody else writes it. `applies` is False once it has left applying to the hub
     (Push). `withdrawn`, `cleared` and `left` are the UID of a registration that is being deleted: nothing is
-    exported any more, nothing that it had brought is left, the member is done with it. `clock` is the
-    member's time when it said so."""
+    exported any more, nothing that it had brought is left, the member is done with it. `trust_domain` is the
+    mesh that the member is in, "" for none; `trust_request` what its controller asks the root to sign (PEM,
+    PKCS #10). `clock` is the member's time when it said so."""
 
     agent_version: str = ""
     kubernetes: str = ""
@@ -155,6 +156,8 @@ class AgentReport(Struct, frozen=True, rename="camel", kw_only=True):
     withdrawn: str = ""
     cleared: str = ""
     left: str = ""
+    trust_domain: str = ""
+    trust_request: str = ""
     clock: str = ""
     conditions: tuple[Condition, ...] = ()
 
