@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from mesh_core.objects import KubernetesObject
 from mesh_core.plan import Kind
+from mesh_core.resource_version import is_earlier
 
 K = TypeVar("K", bound=Hashable)
 
@@ -65,7 +66,5 @@ class Echoes(Generic[K]):
 
 
 def _reached(version: str, wanted: str) -> bool:
-    """Whether `version` is `wanted` or a later one; versions of one resource are growing numbers."""
-    if version.isdigit() and wanted.isdigit():
-        return int(version) >= int(wanted)
-    return version == wanted
+    """Whether `version` is `wanted` or a later one."""
+    return version == wanted or is_earlier(wanted, version)

@@ -16,7 +16,14 @@ from mesh_runtime.kube import Informer, KubeClient, Unreachable
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
 
-async def test_a_hub_that_leads_again_delivers_again_and_a_way_that_fails_is_tried_again() -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [Unreachable(server="east", why="there is no way"), ValueError("what no member should say")],
+    ids=["no way", "a defect"],
+)
+async def test_a_hub_that_leads_again_delivers_again_and_what_fails_is_tried_again(
+    failure: Exception,
+) -> None:
     api = FakeApiServer()
     kube = api.client("hub")
     spec = {"clusterSet": "prod", "accepted": True, "distribution": "Push"}
@@ -27,7 +34,7 @@ async def test_a_hub_that_leads_again_delivers_again_and_a_way_that_fails_is_tri
 
     def way(cluster: str) -> AbstractAsyncContextManager[KubeClient]:
         tried.append(cluster)
-        raise Unreachable(server=cluster, why="there is no way")
+        raise failure
 
     registrations = Informer(kube, CLUSTER_REGISTRATIONS)
     loop = PushLoop(kube, registrations=registrations, way=way, clock=utc_now)

@@ -48,6 +48,8 @@ class Content:
 class Server:
     """As much of a client as an informer uses."""
 
+    bounds = None
+
     def __init__(self, listed: bytes, *events: bytes) -> None:
         self._listed = listed
         self._events = events

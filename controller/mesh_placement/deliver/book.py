@@ -12,6 +12,7 @@ from mesh_placement.decide.work_status import ObjectState
 from mesh_placement.deliver.seen import Seen
 
 _MOST_GONE = 4096
+_MOST_NAMED = 5
 
 
 @dataclass(slots=True)
@@ -31,7 +32,7 @@ class Applied:
         """Who took fields of ours since, "" when nobody did."""
         if self.seen.mark == self.mark:
             return ""
-        return f"changed by {', '.join(self.seen.others) or 'somebody'}"
+        return f"changed by {', '.join(self.seen.others[:_MOST_NAMED]) or 'somebody'}"
 
 
 @dataclass(slots=True)

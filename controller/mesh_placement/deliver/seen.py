@@ -7,6 +7,7 @@ from msgspec import Raw, Struct, field
 from msgspec.structs import force_setattr
 
 from mesh_core.objects import KubernetesObject, Meta
+from mesh_core.resource_version import is_earlier
 from mesh_placement.decide.feedback import Json
 from mesh_placement.names import LABEL_DISTRIBUTED, WORK_MANAGER
 
@@ -75,9 +76,8 @@ class Seen(KubernetesObject, frozen=True, rename="camel", kw_only=True):
         return LABEL_DISTRIBUTED in self.metadata.labels and bool(self.mark)
 
     def is_older_than(self, other: "Seen") -> bool:
-        """Whether this is the same object earlier; versions of one resource are growing numbers."""
-        mine, theirs = self.metadata.resource_version, other.metadata.resource_version
-        return mine.isdigit() and theirs.isdigit() and int(mine) < int(theirs)
+        """Whether this is the same object earlier."""
+        return is_earlier(self.metadata.resource_version, other.metadata.resource_version)
 
 
 def json_of(raw: Raw) -> Json:

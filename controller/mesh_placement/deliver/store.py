@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from mesh_core.resource_version import is_earlier
 from mesh_placement.decide.inventory import (
     LARGEST_ANNOTATION,
     Ref,
@@ -118,7 +119,7 @@ class Store:
         if new is None:
             if known is not None and (_old is None or _old.metadata.uid == known.metadata.uid):
                 self._forget(name)
-        elif known is None or not _is_older(new, known):
+        elif known is None or not is_earlier(new.metadata.resource_version, known.metadata.resource_version):
             self._learn(new)
 
     def _learn(self, new: AppliedWork) -> None:
@@ -137,8 +138,3 @@ class Store:
             self._holders[ref].discard(name)
             if not self._holders[ref]:
                 del self._holders[ref]
-
-
-def _is_older(new: AppliedWork, known: AppliedWork) -> bool:
-    ours, theirs = new.metadata.resource_version, known.metadata.resource_version
-    return ours.isdigit() and theirs.isdigit() and int(ours) < int(theirs)

@@ -27,7 +27,7 @@ from mesh_placement.names import (
 )
 from mesh_placement.objects import ClusterRegistration
 from mesh_runtime.clock import Clock
-from mesh_runtime.kube import CONFIG_MAPS, SECRETS, KubeClient, connect_to
+from mesh_runtime.kube import CONFIG_MAPS, SECRETS, Bounds, KubeClient, connect_to
 from mesh_runtime.log import logger
 from mesh_runtime.tls import Credentials
 from mesh_runtime.work import WorkQueue, work
@@ -57,6 +57,7 @@ async def connect_member(dial: Dial) -> AsyncIterator[KubeClient]:
         ca=dial.ca.decode(errors="replace"),
         credentials=credentials,
         token=(lambda: dial.token) if dial.token else None,
+        bounds=Bounds(),
     ) as client:
         yield client
 

@@ -3,7 +3,8 @@
 1. It begins when the agent has said that it applies no more (`status.agent.applies` False), or was lost: two
    engines at once would only repeat each other, but neither would know what it waits for.
 2. While it runs, the registration has the condition `Pushed`; the agent begins again when that is not True.
-3. It needs a way to the member; an engine that fails is begun again, later and later.
+3. It needs a way to the member; an engine that fails is begun again, later and later, whatever it failed of:
+   what one member answers must not end who delivers to the others.
 """
 
 import asyncio
@@ -98,6 +99,10 @@ class PushLoop:
             except* MeshError as errors:
                 why = "; ".join(error.what for error in causes(errors))
                 _log.warning("no delivery; trying again", cluster=name, why=why, seconds=backoff)
+            except* Exception as errors:
+                _log.error(
+                    "a defect met by one member's delivery", cluster=name, error=errors, seconds=backoff
+                )
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
 

@@ -1,7 +1,8 @@
 """A client for a member's API server from the hub, by whichever way there is (Push).
 
 It is `placement-hub-access` in the member, which may only impersonate. Route and token are taken anew for
-each connection and request, so that a renewed token or a changed CA needs nobody's doing.
+each connection and request, so that a renewed token or a changed CA needs nobody's doing. What the member
+answers is taken within `Bounds`: the hub has others to serve.
 """
 
 import asyncio
@@ -16,9 +17,7 @@ from mesh_core.errors import MeshError
 from mesh_placement.decide.route import NoRoute, Route
 from mesh_placement.way.dial import API_SERVER_NAME, Tunnel, dial
 from mesh_placement.way.routes import Routes
-from mesh_runtime.kube import KubeClient, Unreachable
-
-_READ_BUFFER_BYTES = 1 << 20
+from mesh_runtime.kube import Bounds, KubeClient, Unreachable, session
 
 
 @asynccontextmanager
@@ -34,12 +33,13 @@ async def member_client(cluster: str, *, routes: Routes, tunnel: Tunnel | None) 
     async def authorization() -> dict[str, str]:
         return {"Authorization": f"Bearer {route().token}"}
 
-    connector = _ByRoute(route, tunnel=tunnel)
-    async with aiohttp.ClientSession(connector=connector, read_bufsize=_READ_BUFFER_BYTES) as session:
+    bounds = Bounds()
+    async with session(_ByRoute(route, tunnel=tunnel), bounds=bounds) as talk:
         now = routes.to(cluster)
         prefix = now.prefix if isinstance(now, Route) else ""
         # The connection has TLS already; to aiohttp it is a plain one.
-        yield KubeClient(session, server=f"http://{API_SERVER_NAME}{prefix}", authorization=authorization)
+        server = f"http://{API_SERVER_NAME}{prefix}"
+        yield KubeClient(talk, server=server, authorization=authorization, bounds=bounds)
 
 
 class _ByRoute(BaseConnector):

@@ -5,7 +5,8 @@ tokens), transport from aiohttp, and bodies are decoded by msgspec straight into
 `mesh_core.objects` (12 times faster than the library's models, docs/decisions/0002).
 """
 
-from mesh_runtime.kube.address import connect_at
+from mesh_runtime.kube.address import connect_at, session
+from mesh_runtime.kube.bounds import Bounds, TooMuch
 from mesh_runtime.kube.channels import Inside, PodPort, PodRefused, Ran, pod_port, run_in_pod
 from mesh_runtime.kube.client import KubeClient, ObjectPage
 from mesh_runtime.kube.config import connect, current_context
@@ -60,6 +61,7 @@ __all__ = [
     "ApiError",
     "ApiResource",
     "BadAnswer",
+    "Bounds",
     "Index",
     "Informer",
     "Inside",
@@ -73,6 +75,7 @@ __all__ = [
     "PodRefused",
     "Ran",
     "Resource",
+    "TooMuch",
     "Unreachable",
     "api_resources",
     "connect",
@@ -85,4 +88,5 @@ __all__ = [
     "pod_port",
     "read_login",
     "run_in_pod",
+    "session",
 ]

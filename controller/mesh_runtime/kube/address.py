@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 
+from mesh_runtime.kube.bounds import Bounds
 from mesh_runtime.kube.client import KubeClient
 
 READ_BUFFER_BYTES = 1 << 20
@@ -20,9 +21,23 @@ def connector(tls: ssl.SSLContext) -> aiohttp.TCPConnector:
     return aiohttp.TCPConnector(limit=0, ssl=tls, enable_cleanup_closed=_PYTHON_FORGETS_TLS)
 
 
+def session(connections: aiohttp.BaseConnector, *, bounds: Bounds | None = None) -> aiohttp.ClientSession:
+    """For a client with these bounds; with some, nothing is unpacked: a kilobyte may become a gigabyte."""
+    return aiohttp.ClientSession(
+        connector=connections,
+        read_bufsize=READ_BUFFER_BYTES,
+        auto_decompress=bounds is None,
+        headers={"Accept-Encoding": "identity"} if bounds is not None else None,
+    )
+
+
 @asynccontextmanager
 async def connect_at(
-    server: str, *, tls: ssl.SSLContext, token: Callable[[], str] | None = None
+    server: str,
+    *,
+    tls: ssl.SSLContext,
+    token: Callable[[], str] | None = None,
+    bounds: Bounds | None = None,
 ) -> AsyncIterator[KubeClient]:
     """A client for the API server at the URL `server`; `token()` is asked at each request.
 
@@ -32,6 +47,5 @@ async def connect_at(
     async def authorization() -> dict[str, str]:
         return {"Authorization": f"Bearer {token()}"} if token is not None else {}
 
-    connections = connector(tls)
-    async with aiohttp.ClientSession(connector=connections, read_bufsize=READ_BUFFER_BYTES) as session:
-        yield KubeClient(session, server=server.rstrip("/"), authorization=authorization)
+    async with session(connector(tls), bounds=bounds) as talk:
+        yield KubeClient(talk, server=server.rstrip("/"), authorization=authorization, bounds=bounds)

@@ -2,9 +2,10 @@
 
 Promises: every request has a limit; a refusal is an `ApiError`, silence is `Unreachable`; nothing is
 retried here, because the caller knows whether it may be. Reading is decoded into Structs; writing takes
-plain mappings with just the fields that we own.
+plain mappings with just the fields that we own. With `bounds` no answer is read beyond them.
 """
 
+import asyncio
 import copy
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ import aiohttp
 import msgspec
 
 from mesh_core.objects import KubernetesObject, Meta
+from mesh_runtime.kube.bounds import FIRST_PAGE, Bounds, TooMuch, fewer, read_within
 from mesh_runtime.kube.errors import ApiError, BadAnswer, NotTrusted, Unreachable
 from mesh_runtime.kube.resources import Resource
 
@@ -28,6 +30,7 @@ T = TypeVar("T", bound=KubernetesObject)
 Body = Mapping[str, Any]
 
 REQUEST_LIMIT = 10.0  # seconds
+_LONGEST_WAIT = 300.0  # seconds that a server may ask us to wait
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _JSON = "application/json"
@@ -71,8 +74,10 @@ class KubeClient:
         *,
         server: str,
         authorization: Callable[[], Awaitable[dict[str, str]]],
+        bounds: Bounds | None = None,
     ) -> None:
         self.server = server
+        self.bounds = bounds
         self._session = session
         self._authorization = authorization
         self._kinds: dict[tuple[str, str], tuple[str, bool]] = {}
@@ -103,7 +108,7 @@ class KubeClient:
         """The time by the API server's clock, cut to the second (RFC 9110, section 6.6.1); in UTC."""
         limits = aiohttp.ClientTimeout(total=REQUEST_LIMIT)
         async with self._send("GET", "/version", params=None, limits=limits) as response:
-            await response.read()
+            await read_within(response, self.bounds, path="/version")
             try:
                 return parsedate_to_datetime(response.headers.get("Date", ""))
             except (TypeError, ValueError) as error:
@@ -115,7 +120,7 @@ class KubeClient:
         limits = aiohttp.ClientTimeout(total=REQUEST_LIMIT)
         try:
             async with self._send("GET", path, params=None, limits=limits, accept=_METADATA_ONLY) as response:
-                raw = await response.read()
+                raw = await read_within(response, self.bounds, path=path)
         except ApiError as error:
             if error.is_not_found:
                 return None
@@ -142,13 +147,33 @@ class KubeClient:
     async def list(
         self, resource: Resource[T], *, namespace: str = "", labels: str = "", fields: str = ""
     ) -> ObjectPage[T]:
-        """All objects, read in pages of one consistent snapshot; `is_gone` if a page came too late."""
-        params = {"limit": "500", **_selectors(labels=labels, fields=fields)}
+        """All objects, read in pages of one consistent snapshot; `is_gone` if a page came too late.
+
+        Raises BadAnswer for what does not read, and TooMuch or Unreachable for what keeps to no bounds.
+        """
+        params = _selectors(labels=labels, fields=fields)
+        path = resource.collection(namespace=namespace)
+        try:
+            async with asyncio.timeout(self.bounds.listing if self.bounds is not None else None):
+                return await self._pages(resource, path, params)
+        except TimeoutError as error:
+            raise Unreachable(server=self.server, why=f"the list {path} does not end") from error
+
+    async def _pages(self, resource: Resource[T], path: str, selectors: dict[str, str]) -> ObjectPage[T]:
         items: list[T] = []
         unreadable: set[tuple[str, str]] = set()
+        most, size, params = FIRST_PAGE, 0, dict(selectors)
         while True:
-            path = resource.collection(namespace=namespace)
-            raw = await self.request("GET", path, params=params)
+            try:
+                raw = await self.request("GET", path, params={**params, "limit": str(most)})
+            except TooMuch:
+                most = fewer(most)
+                if not most:
+                    raise
+                continue
+            size += len(raw)
+            if self.bounds is not None and size > self.bounds.cache:
+                raise TooMuch(path=path, most=self.bounds.cache)
             try:
                 page = resource.decode_page(raw)
             except msgspec.DecodeError as error:
@@ -236,7 +261,7 @@ class KubeClient:
         async with self._send(
             method, path, params=params, body=body, content_type=content_type, limits=limits
         ) as response:
-            return await response.read()
+            return await read_within(response, self.bounds, path=path)
 
     @asynccontextmanager
     async def stream(
@@ -295,10 +320,17 @@ class KubeClient:
             headers["Content-Type"] = content_type
         try:
             async with self._session.request(
-                method, self.server + path, params=params, data=data, headers=headers, timeout=limits
+                method,
+                self.server + path,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=limits,
+                # Who is not believed leads us nowhere else, be it to what only this machine reaches.
+                allow_redirects=self.bounds is None,
             ) as response:
-                if response.status >= 400:
-                    raise await _refusal(response)
+                if response.status >= 300:
+                    raise await _refusal(response, self.bounds, path=path)
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _no_answer(self.server, error) from error
@@ -338,8 +370,8 @@ def _no_answer(server: str, error: Exception) -> Unreachable:
     return (NotTrusted if is_stranger else Unreachable)(server=server, why=str(error) or type(error).__name__)
 
 
-async def _refusal(response: aiohttp.ClientResponse) -> ApiError:
-    raw = await response.read()
+async def _refusal(response: aiohttp.ClientResponse, bounds: Bounds | None, *, path: str) -> ApiError:
+    raw = await read_within(response, bounds, path=path)
     try:
         status = msgspec.json.decode(raw, type=_Status)
     except msgspec.DecodeError:
@@ -352,7 +384,7 @@ async def _refusal(response: aiohttp.ClientResponse) -> ApiError:
         status=response.status,
         reason=status.reason or str(response.reason),
         message=status.message or "no message",
-        retry_after=max(0.0, wait),
+        retry_after=min(max(0.0, wait), _LONGEST_WAIT),
     )
 
 

@@ -6,14 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-import aiohttp
 import yaml
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 from kubernetes.aio.config.kube_config import KubeConfigMerger
 
-from mesh_runtime.kube.address import READ_BUFFER_BYTES, connector
+from mesh_runtime.kube.address import connector, session
 from mesh_runtime.kube.client import KubeClient
 from mesh_runtime.kube.errors import KubeconfigError
 
@@ -32,9 +31,8 @@ async def connect(*, kubeconfig: Path | None = None, context: str | None = None)
         kubernetes_config.load_incluster_config(client_configuration=configuration)
     else:
         await _load(configuration, kubeconfig=kubeconfig, context=context)
-    connections = connector(_ssl_context(configuration))
-    async with aiohttp.ClientSession(connector=connections, read_bufsize=READ_BUFFER_BYTES) as session:
-        yield KubeClient(session, server=configuration.host, authorization=_Authorization(configuration))
+    async with session(connector(_ssl_context(configuration))) as talk:
+        yield KubeClient(talk, server=configuration.host, authorization=_Authorization(configuration))
 
 
 def current_context(*, kubeconfig: Path | None = None) -> str:

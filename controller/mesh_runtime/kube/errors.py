@@ -6,6 +6,7 @@ MeshError
     Unreachable     it did not answer
       NotTrusted    who answered showed no certificate that we believe
     BadAnswer       it answered what cannot be read
+      TooMuch       it goes on beyond its bound (bounds.py)
     PodRefused      the pod that it leads to did not do what was asked (channels.py)
   UserError
     KubeconfigError the way to it cannot be read

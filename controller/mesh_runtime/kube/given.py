@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from mesh_runtime.kube.address import connect_at
+from mesh_runtime.kube.bounds import Bounds
 from mesh_runtime.kube.client import KubeClient
 from mesh_runtime.kube.errors import KubeconfigError
 from mesh_runtime.tls import Credentials, show
@@ -17,15 +18,17 @@ async def connect_to(
     ca: str,
     credentials: Credentials | None = None,
     token: Callable[[], str] | None = None,
+    bounds: Bounds | None = None,
 ) -> AsyncIterator[KubeClient]:
     """A client for `server` (https://...), which is believed below `ca` (PEM) alone; no request by itself.
 
     It shows the certificate of `credentials`, or `token()`, which is asked at each request, or nothing. It
-    closes its connections at the end. Raises KubeconfigError for a CA that does not read, or
-    UnusableCredentials.
+    closes its connections at the end. `bounds` are for one that is not to be believed.
+
+    Raises KubeconfigError for a CA that does not read, or UnusableCredentials.
     """
     tls = _context(server, ca=ca, credentials=credentials)
-    async with connect_at(server, tls=tls, token=token) as client:
+    async with connect_at(server, tls=tls, token=token, bounds=bounds) as client:
         yield client
 
 

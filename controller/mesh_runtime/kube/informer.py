@@ -9,6 +9,7 @@ Laws:
    and what is missing in that list, and only that, has gone.
 4. It never gives up: back-off with jitter up to 30 s, and what the server asks for by Retry-After.
 5. An object that is not of its type is left as it was last seen, and logged; it hides no other.
+6. Of a client with bounds it takes no more than they say: beyond, it lists anew, later and later.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from typing import Generic, Never, Protocol, TypeVar
 import msgspec
 
 from mesh_core.objects import KubernetesObject
+from mesh_runtime.kube.bounds import TooMuch
 from mesh_runtime.kube.client import KubeClient
 from mesh_runtime.kube.depth import shallow
 from mesh_runtime.kube.errors import ApiError, BadAnswer, Unreachable
@@ -116,6 +118,7 @@ class Informer(Generic[T]):
         self._version = ""
         self._heard: float | None = None  # by the watch that stands, or is being tried
         self._last_heard: float | None = None
+        self._told = 0  # bytes of all that watches told since the list
 
     def get(self, name: str, *, namespace: str = "") -> T | None:
         """The object as last seen, or None."""
@@ -192,6 +195,8 @@ class Informer(Generic[T]):
             except (Unreachable, BadAnswer) as error:
                 self._heard = None
                 wait = backoff
+                if isinstance(error, TooMuch):
+                    self._version = ""
                 _log.warning("%s: %s", self.resource.plural, error.what)
             except msgspec.DecodeError as error:
                 wait = backoff
@@ -208,7 +213,7 @@ class Informer(Generic[T]):
             self._change(key, None)
         for key, item in found.items():
             self._change(key, item)
-        self._version = page.resource_version
+        self._version, self._told = page.resource_version, 0
         self._hear()
         self.synced.set()
 
@@ -233,11 +238,19 @@ class Informer(Generic[T]):
                     *lines, rest = (rest + chunk).split(b"\n")
                     for line in lines:
                         if line.strip():
+                            self._count(line, path)
                             self._take(_event(decoder, line))
                     if len(rest) > _LONGEST_LINE:
                         raise msgspec.DecodeError(f"a watch event of more than {_LONGEST_LINE} bytes")
             finally:
                 caught_up.cancel()
+
+    def _count(self, line: bytes, path: str) -> None:
+        """Of a client with bounds; a list says afresh how much there is."""
+        bounds = self._client.bounds
+        self._told += len(line)
+        if bounds is not None and self._told > bounds.cache:
+            raise TooMuch(path=path, most=bounds.cache)
 
     def _hear(self) -> None:
         self._heard = self._last_heard = asyncio.get_running_loop().time()
