@@ -54,11 +54,12 @@ def command() -> None:
 @click.option("--nodes", default=1, show_default=True, help="Nodes of each cluster.")
 @click.option("--flat", is_flag=True, help="Distinct pod and service ranges, and routes between all pods.")
 @click.option("--light", is_flag=True, help="Only etcd and API server: nothing runs pods.")
+@click.option("--audit", is_flag=True, help="API servers write down who asked for what, in audit.jsonl.")
 @_dir_option
-def up_command(clusters: str, nodes: int, flat: bool, light: bool, folder: Path) -> None:
+def up_command(clusters: str, nodes: int, flat: bool, light: bool, audit: bool, folder: Path) -> None:
     """Bring clusters up, or repair them; a set that runs is left as it is."""
     names = tuple(part.strip() for part in clusters.split(",") if part.strip())
-    request = Request(clusters=names, nodes=nodes, flat=flat, light=light)
+    request = Request(clusters=names, nodes=nodes, flat=flat, light=light, audit=audit)
     outcome = run(up(request, folder=folder, progress=progress_for(sys.stderr)))
     said = {
         Outcome.MADE: "up",

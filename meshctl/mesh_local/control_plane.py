@@ -4,6 +4,8 @@ What is not set here is Kubernetes' own default: admission (with NodeRestriction
 feature gates, Pod Security, the range of NodePorts.
 """
 
+import json
+
 from mesh_local.binaries import Component
 from mesh_local.layout import ClusterFiles
 from mesh_local.pki import (
@@ -72,7 +74,24 @@ def _api_server(cluster: ClusterPlan, *, files: ClusterFiles) -> tuple[str, ...]
     if cluster.light:
         # Nobody asks the Service `kubernetes` where the API server is; without this its stop is slow.
         arguments += ("--endpoint-reconciler-type=none",)
+    if cluster.audit:
+        arguments += (
+            f"--audit-policy-file={files.audit_policy}",
+            f"--audit-log-path={files.audit_log}",
+        )
     return arguments
+
+
+def audit_policy() -> str:
+    """Who asked for what and how it ended, but no body: Secrets would lie in the log."""
+    # A watch is written down when it begins, and not for the first time when it ends.
+    policy = {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [{"level": "Metadata"}],
+    }
+    return json.dumps(policy, indent=1)
 
 
 def _to_kubelets(files: ClusterFiles) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ kubeconfig              a context for each cluster, named as the cluster (0600)
     *.log               one for each component; those of further nodes end in -2.log, -3.log
     pki/  kubeconfigs/  keys, certificates and who the components are (0700)
     etcd/               the cluster's data
+    audit-policy.json   audit.jsonl: what was asked of the API server, where that is wanted
     node-1/ node-2/     configuration and data of each node
 """
 
@@ -104,6 +105,15 @@ class ClusterFiles:
     @property
     def etcd(self) -> Path:
         return self.folder / "etcd"
+
+    @property
+    def audit_policy(self) -> Path:
+        return self.folder / "audit-policy.json"
+
+    @property
+    def audit_log(self) -> Path:
+        """One JSON object a line; who asked, for what, and what the answer was."""
+        return self.folder / "audit.jsonl"
 
     def node(self, node: NodePlan) -> NodeFiles:
         return NodeFiles(cluster=self.folder, position=node.position)

@@ -39,6 +39,7 @@ class Request:
     nodes: int = 1
     flat: bool = False
     light: bool = False
+    audit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,17 @@ class NodePlan:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlan:
-    """A cluster; its first node runs the control plane. `light` means nothing but that."""
+    """A cluster; its first node runs the control plane. `light` means nothing but that.
+
+    `audit`: its API server writes down who asked it for what.
+    """
 
     name: str
     nodes: tuple[NodePlan, ...]
     pods: IPv4Network
     services: IPv4Network
     light: bool
+    audit: bool
 
     @property
     def first(self) -> NodePlan:
@@ -142,7 +147,14 @@ def _plan_cluster(request: Request, *, position: int, subnet: IPv4Network) -> Cl
         )
         for number in range(request.nodes)
     )
-    return ClusterPlan(name=name, nodes=nodes, pods=pods, services=services, light=request.light)
+    return ClusterPlan(
+        name=name,
+        nodes=nodes,
+        pods=pods,
+        services=services,
+        light=request.light,
+        audit=request.audit,
+    )
 
 
 def check(request: Request) -> None:
@@ -188,7 +200,7 @@ def _first_repeated(names: Sequence[str]) -> str | None:
 def same_set(one: Request, other: Request) -> bool:
     """Whether both ask for the same clusters, in whatever order they name them."""
     return sorted(one.clusters) == sorted(other.clusters) and (
-        (one.nodes, one.flat, one.light) == (other.nodes, other.flat, other.light)
+        (one.nodes, one.flat, one.light, one.audit) == (other.nodes, other.flat, other.light, other.audit)
     )
 
 

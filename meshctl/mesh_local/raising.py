@@ -18,6 +18,7 @@ from mesh_local.binaries import Component
 from mesh_local.cgroups import make_cgroups, remove_cgroups
 from mesh_local.cluster import Report, Supplies, start_cluster
 from mesh_local.commands import environment
+from mesh_local.control_plane import audit_policy
 from mesh_local.host_settings import prepare_host
 from mesh_local.kubeconfig import write_admin_kubeconfig, write_kubeconfigs
 from mesh_local.layout import SetFiles
@@ -81,6 +82,8 @@ class Raising:
             own.mark.touch()
             make_pki(cluster, files=own, now=now)
             write_kubeconfigs(cluster, files=own)
+            if cluster.audit:
+                own.audit_policy.write_text(audit_policy())
         write_admin_kubeconfig(plan, files=self.files)
 
     async def _start(self, plan: SetPlan) -> None:

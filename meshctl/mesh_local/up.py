@@ -103,5 +103,9 @@ async def _supplies(request: Request, *, progress: Progress) -> Supplies:
 
 def _described(request: Request) -> str:
     shape = [f"{request.nodes} nodes each"] if request.nodes > 1 else []
-    shape += [word for word, so in (("flat", request.flat), ("light", request.light)) if so]
+    shape += [
+        word
+        for word, so in (("flat", request.flat), ("light", request.light), ("audit", request.audit))
+        if so
+    ]
     return ", ".join([*request.clusters, *(f"({one})" for one in shape)])

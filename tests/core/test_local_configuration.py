@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from mesh_local.binaries import Component
 from mesh_local.cluster import expected_components
 from mesh_local.cluster_dns import COREFILE, dns_manifests
-from mesh_local.control_plane import control_plane
+from mesh_local.control_plane import audit_policy, control_plane
 from mesh_local.layout import SetFiles
 from mesh_local.logs import last_error
 from mesh_local.names import COREDNS_IMAGE, names_of
@@ -32,6 +33,16 @@ def test_a_light_cluster_is_etcd_and_an_api_server_alone() -> None:
     servers = control_plane(light, files=EAST_FILES)
     assert [component.value for component in servers] == ["etcd", "kube-apiserver"]
     assert expected_components(light, light.first) == ("etcd", "kube-apiserver")
+
+
+def test_an_api_server_writes_down_who_asks_where_that_is_wanted_and_never_what_was_said() -> None:
+    for wanted in (False, True):
+        servers = control_plane(replace(EAST, audit=wanted), files=EAST_FILES)
+        told = servers[Component.API_SERVER]
+        assert (f"--audit-log-path={EAST_FILES.audit_log}" in told) is wanted
+        assert (f"--audit-policy-file={EAST_FILES.audit_policy}" in told) is wanted
+    assert [rule["level"] for rule in json.loads(audit_policy())["rules"]] == ["Metadata"]
+    assert EAST_FILES.audit_log.parent == EAST_FILES.folder
 
 
 def test_further_nodes_of_a_cluster_run_what_pods_need_alone() -> None:

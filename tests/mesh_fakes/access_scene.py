@@ -124,7 +124,7 @@ async def access_between(bed: Bed, *, settings: AccessSettings | None = None) ->
     async with bed.client("hub") as hub, bed.client("member") as member:
         await _join(bed, hub=hub)
         await _lead_to(hub, host=host, port=port)
-        account = _as_account(bed)
+        account = account_kubeconfig(bed, ACCESS, file="access.kubeconfig")
         chosen = settings if settings is not None else AccessSettings(health_port=0)
         async with connect(kubeconfig=account, context="there") as kube:
             proxy = asyncio.create_task(run_access(kube, settings=chosen, bound=bound))
@@ -167,6 +167,13 @@ def certificate_by(ca: Path, ca_key: Path, *, user: str, groups: tuple[str, ...]
 def server_of(bed: Bed, cluster: str) -> str:
     """URL of a cluster's API server."""
     return str(_admin(bed, cluster)["cluster"]["server"])
+
+
+def account_kubeconfig(bed: Bed, account: str, *, file: str) -> Path:
+    """A kubeconfig in the set's folder, with the rights of one of our own accounts on the hub."""
+    token = _token(bed, "hub", account, namespace=SYSTEM_NAMESPACE)
+    cluster = _admin(bed, "hub")["cluster"]
+    return _kubeconfig(bed.folder / file, cluster=cluster, user={"token": token})
 
 
 def _install(bed: Bed) -> None:
@@ -248,13 +255,6 @@ async def _take_down(hub: KubeClient, member: KubeClient) -> None:
     await member.request(
         "DELETE", f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/serviceaccounts/placement-hub-access"
     )
-
-
-def _as_account(bed: Bed) -> Path:
-    """A kubeconfig with the rights of the proxy's own account on the hub."""
-    token = _token(bed, "hub", ACCESS, namespace=SYSTEM_NAMESPACE)
-    cluster = _admin(bed, "hub")["cluster"]
-    return _kubeconfig(bed.folder / "access.kubeconfig", cluster=cluster, user={"token": token})
 
 
 def _token(bed: Bed, cluster: str, account: str, *, namespace: str) -> str:

@@ -1,6 +1,7 @@
 """The two light clusters of this folder's tests."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,21 @@ def pair_of_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
 
     Each file has a pair of its own: agents and hubs leave accounts and Secrets that others would find.
     """
-    with started(tmp_path_factory.mktemp("pair"), "--clusters", "hub,member", "--light") as bed:
+    with light_pair(tmp_path_factory.mktemp("pair")) as bed:
+        yield bed
+
+
+@pytest.fixture(scope="package")
+def audited_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """The same, and their API servers write down who asks for what; for what concerns no other test there."""
+    with light_pair(tmp_path_factory.mktemp("audited"), "--audit") as bed:
+        yield bed
+
+
+@contextmanager
+def light_pair(folder: Path, *arguments: str) -> Iterator[Bed]:
+    """`hub` and `member`, with our kinds, while the block runs."""
+    with started(folder, "--clusters", "hub,member", "--light", *arguments) as bed:
         for cluster in ("hub", "member"):
             for kinds in ("", "placement", "placement-standard"):
                 bed.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))

@@ -1,15 +1,13 @@
 """A member's API through the access proxy: by its own listener, and by the hub's real aggregation layer."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from mesh_fakes.access_scene import MEMBER, AccessScene, access_between, certificate_by, show_available
+from mesh_fakes.access_callers import PASSERS, scene_of
+from mesh_fakes.access_scene import MEMBER, certificate_by, show_available
 from mesh_fakes.bed import Bed
 from mesh_fakes.waiting import until_found
 
@@ -18,61 +16,6 @@ pytestmark = pytest.mark.asyncio
 PATH = f"/clusters/{MEMBER}"
 WHOAMI = f"{PATH}/apis/authentication.k8s.io/v1/selfsubjectreviews"
 REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-PASSES = "test-passes"
-WORKS = "test-works"
-PASSERS = "test:passers"
-
-
-@asynccontextmanager
-async def scene_of(bed: Bed) -> AsyncIterator[AccessScene]:
-    """The proxy, and the rights of those who ask: on the hub to come through, on the member to do things."""
-    with granted(bed, "hub"), granted(bed, "member"):
-        async with access_between(bed) as scene:
-            yield scene
-
-
-@contextmanager
-def granted(bed: Bed, cluster: str) -> Iterator[None]:
-    """On the hub, group test:passers and the ServiceAccount `caller` may get and create on clusters/proxy of
-    the member; there, `ada`, the hub's administrator and the account by its long name may use ConfigMaps.
-    """
-    if cluster == "hub":
-        rule = {
-            "apiGroups": ["access.meshctl.dev"],
-            "resources": ["clusters/proxy"],
-            "resourceNames": [MEMBER],
-        }
-        name, rules = PASSES, [{**rule, "verbs": ["get", "create"]}]
-        bed.kubectl("hub", "-n", "default", "create", "serviceaccount", "caller")
-        account = {"kind": "ServiceAccount", "name": "caller", "namespace": "default"}
-        subjects = [_subject("Group", PASSERS), account]
-    else:
-        verbs = ["get", "list", "watch", "create", "patch", "delete"]
-        name, rules = WORKS, [{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]
-        people = ("ada", "kubernetes-admin", "meshctl:hub:system:serviceaccount:default:caller")
-        subjects = [_subject("User", person) for person in people]
-    group = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}
-    binding = {
-        "apiVersion": f"{group}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name},
-        "subjects": subjects,
-    }
-    path = bed.folder / f"{name}.json"
-    path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [role, binding]}))
-    bed.kubectl(cluster, "apply", "-f", str(path))
-    try:
-        yield
-    finally:
-        bed.kubectl(cluster, "delete", "-f", str(path))
-        if cluster == "hub":
-            bed.kubectl("hub", "-n", "default", "delete", "serviceaccount", "caller")
-
-
-def _subject(kind: str, name: str) -> dict[str, str]:
-    return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
 
 
 async def test_kubectl_reads_applies_and_watches_by_both_ways(pair_of_light: Bed, tmp_path: Path) -> None:
