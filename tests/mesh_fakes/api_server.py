@@ -61,6 +61,8 @@ class FakeApiServer:
     """Of the tokens that ServiceAccounts get."""
     writes_left: dict[str, int] = field(default_factory=dict)
     """By user: after so many writes nobody answers that user's writes any more."""
+    after_write: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """By user: what happens between that user's next write and its answer."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """(username, method, path) of each request that came through, without reads."""
     _objects: dict[tuple[str, str, str], Item] = field(default_factory=dict)
@@ -110,6 +112,8 @@ class FakeApiServer:
                 return self._create(username, target, cast(Item, json.loads(json.dumps(body))))
             case "PATCH":
                 return self._patch(username, target, cast(Item, body), manager=params.get("fieldManager", ""))
+            case "PUT":
+                return self._replace(target, cast(Item, json.loads(json.dumps(body))))
             case "DELETE":
                 return self._delete(target, body or {})
             case _:
@@ -176,6 +180,13 @@ class FakeApiServer:
             change = {"status": {**dict.fromkeys(before), **body["status"]}}
         return self._end(target, self._store(target, _merged(old, change), kind="MODIFIED"))
 
+    def _replace(self, target: _Target, item: Item) -> Item:
+        old = self._get(target)["metadata"]
+        if item["metadata"].get("resourceVersion", old["resourceVersion"]) != old["resourceVersion"]:
+            raise ApiError(status=409, reason="Conflict", message="the object has been modified")
+        item["metadata"] = {**old, **item["metadata"]}
+        return self._end(target, self._store(target, item, kind="MODIFIED"))
+
     def _end(self, target: _Target, item: Item) -> Item:
         """An object that is being deleted goes with its last finalizer."""
         meta = item["metadata"]
@@ -240,6 +251,8 @@ class _FakeClient(KubeClient):
         await asyncio.sleep(0)
         self._reach()
         answer = self._fake.answer(self._username, method, _target(path), params=params or {}, body=body)
+        if method != "GET":
+            self._fake.after_write.pop(self._username, _nothing)()
         return json.dumps(answer).encode()
 
     async def find_metadata(self, resource: Resource[Any], name: str, *, namespace: str = "") -> Meta | None:
@@ -266,6 +279,10 @@ class _Lines:
 
     def iter_any(self) -> AsyncIterator[bytes]:
         return self.lines
+
+
+def _nothing() -> None:
+    """Happens after most writes."""
 
 
 def _target(path: str) -> _Target:

@@ -1,12 +1,15 @@
 """The hub's program, put together: caches that every replica holds, and loops that the leader runs.
 
-1. Every replica watches, so that a successor begins with what is known; only the leader writes.
+1. Every replica watches, so that a successor begins with what is known; only the leader writes, here and in
+   members, and it asks before each write whether it still leads: a replica that was frozen is no leader.
 2. It is ready when its caches are complete. Neither members nor placement gate it.
 3. A hub that stops leaves every object as it is: no running service and no member waits for it.
 """
 
 import asyncio
-from typing import Never, Protocol
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Never, Protocol, TypeVar
 
 from mesh_core.names import HEALTH_PORT, SYSTEM_NAMESPACE
 from mesh_placement.hub.caches import HubCaches
@@ -22,6 +25,8 @@ from mesh_placement.names import HUB
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import KubeClient, LeaderElection
+
+W = TypeVar("W")
 
 
 class Loop(Protocol):
@@ -54,8 +59,15 @@ class Hub:
     def __init__(self, kube: KubeClient, *, name: str, clock: Clock = utc_now) -> None:
         self._caches = HubCaches(kube)
         self._ways = Ways(kube, clock=clock)
-        self._loops = hub_loops(kube, caches=self._caches, clock=clock, way=self._ways.to)
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=HUB, identity=name)
+        may_write = self._election.may_write
+        self._loops = hub_loops(
+            kube.only_while(may_write),
+            caches=self._caches,
+            clock=clock,
+            way=_while_leading(self._ways.to, may_write=may_write),
+            connect=_while_leading(connect_member, may_write=may_write),
+        )
 
     @property
     def is_ready(self) -> bool:
@@ -81,6 +93,19 @@ class Hub:
         async with asyncio.TaskGroup() as group:
             for loop in self._loops:
                 group.create_task(loop.run())
+
+
+def _while_leading(
+    way: Callable[[W], AbstractAsyncContextManager[KubeClient]], *, may_write: Callable[[], None]
+) -> Callable[[W], AbstractAsyncContextManager[KubeClient]]:
+    """`way`, whose clients write only while `may_write` lets them."""
+
+    @asynccontextmanager
+    async def to(where: W) -> AsyncIterator[KubeClient]:
+        async with way(where) as client:
+            yield client.only_while(may_write)
+
+    return to
 
 
 async def run_hub(kube: KubeClient, *, name: str, clock: Clock = utc_now) -> Never:

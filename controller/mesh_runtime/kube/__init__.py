@@ -11,7 +11,7 @@ from mesh_runtime.kube.channels import Inside, PodPort, PodRefused, Ran, pod_por
 from mesh_runtime.kube.client import KubeClient, ObjectPage
 from mesh_runtime.kube.config import connect, current_context
 from mesh_runtime.kube.discovery import AnyObject, ApiResource, api_resources, list_all, list_any
-from mesh_runtime.kube.errors import ApiError, BadAnswer, KubeconfigError, NotTrusted, Unreachable
+from mesh_runtime.kube.errors import ApiError, BadAnswer, KubeconfigError, NotLeading, NotTrusted, Unreachable
 from mesh_runtime.kube.given import connect_to
 from mesh_runtime.kube.informer import Index, Informer
 from mesh_runtime.kube.leader import LeaderElection
@@ -69,6 +69,7 @@ __all__ = [
     "KubeconfigError",
     "LeaderElection",
     "Login",
+    "NotLeading",
     "NotTrusted",
     "ObjectPage",
     "PodPort",

@@ -19,9 +19,11 @@ from typing import Any, Generic, Self, TypeVar
 import aiohttp
 import msgspec
 
+from mesh_core.errors import MeshError
 from mesh_core.objects import KubernetesObject, Meta
 from mesh_runtime.kube.bounds import FIRST_PAGE, Bounds, TooMuch, fewer, read_within
 from mesh_runtime.kube.errors import ApiError, BadAnswer, NotTrusted, Unreachable
+from mesh_runtime.kube.guarded import Guarded, always
 from mesh_runtime.kube.resources import Resource
 
 T = TypeVar("T", bound=KubernetesObject)
@@ -83,6 +85,7 @@ class KubeClient:
         self._kinds: dict[tuple[str, str], tuple[str, bool]] = {}
         self._headers: dict[str, str] = {}
         self._watch_accept = _JSON
+        self._may_write: Callable[[], None] = always
 
     def acting_as(self, user: str) -> Self:
         """The same way to the API server, as somebody else (Impersonate-User); needs the right to do so.
@@ -98,6 +101,12 @@ class KubeClient:
         other = copy.copy(self)
         other._headers = {**self._headers, "Accept": _METADATA_LIST}
         other._watch_accept = _METADATA_ONLY
+        return other
+
+    def only_while(self, may_write: Callable[[], None]) -> Self:
+        """The same, where `may_write`, which raises, is asked before a write and again as its bytes leave."""
+        other = copy.copy(self)
+        other._may_write = may_write
         return other
 
     async def ready(self) -> None:
@@ -314,9 +323,11 @@ class KubeClient:
         if accept:
             headers["Accept"] = accept
         data: io.BytesIO | None = None
+        if method != "GET":
+            self._may_write()
         if body is not None:
             # As a file: of bytes beyond one mebibyte, as a TrustBundle may have, aiohttp warns.
-            data = io.BytesIO(msgspec.json.encode(body))
+            data = Guarded(msgspec.json.encode(body), may_write=self._may_write)
             headers["Content-Type"] = content_type
         try:
             async with self._session.request(
@@ -333,6 +344,8 @@ class KubeClient:
                     raise await _refusal(response, self.bounds, path=path)
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if isinstance(error.__cause__, MeshError):
+                raise error.__cause__ from error  # of `may_write`
             raise _no_answer(self.server, error) from error
 
     async def _apply(self, path: str, body: Body, *, field_manager: str) -> bytes:

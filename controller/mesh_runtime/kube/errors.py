@@ -7,6 +7,7 @@ MeshError
       NotTrusted    who answered showed no certificate that we believe
     BadAnswer       it answered what cannot be read
       TooMuch       it goes on beyond its bound (bounds.py)
+    NotLeading      it was not asked, because another replica may lead by now
     PodRefused      the pod that it leads to did not do what was asked (channels.py)
   UserError
     KubeconfigError the way to it cannot be read
@@ -71,6 +72,16 @@ class BadAnswer(EnvironmentFault):
         super().__init__(
             f"the API server's answer about {path} cannot be read ({why})",
             next_step="look at that object, and at the CRD's version",
+        )
+
+
+class NotLeading(EnvironmentFault):
+    """A write of a leader whose Lease may be somebody else's by now; nothing was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another replica may lead by now, so nothing is written",
+            next_step="see who holds the Lease; after a pause of this process it stands for election again",
         )
 
 
