@@ -130,6 +130,9 @@ CLAIM_LIFE_SECONDS = 604800
 """expirationSeconds of an agent's client certificate."""
 CLAIM_USAGES = ("client auth", "digital signature")
 
+POOL_SUFFIX = ".pool.meshctl.dev"
+"""End of the name of a ClusterProperty that counts something beyond nodes; it is the resource's name too."""
+
 TAINT_INITIALISING = "meshctl.dev/initialising"
 TAINT_UNREACHABLE = "meshctl.dev/unreachable"
 TAINT_LEAVING = "meshctl.dev/leaving"

@@ -1,5 +1,6 @@
 """What is said of Works and Assignments: conflicts by name, health, values, conditions."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from mesh_core.objects import Condition, Meta
 from mesh_fakes.delivery import Json, config_map
 from mesh_placement.decide.conflicts import Conflict, conflicts_in, is_about_replicas, sentence
-from mesh_placement.decide.feedback import Health, Replicas, health_of, replicas_of, value_at
+from mesh_placement.decide.feedback import Health, Replicas, has_its_pods, health_of, replicas_of, value_at
 from mesh_placement.decide.manifests import Named
 from mesh_placement.decide.pushing import may_pull, must_push, pushed
 from mesh_placement.decide.reasons import Reason
@@ -109,6 +110,70 @@ def test_health_is_what_the_object_says_of_itself_about_its_newest_spec(
     group: str, kind: str, spec: Json, status: Json, health: Health
 ) -> None:
     assert health_of(Named(group, "v1", kind, "n", "x"), generation=3, spec=spec, status=status) is health
+
+
+MADE = {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2}
+PARTITION = {"updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "spec", "status", "made"),
+    [
+        ("apps", "Deployment", {"replicas": 2}, MADE, True),
+        ("apps", "Deployment", {"replicas": 2}, {}, False),
+        ("apps", "Deployment", {"replicas": 2}, {**MADE, "observedGeneration": 2}, False),
+        ("apps", "Deployment", {"replicas": 3}, MADE, False),
+        # More than are wanted: none is lacking.
+        ("apps", "Deployment", {"replicas": 1}, MADE, True),
+        ("apps", "Deployment", {"replicas": 2}, {**MADE, "replicas": 3, "updatedReplicas": 1}, False),
+        ("apps", "Deployment", {"replicas": 0}, {"observedGeneration": 3, "replicas": 0}, True),
+        ("apps", "Deployment", {}, {**MADE, "replicas": 1, "updatedReplicas": 1}, True),
+        ("apps", "StatefulSet", {"replicas": 2, **PARTITION}, {**MADE, "updatedReplicas": 1}, True),
+        ("apps", "StatefulSet", {"replicas": 2}, {**MADE, "updatedReplicas": 1}, False),
+        ("apps", "ReplicaSet", {"replicas": 2}, {"observedGeneration": 3, "replicas": 2}, True),
+        ("apps", "ReplicaSet", {"replicas": 2}, {"observedGeneration": 3}, False),
+        ("apps", "DaemonSet", {}, {"desiredNumberScheduled": 0}, False),
+        ("apps", "DaemonSet", {}, {"observedGeneration": 3, "desiredNumberScheduled": 2}, False),
+        (
+            *("apps", "DaemonSet", {}),
+            {"observedGeneration": 3, "desiredNumberScheduled": 2, "currentNumberScheduled": 2},
+            True,
+        ),
+        ("batch", "Job", {"parallelism": 3, "completions": 2}, {"startTime": "t", "active": 1}, False),
+        ("batch", "Job", {"parallelism": 3, "completions": 2}, {"startTime": "t", "active": 2}, True),
+        ("batch", "Job", {}, {}, False),
+        ("batch", "Job", {"suspend": True}, {}, True),
+        ("batch", "Job", {}, {"conditions": [{"type": "Complete", "status": "True"}]}, True),
+        ("batch", "CronJob", {}, {}, True),
+        ("", "Pod", {}, {}, True),
+        ("", "ConfigMap", {}, {}, True),
+        ("x", "Farm", {"replicas": 2}, {}, False),
+        ("x", "Farm", {"replicas": 2}, {"replicas": 2}, True),
+        ("x", "Farm", {"replicas": "many"}, {"replicas": 2}, True),
+        ("x", "Farm", {"replicas": 2}, {"replicas": 2, "observedGeneration": 2}, False),
+    ],
+)
+def test_pods_are_made_when_the_controller_of_the_newest_spec_counts_them(
+    group: str, kind: str, spec: Json, status: Json, made: bool
+) -> None:
+    named = Named(group, "v1", kind, "n", "x")
+    assert has_its_pods(named, generation=3, spec=spec, status=status) is made
+
+
+def test_a_revision_is_visible_when_all_of_it_is_applied_and_all_pods_are_made() -> None:
+    meta = Meta(name="a", generation=2)
+
+    def visible(before: int, *made: bool, is_whole: bool = True) -> int:
+        assignment = Assignment(
+            metadata=meta, spec=AssignmentSpec(revision=5), status=AssignmentStatus(visible=before)
+        )
+        states = [replace(state(number, Reason.APPLIED), has_its_pods=one) for number, one in enumerate(made)]
+        found = assignment_status(assignment, states=states, is_whole=is_whole, waits_for="", now=NOW)
+        return found.visible
+
+    assert visible(4, True, True) == 5
+    assert visible(4, True, False) == 4, "the last one is"
+    assert visible(4, True, True, is_whole=False) == 4
 
 
 def test_replicas_are_counted_where_the_kind_counts_them() -> None:

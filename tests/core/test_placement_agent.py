@@ -2,6 +2,7 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -292,6 +293,41 @@ def test_round_trips_are_those_of_our_gateways() -> None:
     assert link.rtt_ms == RoundTrip(ewma=35.0, p50=31.0, p99=44.0)
 
 
+def test_headroom_is_the_mean_of_our_gateways_and_the_certificate_the_last_that_one_saw() -> None:
+    west = peer("west", (True, "Up", 1), (True, "Up", 1), (True, "", 0))
+    first, second, third = west.status.gateways
+    reports = (
+        replace(first, headroom_percent=90, cert_not_after="2027-01-01T00:00:00Z"),
+        replace(second, headroom_percent=45, cert_not_after="2027-01-02T00:00:00Z"),
+        third,
+    )
+    (link,) = link_status(
+        [replace(west, status=replace(west.status, gateways=reports))], exports=[], ready={}
+    ).peers
+    assert (link.headroom, link.cert_not_after) == (0.68, "2027-01-02T00:00:00Z")
+    (bare,) = link_status([west], exports=[], ready={}).peers
+    assert (bare.headroom, bare.cert_not_after, bare.loss) == (None, "", None)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "allowed"),
+    [
+        ({}, None),
+        ({"meshctl.dev/allow": "*"}, None),
+        ({"meshctl.dev/allow": "west, north/shop"}, ("north", "west")),
+        ({"meshctl.dev/allow": ""}, ()),
+        ({"meshctl.dev/alow": "west"}, ()),
+    ],
+)
+def test_an_export_says_which_clusters_it_is_for(
+    annotations: dict[str, str], allowed: tuple[str, ...] | None
+) -> None:
+    meta = {"name": "cart", "namespace": "shop", "annotations": annotations}
+    export = msgspec.convert({"metadata": meta}, ServiceExport)
+    (found,) = link_status([], exports=[export], ready={}).exports
+    assert found.allowed == allowed
+
+
 def slice_of(*ready: bool | None, labels: dict[str, str] | None = None) -> EndpointSlice:
     endpoints = [
         {"addresses": [f"10.0.0.{n}"], "conditions": {} if one is None else {"ready": one}}
@@ -313,10 +349,14 @@ def test_an_export_says_how_many_are_ready_and_what_is_disputed() -> None:
     assert found == ExportState(service="shop/cart", ready=4, conflict="TypeConflict: west is older")
 
 
-def links(*, rtt: float = 30.0, state: str = "Up", ready: int = 4) -> ClusterLinkStatus:
-    way = {"cluster": "west", "state": state, "rttMs": {"p50": rtt}}
+def links(
+    *, rtt: float = 30.0, state: str = "Up", ready: int = 4, room: float | None = 0.8, **export: Any
+) -> ClusterLinkStatus:
+    """Any: fields of ExportState."""
+    way = {"cluster": "west", "state": state, "rttMs": {"p50": rtt}, "headroom": room}
     return ClusterLinkStatus(
-        peers=(msgspec.convert(way, LinkToPeer),), exports=(ExportState(service="shop/cart", ready=ready),)
+        peers=(msgspec.convert(way, LinkToPeer),),
+        exports=(ExportState(service="shop/cart", ready=ready, **export),),
     )
 
 
@@ -327,6 +367,10 @@ def links(*, rtt: float = 30.0, state: str = "Up", ready: int = 4) -> ClusterLin
         (links(state="Down"), 1.0, 0.0),
         (links(ready=0), 1.0, 0.0),
         (links(ready=3), 1.0, REST - 1.0),
+        (links(allowed=("west",)), 1.0, 0.0),
+        (links(room=0.71), 1.0, None),
+        (links(room=0.7), 1.0, REST - 1.0),
+        (links(room=None), 40.0, 0.0),
         (links(rtt=32.0), 1.0, None),
         (links(rtt=36.0), 40.0, 0.0),
         (links(rtt=32.0), None, 0.0),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mesh_placement.decide.capacity import Uses, ask_of, capacity, free_shapes
-from mesh_placement.decide.capacity_news import REST, SLOW, seconds_until_write
+from mesh_placement.decide.capacity_news import NAMES, REST, SLOW, SOON, seconds_until_write
 from mesh_placement.decide.quantity import Rounding, quantity, thousandths
 from mesh_placement.decide.shapes import NodeFree, fitting, replicas_in, shapes_of
 from mesh_placement.objects import ClusterCapacityStatus
@@ -218,6 +218,7 @@ STATUS = ClusterCapacityStatus(total={"cpu": "100"}, available={"cpu": "40"}, no
 SLIGHTLY = msgspec.structs.replace(STATUS, available={"cpu": "39"})
 MUCH = msgspec.structs.replace(STATUS, available={"cpu": "38"})
 REVISION = msgspec.structs.replace(STATUS, observed_assignments={"shop/cart": 7})
+NAMESPACE = msgspec.structs.replace(STATUS, namespaces=("shop",))
 
 
 @pytest.mark.parametrize(
@@ -229,10 +230,14 @@ REVISION = msgspec.structs.replace(STATUS, observed_assignments={"shop/cart": 7}
         (STATUS, SLIGHTLY, 10.0, SLOW - 10.0),
         (STATUS, MUCH, 10.0, REST - 10.0),
         (STATUS, MUCH, 31.0, 0.0),
-        (STATUS, REVISION, 29.0, 1.0),
+        (STATUS, REVISION, None, 0.0),
+        (STATUS, REVISION, 0.5, SOON - 0.5),
+        (STATUS, REVISION, 29.0, 0.0),
+        (REVISION, STATUS, 29.0, 1.0),
+        (STATUS, NAMESPACE, 1.0, NAMES - 1.0),
     ],
 )
-def test_a_twentieth_or_a_revision_is_written_soon_and_less_is_written_late(
+def test_what_is_waited_for_is_written_soon_a_twentieth_at_rest_and_less_late(
     seen: ClusterCapacityStatus | None,
     wanted: ClusterCapacityStatus,
     since: float | None,

@@ -208,6 +208,7 @@ def _own_rules(cluster: str, requests: list[str]) -> list[dict[str, Any]]:
 
 def _namespace_rules() -> list[dict[str, Any]]:
     return [
+        _rule(GROUP, "assignments", _READ),
         _rule(GROUP, "clustercapacities", _READ, name=CAPACITY),
         _rule(GROUP, "clustercapacities/status", ["patch", "update"], name=CAPACITY),
         _rule(GROUP, "clusterlinks", _READ, name=LINKS),

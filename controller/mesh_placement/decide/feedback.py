@@ -78,6 +78,28 @@ def replicas_of(one: Named, *, spec: Json, status: Json) -> Replicas:
     return Replicas(desired, _number(status, "readyReplicas"))
 
 
+def has_its_pods(one: Named, *, generation: int, spec: Json, status: Json) -> bool:
+    """Whether its controller has made all pods that it asks for, ready or not; so has what asks for none.
+
+    Of what old pods a rollout leaves behind nothing is asked: they take room until they are gone.
+    """
+    observed = status.get("observedGeneration")
+    if isinstance(observed, int) and observed < generation:
+        return False
+    match (one.group, one.kind):
+        case ("apps", "Deployment") | ("apps", "StatefulSet"):
+            updated = _number(status, "updatedReplicas")
+            return _counts(spec, status) and (updated >= _wanted(spec) or _keeps_old_pods(spec))
+        case ("apps", "DaemonSet"):
+            made = _number(status, "currentNumberScheduled")
+            return isinstance(observed, int) and made >= _number(status, "desiredNumberScheduled")
+        case ("batch", "Job"):
+            return _job_has_its_pods(spec, status)
+        case _:
+            # By convention, as of ReplicaSets; what has no replicas is all that there will be of it.
+            return not isinstance(spec.get("replicas"), int) or _counts(spec, status)
+
+
 def value_at(document: Json, path: str) -> str | None:
     """What a simple field path (".status.loadBalancer.ingress[0].ip") leads to, as text, or None.
 
@@ -107,6 +129,36 @@ def _of_replicas(spec: Json, status: Json, conditions: Mapping[str, str]) -> Hea
     updated = status.get("updatedReplicas", status.get("replicas", 0))
     is_whole = _number(status, "readyReplicas") >= desired and isinstance(updated, int) and updated >= desired
     return Health.HEALTHY if is_whole else Health.PROGRESSING
+
+
+def _counts(spec: Json, status: Json) -> bool:
+    return "replicas" in status and _number(status, "replicas") >= _wanted(spec)
+
+
+def _wanted(spec: Json) -> int:
+    return _number(spec, "replicas") if "replicas" in spec else 1
+
+
+def _keeps_old_pods(spec: Json) -> bool:
+    """Whether pods of an older template may stay for ever."""
+    strategy = spec.get("updateStrategy")
+    if not isinstance(strategy, Mapping):
+        return False
+    rolling = strategy.get("rollingUpdate")
+    return strategy.get("type") == "OnDelete" or (
+        isinstance(rolling, Mapping) and _number(rolling, "partition") > 0
+    )
+
+
+def _job_has_its_pods(spec: Json, status: Json) -> bool:
+    conditions = _conditions(status)
+    if spec.get("suspend") is True or "True" in (conditions.get("Complete"), conditions.get("Failed")):
+        return True
+    at_once = _number(spec, "parallelism") if "parallelism" in spec else 1
+    whole = spec.get("completions")
+    wanted = min(at_once, whole) if isinstance(whole, int) else at_once
+    made = sum(_number(status, count) for count in ("active", "succeeded", "failed"))
+    return "startTime" in status and made >= wanted
 
 
 def _of_pod(status: Json, conditions: Mapping[str, str]) -> Health:

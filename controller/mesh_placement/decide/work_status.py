@@ -27,7 +27,8 @@ _NO_REPLICAS = Replicas()
 
 @dataclass(frozen=True, slots=True)
 class ObjectState:
-    """How one object of a Work is. `waits_for` names what a gate waits for, `drift` what others changed."""
+    """How one object of a Work is. `waits_for` names what a gate waits for, `drift` what others changed;
+    `has_its_pods`: its controller has made all pods that it asks for."""
 
     ordinal: int
     one: Named | None
@@ -37,6 +38,7 @@ class ObjectState:
     namespace: str = ""
     health: Health = Health.UNKNOWN
     replicas: Replicas = _NO_REPLICAS
+    has_its_pods: bool = True
     waits_for: str = ""
     drift: str = ""
     feedback: tuple[Feedback, ...] = ()
@@ -100,6 +102,7 @@ def assignment_status(
     condition = _condition(_APPLIED, is_whole, reason, message, generation=assignment.metadata.generation)
     return AssignmentStatus(
         applied=revision if is_whole else before.applied,
+        visible=revision if is_whole and all(one.has_its_pods for one in states) else before.visible,
         replicas=ReplicaCount(
             desired=sum(one.replicas.desired for one in states),
             ready=sum(one.replicas.ready for one in states),

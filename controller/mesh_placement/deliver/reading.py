@@ -1,6 +1,6 @@
 """The state of one object out of what the member last showed of it."""
 
-from mesh_placement.decide.feedback import Json, health_of, replicas_of, value_at
+from mesh_placement.decide.feedback import Json, has_its_pods, health_of, replicas_of, value_at
 from mesh_placement.decide.manifests import Named
 from mesh_placement.decide.reasons import Reason
 from mesh_placement.decide.work_plan import Wanted
@@ -27,14 +27,16 @@ def applied(
     """It is in the member, and this is how it is there."""
     assert wanted.one is not None, "what has no name is never applied"
     spec, status = json_of(seen.spec), json_of(seen.status)
+    generation = seen.metadata.generation
     return ObjectState(
         ordinal=wanted.ordinal,
         one=wanted.one,
         reason=Reason.APPLIED,
         resource=resource.plural,
         namespace=seen.metadata.namespace,
-        health=health_of(wanted.one, generation=seen.metadata.generation, spec=spec, status=status),
+        health=health_of(wanted.one, generation=generation, spec=spec, status=status),
         replicas=replicas_of(wanted.one, spec=spec, status=status),
+        has_its_pods=has_its_pods(wanted.one, generation=generation, spec=spec, status=status),
         drift=drift,
         feedback=_feedback(wanted.one, {"spec": spec, "status": status}, assignment=assignment),
     )

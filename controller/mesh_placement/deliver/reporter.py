@@ -77,6 +77,7 @@ class Reporter:
             return wait
         body: Json = {
             "applied": status.applied,
+            "visible": status.visible,
             "replicas": msgspec.to_builtins(status.replicas),
             "health": status.health,
             "waitingFor": status.waiting_for,

@@ -195,8 +195,9 @@ class Shape(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class ClusterCapacityStatus(Struct, frozen=True, rename="camel", kw_only=True):
-    """Room in the member. `continuous` is, for each resource, the most that is free on one node; `limits`
-    are counts that the cluster bears ("nodes", "pods")."""
+    """Room in the member. `continuous` is, for each resource, the most that is free on one node.
+    `observed_assignments`: the revision of each placement whose pods are in the numbers. `namespaces` and
+    `storage_classes` are those of the member, None where it does not tell."""
 
     total: dict[str, str] = field(default_factory=dict)
     available: dict[str, str] = field(default_factory=dict)
@@ -205,6 +206,8 @@ class ClusterCapacityStatus(Struct, frozen=True, rename="camel", kw_only=True):
     observed_assignments: dict[str, int] = field(default_factory=dict)
     nodes: int = 0
     pods: int = 0
+    namespaces: tuple[str, ...] | None = None
+    storage_classes: tuple[str, ...] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -237,13 +240,18 @@ class RoundTrip(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class LinkToPeer(Struct, frozen=True, rename="camel", kw_only=True):
-    """What this member sees of the way to `cluster`; requests start here."""
+    """What this member sees of the way to `cluster`; requests start here.
+
+    `loss` and `headroom` are shares from 0 to 1, None where nobody measures them. `cert_not_after` is the
+    end of the newest certificate that the peer's gateways showed; `last_probe` is since when our gateways
+    find what they find. How old the row is, the agent's Lease tells (`mesh_placement.decide.links`).
+    """
 
     cluster: str
     state: LinkState = "Unknown"
     path: str = "Gateway"
     rtt_ms: RoundTrip = RoundTrip()
-    loss: float = 0.0
+    loss: float | None = None
     headroom: float | None = None
     cert_not_after: str = ""
     applied_exports: int = 0
@@ -251,11 +259,15 @@ class LinkToPeer(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class ExportState(Struct, frozen=True, rename="camel", kw_only=True):
-    """A Service that this member exports ("namespace/name"), and how many endpoints are ready behind it."""
+    """A Service that this member exports ("namespace/name"), and how many endpoints are ready behind it.
+
+    `allowed` are the clusters in which anything may call it, None for all.
+    """
 
     service: str
     ready: int = 0
     conflict: str = ""
+    allowed: tuple[str, ...] | None = None
 
 
 class Handshake(Struct, frozen=True, rename="camel", kw_only=True):
@@ -351,10 +363,12 @@ class Feedback(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class AssignmentStatus(Struct, frozen=True, rename="camel", kw_only=True):
-    """What became of it. `applied` is the revision that is in the member. `waiting_for` names what a gate
-    waits for ("CustomResourceDefinition/foos.example.com"), "" when nothing does."""
+    """What became of it. `applied` is the revision that is in the member, `visible` the last one for which
+    the member's controllers have made all pods. `waiting_for` names what a gate waits for
+    ("CustomResourceDefinition/foos.example.com"), "" when nothing does."""
 
     applied: int = 0
+    visible: int = 0
     replicas: ReplicaCount = ReplicaCount()
     health: str = ""
     traffic_verified: str = ""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from mesh_core.names import PROPERTY_CLUSTER_ID, SYSTEM_NAMESPACE
-from mesh_core.objects import Secret
+from mesh_core.objects import KubernetesObject, Secret
 from mesh_fakes.bed import Bed
 from mesh_fakes.scripted_hub import ACCOUNTS, ScriptedHub, signer_in
 from mesh_fakes.waiting import until_found
@@ -30,7 +30,7 @@ from mesh_placement.names import (
     claim_name,
     renewal_name,
 )
-from mesh_placement.resources import CLUSTER_CAPACITIES, CLUSTER_LINKS
+from mesh_placement.resources import ASSIGNMENTS, CLUSTER_CAPACITIES, CLUSTER_LINKS
 from mesh_runtime.kube import (
     CLUSTER_PROPERTIES,
     CONFIG_MAPS,
@@ -41,10 +41,16 @@ from mesh_runtime.kube import (
     PODS,
     SECRETS,
     KubeClient,
+    Resource,
     connect_to,
 )
 
 pytestmark = pytest.mark.asyncio
+
+POOL = "addresses.pool.meshctl.dev"
+STORAGE_CLASSES = Resource(
+    "storage.k8s.io", "v1", "storageclasses", "StorageClass", KubernetesObject, namespaced=False
+)
 
 
 def ca_of(bed: Bed, cluster: str) -> str:
@@ -137,7 +143,9 @@ async def test_an_agent_joins_by_a_token_and_tells_what_the_member_is(pair_of_li
             assert report.access
             assert (await member.get(CLUSTER_PROPERTIES, PROPERTY_CLUSTER_ID)).spec.value == "by-token"
             assert "token" not in (await settings_of(member)).data
-            await until_found(lambda: has_told_of_room(hub))
+            await count_a_pool(hub, member)
+            await until_found(lambda: has_told_of_room(hub), limit=60)
+            await until_found(lambda: has_told_of_what_is_there(hub))
             await until_found(lambda: has_told_of_links(hub, member))
             await the_hub_is_let_in(bed, hub)
             await it_follows_a_change_of_the_hubs_ca(bed, hub, member)
@@ -164,12 +172,31 @@ async def make_room(member: KubeClient) -> None:
     container = {"name": "a", "image": "a", "resources": {"requests": {"cpu": "1500m", "memory": "1Gi"}}}
     spec = {"nodeName": "n1", "containers": [container]}
     await member.create(PODS, {"metadata": {"name": "cart", "namespace": "shop"}, "spec": spec})
+    await member.create(STORAGE_CLASSES, {"metadata": {"name": "fast"}, "provisioner": "example.com/disk"})
+
+
+async def count_a_pool(hub: ScriptedHub, member: KubeClient) -> None:
+    """Somebody counts addresses, and something was assigned whose pods are there, as who applies says."""
+    await member.create(CLUSTER_PROPERTIES, {"metadata": {"name": POOL}, "spec": {"value": "12/127"}})
+    spec = {"placementRef": {"namespace": "shop", "name": "cart"}, "revision": 7}
+    meta = {"name": "shop.cart", "namespace": hub.namespace}
+    await hub.kube.create(ASSIGNMENTS, {"metadata": meta, "spec": spec})
+    said = {"status": {"applied": 7, "visible": 7}}
+    await hub.kube.merge_patch(ASSIGNMENTS, "shop.cart", said, namespace=hub.namespace, subresource="status")
 
 
 async def has_told_of_room(hub: ScriptedHub) -> bool:
     status = (await hub.kube.get(CLUSTER_CAPACITIES, CAPACITY, namespace=hub.namespace)).status
     free = {"cpu": "2500m", "memory": "7Gi", "pods": "9"}
-    return status.available == free and [shape.free for shape in status.shapes] == [free]
+    return status.available == {**free, POOL: "12"} and [shape.free for shape in status.shapes] == [free]
+
+
+async def has_told_of_what_is_there(hub: ScriptedHub) -> bool:
+    status = (await hub.kube.get(CLUSTER_CAPACITIES, CAPACITY, namespace=hub.namespace)).status
+    assert status.total[POOL] == "127" and POOL not in status.continuous
+    assert {"kube-system", "meshctl-system", "shop"} <= set(status.namespaces or ())
+    assert status.storage_classes == ("fast",)
+    return status.observed_assignments == {"shop/cart": 7}
 
 
 async def has_told_of_links(hub: ScriptedHub, member: KubeClient) -> bool:
@@ -177,9 +204,11 @@ async def has_told_of_links(hub: ScriptedHub, member: KubeClient) -> bool:
         gateways = [{"host": "gw.example", "port": 15443}]
         await member.create(MESH_PEERS, {"metadata": {"name": "west"}, "spec": {"gateways": gateways}})
         seen = {"address": "10.7.0.8", "reachable": True, "pods": "Unknown", "rttMicroseconds": 31200}
+        seen |= {"headroomPercent": 83, "certNotAfter": "2027-01-01T00:00:00Z"}
         status = {"status": {"gateways": [{**seen, "since": "2026-01-01T00:00:00Z"}]}}
         await member.merge_patch(MESH_PEERS, "west", status, subresource="status")
     links = (await hub.kube.get(CLUSTER_LINKS, LINKS, namespace=hub.namespace)).status.peers
+    assert all((one.headroom, one.cert_not_after) == (0.83, "2027-01-01T00:00:00Z") for one in links)
     return [(one.cluster, one.state, one.rtt_ms.p50) for one in links] == [("west", "Up", 31.2)]
 
 

@@ -260,6 +260,8 @@ FULL: dict[AnyResource, tuple[str, Any]] = {
             available={"cpu": "-3500m", "memory": "1.5Gi"},
             shapes=tuple(objects.Shape(count=1, free={"cpu": "2", "pods": "40"}) for _ in range(128)),
             observed_assignments={"shop/checkout": 7},
+            namespaces=("kube-system", "shop"),
+            storage_classes=(),
             warnings=("memory: 1200m",),
         ),
     ),
@@ -270,7 +272,10 @@ FULL: dict[AnyResource, tuple[str, Any]] = {
                 objects.LinkToPeer(cluster="b", rtt_ms=objects.RoundTrip(ewma=31.25), headroom=0.5),
                 objects.LinkToPeer(cluster="c", state="Down", cert_not_after=NOW),
             ),
-            exports=(objects.ExportState(service="shop/cart"),),
+            exports=(
+                objects.ExportState(service="shop/cart"),
+                objects.ExportState(service="shop/till", allowed=("west",)),
+            ),
             handshakes=(objects.Handshake(service="shop/cart", via="b", result="OK"),),
         ),
     ),
@@ -278,6 +283,7 @@ FULL: dict[AnyResource, tuple[str, Any]] = {
         "a",
         objects.AssignmentStatus(
             applied=7,
+            visible=6,
             feedback=(objects.Feedback(name="ready", value="3"),),
             drifted=("Deployment/shop/cart",),
             conditions=(CONDITION,),
