@@ -13,13 +13,22 @@ one of Approved and Denied.
 
 import base64
 import binascii
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from mesh_core.identity import Component
 from mesh_core.lifetimes import REQUEST_LIFE
-from mesh_core.names import ACCESS, CONTROLLER, DNS, GATEWAY, HUB, SYSTEM_NAMESPACE
+from mesh_core.names import (
+    ACCESS,
+    CONTROLLER,
+    DNS,
+    GATEWAY,
+    HUB,
+    SIGNER_INTERMEDIATE,
+    SYSTEM_NAMESPACE,
+)
 from mesh_core.objects import CertificateSigningRequest
 
 LEAF_USAGES = ("digital signature", "client auth", "server auth")
@@ -105,6 +114,21 @@ def judge_leaf(request: CertificateSigningRequest, *, now: datetime) -> Sign | R
             Refusal.USAGES, f"a leaf is not for {', '.join(foreign)}; ask for {', '.join(LEAF_USAGES)}"
         )
     return Sign(component=component, approve=not is_approved(request))
+
+
+def open_intermediate(requests: Iterable[CertificateSigningRequest]) -> CertificateSigningRequest | None:
+    """The controller's own request for an intermediate that nobody has answered; None without one.
+
+    Of several the newest: an older one may be for a key that is no more.
+    """
+    found = [
+        one
+        for one in requests
+        if one.spec.signer_name == SIGNER_INTERMEDIATE
+        and one.spec.username == CONTROLLER_ACCOUNT
+        and outcome(one) is None
+    ]
+    return max(found, key=lambda one: (one.metadata.creation_timestamp, one.metadata.name), default=None)
 
 
 def seconds_left(request: CertificateSigningRequest, *, now: datetime) -> float:

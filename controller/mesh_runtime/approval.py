@@ -14,7 +14,7 @@ from mesh_core.errors import EnvironmentFault, UserError
 from mesh_core.identity import ClusterId, Component, Domain, Identity, NotAnIdentity, sole_identity
 from mesh_core.names import CONTROLLER, SIGNER_INTERMEDIATE, SYSTEM_NAMESPACE
 from mesh_core.objects import CertificateSigningRequest
-from mesh_core.signing import CONTROLLER_ACCOUNT, is_approved, outcome
+from mesh_core.signing import is_approved, open_intermediate
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import CSRS, Informer, KubeClient
 from mesh_runtime.pem import certificates_to_pem
@@ -53,7 +53,7 @@ async def asked_intermediate(kube: KubeClient, *, cluster: ClusterId, domain: Do
     """
     request = await _open_request(kube, limit=limit)
     read = request_in(request)
-    _check_wish(read, Identity(cluster=cluster, component=Component.CONTROLLER, domain=domain))
+    check_wish(read, cluster=cluster, domain=domain)
     return Asked(request, read.public_key)
 
 
@@ -92,9 +92,7 @@ async def _open_request(kube: KubeClient, *, limit: float) -> CertificateSigning
     informer = Informer(kube, CSRS, fields=f"spec.signerName={SIGNER_INTERMEDIATE}")
 
     def look() -> CertificateSigningRequest | None:
-        candidates = [request for request in informer.values() if _is_open(request)]
-        # The newest: an older one may be for a key that is no more.
-        return max(candidates, key=_age, default=None)
+        return open_intermediate(informer.values())
 
     request = await sighting(informer, look=look, limit=limit)
     if request is None:
@@ -102,15 +100,9 @@ async def _open_request(kube: KubeClient, *, limit: float) -> CertificateSigning
     return request
 
 
-def _is_open(request: CertificateSigningRequest) -> bool:
-    return request.spec.username == CONTROLLER_ACCOUNT and outcome(request) is None
-
-
-def _age(request: CertificateSigningRequest) -> tuple[str, str]:
-    return request.metadata.creation_timestamp, request.metadata.name
-
-
-def _check_wish(read: ReadRequest, wanted: Identity) -> None:
+def check_wish(read: ReadRequest, *, cluster: ClusterId, domain: Domain) -> None:
+    """Raises WrongCluster unless the request is of the controller of that cluster."""
+    wanted = Identity(cluster=cluster, component=Component.CONTROLLER, domain=domain)
     try:
         wish = sole_identity(read.uris, domain=wanted.domain)
     except NotAnIdentity as error:

@@ -23,12 +23,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from mesh_core.identity import Domain
+from mesh_core.objects import TrustBundle
 from mesh_core.objects.trust import Revocations, Signature, Signed, Statement
 from mesh_core.trust_statement import (
     BadTrust,
     Held,
     check_revocations_follow,
     check_statement_follows,
+    held_by,
+    newer_of,
     read_revocations,
     read_statement,
     signed_bytes,
@@ -133,6 +136,27 @@ def accepted_revocations(offered: Signed, *, held: Held) -> Revocations:
         revokers=frozenset(revokers),
     )
     return revocations
+
+
+def taken_by(bundle: TrustBundle, *, offered: Held) -> Held:
+    """What a cluster with that bundle holds once it took from `offered` what is newer; raises BadTrust."""
+    held, spec = held_by(bundle), bundle.spec
+    if offered.signed_statement is not None and offered.generation > held.generation:
+        if held.statement is None and offered.generation <= spec.generation:
+            raise BadTrust(
+                f"generation {offered.generation} is not newer than its unsigned bundle {spec.generation}"
+            )
+        accepted_statement(
+            offered.signed_statement,
+            held=held,
+            domain=Domain(spec.domain),
+            roots=spec.roots,
+            pins=spec.pins,
+        )
+    taken = newer_of(held, Held(offered.statement, offered.signed_statement))
+    if offered.signed_revocations is not None and offered.revision > held.revision:
+        accepted_revocations(offered.signed_revocations, held=taken)
+    return newer_of(held, offered)
 
 
 def revoker_keys(statement: Statement) -> dict[str, ec.EllipticCurvePublicKey]:

@@ -7,23 +7,17 @@
 What an operator refuses here alone (`refusedHere`) has another owner and is not touched.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import msgspec
 
 from mesh_cli.session import FIELD_MANAGER
 from mesh_core.errors import UserError
-from mesh_core.identity import Domain
 from mesh_core.names import TRUST_BUNDLE
 from mesh_core.objects import TrustBundle
-from mesh_core.objects.trust import Signed, TrustBundleSpec
-from mesh_core.trust_statement import BadTrust, Held, held_by, newer_of
+from mesh_core.objects.trust import TrustBundleSpec
+from mesh_core.trust_body import Body
+from mesh_core.trust_statement import BadTrust, Held
 from mesh_runtime.kube import TRUST_BUNDLES, KubeClient
-from mesh_runtime.trust_signing import accepted_revocations, accepted_statement
-
-# A JSON object for the API server.
-Body = Mapping[str, Any]
+from mesh_runtime.trust_signing import taken_by
 
 
 class WillNotFollow(UserError):
@@ -36,48 +30,12 @@ class WillNotFollow(UserError):
         )
 
 
-def open_body(domain: Domain, *, roots: tuple[str, ...], before: TrustBundle | None) -> Body:
-    """The TrustBundle of a first member while nothing is signed yet: the roots alone."""
-    generation = before.spec.generation if before is not None else 0
-    spec: dict[str, Any] = {"domain": domain, "generation": generation, "roots": list(roots)}
-    return {"metadata": {"name": TRUST_BUNDLE}, "spec": spec}
-
-
-def signed_body(held: Held, *, before: TrustBundle | None, pool: str | None = None) -> Body:
-    """The TrustBundle with these texts; `pool` None keeps the one that the cluster is in."""
-    statement = held.statement
-    assert statement is not None and held.signed_statement is not None
-    spec: dict[str, Any] = {
-        "domain": statement.domain,
-        "generation": statement.generation,
-        "roots": [root.certificate for root in statement.roots],
-        "statement": _plain(held.signed_statement),
-    }
-    if held.signed_revocations is not None:
-        spec["revocations"] = _plain(held.signed_revocations)
-    kept = before.spec.pool if before is not None else ""
-    spec |= {"pool": found} if (found := kept if pool is None else pool) else {}
-    return {"metadata": {"name": TRUST_BUNDLE}, "spec": spec}
-
-
 def following(offered: Held, *, bundle: TrustBundle, context: str) -> Held:
     """What the cluster holds once it has taken from `offered` what is newer; raises WillNotFollow."""
-    held, spec = held_by(bundle), bundle.spec
     try:
-        if offered.signed_statement is not None and offered.generation > held.generation:
-            if held.statement is None and offered.generation <= spec.generation:
-                raise BadTrust(
-                    f"generation {offered.generation} is not newer than its unsigned bundle {spec.generation}"
-                )
-            accepted_statement(
-                offered.signed_statement, held=held, domain=_domain(bundle), roots=spec.roots, pins=spec.pins
-            )
-        taken = newer_of(held, Held(offered.statement, offered.signed_statement))
-        if offered.signed_revocations is not None and offered.revision > held.revision:
-            accepted_revocations(offered.signed_revocations, held=taken)
+        return taken_by(bundle, offered=offered)
     except BadTrust as error:
         raise WillNotFollow(context, why=error.what) from error
-    return newer_of(held, offered)
 
 
 async def write_bundle(client: KubeClient, body: Body, *, before: TrustBundle | None) -> bool:
@@ -97,12 +55,3 @@ def _says(bundle: TrustBundle, body: Body) -> bool:
     return bundle.spec == msgspec.structs.replace(
         wanted, refused_here=bundle.spec.refused_here, pins=bundle.spec.pins
     )
-
-
-def _plain(signed: Signed) -> dict[str, Any]:
-    signatures = [{"key": one.key, "value": one.value} for one in signed.signatures]
-    return {"text": signed.text, "signatures": signatures}
-
-
-def _domain(bundle: TrustBundle) -> Domain:
-    return Domain(bundle.spec.domain)

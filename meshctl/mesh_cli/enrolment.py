@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mesh_cli.bundle import following, open_body, signed_body, write_bundle
+from mesh_cli.bundle import following, write_bundle
 from mesh_cli.member import Facts
 from mesh_core.errors import UserError
 from mesh_core.identity import ClusterId, identity_host
@@ -20,6 +20,7 @@ from mesh_core.names import DNS, SIGNER_LEAF, SYSTEM_NAMESPACE, TRUST_BUNDLE
 from mesh_core.objects import CertificateSigningRequest
 from mesh_core.roster import entry_of
 from mesh_core.signing import Issued, outcome
+from mesh_core.trust_body import open_body, signed_body
 from mesh_core.trust_statement import held_by
 from mesh_runtime.approval import Asked, answer
 from mesh_runtime.clock import Clock, utc_now
@@ -74,10 +75,11 @@ class Enrolment:
 
     async def enter(self, certificate: x509.Certificate) -> PublicTrust:
         """Put the member with that intermediate on the roster and tell its cluster; the folder then."""
-        now = self.clock()
-        entry = member_entry(certificate, cluster=self.cluster, uid=self.uid, now=now)
-        known = admit(self.trust, entry=entry, now=now)
-        return await self.publish(known)
+        return await self.publish(self._entered(certificate))
+
+    def admitted(self, key: ec.EllipticCurvePublicKey) -> PublicTrust:
+        """Sign for `key` and put it on the roster; the folder then. Nobody is told."""
+        return self._entered(self._standing(key) or self.made(key))
 
     async def publish(self, known: PublicTrust) -> PublicTrust:
         """Bring the folder's statement into the cluster, and what is newer there into the folder."""
@@ -131,6 +133,11 @@ class Enrolment:
             public_key=key,
             now=self.clock(),
         )
+
+    def _entered(self, certificate: x509.Certificate) -> PublicTrust:
+        now = self.clock()
+        entry = member_entry(certificate, cluster=self.cluster, uid=self.uid, now=now)
+        return admit(self.trust, entry=entry, now=now)
 
     def _standing(self, key: ec.EllipticCurvePublicKey) -> x509.Certificate | None:
         entry = entry_of(self.trust.held.statement, cluster=self.cluster)

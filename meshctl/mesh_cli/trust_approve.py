@@ -1,7 +1,8 @@
 """`meshctl trust approve`: the root signs for a member that is installed already.
 
-One that waits (TrustPending) has asked by a CertificateSigningRequest. One that an issuer let in has shown
-its key; the root admits that key, and the member leaves the issuer's pool.
+One that waits (TrustPending) has asked by a CertificateSigningRequest; its hub may show that (`--from-hub`).
+One that an issuer let in has shown its key; the root admits that key, and the member leaves the issuer's
+pool.
 """
 
 import sys
@@ -14,12 +15,13 @@ from mesh_cli.admission import check_newcomer
 from mesh_cli.enrolment import Enrolment, NotShown, taken
 from mesh_cli.passphrase import asking
 from mesh_cli.session import run
+from mesh_cli.trust_from_hub import ByHub, Relayed, approve_from_hub
 from mesh_cli.trust_members import members_at_hand
 from mesh_cli.trust_options import trust_option
 from mesh_core.identity import ClusterId, cluster_id
 from mesh_core.roster import entry_of
 from mesh_runtime.approval import NoRequest, asked_intermediate
-from mesh_runtime.kube import current_context
+from mesh_runtime.kube import connect, current_context
 from mesh_runtime.progress import Progress, progress_for
 from mesh_runtime.trust_dir import PublicTrust, load_trust_dir, record_member
 
@@ -27,6 +29,19 @@ from mesh_runtime.trust_dir import PublicTrust, load_trust_dir, record_member
 @click.command("approve")
 @trust_option()
 @click.option("--context", help="Kubeconfig context of the member; by default the current one.")
+@click.option(
+    "--from-hub",
+    "hub",
+    metavar="CONTEXT",
+    help="Kubeconfig context of the hub that the member is registered with: it shows the request, and hands "
+    "on what is signed. The member itself need not be reached.",
+)
+@click.option(
+    "--key",
+    default="",
+    metavar="KEYID",
+    help="With --from-hub: the key that asks, as the log of the member's agent says it.",
+)
 @click.option("--cluster-id", "name", required=True, metavar="ID", help="Its id, to be sure who it is.")
 @click.option(
     "--timeout",
@@ -34,14 +49,29 @@ from mesh_runtime.trust_dir import PublicTrust, load_trust_dir, record_member
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait for its request.",
+    help="How long to wait for its request; with --from-hub, until it has taken the answer.",
 )
 @click.pass_obj
 def command(
-    kubeconfig: Path | None, trust_folder: Path, context: str | None, name: str, timeout: float
+    kubeconfig: Path | None,
+    trust_folder: Path,
+    context: str | None,
+    hub: str | None,
+    key: str,
+    name: str,
+    timeout: float,
 ) -> None:
     """Sign for a member that waits for the root, or that an issuer let in, and put it on the roster."""
     cluster = cluster_id(name)
+    if hub is not None:
+        if context is not None:
+            raise click.UsageError("--from-hub reaches the member by its hub: leave --context out")
+        work = _by_hub(
+            trust_folder, hub=hub, cluster=cluster, key=key.lower(), kubeconfig=kubeconfig, limit=timeout
+        )
+        for line in relayed_lines(run(work), cluster=cluster):
+            click.echo(line)
+        return
     known = run(
         approve(
             trust_folder,
@@ -55,6 +85,28 @@ def command(
     generation = known.held.generation
     told = f"on the roster: generation {generation}" if generation else "signed; there is no roster yet"
     click.echo(f"{cluster} is {told}")
+
+
+async def _by_hub(
+    folder: Path, *, hub: str, cluster: ClusterId, key: str, kubeconfig: Path | None, limit: float
+) -> Relayed:
+    passphrase = asking()
+    async with connect(kubeconfig=kubeconfig, context=hub) as client:
+        named = ByHub(hub=client, context=hub, cluster=cluster, key=key, limit=limit)
+        return await approve_from_hub(named, folder=folder, passphrase=passphrase)
+
+
+def relayed_lines(done: Relayed, *, cluster: ClusterId) -> tuple[str, ...]:
+    """What is told of it; pure."""
+    first = f"{cluster} is on the roster: generation {done.trust.held.generation}"
+    told = f"  by the hub this is told to {', '.join(done.told)}"
+    if done.is_taken:
+        return (
+            first,
+            told,
+            f"  {cluster} has taken it; link it with the members that it is to reach: meshctl link",
+        )
+    return first, told, f"  {cluster} has not taken it yet; its agent's log says why, if it will not"
 
 
 async def approve(

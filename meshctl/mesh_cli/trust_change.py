@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mesh_cli.bundle import signed_body
 from mesh_cli.passphrase import asking
 from mesh_cli.trust_members import MemberAtHand, bodies, gather, spread
 from mesh_core.objects.trust import Statement
 from mesh_core.roster import with_refusals
+from mesh_core.trust_body import signed_body
 from mesh_core.trust_statement import Held
 from mesh_runtime.secret_file import DISK, Files
 from mesh_runtime.trust_book import preview, sign_next

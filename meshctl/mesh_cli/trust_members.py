@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mesh_cli.bundle import following, signed_body, write_bundle
+from mesh_cli.bundle import following, write_bundle
 from mesh_cli.member import Facts, NotJoined, read_facts
 from mesh_core.membership import Membership
 from mesh_core.objects import TrustBundle
 from mesh_core.roster import entry_of
+from mesh_core.trust_body import signed_body
 from mesh_core.trust_statement import BadTrust, Held, held_by, newer_of
 from mesh_runtime.kube import MESH_PEERS, KubeClient, connect
 from mesh_runtime.trust_book import check_same, followed, take

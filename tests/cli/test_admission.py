@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from mesh_cli.admission import JoinRefused, check_newcomer, property_bodies
-from mesh_cli.bundle import open_body
 from mesh_cli.member import Facts
 from mesh_core.identity import cluster_id, domain
 from mesh_core.names import LABEL_MANAGED_BY, PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET
 from mesh_core.objects import ClusterProperty, Meta, TrustBundle, TrustBundleSpec
 from mesh_core.objects.mesh import ClusterPropertySpec
+from mesh_core.trust_body import open_body
 from mesh_placement.names import AGENT_MANAGER
 from mesh_runtime.trust_dir import ClusterIdTaken, PublicTrust, init_trust_dir, record_member
 

@@ -214,6 +214,7 @@ def _namespace_rules() -> list[dict[str, Any]]:
         _rule(GROUP, "clusterlinks", _READ, name=LINKS),
         _rule(GROUP, "clusterlinks/status", ["patch", "update"], name=LINKS),
         _rule("coordination.k8s.io", "leases", _WRITE, name=LEASE),
+        _rule("", "secrets", _READ),
         _rule("", "secrets", _WRITE, name=ACCESS_SECRET),
         _rule("", "serviceaccounts/token", ["create"], name=AGENT_ACCOUNT),
     ]

@@ -53,18 +53,25 @@ class MemberKinds:
 
 
 class OptionalCache(Generic[T]):
-    """All objects of `resource`, none while the member does not serve it.
+    """All objects of `resource` that `fields` selects, none while the member does not serve it.
 
     `synced` is set when what is in it is all there is.
     """
 
     def __init__(
-        self, member: KubeClient, resource: Resource[T], *, kinds: MemberKinds, changed: Callable[[], None]
+        self,
+        member: KubeClient,
+        resource: Resource[T],
+        *,
+        kinds: MemberKinds,
+        changed: Callable[[], None],
+        fields: str = "",
     ) -> None:
         self._member = member
         self._resource = resource
         self._kinds = kinds
         self._changed = changed
+        self._fields = fields
         self._cache: Informer[T] | None = None
         self.synced = asyncio.Event()
 
@@ -80,7 +87,7 @@ class OptionalCache(Generic[T]):
                 self.synced.set()
                 await self._kinds.until(lambda: self._kinds.has(self._resource))
             self.synced.clear()
-            cache = self._cache = Informer(self._member, self._resource)
+            cache = self._cache = Informer(self._member, self._resource, fields=self._fields)
             cache.on_change(self._changed)
             gone = self._kinds.until(lambda: not self._kinds.has(self._resource))
             await first_of(cache.run(), self._told(cache), gone)

@@ -16,6 +16,7 @@ from mesh_placement.agent.heartbeat import Heartbeat, LeasePlace
 from mesh_placement.agent.hub_trouble import hub_trouble
 from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.member_facts import Member
+from mesh_placement.agent.mesh_trust import MeshTrust
 from mesh_placement.agent.report import Report
 from mesh_placement.agent.session import Part, Session
 from mesh_placement.agent.settings_watch import SettingsWatch
@@ -72,6 +73,14 @@ class SessionRun:
             clock=clock,
         )
         self._member = Member(member, settings=settings, kinds=kinds, changed=self._look_again)
+        self._trust = MeshTrust(
+            hub,
+            member,
+            cluster=settings.cluster,
+            namespace=credential.namespace,
+            kinds=kinds,
+            changed=self._look_again,
+        )
         self._report = Report(hub, cluster=settings.cluster, look=self._look, clock=clock)
         self._heartbeat = Heartbeat(
             hub,
@@ -93,6 +102,7 @@ class SessionRun:
                 group.create_task(self._heartbeat.run())
                 group.create_task(self.session.kinds.run())
                 group.create_task(self._member.run())
+                group.create_task(self._trust.run())
                 group.create_task(self._report.run())
                 group.create_task(self.session.delivery.run())
                 group.create_task(self._keep_believing())
@@ -115,7 +125,8 @@ class SessionRun:
 
     def _look(self) -> AgentReport | None:
         found = self._member.report()
-        return found and replace(found, applies=self.session.delivery.applies)
+        told = found and self._trust.told(found)
+        return told and replace(told, applies=self.session.delivery.applies)
 
     def _look_again(self) -> None:
         self._report.look_again()
