@@ -62,6 +62,46 @@ class Look:
         """By source and service."""
         return {(one.source, one.service): one for one in self.snapshot.probes}
 
+    @cached_property
+    def apis_of(self) -> Mapping[str, frozenset[str]]:
+        """Group versions by cluster; empty where they are not told."""
+        return {one.name: frozenset(one.apis) for one in self.snapshot.clusters}
+
+    @cached_property
+    def namespaces_of(self) -> Mapping[str, frozenset[str] | None]:
+        """Namespaces by cluster; None where they are not told."""
+        return {one.name: _set_of(one.namespaces) for one in self.snapshot.clusters}
+
+    @cached_property
+    def storage_classes_of(self) -> Mapping[str, frozenset[str] | None]:
+        """StorageClasses by cluster; None where they are not told."""
+        return {one.name: _set_of(one.storage_classes) for one in self.snapshot.clusters}
+
+    @cached_property
+    def avoided_by(self) -> Mapping[str, tuple[str, ...]]:
+        """Placement to those that do not want to be where it is."""
+        found: dict[str, list[str]] = {}
+        for one in self.snapshot.placements:
+            for term in one.spec.require.workloads:
+                if term.affinity == "Away":
+                    found.setdefault(f"{term.namespace or one.namespace}/{term.placement}", []).append(
+                        one.name
+                    )
+        return {placement: tuple(names) for placement, names in found.items()}
+
+    @cached_property
+    def bringers(self) -> Mapping[str, tuple[str, ...]]:
+        """Namespace to the placements that bring it."""
+        found: dict[str, list[str]] = {}
+        for one in self.snapshot.placements:
+            for namespace in one.demand.brings_namespaces:
+                found.setdefault(namespace, []).append(one.name)
+        return {namespace: tuple(names) for namespace, names in found.items()}
+
+    def has(self, placement: str, *, cluster: str) -> bool:
+        """Whether anything of `placement` is in `cluster`."""
+        return self.placed.get(placement, {}).get(cluster, 0) != 0
+
     def decided(
         self, placement: str, shares: Mapping[str, int | None], *, taken: Iterable[Reservation]
     ) -> None:
@@ -69,3 +109,7 @@ class Look:
         self.placed[placement] = shares
         self.reservations = [one for one in self.reservations if one.placement != placement]
         self.reservations.extend(taken)
+
+
+def _set_of(names: tuple[str, ...] | None) -> frozenset[str] | None:
+    return None if names is None else frozenset(names)

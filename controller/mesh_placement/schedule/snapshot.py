@@ -121,10 +121,18 @@ class ProbeResult(Struct, frozen=True):
     at: float
 
 
+class Beside(Struct, frozen=True):
+    """`count` pods that come once to each cluster, whatever replicas it gets; `request` is of one of them."""
+
+    request: dict[str, int]
+    count: int
+
+
 class Demand(Struct, frozen=True):
     """What a placement brings and needs, from its manifests.
 
     `replicas` None: nothing is counted (it is simply there or not); `request` is what one replica asks for.
+    `beside` are further pods.
     `namespaces` must be there already, `brings_namespaces` come with it. `pinned` are the clusters that have
     its volumes, empty for none.
     """
@@ -137,6 +145,7 @@ class Demand(Struct, frozen=True):
     storage_classes: tuple[str, ...] = ()
     pinned: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
+    beside: tuple[Beside, ...] = ()
 
 
 class Share(Struct, frozen=True):

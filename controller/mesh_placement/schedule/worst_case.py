@@ -1,0 +1,144 @@
+"""How many replicas nodes surely take, wherever their own scheduler puts pods that are still to come.
+
+Those pods are reserved room: decided, and not visible yet. We do not know on which nodes they will be, so
+what is left is the least over all ways to put them there. Two bounds from below, and the better one counts:
+
+1. Each pod spoils one whole node, the ones that take most replicas first.
+2. All of them are pods of one size, or several of that size, which may even be torn apart over nodes. Then a
+   node's loss depends on their number alone. The exact least is a knapsack; its relaxation (the lower convex
+   hull of what a node has left, the steepest parts of all nodes first) is found by sorting. Which size is
+   best depends on how different the pods are, so a few are tried, from the greatest down to the smallest.
+
+Both fall when a reservation grows, and grow when a node does or when a replica asks for less.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from mesh_placement.decide.shapes import Free, FreeShape
+
+Pods = tuple[Mapping[str, int], int]
+"""What one pod asks for, and how many there are."""
+
+_Asked = Sequence[tuple[str, int]]
+
+_MOST_SIZES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """`count` nodes of a shape, each of which takes `fit` replicas."""
+
+    count: int
+    shape: FreeShape
+    fit: int
+
+
+def surely_left(shapes: Iterable[FreeShape], *, request: Free, taken: Sequence[Pods], enough: int) -> int:
+    """Replicas of `request` (nothing of which is 0) that fit beside the pods `taken`.
+
+    Counted no further than until there are `enough`, which mostly is after a few shapes.
+    """
+    asked = tuple(request.items())
+    groups = _groups(taken, names=tuple(request)) if taken else {}
+    pods = sum(groups.values())
+    nodes: list[_Node] = []
+    whole, best = 0, 0
+    for shape in shapes:
+        free = shape.free
+        fit = min([free.get(name, 0) // amount for name, amount in asked])
+        if fit > 0:
+            nodes.append(_Node(shape.count, shape, fit))
+            whole += shape.count * fit
+            best = max(best, fit)
+            if whole - pods * best >= enough:
+                # Bound 1 for these nodes alone; more nodes make it no less.
+                return enough
+    if not pods or not nodes:
+        return whole
+    lost = min(whole, _spoilt(nodes, pods=pods))
+    for size in _sizes(list(groups)):
+        if whole - lost >= enough:
+            return enough
+        units = sum(count * _units(group, size=size) for group, count in groups.items())
+        lost = min(lost, _lost(nodes, asked=asked, size=size, units=units))
+    return whole - lost
+
+
+def _groups(taken: Iterable[Pods], *, names: Sequence[str]) -> dict[tuple[int, ...], int]:
+    """Number of pods by what they take of the resources that matter; who takes none of them is left out."""
+    found: dict[tuple[int, ...], int] = {}
+    for request, count in taken:
+        amounts = tuple(max(0, request.get(name, 0)) for name in names)
+        if count > 0 and any(amounts):
+            found[amounts] = found.get(amounts, 0) + count
+    return found
+
+
+def _spoilt(nodes: Sequence[_Node], *, pods: int) -> int:
+    """Bound 1."""
+    lost = 0
+    for node in sorted(nodes, key=lambda one: -one.fit):
+        hit = min(pods, node.count)
+        lost += hit * node.fit
+        pods -= hit
+    return lost
+
+
+def _sizes(groups: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """The size of the greatest pod, of a half of it, and so on down to the smallest, by each resource."""
+    most = [max(amounts) for amounts in zip(*groups, strict=True)]
+    least = [min([one for one in amounts if one] or [0]) for amounts in zip(*groups, strict=True)]
+    halves = range(_MOST_SIZES if len(groups) > 1 else 1)
+    sizes = [
+        tuple(max(low, -(-high >> half)) for low, high in zip(least, most, strict=True)) for half in halves
+    ]
+    return list(dict.fromkeys(sizes))
+
+
+def _units(group: Sequence[int], *, size: Sequence[int]) -> int:
+    """How many pods of `size` are at least as much as one of the group."""
+    return max(-(-amount // unit) for amount, unit in zip(group, size, strict=True) if unit)
+
+
+def _lost(nodes: Iterable[_Node], *, asked: _Asked, size: Sequence[int], units: int) -> int:
+    """Bound 2: the most replicas that `units` pods of `size` can cost."""
+    slopes: list[tuple[int, int, int]] = []  # pods, replicas that they cost, how many nodes
+    for node in nodes:
+        slopes += [(pods, cost, node.count) for pods, cost in _hull(node, asked=asked, size=size, most=units)]
+    slopes.sort(key=lambda one: -one[1] / one[0])
+    lost = 0
+    for pods, cost, count in slopes:
+        hit = min(count, units // pods)
+        lost += hit * cost
+        units -= hit * pods
+        if hit < count:
+            # A part of the next step; what it costs in whole replicas is no more than this.
+            return lost + units * cost // pods
+    return lost
+
+
+def _hull(node: _Node, *, asked: _Asked, size: Sequence[int], most: int) -> Iterable[tuple[int, int]]:
+    """Steps of the lower convex hull of what a node has left, steepest first: (pods, replicas they cost)."""
+    hull = [(0, node.fit)]
+    for left in range(node.fit - 1, -1, -1):
+        # The fewest pods that leave no more than `left`: of one resource too little is free for one more.
+        pods = min(
+            -(-(node.shape.free[name] - (left + 1) * one + 1) // unit)
+            for (name, one), unit in zip(asked, size, strict=True)
+            if unit
+        )
+        while len(hull) > 1 and _is_above(hull[-1], hull[-2], (pods, left)):
+            hull.pop()
+        hull.append((pods, left))
+        if pods > most:
+            break
+    for (before, had), (after, has) in pairwise(hull):
+        yield after - before, had - has
+
+
+def _is_above(point: tuple[int, int], left: tuple[int, int], right: tuple[int, int]) -> bool:
+    """Whether `point` is on or above the line from `left` to `right`."""
+    (x, y), (x1, y1), (x2, y2) = point, left, right
+    return (y - y1) * (x2 - x1) >= (y2 - y1) * (x - x1)
