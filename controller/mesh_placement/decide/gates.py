@@ -4,19 +4,17 @@ A claim is waited for to exist, never to be bound: with WaitForFirstConsumer it 
 wait for it. References marked `optional` are not waited for.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Raw, Struct, field
 
 from mesh_core.objects import Condition, KubernetesObject
 from mesh_placement.decide.manifests import Named
+from mesh_placement.decide.pod_templates import Json, at, items, pod_spec
 from mesh_placement.objects import Manifest
-
-# JSON out of a manifest: its values are whatever JSON has, hence Any.
-Json = Mapping[str, Any]
 
 
 class Kind(Enum):
@@ -83,71 +81,46 @@ def needs_of(manifest: Manifest, *, one: Named, namespace: str) -> tuple[Need, .
     if namespace:
         found[Need(Kind.NAMESPACE, namespace)] = None
     if (one.group, one.kind) == ("", "PersistentVolumeClaim"):
-        storage_class = _at(manifest, "spec").get("storageClassName")
+        storage_class = at(manifest, "spec").get("storageClassName")
         if isinstance(storage_class, str) and storage_class:
             found[Need(Kind.STORAGE_CLASS, storage_class)] = None
-    for need in _of_pod(_pod_spec(manifest, kind=one.kind), namespace=namespace):
+    for need in _of_pod(pod_spec(manifest, kind=one.kind), namespace=namespace):
         found[need] = None
     return tuple(found)
-
-
-def _pod_spec(manifest: Json, *, kind: str) -> Json:
-    match kind:
-        case "Pod":
-            return _at(manifest, "spec")
-        case "CronJob":
-            return _at(manifest, "spec", "jobTemplate", "spec", "template", "spec")
-        case _:
-            return _at(manifest, "spec", "template", "spec")
 
 
 def _of_pod(pod: Json, *, namespace: str) -> Iterator[Need]:
     account = pod.get("serviceAccountName")
     if isinstance(account, str) and account not in ("", "default"):
         yield Need(Kind.SERVICE_ACCOUNT, account, namespace)
-    for volume in _items(pod, "volumes"):
+    for volume in items(pod, "volumes"):
         yield from _of_volume(volume, namespace=namespace)
-    for container in (*_items(pod, "initContainers"), *_items(pod, "containers")):
-        for source in _items(container, "envFrom"):
-            yield from _reference(_at(source, "configMapRef"), Kind.CONFIG_MAP, namespace)
-            yield from _reference(_at(source, "secretRef"), Kind.SECRET, namespace)
-        for variable in _items(container, "env"):
-            yield from _reference(_at(variable, "valueFrom", "configMapKeyRef"), Kind.CONFIG_MAP, namespace)
-            yield from _reference(_at(variable, "valueFrom", "secretKeyRef"), Kind.SECRET, namespace)
+    for container in (*items(pod, "initContainers"), *items(pod, "containers")):
+        for source in items(container, "envFrom"):
+            yield from _reference(at(source, "configMapRef"), Kind.CONFIG_MAP, namespace)
+            yield from _reference(at(source, "secretRef"), Kind.SECRET, namespace)
+        for variable in items(container, "env"):
+            yield from _reference(at(variable, "valueFrom", "configMapKeyRef"), Kind.CONFIG_MAP, namespace)
+            yield from _reference(at(variable, "valueFrom", "secretKeyRef"), Kind.SECRET, namespace)
 
 
 def _of_volume(volume: Json, *, namespace: str) -> Iterator[Need]:
-    claim = _at(volume, "persistentVolumeClaim").get("claimName")
+    claim = at(volume, "persistentVolumeClaim").get("claimName")
     if isinstance(claim, str) and claim:
         yield Need(Kind.CLAIM, claim, namespace)
-    for source in (volume, *_items(_at(volume, "projected"), "sources")):
-        yield from _reference(_at(source, "configMap"), Kind.CONFIG_MAP, namespace)
+    for source in (volume, *items(at(volume, "projected"), "sources")):
+        yield from _reference(at(source, "configMap"), Kind.CONFIG_MAP, namespace)
         # A volume says secretName, a projected source says name.
-        yield from _reference(_at(source, "secret"), Kind.SECRET, namespace)
+        yield from _reference(at(source, "secret"), Kind.SECRET, namespace)
 
 
 def _reference(reference: Json, kind: Kind, namespace: str) -> Iterator[Need]:
     name = reference.get("name") or reference.get("secretName")
     if not isinstance(name, str) or not name or reference.get("optional") is True:
         return
-    keys = [reference.get("key"), *(item.get("key") for item in _items(reference, "items"))]
+    keys = [reference.get("key"), *(item.get("key") for item in items(reference, "items"))]
     named = [key for key in keys if isinstance(key, str) and key]
     if not named:
         yield Need(kind, name, namespace)
     for key in named:
         yield Need(kind, name, namespace, key)
-
-
-def _at(place: Json, *path: str) -> Json:
-    """The object there, or an empty one where it is none: judging manifests is the API server's."""
-    for part in path:
-        below = place.get(part)
-        if not isinstance(below, Mapping):
-            return {}
-        place = below
-    return place
-
-
-def _items(place: Json, key: str) -> list[Json]:
-    found = place.get(key)
-    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []

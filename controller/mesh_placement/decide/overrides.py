@@ -34,13 +34,18 @@ def overridden(manifest: Manifest, *, one: Named, overrides: Sequence[Override])
 
 
 def with_replicas(manifest: Manifest, *, one: Named, replicas: int | None) -> Manifest:
-    """With the Assignment's count, where the kind has one; a custom resource has where it says `replicas`."""
+    """With the Assignment's count, where the kind has one."""
+    if replicas is None or not has_replicas(manifest, one=one):
+        return manifest
+    return {**manifest, "spec": {**manifest["spec"], "replicas": replicas}}
+
+
+def has_replicas(manifest: Manifest, *, one: Named) -> bool:
+    """Whether the kind has a count; a custom resource has where it says `replicas`."""
     spec = manifest.get("spec")
-    if replicas is None or not isinstance(spec, dict):
-        return manifest
-    if (one.group, one.kind) not in _WITH_REPLICAS and not isinstance(spec.get("replicas"), int):
-        return manifest
-    return {**manifest, "spec": {**spec, "replicas": replicas}}
+    if not isinstance(spec, dict):
+        return False
+    return (one.group, one.kind) in _WITH_REPLICAS or isinstance(spec.get("replicas"), int)
 
 
 def without_replicas(manifest: Manifest) -> Manifest:
