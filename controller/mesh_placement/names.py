@@ -64,9 +64,14 @@ FINALIZER = "placement.meshctl.dev/registration"
 WORK_FINALIZER = "placement.meshctl.dev/applied"
 """On a Work whose objects may be in a member."""
 
+PLACEMENT_FINALIZER = "placement.meshctl.dev/placed"
+"""On a Placement that may have brought something to a member."""
+
 LABEL_CLUSTER = "placement.meshctl.dev/cluster"
 LABEL_CLUSTERSET = "placement.meshctl.dev/clusterset"
 LABEL_ASSIGNMENT = "placement.meshctl.dev/assignment"
+LABEL_PLACEMENT = "placement.meshctl.dev/placement"
+"""On Assignments, Works and PlacementReports that a Placement made; see `placed_name`."""
 LABEL_DISTRIBUTED = "placement.meshctl.dev/distributed"
 """On every object in a member that a Work brought: by it they are watched."""
 ANNOTATION_CLUSTER = "placement.meshctl.dev/cluster"
@@ -96,6 +101,8 @@ ANNOTATION_ACCOUNT = "placement.meshctl.dev/account"
 """On an AppliedWork: the user as whom its objects were applied, who deletes them too."""
 ANNOTATION_REVISION = "placement.meshctl.dev/revision"
 """On a Work, by whoever decides: the revision of its Assignment that it was written for."""
+ANNOTATION_DIGEST = "placement.meshctl.dev/digest"
+"""On a Work that a Placement made: SHA-256 of its manifests, so that equal ones are not written again."""
 SECRETS_PREFIX = "secrets."
 """The AppliedWork of an Assignment's Secrets is called so, and then as the Assignment; no Work may be."""
 
@@ -142,6 +149,12 @@ TAINT_DRAIN = "meshctl.dev/drain"
 
 LABEL_CLUSTER_MANAGER = "x-k8s.io/cluster-manager"
 CLUSTER_MANAGER = "clusterset-mesh"
+LABEL_DECISION_KEY = "multicluster.x-k8s.io/decision-key"
+LABEL_DECISION_INDEX = "multicluster.x-k8s.io/decision-index"
+LABEL_PLACEMENT_KEY = "multicluster.x-k8s.io/placement-key"
+"""On PlacementDecisions, by cluster-inventory-api: which belong together, their order, what they are for."""
+LABEL_DECISION_REVISION = "multicluster.x-k8s.io/decision-revision"
+"""Only the text of KEP-5313 has it: which of them are of one decision."""
 LABELS_OF_SET_NAMESPACE = ("multicluster.x-k8s.io/clusterset", "clusterset.multicluster.x-k8s.io")
 """KEP-4322 says the second, the code of cluster-inventory-api the first: both are written."""
 
@@ -178,3 +191,16 @@ def cluster_namespace(cluster: str) -> str:
         return name
     digest = hashlib.sha256(cluster.encode()).hexdigest()[:10]
     return f"{name[: _LONGEST_NAME - 11].rstrip('-')}-{digest}"
+
+
+def placed_name(namespace: str, *, name: str) -> str:
+    """The Assignment and Work of a Placement in each member's namespace; it is a label's value too.
+
+    Namespaces have no dot, so no two Placements share one. What is too long, or would be called as Secrets
+    are, is cut and gets a hash.
+    """
+    full = f"{namespace}.{name}"
+    if len(full) <= _LONGEST_NAME and not full.startswith(SECRETS_PREFIX):
+        return full
+    digest = hashlib.sha256(full.encode()).hexdigest()[:10]
+    return f"{namespace}-{name}"[: _LONGEST_NAME - 11].rstrip("-.") + f"-{digest}"

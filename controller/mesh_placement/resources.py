@@ -15,9 +15,19 @@ CLUSTER_REGISTRATIONS = Resource(
 CLUSTER_CAPACITIES = Resource(GROUP, _V, "clustercapacities", "ClusterCapacity", objects.ClusterCapacity)
 CLUSTER_LINKS = Resource(GROUP, _V, "clusterlinks", "ClusterLink", objects.ClusterLink)
 ASSIGNMENTS = Resource(GROUP, _V, "assignments", "Assignment", objects.Assignment)
+PLACEMENTS = Resource(GROUP, _V, "placements", "Placement", objects.Placement)
+PLACEMENT_REPORTS = Resource(GROUP, _V, "placementreports", "PlacementReport", objects.PlacementReport)
 CLUSTER_PROFILES = Resource(_STANDARD, _V, "clusterprofiles", "ClusterProfile", objects.ClusterProfile)
+PLACEMENT_DECISIONS = Resource(
+    _STANDARD, _V, "placementdecisions", "PlacementDecision", objects.PlacementDecision
+)
 WORKS = Resource(_STANDARD, _V, "works", "Work", objects.Work)
 APPLIED_WORKS = Resource(_STANDARD, _V, "appliedworks", "AppliedWork", objects.AppliedWork, namespaced=False)
+WORKS_WITHOUT_CONTENT = Resource(_STANDARD, _V, "works", "Work", KubernetesObject)
+"""For who looks at their metadata alone: all Works of a hub are too much for one memory."""
+PRIORITY_CLASSES = Resource(
+    "scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", objects.PriorityClass, namespaced=False
+)
 
 # Of these we only write what we own, and look at names.
 _RBAC = "rbac.authorization.k8s.io"

@@ -103,8 +103,8 @@ def test_every_part_of_registration_is_told_by_label_and_name() -> None:
 # Kinds of several Structs in one list, hence Any.
 KINDS: list[Resource[Any]] = [
     *(resources.CLUSTER_SETS, resources.CLUSTER_REGISTRATIONS, resources.CLUSTER_CAPACITIES),
-    *(resources.CLUSTER_LINKS, resources.ASSIGNMENTS),
-    *(resources.CLUSTER_PROFILES, resources.WORKS, resources.APPLIED_WORKS),
+    *(resources.CLUSTER_LINKS, resources.ASSIGNMENTS, resources.PLACEMENTS, resources.PLACEMENT_REPORTS),
+    *(resources.CLUSTER_PROFILES, resources.WORKS, resources.APPLIED_WORKS, resources.PLACEMENT_DECISIONS),
 ]
 OURS = [one for one in KINDS if is_our_group(one.group)]
 
@@ -133,6 +133,11 @@ def test_standard_kinds_carry_no_age_so_that_nobodys_is_replaced() -> None:
         assert aged == is_our_group(resource.group)
 
 
+def parts_of(kind: inspect.StructType) -> list[inspect.Field]:
+    """Spec and status; of a kind without them, all that is its own."""
+    return [one for one in kind.fields if one.encode_name != "metadata"]
+
+
 def missing(kind: inspect.Type, schema: Manifest, path: str) -> Iterator[str]:
     """Fields of a Struct that the schema would prune."""
     if isinstance(kind, inspect.UnionType):
@@ -154,7 +159,7 @@ def test_nothing_that_we_write_of_registration_is_pruned(resource: Resource[Any]
     kind = inspect.type_info(resource.decoder.type)
     assert isinstance(kind, inspect.StructType)
     schema = schema_of(resource)
-    parts = [one for one in kind.fields if one.encode_name in ("spec", "status")]
+    parts = parts_of(kind)
     found = [
         lost
         for one in parts
@@ -183,7 +188,7 @@ def test_nothing_of_our_own_kinds_is_there_for_nobody(resource: Resource[Any]) -
     kind = inspect.type_info(resource.decoder.type)
     assert isinstance(kind, inspect.StructType)
     schema = schema_of(resource)
-    parts = [one for one in kind.fields if one.encode_name in ("spec", "status")]
+    parts = parts_of(kind)
     found = [
         vain
         for one in parts
@@ -204,7 +209,7 @@ def unbounded(schema: Manifest, path: str) -> Iterator[str]:
             yield path
         yield from unbounded(schema["additionalProperties"], f"{path}{{}}")
     for name, below in schema.get("properties", {}).items():
-        if path or name in {"spec", "status"}:
+        if path or name not in {"apiVersion", "kind", "metadata"}:
             yield from unbounded(below, f"{path}.{name}")
 
 

@@ -138,6 +138,14 @@ def is_joined(status: ClusterRegistrationStatus) -> bool:
     return _standing(status.conditions, JOINED)
 
 
+def unmet_gates(
+    registration: ClusterRegistration, *, found: Mapping[str, Finding] | None = None
+) -> tuple[ReadinessGate, ...]:
+    """Readiness gates that do not hold; of the hub's own conditions `found` is newer than what is written."""
+    gates = registration.spec.readiness_gates
+    return tuple(gate for gate in gates if not _is_met(gate, registration, found or {}))
+
+
 def hub_conditions(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
     """Those of the hub, in their order, without those of others."""
     by_type = {one.type: one for one in conditions}
@@ -231,7 +239,7 @@ def _ready(
         )
     if sight.overlap:
         return Finding("False", Reason.NETWORK_OVERLAP, sight.overlap)
-    unmet = [gate for gate in registration.spec.readiness_gates if not _is_met(gate, registration, found)]
+    unmet = unmet_gates(registration, found=found)
     if unmet:
         names = ", ".join(f"{gate.condition_type} ({gate.polarity})" for gate in unmet)
         return Finding("False", Reason.GATE_NOT_MET, f"not met: {names}; ask who sets these conditions")

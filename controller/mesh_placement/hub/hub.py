@@ -16,6 +16,9 @@ from mesh_placement.hub.caches import HubCaches
 from mesh_placement.hub.dial_in import Connect, DialIn, connect_member
 from mesh_placement.hub.hearts import Hearts
 from mesh_placement.hub.leave_loop import LeaveLoop
+from mesh_placement.hub.placement_caches import PlacementCaches
+from mesh_placement.hub.placement_cycle import Scheduling
+from mesh_placement.hub.placement_loop import PlacementLoop
 from mesh_placement.hub.profile_loop import ProfileLoop
 from mesh_placement.hub.push_loop import PushLoop, Way
 from mesh_placement.hub.registration_loop import RegistrationLoop
@@ -54,11 +57,14 @@ def hub_loops(
 
 
 class Hub:
-    """One replica; `name` tells it from its siblings."""
+    """One replica; `name` tells it from its siblings. It places where there is a `scheduling`."""
 
-    def __init__(self, kube: KubeClient, *, name: str, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, kube: KubeClient, *, name: str, scheduling: Scheduling | None = None, clock: Clock = utc_now
+    ) -> None:
         self._caches = HubCaches(kube)
         self._ways = Ways(kube, clock=clock)
+        self._placing = PlacementCaches(kube, hub=self._caches)
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=HUB, identity=name)
         may_write = self._election.may_write
         self._loops = hub_loops(
@@ -68,11 +74,14 @@ class Hub:
             way=_while_leading(self._ways.to, may_write=may_write),
             connect=_while_leading(connect_member, may_write=may_write),
         )
+        if scheduling is not None:
+            placing = kube.only_while(may_write)
+            self._loops += (PlacementLoop(placing, caches=self._placing, scheduling=scheduling, clock=clock),)
 
     @property
     def is_ready(self) -> bool:
         """Law 2."""
-        return self._caches.is_synced and self._ways.is_synced
+        return self._caches.is_synced and self._placing.is_synced and self._ways.is_synced
 
     @property
     def is_leading(self) -> bool:
@@ -83,8 +92,10 @@ class Hub:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._caches.run())
+            group.create_task(self._placing.run())
             group.create_task(self._ways.run())
             await self._caches.until_synced()
+            await self._placing.until_synced()
             await self._ways.until_synced()
             group.create_task(self._election.run(self._lead))
         raise AssertionError("a hub ended by itself")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from mesh_core.objects import KubernetesObject
 from mesh_core.plan import Json
 from mesh_placement.names import HUB_MANAGER
 from mesh_placement.resources import (
@@ -14,7 +15,7 @@ from mesh_placement.resources import (
     ROLES,
     SERVICE_ACCOUNTS,
 )
-from mesh_runtime.kube import LEASES, NAMESPACES, SECRETS, KubeClient, Resource
+from mesh_runtime.kube import LEASES, NAMESPACES, SECRETS, ApiError, KubeClient, Resource
 
 # Any: resources of several types, which differ only in what answers are decoded into.
 _RESOURCES: Final[Mapping[str, Resource[Any]]] = {
@@ -45,3 +46,15 @@ async def delete_all(kube: KubeClient, bodies: Iterable[Json]) -> None:
     for body in bodies:
         meta = body["metadata"]
         await kube.delete(_RESOURCES[body["kind"]], meta["name"], namespace=meta.get("namespace", ""))
+
+
+async def delete_that(kube: KubeClient, resource: Resource[Any], one: KubernetesObject) -> None:
+    """Delete the very object that was seen, unless it is going already; another of its name stays."""
+    meta = one.metadata
+    if meta.deletion_timestamp is not None:
+        return
+    try:
+        await kube.delete(resource, meta.name, namespace=meta.namespace, uid=meta.uid)
+    except ApiError as error:
+        if not error.is_conflict:
+            raise

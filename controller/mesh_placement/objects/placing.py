@@ -211,7 +211,10 @@ class PlacementSpec(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class PlacedCluster(Struct, frozen=True, rename="camel", kw_only=True):
-    """One cluster of the decision; `replicas` None where nothing is counted."""
+    """One cluster of the decision; `replicas` None where nothing is counted.
+
+    `since` is when it came to have so many; `applied` the revision that is in the member.
+    """
 
     cluster: str
     replicas: int | None = None
@@ -219,6 +222,7 @@ class PlacedCluster(Struct, frozen=True, rename="camel", kw_only=True):
     applied: int = 0
     health: str = ""
     traffic_verified: str = ""
+    since: str = ""
 
 
 class Move(Struct, frozen=True, rename="camel", kw_only=True):

@@ -1,4 +1,4 @@
-"""Standard objects of SIG-Multicluster: multicluster.x-k8s.io/v1alpha1 (KEP-4322, work-api)."""
+"""Standard objects of SIG-Multicluster: multicluster.x-k8s.io/v1alpha1 (KEP-4322, KEP-5313, work-api)."""
 
 from typing import Any
 
@@ -145,3 +145,24 @@ class AppliedWork(KubernetesObject, frozen=True, rename="camel", kw_only=True):
 
     spec: AppliedWorkSpec
     status: AppliedWorkStatus = field(default=AppliedWorkStatus())
+
+
+class ClusterProfileReference(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """Which ClusterProfile; `namespace` "" is that of the PlacementDecision."""
+
+    name: str
+    namespace: str = ""
+
+
+class ClusterDecision(Struct, frozen=True, rename="camel", kw_only=True, omit_defaults=True):
+    """One cluster that was chosen, and in a word why."""
+
+    cluster_profile_ref: ClusterProfileReference
+    reason: str = ""
+
+
+class PlacementDecision(KubernetesObject, frozen=True, rename="camel", kw_only=True):
+    """Clusters that were chosen, at most 100; data only, without spec and status (KEP-5313)."""
+
+    decisions: tuple[ClusterDecision, ...]
+    scheduler_name: str = ""

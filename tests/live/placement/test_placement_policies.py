@@ -186,6 +186,18 @@ BEYOND: dict[str, Body] = {
     "role of the mesh": role("meshctl-system", "placement-profiles"),
     "anybody's role": role("default", "a"),
     "its own role": role("", "placement-hub"),
+    "a Work that is for no cluster": {
+        "apiVersion": "multicluster.x-k8s.io/v1alpha1",
+        "kind": "Work",
+        "metadata": {"name": "a", "namespace": "default"},
+        "spec": {"workload": {"manifests": []}},
+    },
+    "an Assignment of no cluster": {
+        "apiVersion": OURS,
+        "kind": "Assignment",
+        "metadata": {"name": "a", "namespace": "default"},
+        "spec": {},
+    },
     "account beside ours": {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

@@ -100,7 +100,9 @@ NEVER = [
     Question("meshctl.dev", "trustbundles", "create"),
 ]
 OF_HUB = [
-    Question(STANDARD, "works", "create"),
+    Question(OURS, "placements", "create"),
+    Question(OURS, "placements", "delete"),
+    Question(OURS, "placements/unconfined", "unconfined"),
     Question("", "serviceaccounts", "impersonate"),
     Question("", "users", "impersonate"),
     Question("", "serviceaccounts/token", "create", SYSTEM_NAMESPACE, "placement-access"),

@@ -1,0 +1,142 @@
+"""What a Placement gives to one member: an Assignment and its Works, in the member's namespace on the hub.
+
+1. The Works are the same in every cluster; what differs there (replicas, overrides) is in the Assignment.
+2. Assignment and Works carry one revision: a member applies Works only with the Assignment of theirs.
+3. Of several workloads the first that counts replicas gets the share; the others have what they say.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from mesh_core.plan import Json
+from mesh_placement.decide.manifests import Named, digest, named
+from mesh_placement.decide.overrides import with_replicas
+from mesh_placement.decide.splitting import split_work
+from mesh_placement.names import (
+    ANNOTATION_DIGEST,
+    ANNOTATION_REVISION,
+    LABEL_ASSIGNMENT,
+    LABEL_PLACEMENT,
+    placed_name,
+)
+from mesh_placement.objects import (
+    AssignmentSpec,
+    Manifest,
+    NamespacedName,
+    Override,
+    Placement,
+    ServiceAccountRef,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A member: its id, its namespace on the hub, its properties."""
+
+    cluster: str
+    namespace: str
+    properties: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWork:
+    """A Work, the same for all members; `digest` is of its manifests."""
+
+    name: str
+    manifests: tuple[Manifest, ...]
+    digest: str
+
+
+def name_of(placement: Placement) -> str:
+    """Of its Assignments, and of the first of its Works."""
+    return placed_name(placement.metadata.namespace, name=placement.metadata.name)
+
+
+def planned_works(placement: Placement) -> tuple[PlannedWork, ...]:
+    """Its Works; raises TooLarge."""
+    return tuple(
+        PlannedWork(name, manifests, digest({"manifests": list(manifests)}))
+        for name, manifests in split_work(name_of(placement), placement.spec.manifests)
+    )
+
+
+def work_body(work: PlannedWork, *, placement: Placement, target: Target, revision: int) -> Json:
+    """A Work as it is written."""
+    name = name_of(placement)
+    return {
+        "metadata": {
+            "name": work.name,
+            "namespace": target.namespace,
+            "labels": {LABEL_ASSIGNMENT: name, LABEL_PLACEMENT: name},
+            "annotations": {ANNOTATION_REVISION: str(revision), ANNOTATION_DIGEST: work.digest},
+        },
+        "spec": {"workload": {"manifests": list(work.manifests)}},
+    }
+
+
+def assignment_body(spec: AssignmentSpec, *, placement: Placement, target: Target) -> Json:
+    """An Assignment as it is written."""
+    name = name_of(placement)
+    return {
+        "metadata": {"name": name, "namespace": target.namespace, "labels": {LABEL_PLACEMENT: name}},
+        "spec": msgspec.to_builtins(spec),
+    }
+
+
+def assignment_spec(
+    placement: Placement,
+    *,
+    target: Target,
+    works: Sequence[PlannedWork],
+    replicas: int | None,
+    revision: int,
+) -> AssignmentSpec:
+    """What it says; `replicas` is the cluster's share, None where the manifests say it."""
+    meta, spec = placement.metadata, placement.spec
+    counted = [one for one in map(_counting, spec.manifests) if one is not None]
+    shares = replicas is not None and (spec.replicas.policy == "Divide" or spec.replicas.count is not None)
+    is_only = shares and len(counted) == 1
+    account = ServiceAccountRef(name=spec.service_account, namespace=meta.namespace)
+    return AssignmentSpec(
+        placement_ref=NamespacedName(name=meta.name, namespace=meta.namespace),
+        revision=revision,
+        replicas=replicas if is_only else None,
+        works=tuple(one.name for one in works),
+        service_imports=tuple(
+            dict.fromkeys(f"{need.namespace or meta.namespace}/{need.name}" for need in spec.require.services)
+        ),
+        service_account=account if spec.service_account else ServiceAccountRef(),
+        overrides=(
+            *(_share(counted[0], replicas=replicas) if shares and len(counted) > 1 else ()),
+            *_overrides(placement, target=target),
+        ),
+        purge=spec.failover.purge,
+    )
+
+
+def _counting(manifest: Manifest) -> Named | None:
+    """Who it is, if a share of replicas would change it."""
+    one = named(manifest)
+    # 1 and 2 cannot both be what it says already.
+    if isinstance(one, Named) and any(
+        with_replicas(manifest, one=one, replicas=n) != manifest for n in (1, 2)
+    ):
+        return one
+    return None
+
+
+def _share(one: Named, *, replicas: int | None) -> tuple[Override, ...]:
+    operation: dict[str, Any] = {"op": "add", "path": "/spec/replicas", "value": replicas}  # a JSON patch
+    return (Override(kind=one.kind, name=one.name, patch=(operation,)),)
+
+
+def _overrides(placement: Placement, *, target: Target) -> tuple[Override, ...]:
+    return tuple(
+        Override(patch=one.patch, kind=one.kind, name=one.name)
+        for one in placement.spec.overrides
+        if (not one.clusters or target.cluster in one.clusters)
+        and one.match_properties.items() <= target.properties.items()
+    )

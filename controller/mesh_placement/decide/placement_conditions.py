@@ -1,0 +1,149 @@
+"""What is said of a Placement: whether it found a place (Scheduled), and whether it is there (Applied)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from mesh_core.conditions import merged, truth
+from mesh_core.objects import Condition
+from mesh_placement.decide.placement_refusal import PlacementReason, PlacementRefusal
+from mesh_placement.objects import Assignment, ClusterVerdict, PlacedCluster, PlacementStatus
+
+SCHEDULED: Final = "Scheduled"
+APPLIED: Final = "Applied"
+_OURS: Final = (SCHEDULED, APPLIED)
+_MOST_NAMED: Final = 5
+_EXPLAIN: Final = "see meshctl explain placement"
+
+
+def scheduled(
+    status: PlacementStatus, *, verdicts: Sequence[ClusterVerdict], hold: str, generation: int
+) -> Condition:
+    """Of a decision as it stands in `status`."""
+    count = len(status.clusters)
+    why = rejections(verdicts)
+    if hold:
+        return _condition(SCHEDULED, bool(count), PlacementReason.HELD, hold, generation=generation)
+    if not count:
+        message = f"none of {len(verdicts)} clusters can take it{why}; {_EXPLAIN}"
+        return _condition(SCHEDULED, False, PlacementReason.NO_CLUSTER, message, generation=generation)
+    if status.shortfall:
+        message = f"{status.shortfall} of {status.wanted} replicas found no place{why}; {_EXPLAIN}"
+        return _condition(SCHEDULED, False, PlacementReason.SHORT, message, generation=generation)
+    message = f"in {count} of {len(verdicts) or count} clusters{why}"
+    return _condition(SCHEDULED, True, PlacementReason.SCHEDULED, message, generation=generation)
+
+
+def refused(refusal: PlacementRefusal, *, generation: int) -> Condition:
+    """Of one that nobody has scheduled, for what it brings."""
+    return _condition(SCHEDULED, False, refusal.reason, refusal.message, generation=generation)
+
+
+def with_feedback(
+    clusters: Sequence[PlacedCluster], *, assignments: Mapping[str, Assignment]
+) -> tuple[PlacedCluster, ...]:
+    """How it is in each cluster, by what members report."""
+    return tuple(_reported(one, assignments.get(one.cluster)) for one in clusters)
+
+
+def applied(status: PlacementStatus, *, assignments: Mapping[str, Assignment], generation: int) -> Condition:
+    """Whether what was decided is in every member."""
+    if not status.clusters:
+        return _condition(
+            APPLIED, False, PlacementReason.NOWHERE, "it is in no cluster", generation=generation
+        )
+    behind = [one for one in status.clusters if one.applied < status.revision]
+    if not behind:
+        message = f"revision {status.revision} is in {len(status.clusters)} clusters"
+        return _condition(APPLIED, True, PlacementReason.APPLIED, message, generation=generation)
+    faults = [_fault(one.cluster, assignments.get(one.cluster)) for one in behind]
+    has_failed = any(failed for _, failed in faults)
+    reason = PlacementReason.FAILED if has_failed else PlacementReason.WAITING
+    named = sorted(faults, key=lambda one: not one[1])[:_MOST_NAMED]
+    message = "; ".join(text for text, _ in named)
+    return _condition(APPLIED, False, reason, message, generation=generation)
+
+
+def removing(left: Sequence[str], *, generation: int) -> Condition:
+    """Of a Placement that is being deleted: the clusters that have something of it still."""
+    some = ", ".join(left[:_MOST_NAMED]) + (" and others" if len(left) > _MOST_NAMED else "")
+    message = (
+        f"waits until {some} gave back what it brought; a cluster that is gone for good is let go by "
+        "meshctl clusters leave --force"
+    )
+    return _condition(APPLIED, True, PlacementReason.REMOVING, message, generation=generation)
+
+
+def taken(clusters: Sequence[str], *, name: str, generation: int) -> Condition:
+    """Somebody else's Assignment or Work has the name that ours would have."""
+    message = (
+        f"an Assignment or Work {name} that no Placement made is in the namespaces of "
+        f"{', '.join(clusters[:_MOST_NAMED])}; delete it or give the Placement another name"
+    )
+    return _condition(APPLIED, False, PlacementReason.NAME_TAKEN, message, generation=generation)
+
+
+def with_conditions(
+    status: PlacementStatus, wanted: Sequence[Condition], *, now: datetime
+) -> PlacementStatus:
+    """The status with those of ours that are `wanted`, and the others as they were."""
+    kept = [one for one in status.conditions if one.type in _OURS]
+    new = {one.type for one in wanted}
+    ours = [*wanted, *(one for one in kept if one.type not in new)]
+    ours.sort(key=lambda one: _OURS.index(one.type))
+    conditions = merged(ours, before=status.conditions, ours=_OURS, now=now)
+    return msgspec.structs.replace(status, conditions=conditions)
+
+
+def rejections(verdicts: Sequence[ClusterVerdict]) -> str:
+    """ ": 7 TooFar, 3 NotReady" with the most common first; "" where none was rejected."""
+    counts = Counter(one.code or one.verdict for one in verdicts if one.verdict == "Rejected")
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:_MOST_NAMED]
+    return ": " + ", ".join(f"{count} {code}" for code, count in ordered) if ordered else ""
+
+
+def _reported(one: PlacedCluster, assignment: Assignment | None) -> PlacedCluster:
+    if assignment is None:
+        return msgspec.structs.replace(one, ready=0, applied=0, health="", traffic_verified="")
+    status = assignment.status
+    return msgspec.structs.replace(
+        one,
+        ready=status.replicas.ready,
+        applied=status.applied,
+        health=status.health,
+        traffic_verified=status.traffic_verified,
+    )
+
+
+def _fault(cluster: str, assignment: Assignment | None) -> tuple[str, bool]:
+    """What a cluster waits for, and whether that is a failure."""
+    if assignment is None:
+        return f"{cluster}: not given yet", False
+    if assignment.status.waiting_for:
+        return f"{cluster}: waits for {assignment.status.waiting_for}", False
+    bad = next(
+        (
+            one
+            for one in assignment.status.conditions
+            if one.type == APPLIED and one.status == "False" and one.reason not in ("Applied", "Waiting")
+        ),
+        None,
+    )
+    if bad is not None and bad.observed_generation == assignment.metadata.generation:
+        return f"{cluster}: {bad.reason}: {bad.message}", True
+    return f"{cluster}: not applied yet", False
+
+
+def _condition(
+    kind: str, status: bool, reason: PlacementReason, message: str, *, generation: int
+) -> Condition:
+    return Condition(
+        type=kind,
+        status=truth(status),
+        reason=reason.value,
+        message=message,
+        observed_generation=generation,
+    )

@@ -1,0 +1,64 @@
+"""Placements that cannot be placed anywhere, whatever the clusters are: for what they bring."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mesh_placement.decide.manifests import Refusal, named, refusal_of
+from mesh_placement.decide.splitting import TooLarge, split_work
+from mesh_placement.objects import PlacementSpec
+
+
+class PlacementReason(StrEnum):
+    """The closed list of reasons in a Placement's conditions."""
+
+    SCHEDULED = "Scheduled"
+    SHORT = "ReplicasWithoutPlace"
+    NO_CLUSTER = "NoClusterFits"
+    HELD = "Held"
+    NOT_DECIDED = "NotDecidedYet"
+    RUNS_ON_HUB = "TemplateWouldRunOnHub"
+    SECRET = "SecretInPlacement"
+    INVALID = "InvalidManifest"
+    TOO_LARGE = "ManifestTooLarge"
+    NAME_TAKEN = "NameTaken"
+    APPLIED = "Applied"
+    WAITING = "Waiting"
+    FAILED = "Failed"
+    NOWHERE = "NotPlaced"
+    REMOVING = "Removing"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRefusal:
+    """Why, and what to do about it."""
+
+    reason: PlacementReason
+    message: str
+
+
+def refusal_of_placement(spec: PlacementSpec) -> PlacementRefusal | None:
+    """The first thing that is wrong, or None."""
+    if spec.resource_selectors:
+        return PlacementRefusal(
+            PlacementReason.RUNS_ON_HUB,
+            "this hub runs workloads itself, so a template in it would run here too; put the objects into "
+            "spec.manifests and leave spec.resourceSelectors out",
+        )
+    for number, manifest in enumerate(spec.manifests):
+        one = named(manifest)
+        if isinstance(one, Refusal):
+            return PlacementRefusal(PlacementReason.INVALID, f"spec.manifests[{number}]: {one.message}")
+        if (one.group, one.kind) == ("", "Secret"):
+            return PlacementRefusal(
+                PlacementReason.SECRET,
+                f"spec.manifests[{number}]: {one} would lie open here for whoever reads Placements; "
+                "bring it to the members in another way (docs/placement.md)",
+            )
+        refusal = refusal_of(one)
+        if refusal is not None:
+            return PlacementRefusal(PlacementReason.INVALID, f"spec.manifests[{number}]: {refusal.message}")
+    try:
+        split_work("any", spec.manifests)
+    except TooLarge as error:
+        return PlacementRefusal(PlacementReason.TOO_LARGE, str(error))
+    return None

@@ -1,0 +1,101 @@
+"""What the placement loop watches beside the hub's other caches (`hub.caches`)."""
+
+import asyncio
+from typing import Any, Never
+
+from mesh_core.objects import KubernetesObject
+from mesh_placement.decide.assigning import name_of
+from mesh_placement.hub.caches import HubCaches
+from mesh_placement.names import CAPACITY, LABEL_DECISION_KEY, LABEL_PLACEMENT, LABEL_PLACEMENT_KEY, LINKS
+from mesh_placement.objects import Assignment, ClusterRegistration
+from mesh_placement.resources import (
+    ASSIGNMENTS,
+    CLUSTER_CAPACITIES,
+    CLUSTER_LINKS,
+    PLACEMENT_DECISIONS,
+    PLACEMENT_REPORTS,
+    PLACEMENTS,
+    PRIORITY_CLASSES,
+    WORKS_WITHOUT_CONTENT,
+)
+from mesh_placement.schedule.seen_clusters import ClusterRows
+from mesh_runtime.kube import NAMESPACES, Informer, KubeClient
+
+
+class PlacementCaches:
+    """Wire followers first, then `run()`. Of Works and namespaces only the metadata is held."""
+
+    def __init__(self, kube: KubeClient, *, hub: HubCaches) -> None:
+        self.hub = hub
+        self.placements = Informer(kube, PLACEMENTS)
+        self.capacities = Informer(kube, CLUSTER_CAPACITIES)
+        self.links = Informer(kube, CLUSTER_LINKS)
+        self.assignments = Informer(kube, ASSIGNMENTS)
+        self.works = Informer(kube.lists_metadata(), WORKS_WITHOUT_CONTENT)
+        self.namespaces = Informer(kube.lists_metadata(), NAMESPACES)
+        self.priorities = Informer(kube, PRIORITY_CLASSES)
+        self.decisions = Informer(kube, PLACEMENT_DECISIONS, labels=LABEL_DECISION_KEY)
+        self.reports = Informer(kube, PLACEMENT_REPORTS, labels=LABEL_PLACEMENT)
+        self.named = self.placements.index(lambda one: (name_of(one),))
+        self.works_of = self.works.index(_labelled)
+        self.assignments_of = self.assignments.index(_labelled)
+        self.reports_of = self.reports.index(_labelled)
+        self.decisions_of = self.decisions.index(
+            lambda one: ((one.metadata.namespace, one.metadata.labels.get(LABEL_PLACEMENT_KEY, "")),)
+        )
+
+    @property
+    def _all(self) -> tuple[Informer[Any], ...]:
+        # Any: of several types.
+        return (
+            self.placements,
+            self.capacities,
+            self.links,
+            self.assignments,
+            self.works,
+            self.namespaces,
+            self.priorities,
+            self.decisions,
+            self.reports,
+        )
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every cache has had its first list."""
+        return all(one.synced.is_set() for one in self._all)
+
+    async def until_synced(self) -> None:
+        """Return when every cache has had its first list."""
+        for one in self._all:
+            await one.synced.wait()
+
+    async def run(self) -> Never:
+        """Watch, for ever."""
+        async with asyncio.TaskGroup() as group:
+            for one in self._all:
+                group.create_task(one.run())
+        raise AssertionError("a watch cache ended by itself")
+
+    def rows(self) -> list[ClusterRows]:
+        """All registrations with the rows of their agents."""
+        return [self._rows(one) for one in self.hub.registrations.values()]
+
+    def target_rows(self, cluster: str) -> ClusterRows | None:
+        """A cluster to which something may be given: one that is in and does not leave."""
+        one = self.hub.registrations.get(cluster)
+        if one is None or one.metadata.deletion_timestamp is not None or not one.status.namespace:
+            return None
+        return self._rows(one)
+
+    def _rows(self, one: ClusterRegistration) -> ClusterRows:
+        bare = ClusterRows(one)
+        return ClusterRows(
+            one,
+            self.capacities.get(CAPACITY, namespace=bare.namespace),
+            self.links.get(LINKS, namespace=bare.namespace),
+        )
+
+
+def _labelled(one: KubernetesObject | Assignment) -> tuple[str, ...]:
+    label = one.metadata.labels.get(LABEL_PLACEMENT, "")
+    return (label,) if label else ()

@@ -1,0 +1,135 @@
+"""One cycle of scheduling: all Placements at one moment, and what is to become of each.
+
+The scheduler runs in a thread: a cycle of thousands of clusters must not hold up the hub's Leases.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from mesh_core.errors import MeshError
+from mesh_placement.decide.placement_refusal import refusal_of_placement
+from mesh_placement.hub.known_placements import Key, KnownPlacements
+from mesh_placement.hub.placement_caches import PlacementCaches
+from mesh_placement.objects import Placement
+from mesh_placement.schedule.plan import Decision, Plan
+from mesh_placement.schedule.snapshot import Demand, Snapshot
+from mesh_placement.schedule.snapshotting import Seen, snapshot_of, text_of
+from mesh_runtime.clock import Clock
+from mesh_runtime.log import logger
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduling:
+    """Who decides: `schedule` makes the plan, `demand_of` says what a Placement brings and needs. Both are
+    pure; the first is called in a thread."""
+
+    schedule: Callable[[Snapshot], Plan]
+    demand_of: Callable[[Placement], Demand]
+
+
+_log = logger(__name__)
+
+
+class SchedulingFailed(MeshError):
+    """The scheduler, or a plug-in of it, did not come to a plan."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the scheduler failed; what runs stays where it is",
+            next_step="see the log of the hub; where a plug-in failed, take it out",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision, and the Placement that it was made of: its generation and revision."""
+
+    decision: Decision
+    generation: int
+    revision: int
+
+    def is_about(self, placement: Placement) -> bool:
+        """Whether the Placement is still what was decided on."""
+        basis = self.decision.uid, self.generation, self.revision
+        return basis == (placement.metadata.uid, placement.metadata.generation, placement.status.revision)
+
+    def carried_out(self, placement: Placement) -> "Decided":
+        """The same, once the Placement says it."""
+        return replace(self, revision=placement.status.revision)
+
+
+class Cycle:
+    """One a term of leadership; `decided` is by namespace and name."""
+
+    def __init__(
+        self,
+        caches: PlacementCaches,
+        *,
+        known: KnownPlacements,
+        scheduling: Scheduling,
+        clock: Clock,
+    ) -> None:
+        self.decided: dict[Key, Decided] = {}
+        self._caches = caches
+        self._known = known
+        self._scheduling = scheduling
+        self._clock = clock
+        self._demands: dict[str, tuple[int, Demand]] = {}
+
+    async def run(self) -> tuple[list[Key], float | None]:
+        """Decide all: the Placements of which that is news, and the seconds until somebody has to look again
+        though nothing changes. Raises SchedulingFailed."""
+        placements = [one for one in self._known.values() if _takes_part(one)]
+        now = self._clock()
+        snapshot = snapshot_of(
+            Seen(
+                sets=self._caches.hub.sets.values(),
+                clusters=self._caches.rows(),
+                namespaces=list(self._caches.namespaces.values()),
+                placements=placements,
+                assignments=self._caches.assignments.values(),
+                priorities={one.metadata.name: one.value for one in self._caches.priorities.values()},
+                demands=self._demands_of(placements),
+            ),
+            now=now,
+        )
+        plan = await self._plan(snapshot)
+        basis = {text_of(one): one for one in placements}
+        before, self.decided = (
+            self.decided,
+            {
+                basis[one.placement].key: Decided(
+                    one, basis[one.placement].metadata.generation, basis[one.placement].status.revision
+                )
+                for one in plan.decisions
+                if one.placement in basis
+            },
+        )
+        again = min((one.again for one in plan.decisions if one.again is not None), default=None)
+        news = [key for key, one in self.decided.items() if one != before.get(key)]
+        return news, None if again is None else max(1.0, again - now.timestamp())
+
+    async def _plan(self, snapshot: Snapshot) -> Plan:
+        try:
+            return await asyncio.to_thread(self._scheduling.schedule, snapshot)
+        except Exception as error:  # a plug-in is somebody else's code: registrations go on without it
+            _log.error("the scheduler failed; all stays as it is", why=f"{type(error).__name__}: {error}")
+            raise SchedulingFailed from error
+
+    def _demands_of(self, placements: list[Placement]) -> Mapping[str, Demand]:
+        """Made anew only where a spec changed: manifests may be long."""
+        before, self._demands = self._demands, {}
+        for one in placements:
+            kept = before.get(one.metadata.uid)
+            if kept is None or kept[0] != one.metadata.generation:
+                kept = one.metadata.generation, self._scheduling.demand_of(one)
+            self._demands[one.metadata.uid] = kept
+        return {text_of(one): self._demands[one.metadata.uid][1] for one in placements}
+
+
+def _takes_part(one: Placement) -> bool:
+    """Whether it is scheduled. One that is placed and became wrong keeps its room."""
+    if one.metadata.deletion_timestamp is not None:
+        return bool(one.status.clusters)
+    return bool(one.status.clusters) or refusal_of_placement(one.spec) is None

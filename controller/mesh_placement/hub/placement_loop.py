@@ -1,0 +1,184 @@
+"""Places: decides all Placements together, then carries each one out by itself.
+
+One key decides (`hub.placement_cycle`), one key a Placement acts (`hub.placement_act`). Changes that somebody
+waits for are decided at once, others are gathered: not each sample of a round trip is news.
+"""
+
+import asyncio
+from typing import Final, Never
+
+from mesh_core.objects import KubernetesObject
+from mesh_placement.hub.known_placements import Key, KnownPlacements
+from mesh_placement.hub.placement_act import PlacementActor
+from mesh_placement.hub.placement_caches import PlacementCaches
+from mesh_placement.hub.placement_cycle import Cycle, Scheduling
+from mesh_placement.names import LABEL_PLACEMENT, LABEL_PLACEMENT_KEY
+from mesh_placement.objects import Assignment, ClusterLink, Placement
+from mesh_runtime.clock import Clock
+from mesh_runtime.kube import ApiError, KubeClient
+from mesh_runtime.work import WorkQueue, work
+
+_WORKERS: Final = 4
+# After a write that met a newer object; its echo brings the key sooner, as a rule.
+_AGAIN: Final = 0.2
+# No namespace is called "".
+_DECIDE: Final[Key] = ("", "decide")
+_NOW: Final[Key] = ("", "now")
+_SOON: Final[Key] = ("", "soon")
+_LATER: Final[Key] = ("", "later")
+_GATHERED: Final = {_NOW: 0.1, _SOON: 2.0, _LATER: 30.0}
+"""Seconds for which changes are gathered."""
+
+
+class PlacementLoop:
+    """Make it before the caches run; `run` it for each term of leadership."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        *,
+        caches: PlacementCaches,
+        scheduling: Scheduling,
+        clock: Clock,
+    ) -> None:
+        self._kube = kube
+        self._caches = caches
+        self._scheduling = scheduling
+        self._clock = clock
+        self._queue: WorkQueue[Key] | None = None
+        self._term = self._new_term()
+        self._follow()
+
+    async def run(self) -> Never:
+        """Work, for ever, or until cancelled because another replica leads."""
+        self._term = self._new_term()
+        queue = self._queue = WorkQueue[Key]()
+        queue.add(_DECIDE)
+        for one in self._caches.placements.values():
+            queue.add(one.key)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_WORKERS):
+                    group.create_task(work(queue, self._reconcile, name="placement"))
+        finally:
+            self._queue = None
+        raise AssertionError("a worker ended by itself")
+
+    async def _reconcile(self, key: Key) -> float | None:
+        if key in _GATHERED:
+            self._add(_DECIDE)
+            return None
+        if key == _DECIDE:
+            return await self._decide()
+        try:
+            return await self._act(key)
+        except ApiError as error:
+            if not error.is_conflict and not error.is_not_found:
+                raise
+            # It changed since the cache saw it, often by ourselves; or it, or a namespace, has gone.
+            return _AGAIN
+
+    async def _decide(self) -> float | None:
+        _, cycle, _ = self._term
+        news, again = await cycle.run()
+        for key in news:
+            self._add(key)
+        return again
+
+    async def _act(self, key: Key) -> float | None:
+        known, cycle, actor = self._term
+        placement = known.get(key)
+        if placement is None:
+            cycle.decided.pop(key, None)
+            actor.forget(key)
+            return None
+        begun = cycle.decided.get(key)
+        decided, wait = await actor.act(placement, begun)
+        if decided is not None and cycle.decided.get(key) is begun:
+            cycle.decided[key] = decided  # else there is a newer one by now
+        return wait
+
+    def _new_term(self) -> tuple[KnownPlacements, Cycle, PlacementActor]:
+        known = KnownPlacements(self._caches.placements)
+        cycle = Cycle(
+            self._caches,
+            known=known,
+            scheduling=self._scheduling,
+            clock=self._clock,
+        )
+        actor = PlacementActor(
+            self._kube,
+            caches=self._caches,
+            known=known,
+            ask=lambda: self._gather(_NOW),
+            clock=self._clock,
+        )
+        return known, cycle, actor
+
+    def _follow(self) -> None:
+        caches = self._caches
+        caches.placements.follow(self._placement_changed)
+        caches.assignments.follow(self._assignment_changed)
+        caches.links.follow(self._link_changed)
+        caches.capacities.on_change(lambda: self._gather(_SOON))
+        for cache in (caches.hub.registrations, caches.hub.sets, caches.priorities):
+            cache.on_change(lambda: self._gather(_NOW))
+        caches.namespaces.follow(self._namespace_changed)
+        caches.works.follow(self._made_changed)
+        caches.reports.follow(self._made_changed)
+        caches.decisions.follow(self._told_changed)
+
+    def _placement_changed(self, key: Key, old: Placement | None, new: Placement | None) -> None:
+        self._add(key)
+        if old is None or new is None or old.spec != new.spec or _is_going(old) != _is_going(new):
+            self._gather(_NOW)
+
+    def _assignment_changed(self, key: Key, old: Assignment | None, new: Assignment | None) -> None:
+        self._made_changed(key, old, new)
+        if old is None or new is None or old.status != new.status:
+            self._gather(_SOON)  # what is ready, or verified, may let an old copy go
+
+    def _link_changed(self, _key: Key, old: ClusterLink | None, new: ClusterLink | None) -> None:
+        self._gather(_LATER if _edges(old) == _edges(new) else _NOW)
+
+    def _namespace_changed(
+        self, _key: Key, old: KubernetesObject | None, new: KubernetesObject | None
+    ) -> None:
+        if old is None or new is None or old.metadata.labels != new.metadata.labels:
+            self._gather(_NOW)
+
+    def _made_changed(self, _key: Key, old: KubernetesObject | None, new: KubernetesObject | None) -> None:
+        """Somebody changed what we gave or told, or we did."""
+        for one in (old, new):
+            label = one.metadata.labels.get(LABEL_PLACEMENT, "") if one is not None else ""
+            for placement in self._caches.named.get(label):
+                self._add(placement.key)
+
+    def _told_changed(self, _key: Key, old: KubernetesObject | None, new: KubernetesObject | None) -> None:
+        for one in (old, new):
+            if one is not None:
+                self._add((one.metadata.namespace, one.metadata.labels.get(LABEL_PLACEMENT_KEY, "")))
+
+    def _add(self, key: Key) -> None:
+        if self._queue is not None:
+            self._queue.add(key)
+
+    def _gather(self, key: Key) -> None:
+        if self._queue is not None:
+            self._queue.add_later(key, seconds=_GATHERED[key])
+
+
+def _is_going(one: Placement) -> bool:
+    return one.metadata.deletion_timestamp is not None
+
+
+def _edges(one: ClusterLink | None) -> object:
+    """What somebody waits for: ways that come, go or change, exports, and whether they have endpoints."""
+    if one is None:
+        return None
+    status = one.status
+    return (
+        [(peer.cluster, peer.state) for peer in status.peers],
+        [(export.service, export.ready > 0, export.conflict) for export in status.exports],
+        status.handshakes,
+    )

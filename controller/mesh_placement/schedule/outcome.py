@@ -1,0 +1,64 @@
+"""What a decision makes of a Placement's status. The status is the decision: all else is written after it.
+
+1. The revision grows with each change of clusters, replicas or spec, and never goes back: `least_revision` is
+   the greatest that a member was given, should the Placement have been made anew from an old copy.
+2. What is held stays as it was decided, with the generation that it was decided on.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import msgspec
+
+from mesh_core.conditions import rfc3339
+from mesh_placement.decide.moves import moves, with_moves
+from mesh_placement.decide.placement_conditions import scheduled, with_conditions
+from mesh_placement.objects import PlacedCluster, Placement, PlacementStatus
+from mesh_placement.schedule.plan import Decision
+
+
+def decided_status(
+    placement: Placement, decision: Decision, *, least_revision: int, now: datetime
+) -> PlacementStatus:
+    """The status after `decision`, which was made of the Placement as it is."""
+    before, generation = placement.status, placement.metadata.generation
+    memory = msgspec.to_builtins(decision.memory)
+    if not decision.changes and decision.hold:
+        held = msgspec.structs.replace(before, memory=memory)
+        return _with_condition(held, decision, generation=generation, now=now)
+    old: dict[str, int | None] = {one.cluster: one.replicas for one in before.clusters}
+    new: dict[str, int | None] = {one.cluster: one.replicas for one in decision.placed}
+    is_new = old != new or before.observed_generation != generation
+    steps = moves(old, new, time=rfc3339(now), cause=decision.cause)
+    status = msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        revision=max(before.revision, least_revision) + 1 if is_new else before.revision,
+        wanted=decision.wanted,
+        shortfall=decision.shortfall,
+        clusters=_clusters(before, new, now=now),
+        history=with_moves(before.history, steps),
+        memory=memory,
+    )
+    return _with_condition(status, decision, generation=generation, now=now)
+
+
+def _with_condition(
+    status: PlacementStatus, decision: Decision, *, generation: int, now: datetime
+) -> PlacementStatus:
+    wanted = scheduled(status, verdicts=decision.verdicts, hold=decision.hold, generation=generation)
+    return with_conditions(status, (wanted,), now=now)
+
+
+def _clusters(
+    before: PlacementStatus, placed: Mapping[str, int | None], *, now: datetime
+) -> tuple[PlacedCluster, ...]:
+    old = {one.cluster: one for one in before.clusters}
+    found = []
+    for cluster in sorted(placed):
+        known, count = old.get(cluster), placed[cluster]
+        if known is None:
+            known = PlacedCluster(cluster=cluster)
+        since = known.since if known.since and known.replicas == count else rfc3339(now)
+        found.append(msgspec.structs.replace(known, replicas=count, since=since))
+    return tuple(found)

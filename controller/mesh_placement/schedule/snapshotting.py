@@ -1,0 +1,161 @@
+"""The objects of a hub as the scheduler sees them, in the order of names. Equal objects give equal snapshots.
+
+A reservation is no object: it is a decision that the numbers of its cluster do not show yet. So the next
+leader knows all of them.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from mesh_core.objects import KubernetesObject
+from mesh_placement.objects import Assignment, ClusterSet, NamespacedName, Placement
+from mesh_placement.schedule.seen_clusters import ClusterRows, export_rows, link_rows, moment, seen_cluster
+from mesh_placement.schedule.snapshot import Demand, Memory, Reservation, SetView, Share, Snapshot, Wanted
+
+RESERVED_FOR: Final = 600.0
+"""Seconds after a decision until its room counts as what the cluster's numbers say, whatever they say."""
+SETTLED_AFTER: Final = 90.0
+"""The same for what is ready: capacity is written at most every 30 s."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the hub's caches have. `namespaces` are those of the hub, `priorities` values by PriorityClass,
+    `demands` what each Placement brings and needs, by "namespace/name"."""
+
+    sets: Iterable[ClusterSet]
+    clusters: Iterable[ClusterRows]
+    namespaces: Iterable[KubernetesObject]
+    placements: Iterable[Placement]
+    assignments: Iterable[Assignment]
+    priorities: Mapping[str, int]
+    demands: Mapping[str, Demand]
+
+
+def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
+    """Everything at the moment `now`."""
+    rows = sorted(seen.clusters, key=lambda one: one.registration.metadata.name)
+    clusters = tuple(map(seen_cluster, rows))
+    observed = {one.name: one.room.observed for one in clusters if one.room is not None}
+    given = _given(seen.assignments, rows)
+    placements = tuple(
+        _wanted(one, seen=seen, given=given.get(text_of(one), {}))
+        for one in sorted(seen.placements, key=text_of)
+    )
+    at = now.timestamp()
+    return Snapshot(
+        now=at,
+        sets=tuple(
+            _set(one, seen.namespaces) for one in sorted(seen.sets, key=lambda one: one.metadata.name)
+        ),
+        clusters=clusters,
+        links=tuple(link for row in rows for link in link_rows(row)),
+        exports=tuple(
+            sorted(
+                (export for row in rows for export in export_rows(row)),
+                key=lambda one: (one.service, one.cluster),
+            )
+        ),
+        placements=placements,
+        reservations=tuple(one for each in placements for one in _reservations(each, observed, now=at)),
+    )
+
+
+def text_of(placement: Placement) -> str:
+    """Its name in a snapshot."""
+    return f"{placement.metadata.namespace}/{placement.metadata.name}"
+
+
+def _set(one: ClusterSet, namespaces: Iterable[KubernetesObject]) -> SetView:
+    wanted = one.spec.namespaces
+    granted = None
+    if wanted is not None:
+        granted = tuple(
+            sorted(
+                space.metadata.name
+                for space in namespaces
+                if wanted.match_labels.items() <= space.metadata.labels.items()
+            )
+        )
+    return SetView(one.metadata.name, granted, one.spec.connectivity, one.spec.trust_domain)
+
+
+def _given(
+    assignments: Iterable[Assignment], rows: Iterable[ClusterRows]
+) -> dict[str, dict[str, Assignment]]:
+    """Assignments by Placement and cluster."""
+    owner = {row.namespace: row.registration.metadata.name for row in rows}
+    found: dict[str, dict[str, Assignment]] = {}
+    for one in assignments:
+        cluster = owner.get(one.metadata.namespace)
+        if cluster is not None:
+            found.setdefault(_referred(one.spec.placement_ref), {})[cluster] = one
+    return found
+
+
+def _referred(ref: NamespacedName) -> str:
+    return f"{ref.namespace}/{ref.name}"
+
+
+def _wanted(placement: Placement, *, seen: Seen, given: Mapping[str, Assignment]) -> Wanted:
+    meta, status, name = placement.metadata, placement.status, text_of(placement)
+    return Wanted(
+        name=name,
+        uid=meta.uid,
+        spec=placement.spec,
+        demand=seen.demands.get(name, Demand()),
+        generation=meta.generation,
+        decided_generation=status.observed_generation,
+        revision=status.revision,
+        priority=seen.priorities.get(placement.spec.priority.class_name, 0),
+        created=moment(meta.creation_timestamp),
+        current=_shares(placement, given),
+        memory=_memory(status.memory),
+    )
+
+
+def _shares(placement: Placement, given: Mapping[str, Assignment]) -> tuple[Share, ...]:
+    """Where it is; of a Placement without a status, as after a restore, by what members were given."""
+    if not placement.status.revision:
+        return tuple(
+            Share(cluster, one.spec.replicas, one.status.replicas.ready)
+            for cluster, one in sorted(given.items())
+            if one.metadata.deletion_timestamp is None
+        )
+    shares = []
+    for held in sorted(placement.status.clusters, key=lambda one: one.cluster):
+        report = given.get(held.cluster)
+        said = report.status.traffic_verified if report is not None else held.traffic_verified
+        shares.append(
+            Share(
+                held.cluster,
+                held.replicas,
+                report.status.replicas.ready if report is not None else held.ready,
+                moment(held.since),
+                {"True": True, "False": False}.get(said),
+            )
+        )
+    return tuple(shares)
+
+
+def _memory(said: Mapping[str, object]) -> Memory:
+    try:
+        return msgspec.convert(said, Memory)
+    except msgspec.ValidationError:
+        return Memory()  # of another version: it is begun anew
+
+
+def _reservations(
+    one: Wanted, observed: Mapping[str, Mapping[str, int]], *, now: float
+) -> Iterable[Reservation]:
+    """What was decided and cannot be seen in the room of its cluster yet."""
+    for share in one.current:
+        count, until = share.replicas or 0, share.since + RESERVED_FOR
+        is_seen = observed.get(share.cluster, {}).get(one.name, -1) >= one.revision
+        is_settled = share.ready >= count and now >= share.since + SETTLED_AFTER
+        if count and one.demand.request and now < until and not (is_seen or is_settled):
+            yield Reservation(one.name, share.cluster, one.revision, dict(one.demand.request), count, until)

@@ -1,0 +1,92 @@
+"""Who may place what: policies of the API server, tried by a tenant and by the hub's own account."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mesh_fakes.bed import Bed
+from mesh_fakes.placement_parts import install_parts, tried_as
+
+# JSON of any kind, hence Any.
+Body = dict[str, Any]
+
+TENANT = "tenant"
+TRUSTED = "trusted"
+HUB = "system:serviceaccount:meshctl-system:placement-hub"
+OURS = "placement.meshctl.dev"
+WRITES = {
+    "apiGroups": [OURS],
+    "resources": ["placements"],
+    "verbs": ["get", "create", "update", "patch", "delete"],
+}
+UNCONFINED = {"apiGroups": [OURS], "resources": ["placements/unconfined"], "verbs": ["unconfined"]}
+
+
+def rights(user: str, *rules: Body) -> list[Body]:
+    group = "rbac.authorization.k8s.io"
+    meta = {"name": f"test-{user}", "namespace": "default"}
+    return [
+        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": list(rules)},
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": meta,
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": f"test-{user}"},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
+        },
+    ]
+
+
+def placement(name: str = "app", *, data: str = "a", **spec: Any) -> Body:
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"a": data}}
+    return {
+        "apiVersion": f"{OURS}/v1alpha1",
+        "kind": "Placement",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"clusterSets": ["prod"], "manifests": [config], **spec},
+    }
+
+
+@pytest.fixture(scope="module")
+def hub(pair_of_light: Bed) -> Iterator[Bed]:
+    """A hub with its parts, one who places, and one who may place without an account."""
+    install_parts(pair_of_light)
+    listed = [*rights(TENANT, WRITES), *rights(TRUSTED, WRITES, UNCONFINED)]
+    body: Body = {"apiVersion": "v1", "kind": "List", "items": listed}
+    assert tried(pair_of_light, "admin", "apply", body=body) == ""
+    yield pair_of_light
+
+
+def tried(bed: Bed, user: str, *arguments: str, body: Body | None = None) -> str:
+    """See `tried_as`; admin is a user of the group that may do everything."""
+    masters = ("--as-group=system:masters",) if user == "admin" else ()
+    return tried_as(bed, "hub", user, *arguments, *masters, body=body)
+
+
+def test_a_tenant_places_by_an_account_and_without_one_only_where_he_was_trusted(hub: Bed) -> None:
+    assert "ask for the verb unconfined" in tried(hub, TENANT, "create", body=placement())
+    assert tried(hub, TENANT, "create", body=placement(serviceAccount="deployer")) == ""
+    assert "unconfined" in tried(hub, TENANT, "apply", body=placement(serviceAccount=""))
+    assert tried(hub, TENANT, "delete", body=placement()) == ""
+    assert tried(hub, TRUSTED, "create", body=placement()) == ""
+    assert tried(hub, TRUSTED, "delete", body=placement()) == ""
+
+
+def test_what_somebody_trusted_placed_without_an_account_is_not_changed_by_a_tenant(hub: Bed) -> None:
+    assert tried(hub, TRUSTED, "create", body=placement("his")) == ""
+    changed = tried(hub, TENANT, "apply", body=placement("his", data="another"))
+    assert "placement-unconfined" in changed
+    label = ("label", "placement", "his", "-n", "default", "a=b")
+    assert tried(hub, TENANT, *label) == ""
+    assert tried(hub, TRUSTED, "delete", body=placement("his")) == ""
+
+
+def test_the_hubs_program_puts_a_finalizer_on_a_placement_and_changes_nothing_of_it(hub: Bed) -> None:
+    assert tried(hub, TRUSTED, "create", body=placement("its")) == ""
+    patch = ("patch", "placement", "its", "-n", "default", "--type=merge", "-p")
+    assert tried(hub, HUB, *patch, '{"metadata":{"finalizers":["placement.meshctl.dev/placed"]}}') == ""
+    assert "does not say what is placed" in tried(hub, HUB, *patch, '{"spec":{"clusterSets":["other"]}}')
+    assert tried(hub, HUB, *patch, '{"metadata":{"finalizers":[]}}') == ""
+    assert "placement-hub-fence" in tried(hub, HUB, "apply", "--server-side", body=placement("new"))
+    assert tried(hub, TRUSTED, "delete", body=placement("its")) == ""
