@@ -96,7 +96,7 @@ class Link(Struct, frozen=True):
     ewma: float | None = None
     p50: float | None = None
     p99: float | None = None
-    loss: float = 0.0
+    loss: float | None = None
     headroom: float | None = None
     cert_not_after: float | None = None
 
