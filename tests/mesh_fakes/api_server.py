@@ -61,6 +61,8 @@ class FakeApiServer:
     """Of the tokens that ServiceAccounts get."""
     writes_left: dict[str, int] = field(default_factory=dict)
     """By user: after so many writes nobody answers that user's writes any more."""
+    pages: dict[str, Item] = field(default_factory=dict)
+    """What is read at paths that hold no objects, as `/version`."""
     after_write: dict[str, Callable[[], None]] = field(default_factory=dict)
     """By user: what happens between that user's next write and its answer."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
@@ -250,6 +252,8 @@ class _FakeClient(KubeClient):
     ) -> bytes:
         await asyncio.sleep(0)
         self._reach()
+        if path in self._fake.pages:
+            return json.dumps(self._fake.pages[path]).encode()
         answer = self._fake.answer(self._username, method, _target(path), params=params or {}, body=body)
         if method != "GET":
             self._fake.after_write.pop(self._username, _nothing)()

@@ -60,9 +60,11 @@ class HubScene:
     async def accept(self, cluster: str = "east") -> None:
         await self.admin.merge_patch(CLUSTER_REGISTRATIONS, cluster, {"spec": {"accepted": True}})
 
-    def hub(self, *, connect: Connect = connect_member) -> AbstractAsyncContextManager[HubCaches]:
-        """A hub that leads while the block runs; start another one for a restart."""
-        return leading(self.api, clock=self.clock, connect=connect)
+    def hub(
+        self, *, connect: Connect = connect_member, kube: KubeClient | None = None
+    ) -> AbstractAsyncContextManager[HubCaches]:
+        """A hub that leads while the block runs; start another one for a restart. `kube` is its client."""
+        return leading(self.api, clock=self.clock, connect=connect, kube=kube)
 
 
 def nowhere(cluster: str) -> AbstractAsyncContextManager[KubeClient]:
@@ -72,10 +74,14 @@ def nowhere(cluster: str) -> AbstractAsyncContextManager[KubeClient]:
 
 @asynccontextmanager
 async def leading(
-    api: FakeApiServer, *, clock: JumpingClock, connect: Connect = connect_member
+    api: FakeApiServer,
+    *,
+    clock: JumpingClock,
+    connect: Connect = connect_member,
+    kube: KubeClient | None = None,
 ) -> AsyncIterator[HubCaches]:
     """The leader's loops, while the block runs; `connect` is how they dial in to a member."""
-    kube = api.client(HUB_USER)
+    kube = kube or api.client(HUB_USER)
     caches = HubCaches(kube)
     loops = hub_loops(kube, caches=caches, clock=clock, way=nowhere, connect=connect)
     async with under_way(caches.run()):

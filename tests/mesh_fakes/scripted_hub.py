@@ -32,6 +32,7 @@ from mesh_placement.names import (
 from mesh_placement.objects import ClusterRegistration
 from mesh_placement.resources import CLUSTER_CAPACITIES, CLUSTER_LINKS, CLUSTER_REGISTRATIONS
 from mesh_runtime.kube import CSRS, LEASES, NAMESPACES, SECRETS, KubeClient, Resource
+from mesh_runtime.pki import new_key
 from mesh_runtime.request_answer import approve, deny, give
 
 _RBAC = "rbac.authorization.k8s.io"
@@ -78,6 +79,23 @@ def signer_in(pki: Path) -> Signer:
     key = load_pem_private_key((pki / "ca.key").read_bytes(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return Signer(x509.load_pem_x509_certificate((pki / "ca.crt").read_bytes()), key)
+
+
+def new_signer() -> Signer:
+    """A CA that nobody believes."""
+    key, now = new_key(), datetime.datetime.now(datetime.UTC)
+    name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, "kubernetes")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    return Signer(made, key)
 
 
 @dataclass(frozen=True, slots=True)
