@@ -124,6 +124,18 @@ def work(member: str, name: str, *manifests: dict[str, Any]) -> str:  # Any: JSO
     )
 
 
+def assignment(member: str, name: str) -> str:
+    """An Assignment of the Work of the same name, as YAML."""
+    return yaml.safe_dump(
+        {
+            "apiVersion": "placement.meshctl.dev/v1alpha1",
+            "kind": "Assignment",
+            "metadata": {"name": name, "namespace": f"cluster-{member}"},
+            "spec": {"revision": 1, "works": [name]},
+        }
+    )
+
+
 def shop(image: str) -> list[dict[str, Any]]:  # Any: JSON
     """A namespace with a Deployment that says `tick` in its log."""
     pod = {"name": "web", "image": image, "command": ["python", "-c", TICKING]}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from live.api_server import api_server_of
-from live.registration.fleet import AUTO, HUB, MANUAL, SHOP, Fleet, reaches, shop, work
+from live.registration.fleet import AUTO, HUB, MANUAL, SHOP, Fleet, assignment, reaches, shop, work
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.waiting import until_found
 
@@ -104,13 +104,21 @@ async def test_nobody_can_dial_in_to_the_manual_member(fleet: Fleet) -> None:
 
 @both
 async def test_work_is_applied_healed_and_told_of(fleet: Fleet, member: str, tmp_path: Path) -> None:
-    apply(fleet, tmp_path, work(member, "web", *shop(fleet.program)))
+    apply(fleet, tmp_path, work(member, "web", *shop(fleet.program)) + "---\n" + assignment(member, "web"))
     await until(lambda: condition(fleet, member, "web", "Available") == "True")
     assert condition(fleet, member, "web", "Applied") == "True"
+    await until(lambda: observed(fleet, member) == {"web": 1})
     [before] = [uid for uid in uids(fleet, member) if uid in deployments(fleet, member)]
     fleet.bed.kubectl(member, "-n", SHOP, "delete", "deployment", "web", "--wait=false")
     await until(lambda: deployments(fleet, member) not in ([], [before]))
     await until(lambda: condition(fleet, member, "web", "Available") == "True")
+
+
+def observed(fleet: Fleet, member: str) -> object:
+    """Revisions that the member's room shows."""
+    path = "jsonpath={.status.observedAssignments}"
+    said = fleet.bed.kubectl(HUB, "-n", f"cluster-{member}", "get", "clustercapacity", "capacity", "-o", path)
+    return json.loads(said or "{}")
 
 
 def deployments(fleet: Fleet, member: str) -> list[str]:
