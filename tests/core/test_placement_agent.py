@@ -2,7 +2,6 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 import pytest
@@ -11,12 +10,9 @@ from msgspec.structs import replace
 from mesh_core.objects import (
     CertificateSigningRequest,
     ClusterProperty,
-    EndpointSlice,
-    MeshPeer,
     Node,
     Secret,
     Service,
-    ServiceExport,
 )
 from mesh_placement.decide.agent_report import (
     LONGEST_VALUE,
@@ -31,16 +27,11 @@ from mesh_placement.decide.agent_report import (
 from mesh_placement.decide.agent_settings import HubSettings, UnreadableSettings, read_settings
 from mesh_placement.decide.asking import Answer, Approved, Refused, Signed, answer_to
 from mesh_placement.decide.credential import Credential, read_kept, retry_seconds, secret_data
-from mesh_placement.decide.links import REST, link_status, ready_endpoints, seconds_until_write
 from mesh_placement.names import SIGNER_CLAIM, SIGNER_CLIENT
 from mesh_placement.objects import (
     AgentReport,
-    ClusterLinkStatus,
-    ExportState,
     GatewayAddress,
-    LinkToPeer,
     NamedValue,
-    RoundTrip,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -229,6 +220,11 @@ def test_what_somebody_wrote_outweighs_what_we_derive_and_a_long_value_shows_tha
     assert len(values["long.example.com"]) == LONGEST_VALUE + 1
 
 
+def test_a_pool_is_no_property_of_the_cluster_because_its_number_changes_all_the_time() -> None:
+    found = report(facts(prop("addresses.pool.meshctl.dev", "12/127")))
+    assert not any("pool" in one.name for one in found.properties)
+
+
 def test_a_member_that_is_called_otherwise_in_the_mesh_says_so() -> None:
     (agrees,) = report(facts(prop("cluster.clusterset.k8s.io", "east"))).conditions
     assert agrees.status == "True"
@@ -259,124 +255,3 @@ def test_a_report_is_news_by_its_own_fields_alone() -> None:
     assert not is_news(seen, seen=replace(seen, clock="2026-01-01T00:00:00Z", cleared="uid", left="uid"))
     assert is_news(replace(seen, applies=False), seen=seen)
     assert is_news(replace(seen, properties=(NamedValue(name="a", value="b"),)), seen=seen)
-
-
-def peer(name: str, *ways: tuple[bool, str, int]) -> MeshPeer:
-    reports = [
-        {"address": f"10.0.0.{n}", "reachable": way[0], "tunnel": way[1], "rttMicroseconds": way[2]}
-        for n, way in enumerate(ways)
-    ]
-    return msgspec.convert({"metadata": {"name": name}, "status": {"gateways": reports}}, MeshPeer)
-
-
-@pytest.mark.parametrize(
-    ("ways", "state"),
-    [
-        ((), "Unknown"),
-        (((True, "Up", 1), (True, "", 1)), "Up"),
-        (((True, "Up", 1), (False, "Down", 1)), "Degraded"),
-        (((True, "Down", 1),), "Degraded"),
-        (((False, "Down", 1), (False, "", 1)), "Down"),
-    ],
-)
-def test_a_way_is_as_our_gateways_find_it(ways: tuple[tuple[bool, str, int], ...], state: str) -> None:
-    (link,) = link_status([peer("west", *ways)], exports=[], ready={}).peers
-    assert link.state == state
-
-
-def test_round_trips_are_those_of_our_gateways() -> None:
-    (link,) = link_status(
-        [peer("west", (True, "Up", 30_000), (True, "Up", 31_000), (True, "Up", 44_000), (True, "", 0))],
-        exports=[],
-        ready={},
-    ).peers
-    assert link.rtt_ms == RoundTrip(ewma=35.0, p50=31.0, p99=44.0)
-
-
-def test_headroom_is_the_mean_of_our_gateways_and_the_certificate_the_last_that_one_saw() -> None:
-    west = peer("west", (True, "Up", 1), (True, "Up", 1), (True, "", 0))
-    first, second, third = west.status.gateways
-    reports = (
-        replace(first, headroom_percent=90, cert_not_after="2027-01-01T00:00:00Z"),
-        replace(second, headroom_percent=45, cert_not_after="2027-01-02T00:00:00Z"),
-        third,
-    )
-    (link,) = link_status(
-        [replace(west, status=replace(west.status, gateways=reports))], exports=[], ready={}
-    ).peers
-    assert (link.headroom, link.cert_not_after) == (0.68, "2027-01-02T00:00:00Z")
-    (bare,) = link_status([west], exports=[], ready={}).peers
-    assert (bare.headroom, bare.cert_not_after, bare.loss) == (None, "", None)
-
-
-@pytest.mark.parametrize(
-    ("annotations", "allowed"),
-    [
-        ({}, None),
-        ({"meshctl.dev/allow": "*"}, None),
-        ({"meshctl.dev/allow": "west, north/shop"}, ("north", "west")),
-        ({"meshctl.dev/allow": ""}, ()),
-        ({"meshctl.dev/alow": "west"}, ()),
-    ],
-)
-def test_an_export_says_which_clusters_it_is_for(
-    annotations: dict[str, str], allowed: tuple[str, ...] | None
-) -> None:
-    meta = {"name": "cart", "namespace": "shop", "annotations": annotations}
-    export = msgspec.convert({"metadata": meta}, ServiceExport)
-    (found,) = link_status([], exports=[export], ready={}).exports
-    assert found.allowed == allowed
-
-
-def slice_of(*ready: bool | None, labels: dict[str, str] | None = None) -> EndpointSlice:
-    endpoints = [
-        {"addresses": [f"10.0.0.{n}"], "conditions": {} if one is None else {"ready": one}}
-        for n, one in enumerate(ready)
-    ]
-    return msgspec.convert({"metadata": {"labels": labels or {}}, "endpoints": endpoints}, EndpointSlice)
-
-
-def test_ready_endpoints_are_those_of_this_cluster_each_once() -> None:
-    imported = slice_of(True, labels={"multicluster.kubernetes.io/service-name": "cart"})
-    assert ready_endpoints([slice_of(True, False, None), slice_of(True), imported]) == 2
-
-
-def test_an_export_says_how_many_are_ready_and_what_is_disputed() -> None:
-    condition = {"type": "Conflict", "status": "True", "reason": "TypeConflict", "message": "west is older"}
-    meta = {"name": "cart", "namespace": "shop"}
-    export = msgspec.convert({"metadata": meta, "status": {"conditions": [condition]}}, ServiceExport)
-    (found,) = link_status([], exports=[export], ready={("shop", "cart"): 4}).exports
-    assert found == ExportState(service="shop/cart", ready=4, conflict="TypeConflict: west is older")
-
-
-def links(
-    *, rtt: float = 30.0, state: str = "Up", ready: int = 4, room: float | None = 0.8, **export: Any
-) -> ClusterLinkStatus:
-    """Any: fields of ExportState."""
-    way = {"cluster": "west", "state": state, "rttMs": {"p50": rtt}, "headroom": room}
-    return ClusterLinkStatus(
-        peers=(msgspec.convert(way, LinkToPeer),),
-        exports=(ExportState(service="shop/cart", ready=ready, **export),),
-    )
-
-
-@pytest.mark.parametrize(
-    ("wanted", "since", "wait"),
-    [
-        (links(), 1.0, None),
-        (links(state="Down"), 1.0, 0.0),
-        (links(ready=0), 1.0, 0.0),
-        (links(ready=3), 1.0, REST - 1.0),
-        (links(allowed=("west",)), 1.0, 0.0),
-        (links(room=0.71), 1.0, None),
-        (links(room=0.7), 1.0, REST - 1.0),
-        (links(room=None), 40.0, 0.0),
-        (links(rtt=32.0), 1.0, None),
-        (links(rtt=36.0), 40.0, 0.0),
-        (links(rtt=32.0), None, 0.0),
-    ],
-)
-def test_edges_are_told_at_once_and_numbers_seldom(
-    wanted: ClusterLinkStatus, since: float | None, wait: float | None
-) -> None:
-    assert seconds_until_write(links(), wanted, since_last=since) == wait

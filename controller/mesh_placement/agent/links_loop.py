@@ -6,12 +6,19 @@ Without the mesh there is nothing to tell. Slices are watched only while the mem
 import asyncio
 from typing import Never
 
-from mesh_core.names import LABEL_KUBERNETES_SERVICE
+from mesh_core.names import GATEWAY, LABEL_KUBERNETES_SERVICE, SYSTEM_NAMESPACE
 from mesh_core.objects import EndpointSlice
 from mesh_placement.agent.kinds import OptionalCache, all_synced
 from mesh_placement.agent.session import Session
 from mesh_placement.agent.telling import Teller, Told
-from mesh_placement.decide.links import GATHER, ServiceKey, link_status, ready_endpoints, seconds_until_write
+from mesh_placement.decide.links import (
+    GATHER,
+    ServiceKey,
+    link_status,
+    ready_endpoints,
+    ready_gateways,
+    seconds_until_write,
+)
 from mesh_placement.names import LINKS
 from mesh_placement.objects import ClusterLink, ClusterLinkStatus
 from mesh_placement.resources import CLUSTER_LINKS
@@ -64,7 +71,8 @@ class LinksLoop:
     async def _look(self) -> ClusterLinkStatus:
         exports = self._exports.values()
         ready = {one.key: ready_endpoints(self._of_service.get(one.key)) for one in exports}
-        return link_status(self._peers.values(), exports=exports, ready=ready)
+        gateways = ready_gateways(self._of_service.get((SYSTEM_NAMESPACE, GATEWAY)))
+        return link_status(self._peers.values(), exports=exports, ready=ready, gateways=gateways)
 
 
 def _service_of(one: EndpointSlice) -> tuple[ServiceKey, ...]:

@@ -4,7 +4,8 @@
 2. `clock` is when it was written, and no news by itself.
 3. Pod ranges are put together where they touch; beyond `MOST_RANGES` they are widened, so that a cluster of
    thousands of nodes is no long list. Wider is the safe side: the hub looks for overlaps.
-4. What we derive (`architecture.meshctl.dev` ...) gives way to a ClusterProperty of the same name.
+4. Pools are no news here: their numbers change all the time, and ClusterCapacity tells them.
+5. What we derive (`architecture.meshctl.dev` ...) gives way to a ClusterProperty of the same name.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ from mesh_core.names import (
 from mesh_core.node_place import place_of
 from mesh_core.objects import ClusterProperty, Condition, Node, Service
 from mesh_placement.decide.agent_settings import HubSettings
+from mesh_placement.decide.capacity_beside import is_pool
 from mesh_placement.objects import AgentReport, ClusterNetwork, GatewayAddress, NamedValue
 
 MOST_RANGES = 64
@@ -81,7 +83,7 @@ class MemberFacts:
 
 def agent_report(facts: MemberFacts, *, settings: HubSettings, version: str) -> AgentReport:
     """The report but for what parts of the agent say (`applies`, `cleared` ...) and `clock`."""
-    given = {one.metadata.name: one.spec.value for one in facts.properties}
+    given = {one.metadata.name: one.spec.value for one in facts.properties if not is_pool(one.metadata.name)}
     derived = _derived(facts)
     values = {**derived, **given}
     return AgentReport(

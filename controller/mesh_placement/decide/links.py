@@ -1,7 +1,8 @@
 """The ways from this member to its peers, and what it exports: ClusterLink.status.
 
 1. A way is Up when every gateway of ours that says anything reaches the peer, Down when none does, Degraded
-   in between, and Unknown when none says anything. Requests start here.
+   in between, and Unknown when none says anything. Requests start here. Only ready gateways count: what one
+   that hangs said last stands in MeshPeers until it is gone.
 2. Round trips are what our gateways measure in their tunnels, which is smoothed there: `p50` is the middle of
    them, `p99` the largest, `ewma` their mean.
 3. Headroom is the mean of our gateways', which connections are spread over. Nobody counts what is lost in a
@@ -11,11 +12,10 @@
    `REST` seconds, round trips and headroom only when they moved by a tenth.
 5. So nothing is written while nothing changes, and a row is as fresh as its agent: it is as good as new while
    the agent renews its Lease on the hub, and from the last renewal on it gets old. No clock but the hub's is
-   asked. An entry of a gateway that is no more is taken out of MeshPeers by the member's controller, and a
-   peer of which no gateway says anything is Unknown. `lastProbe` is by the member's clock, for people.
+   asked. `lastProbe` is by the member's clock, for people.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from statistics import fmean, median
 
 from mesh_core.names import LABEL_SERVICE_NAME
@@ -35,15 +35,30 @@ ServiceKey = tuple[str, str]
 
 
 def link_status(
-    peers: Iterable[MeshPeer], *, exports: Iterable[ServiceExport], ready: Mapping[ServiceKey, int]
+    peers: Iterable[MeshPeer],
+    *,
+    exports: Iterable[ServiceExport],
+    ready: Mapping[ServiceKey, int],
+    gateways: Set[str] | None = None,
 ) -> ClusterLinkStatus:
-    """The status, in the order of names; `ready` are the ready endpoints of each Service."""
+    """The status, in the order of names; `ready` are the ready endpoints of each Service, `gateways` the
+    addresses of our ready gateways, None where nobody lists them."""
     return ClusterLinkStatus(
-        peers=tuple(_link(one) for one in sorted(peers, key=lambda one: one.key)[:MOST_PEERS]),
+        peers=tuple(
+            _link(one, gateways=gateways) for one in sorted(peers, key=lambda one: one.key)[:MOST_PEERS]
+        ),
         exports=tuple(
             _export(one, ready=ready) for one in sorted(exports, key=lambda one: one.key)[:MOST_EXPORTS]
         ),
     )
+
+
+def ready_gateways(slices: Sequence[EndpointSlice]) -> frozenset[str] | None:
+    """Addresses of the gateways that these slices of their Service list as ready; None without slices."""
+    if not slices:
+        return None
+    listed = (endpoint for one in slices for endpoint in one.endpoints or () if endpoint.is_ready)
+    return frozenset(address for endpoint in listed for address in endpoint.addresses)
 
 
 def ready_endpoints(slices: Iterable[EndpointSlice]) -> int:
@@ -70,8 +85,8 @@ def seconds_until_write(
     return max(0.0, REST - since_last) if _has_moved(seen, wanted) else None
 
 
-def _link(peer: MeshPeer) -> LinkToPeer:
-    reports = peer.status.gateways
+def _link(peer: MeshPeer, *, gateways: Set[str] | None) -> LinkToPeer:
+    reports = [one for one in peer.status.gateways if gateways is None or one.address in gateways]
     rtts = [one.rtt_microseconds / 1000 for one in reports if one.rtt_microseconds]
     rooms = [one.headroom_percent / 100 for one in reports if one.headroom_percent is not None]
     measured = (
