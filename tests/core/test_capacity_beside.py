@@ -9,7 +9,7 @@ from mesh_core.objects import ClusterProperty, KubernetesObject, Meta
 from mesh_placement.decide.capacity_beside import (
     MOST_POOLS,
     Beside,
-    is_pool,
+    is_pool_name,
     names_of,
     observed,
     with_beside,
@@ -56,7 +56,7 @@ def test_a_pool_is_a_resource_of_the_whole_cluster_and_of_no_node(
         {"cpu": "8", POOL: total},
     )
     assert (found.continuous, found.shapes, found.warnings) == ({"cpu": "2"}, (), ("w",))
-    assert is_pool(POOL) and not is_pool("cpu")
+    assert is_pool_name(POOL) and not is_pool_name("cpu")
 
 
 @pytest.mark.parametrize("value", ["", "many", "-1", "128/127", "1/", "/1", "1/2/3", "1/many"])

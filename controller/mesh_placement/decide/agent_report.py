@@ -24,7 +24,7 @@ from mesh_core.names import (
 from mesh_core.node_place import place_of
 from mesh_core.objects import ClusterProperty, Condition, Node, Service
 from mesh_placement.decide.agent_settings import HubSettings
-from mesh_placement.decide.capacity_beside import is_pool
+from mesh_placement.decide.capacity_beside import is_pool_name
 from mesh_placement.objects import AgentReport, ClusterNetwork, GatewayAddress, NamedValue
 
 MOST_RANGES = 64
@@ -83,7 +83,9 @@ class MemberFacts:
 
 def agent_report(facts: MemberFacts, *, settings: HubSettings, version: str) -> AgentReport:
     """The report but for what parts of the agent say (`applies`, `cleared` ...) and `clock`."""
-    given = {one.metadata.name: one.spec.value for one in facts.properties if not is_pool(one.metadata.name)}
+    given = {
+        one.metadata.name: one.spec.value for one in facts.properties if not is_pool_name(one.metadata.name)
+    }
     derived = _derived(facts)
     values = {**derived, **given}
     return AgentReport(

@@ -40,7 +40,7 @@ class Beside:
 def with_beside(status: ClusterCapacityStatus, beside: Beside) -> ClusterCapacityStatus:
     """The whole status."""
     total, available, warnings = dict(status.total), dict(status.available), list(status.warnings)
-    pools = (one for one in beside.properties if one.metadata.name.endswith(POOL_SUFFIX))
+    pools = (one for one in beside.properties if is_pool_name(one.metadata.name))
     for one in sorted(pools, key=lambda one: one.metadata.name)[:MOST_POOLS]:
         name = one.metadata.name
         counted = _pool(one.spec.value)
@@ -61,9 +61,9 @@ def with_beside(status: ClusterCapacityStatus, beside: Beside) -> ClusterCapacit
     )
 
 
-def is_pool(resource: str) -> bool:
-    """Whether a resource is counted for the cluster as a whole and not node by node (law 1)."""
-    return resource.endswith(POOL_SUFFIX)
+def is_pool_name(name: str) -> bool:
+    """Whether a ClusterProperty of that name counts a pool (law 1)."""
+    return name.endswith(POOL_SUFFIX)
 
 
 def observed(assignments: Iterable[Assignment]) -> dict[str, int]:

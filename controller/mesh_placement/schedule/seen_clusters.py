@@ -9,7 +9,13 @@ from mesh_placement.decide.phase import READY, unmet_gates
 from mesh_placement.decide.quantity import Rounding, thousandths
 from mesh_placement.decide.rights import namespace_of
 from mesh_placement.decide.shapes import FreeShape
-from mesh_placement.objects import ClusterCapacity, ClusterLink, ClusterRegistration, Phase
+from mesh_placement.objects import (
+    ClusterCapacity,
+    ClusterCapacityStatus,
+    ClusterLink,
+    ClusterRegistration,
+    Phase,
+)
 from mesh_placement.schedule.snapshot import Cluster, Export, HeldTaint, Link, Room, Standing
 
 _HEARD: Final[frozenset[Phase]] = frozenset(("Available", "Ready", "Joined", "Suspect"))
@@ -37,6 +43,7 @@ def seen_cluster(rows: ClusterRows) -> Cluster:
     standing: Standing = "Unwitnessed" if status.phase == "Unreachable" else "Ok"
     own = {(taint.key, taint.effect) for taint in one.spec.taints}
     taints = (*one.spec.taints, *(each for each in status.taints if (each.key, each.effect) not in own))
+    told = rows.capacity.status if rows.capacity is not None else ClusterCapacityStatus()
     ready = next((each for each in status.conditions if each.type == READY and each.status == "True"), None)
     return Cluster(
         name=one.metadata.name,
@@ -50,6 +57,8 @@ def seen_cluster(rows: ClusterRows) -> Cluster:
         ),
         properties={each.name: each.value for each in status.agent.properties},
         apis=tuple(sorted(status.agent.apis)),
+        namespaces=told.namespaces,
+        storage_classes=told.storage_classes,
         room=_room(rows),
         standing=standing,
         stable_since=moment(ready.last_transition_time) if ready is not None and standing == "Ok" else None,
@@ -80,7 +89,9 @@ def export_rows(rows: ClusterRows) -> Iterable[Export]:
     """What it exports."""
     for one in rows.link.status.exports if rows.link is not None else ():
         cluster = rows.registration.metadata.name
-        yield Export(cluster, one.service, one.ready, one.conflict, is_fresh=_is_heard(rows))
+        yield Export(
+            cluster, one.service, one.ready, one.conflict, allowed=one.allowed, is_fresh=_is_heard(rows)
+        )
 
 
 def moment(text: str) -> float:
