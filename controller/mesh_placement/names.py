@@ -108,6 +108,8 @@ SECRETS_PREFIX = "secrets."
 
 ANNOTATION_KEEP_MESH = "placement.meshctl.dev/keep-mesh"
 """On a registration, "true": its member leaves the hub and stays in the clusterset of the mesh."""
+ANNOTATION_KEEP = "placement.meshctl.dev/keep"
+"""On a MeshPeer, "true": no hub has it deleted when its cluster leaves."""
 ANNOTATION_CLEANUP_PRIORITY = "placement.meshctl.dev/cleanup-priority"
 """On a Work: a whole number, 0 without it; when its cluster leaves, lower ones are removed first."""
 ANNOTATION_FORMERLY = "placement.meshctl.dev/formerly"

@@ -19,6 +19,7 @@ from mesh_placement.decide.leaving_facts import (
     Release,
     Remove,
     ShowStatus,
+    TellPeer,
     Voice,
 )
 from mesh_placement.decide.leaving_stages import LeavePlan, plan_leave
@@ -307,6 +308,64 @@ def test_the_last_exporter_is_warned_of() -> None:
     assert isinstance(first, ShowStatus)
     (shown,) = [one for one in first.body["status"]["conditions"] if one["type"] == "LastExporter"]
     assert "exports shop/cart with" in shown["message"]
+
+
+def named_by(*, told: str = "") -> ClusterLink:
+    """east's row about west, and what it has been told."""
+    leaving = [{"cluster": "west", "since": told}] if told else []
+    body = {
+        "metadata": {"name": "links", "namespace": "cluster-east"},
+        "spec": {"leaving": [*leaving, {"cluster": "north", "since": OLD}]},
+        "status": {"peers": [{"cluster": "west", "state": "Down"}]},
+    }
+    return msgspec.convert(body, ClusterLink)
+
+
+SINCE = rfc3339(NOW - timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_told"),
+    [
+        ({"agent": DONE, "has_mesh": True}, True),
+        ({"agent": LEFT, "has_mesh": True}, True),
+        ({"agent": DONE, "has_mesh": False}, False),
+        ({"agent": {}, "has_mesh": True}, False),
+        ({"agent": DONE, "has_mesh": True, "told": SINCE}, False),
+        ({"agent": {}, "has_mesh": True, "is_buried": True}, True),
+    ],
+    ids=["stage 5", "it has left", "it keeps its mesh", "before", "told already", "by force"],
+)
+def test_peers_that_know_it_are_told_once_that_it_leaves_the_mesh(
+    changes: dict[str, Any], is_told: bool
+) -> None:
+    told, agent = changes.pop("told", ""), changes.pop("agent")
+    links = {"west": named_by(), "east": named_by(told=told)}
+    seen = registration(agent=agent)
+    facts = LeaveFacts(registration=seen, now=NOW, links=links, objects=(namespace(),), **changes)
+    steps = [one for one in planned(facts).steps if isinstance(one, TellPeer)]
+    assert [one.namespace for one in steps] == (["cluster-east"] if is_told else [])
+    # What is said of somebody whom the peer does not know any more goes with it.
+    assert [[one.cluster for one in step.leaving] for step in steps] == ([["west"]] if is_told else [])
+
+
+def test_what_stays_in_the_mesh_is_named_with_its_command_at_the_end_and_on_the_tombstone() -> None:
+    stays = {"type": "Residue", "status": "True", "reason": "MeshInstalled", "message": "meshctl uninstall"}
+    agent = {**LEFT, "trustDomain": "prod.example", "conditions": [stays]}
+    facts = LeaveFacts(
+        registration=registration(agent=agent), now=NOW, links={"east": named_by(told=SINCE)}, has_mesh=True
+    )
+    message = planned(facts).message
+    for part in (
+        "meshctl peer remove west: its MeshPeer is still in east",
+        "meshctl trust evict west: its key is on the roster of prod.example",
+        "meshctl uninstall",
+    ):
+        assert part in message
+    assert planned(replace(facts, has_mesh=False)).message == "the cluster has left"
+    forced = registration(agent=agent, meta_annotations={"placement.meshctl.dev/force-leave": "true"})
+    (bury,) = [one for one in planned(replace(facts, registration=forced)).steps if isinstance(one, Bury)]
+    assert "meshctl trust evict west" in bury.text
 
 
 FACTS = st.builds(

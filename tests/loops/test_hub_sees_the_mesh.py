@@ -85,6 +85,19 @@ async def test_a_gate_may_name_the_gateway_and_it_falls_with_it() -> None:
         assert await shown(scene, "Ready") == "False"
 
 
+async def test_of_a_cluster_that_registers_again_no_peer_is_told_any_more_that_it_leaves() -> None:
+    since = "2026-01-01T12:00:00Z"
+    async with hub_scene() as scene, scene.hub():
+        await joined(scene, "west", token="bbbbbb")
+        leaving = [{"cluster": name, "since": since} for name in ("east", "north")]
+        body = {"spec": {"leaving": leaving}}
+        await scene.admin.merge_patch(CLUSTER_LINKS, LINKS, body, namespace="cluster-west")
+        await asyncio.sleep(2)
+        await joined(scene, "east", token="aaaaaa")
+        told = await scene.admin.get(CLUSTER_LINKS, LINKS, namespace="cluster-west")
+        assert [one.cluster for one in told.spec.leaving] == ["north"]
+
+
 async def tells(scene: HubScene, **agent: Any) -> None:  # Any: fields of the report
     body = {
         "metadata": {"name": "east"},

@@ -9,6 +9,7 @@ from mesh_fakes.leaving_world import LeavingWorld
 
 pytestmark = pytest.mark.asyncio
 
+OURS = "/apis/placement.meshctl.dev/v1alpha1"
 TOMBSTONES = "/api/v1/namespaces/kube-public/configmaps/meshctl-tombstones"
 THEIRS_ON_THE_HUB = {
     "/apis/placement.meshctl.dev/v1alpha1/clustersets/prod",
@@ -36,6 +37,24 @@ async def test_a_cluster_leaves_and_nothing_of_it_stays_on_either_side() -> None
     assert left_on_the_hub(world) == []
     assert left_in_the_member(world) == []
     assert {one for one in world.hub.paths() if "east" in one} == before, "nobody else is touched"
+    told = world.hub.peek(f"{OURS}/namespaces/cluster-east/clusterlinks/links")
+    assert told is not None
+    assert [one["cluster"] for one in told["spec"]["leaving"]] == ["west"], "but its peers are told"
+
+
+async def test_what_the_mesh_leaves_behind_is_said_by_the_agent_and_shown_at_the_end() -> None:
+    world = LeavingWorld()
+    await world.set_up()
+    await world.leave()
+    shown = ""
+    for _ in range(120):
+        if world.registration is None:
+            break
+        found = {one["type"]: one["message"] for one in world.registration["status"].get("conditions", ())}
+        shown = found.get("Leaving", shown)
+        await world.turn()
+    assert "meshctl uninstall: programs and kinds of the mesh" in shown
+    assert "meshctl peer remove west: its MeshPeer is still in east" in shown
     assert world.hub.peek(TOMBSTONES) is None
 
 

@@ -237,6 +237,10 @@ class LeavingWorld:
 def _hub_objects() -> list[tuple[str, Body]]:
     found: list[tuple[str, Body]] = [
         (f"{_OURS}/clustersets", {"metadata": {"name": "prod"}, "spec": {"profileNamespace": "profiles"}}),
+        (
+            f"{_OURS}/clusterregistrations",
+            {**_named("east"), "spec": {"clusterSet": "prod"}, "status": {"namespace": "cluster-east"}},
+        ),
         ("/api/v1/namespaces/kube-system/secrets", _named("bootstrap-token-abcdef", space="kube-system")),
     ]
     for cluster in ("west", "east"):
@@ -260,6 +264,9 @@ def _hub_objects() -> list[tuple[str, Body]]:
             if plural == "works":
                 body["metadata"]["finalizers"] = [WORK_FINALIZER]
             spec = {"renewTime": "2026-05-01T11:59:59.000000Z"} if plural == "leases" else {}
+            if plural == "clusterlinks":
+                other = "east" if cluster == "west" else "west"
+                body["status"] = {"peers": [{"cluster": other, "state": "Up"}]}
             found.append((f"{root}/namespaces/{space}/{plural}", {**body, "spec": spec}))
         for plural in ("clusterroles", "clusterrolebindings"):
             found.append((f"{_RBAC}/{plural}", _named(f"placement-agent-{cluster}", labels=labels)))

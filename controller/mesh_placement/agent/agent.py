@@ -24,6 +24,7 @@ from mesh_placement.agent.hub_trouble import hub_trouble
 from mesh_placement.agent.leaving_part import leaving_part
 from mesh_placement.agent.links_loop import links_part
 from mesh_placement.agent.parting import has_left, remove_agent
+from mesh_placement.agent.peers_part import peers_part
 from mesh_placement.agent.renewal import Held, keep_fresh
 from mesh_placement.agent.running import Rejected, SessionRun
 from mesh_placement.agent.session import Part
@@ -41,7 +42,7 @@ from mesh_runtime.pem import key_to_pem
 
 _log = logger(__name__)
 
-PARTS: tuple[Part, ...] = (capacity_part, links_part, access_part, leaving_part)
+PARTS: tuple[Part, ...] = (capacity_part, links_part, access_part, leaving_part, peers_part)
 """What runs in each session beside heartbeat, report and delivery."""
 
 

@@ -13,12 +13,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from mesh_core.conditions import rfc3339
+from mesh_core.conditions import as_json, settled
 from mesh_core.errors import MeshError
 from mesh_core.names import SYSTEM_NAMESPACE
+from mesh_core.objects import Condition
 from mesh_core.plan import Json
 from mesh_placement.agent.clearing import Workers, clear, let_go
-from mesh_placement.agent.parting import has_left, note_left, remove_agent, unlink, withdraw
+from mesh_placement.agent.parting import has_left, mesh_stays, note_left, remove_agent, unlink, withdraw
 from mesh_placement.decide.member_leaving import (
     Evidence,
     Standing,
@@ -27,6 +28,7 @@ from mesh_placement.decide.member_leaving import (
     member_task,
     standing,
 )
+from mesh_placement.decide.peers_told import RESIDUE
 from mesh_placement.names import AGENT_CREDENTIAL, AGENT_LEAVING_MANAGER, TOMBSTONES
 from mesh_placement.objects import ClusterIdentity, ClusterRegistration
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, WORKS
@@ -174,14 +176,15 @@ class LeavingLoop:
         if not left:
             await self._acknowledge(registration, "cleared")
             return None
-        await self._tell(registration, acks=_acks(registration), stuck=left)
+        await self._tell(registration, acks=_acks(registration), shown=_stuck(left))
         return _SOON
 
     async def _part(self, registration: ClusterRegistration | None) -> float | None:
         await self._applying(False)
         await note_left(self._sides.member, uid=self._who.uid)
         if registration is not None and registration.status.agent.left != self._who.uid:
-            await self._acknowledge(registration, "left")
+            residue = _residue() if await mesh_stays(self._sides.member) else ()
+            await self._acknowledge(registration, "left", said=residue)
         await _whole(remove_agent(self._sides.member))
         self._over.set()
         return None
@@ -233,17 +236,20 @@ class LeavingLoop:
             cluster=self._who.cluster, uid=meta.uid, namespace=self._who.namespace, own=self._who.own
         )
 
-    async def _acknowledge(self, registration: ClusterRegistration, what: str) -> None:
+    async def _acknowledge(
+        self, registration: ClusterRegistration, what: str, *, said: tuple[Condition, ...] = ()
+    ) -> None:
         _log.info("acknowledged", what=what, registration=self._who.uid)
-        await self._tell(registration, acks={**_acks(registration), what: self._who.uid}, stuck=())
+        await self._tell(registration, acks={**_acks(registration), what: self._who.uid}, shown=said)
 
     async def _tell(
-        self, registration: ClusterRegistration, *, acks: dict[str, str], stuck: tuple[str, ...]
+        self, registration: ClusterRegistration, *, acks: dict[str, str], shown: tuple[Condition, ...]
     ) -> None:
         """Applied under a field manager of its own: the agent's report says nothing of leaving."""
         said: Json = dict(acks)
-        if stuck:
-            said["conditions"] = [_stuck(stuck, registration=registration, now=rfc3339(self._clock()))]
+        if shown:
+            before, now = registration.status.agent.conditions, self._clock()
+            said["conditions"] = [as_json(settled(one, before=before, now=now)) for one in shown]
         meta = {"name": registration.metadata.name, "uid": self._who.uid}
         body = {"metadata": meta, "status": {"agent": said}}
         try:
@@ -272,15 +278,14 @@ def _acks(registration: ClusterRegistration) -> dict[str, str]:
     return {name: value for name, value in said.items() if value == uid}
 
 
-def _stuck(names: tuple[str, ...], *, registration: ClusterRegistration, now: str) -> Json:
-    shown = (one for one in registration.status.agent.conditions if one.type == "Cleared")
-    since = next((one.last_transition_time for one in shown), now)
-    return {
-        "type": "Cleared",
-        "status": "False",
-        "reason": "Waiting",
-        "message": f"{', '.join(names[:5])} and {len(names) - 5} more"
-        if len(names) > 5
-        else ", ".join(names),
-        "lastTransitionTime": since,
-    }
+def _stuck(names: tuple[str, ...]) -> tuple[Condition, ...]:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    message = ", ".join(names[:5]) + more
+    return (Condition(type="Cleared", status="False", reason="Waiting", message=message),)
+
+
+def _residue() -> tuple[Condition, ...]:
+    message = (
+        "meshctl uninstall: programs and kinds of the mesh, and lines in cluster DNS, stay in the member"
+    )
+    return (Condition(type=RESIDUE, status="True", reason="MeshInstalled", message=message),)

@@ -3,13 +3,14 @@
 Each deed is one look that goes on from what is there, so it may be cut off anywhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import MeshError
+from mesh_core.leaving import leaving_since
 from mesh_core.names import (
     ANNOTATION_LEAVING,
     LABEL_MANAGED_BY,
@@ -18,7 +19,7 @@ from mesh_core.names import (
     TRUST_BUNDLE,
 )
 from mesh_core.objects import KubernetesObject, MeshPeer, TrustBundle
-from mesh_placement.decide.parting import OWN_OBJECTS, OWN_RIGHTS, OwnKind, OwnObject
+from mesh_placement.decide.parting import OWN_OBJECTS, OWN_RIGHTS, OWNERS, OwnKind, OwnObject
 from mesh_placement.decide.withdrawal import Withdrawal, withdrawal
 from mesh_placement.names import AGENT_MANAGER, AGENT_SETTINGS, ANNOTATION_LEFT
 from mesh_runtime.clock import Clock
@@ -86,6 +87,12 @@ async def unlink(member: KubeClient) -> None:
         await member.delete(CLUSTER_PROPERTIES, PROPERTY_CLUSTERSET, uid=meta.uid)
 
 
+async def mesh_stays(member: KubeClient) -> bool:
+    """Whether the member that has left the mesh still has it installed. Raises ApiError, Unreachable."""
+    bundle, _peers = await _mesh(member)
+    return bool(leaving_since(bundle))
+
+
 async def note_left(member: KubeClient, *, uid: str) -> None:
     """Note on the member that the leaving of that registration is finished; from now on no hub is needed."""
     body = {"metadata": {"annotations": {ANNOTATION_LEFT: uid}}}
@@ -115,9 +122,9 @@ async def has_left(member: KubeClient) -> bool:
 async def remove_agent(member: KubeClient) -> None:
     """Take everything of the agent away, its rights at the end.
 
-    A role of nobody may stay, which `meshctl uninstall` takes away (`decide.parting`); a process that dies
-    when its Deployment has gone already leaves an account of nobody too. Raises ApiError, Unreachable for
-    what comes before the rights.
+    A role of nobody may stay where nobody collects garbage, which `meshctl uninstall` takes away
+    (`decide.parting`); a process that dies when its Deployment has gone already leaves an account of nobody
+    too. Raises ApiError, Unreachable for what comes before the rights.
     """
     for one in OWN_OBJECTS:
         await _delete(member, one)
@@ -128,6 +135,7 @@ async def remove_agent(member: KubeClient) -> None:
             await _drop_properties(member)
         # Looked at first, so that each deletion has a connection and none waits for another's handshake.
         await side_by_side(_went(member, one, only_look=True) for one in group)
+        await _bequeath(member, group)
         for _ in range(_TRIES):
             gone = await side_by_side(_went(member, one) for one in group)
             if all(gone):
@@ -137,6 +145,30 @@ async def remove_agent(member: KubeClient) -> None:
         "the agent has taken itself away",
         left=", ".join(f"{one.kind.value} {one.name}" for one in left),
     )
+
+
+async def _bequeath(member: KubeClient, group: Sequence[OwnObject]) -> None:
+    """Make the binding of a group the owner of its role, so that a garbage collector ends what a lost race
+    leaves; where there is none, or we may not, nothing is lost by it."""
+    roles = [one for one in group if one.kind in OWNERS]
+    for role in roles:
+        binding = OwnObject(OWNERS[role.kind], role.name, role.namespace)
+        try:
+            owner = await member.find_metadata(
+                _RESOURCES[binding.kind], binding.name, namespace=binding.namespace
+            )
+            if owner is None:
+                continue
+            refers = {
+                "apiVersion": f"{_RBAC}/v1",
+                "kind": binding.kind.value,
+                "name": owner.name,
+                "uid": owner.uid,
+            }
+            body = {"metadata": {"ownerReferences": [refers]}}
+            await member.merge_patch(_RESOURCES[role.kind], role.name, body, namespace=role.namespace)
+        except MeshError as error:
+            _log.info("a role is left to no garbage collector", role=role.name, because=error.what)
 
 
 async def _drop_properties(member: KubeClient) -> None:

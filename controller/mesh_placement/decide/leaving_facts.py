@@ -7,7 +7,7 @@ from enum import Enum
 
 from mesh_core.plan import Json
 from mesh_placement.names import ANNOTATION_FORCE_LEAVE, WORK_FINALIZER
-from mesh_placement.objects import Assignment, ClusterLink, ClusterRegistration
+from mesh_placement.objects import Assignment, ClusterLink, ClusterRegistration, LeavingPeer
 
 
 class HubKind(Enum):
@@ -107,6 +107,14 @@ class Bury:
 
 
 @dataclass(frozen=True, slots=True)
+class TellPeer:
+    """Say in the ClusterLink of that namespace who leaves the mesh."""
+
+    namespace: str
+    leaving: tuple[LeavingPeer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """Delete the very object that was seen."""
 
@@ -127,4 +135,4 @@ class Finish:
     others: tuple[str, ...]
 
 
-Step = ShowStatus | Bury | Remove | Release | Finish
+Step = ShowStatus | Bury | TellPeer | Remove | Release | Finish

@@ -11,6 +11,7 @@ Laws:
 4. Forced, the member is not asked: a tombstone is written before anything else goes, and then nothing of
    ours stays on the hub, our finalizers least of all. Once there is a tombstone there is no way back.
 5. What lets the member in goes first; our finalizer on the registration goes last.
+6. From stage 5 on its peers are told that it leaves the mesh (`decide.peers_told`).
 """
 
 from collections.abc import Iterable
@@ -33,6 +34,7 @@ from mesh_placement.decide.leaving_facts import (
     Voice,
 )
 from mesh_placement.decide.leaving_status import LAST_STAGE, LeavingReason, leaving_status
+from mesh_placement.decide.peers_told import mesh_residue, peers_to_tell
 from mesh_placement.decide.tombstones import tombstone_text
 from mesh_placement.names import FINALIZER, WORK_FINALIZER
 from mesh_placement.objects import Tombstone
@@ -45,6 +47,7 @@ SOON: Final = 1.0
 LATER: Final = 5.0
 """Seconds until another look where the agent's word is waited for, which wakes us by itself."""
 _MOST_NAMED: Final = 5
+_TOLD_FROM: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +188,7 @@ def _forced(facts: LeaveFacts) -> LeavePlan:
         at=rfc3339(facts.now),
         workloads=facts.registration.spec.leave.workloads,
         mesh=facts.has_mesh,
-        residue=tuple(sorted(str(one) for one in facts.of(HubKind.WORK))),
+        residue=(*mesh_residue(facts), *sorted(str(one) for one in facts.of(HubKind.WORK))),
     )
     message = "the member is not waited for; it is told by a tombstone when it comes back"
     bury = (Bury(facts.uid, tombstone_text(stone)),)
@@ -221,6 +224,7 @@ def _last(facts: LeaveFacts) -> LeavePlan:
     """Stage 8: our finalizer goes."""
     remains = [f"{one} is still being ended" for one in facts.of(HubKind.NAMESPACE)]
     remains += [f"{_named(one)} stays" for one in facts.objects if one.kind is not HubKind.NAMESPACE]
+    remains += mesh_residue(facts)
     others = tuple(one for one in facts.registration.metadata.finalizers if one != FINALIZER)
     remains += [f"the finalizer {one} of somebody else holds the registration" for one in others]
     message = "; ".join(["the cluster has left", *remains])
@@ -250,7 +254,8 @@ def _shown(plan: LeavePlan, *, facts: LeaveFacts) -> LeavePlan:
         last_exports=last_exports(facts.links or {}, cluster=facts.registration.metadata.name),
         now=facts.now,
     )
-    steps: tuple[Step, ...] = plan.steps if body is None else (ShowStatus(body), *plan.steps)
+    told: tuple[Step, ...] = peers_to_tell(facts) if plan.stage >= _TOLD_FROM else ()
+    steps: tuple[Step, ...] = (*told, *plan.steps) if body is None else (ShowStatus(body), *told, *plan.steps)
     look_again = plan.look_again
     if body is not None and plan.stage == LAST_STAGE:
         # What is shown last is seen before the registration goes.

@@ -1,8 +1,8 @@
 """What an agent takes away of itself when it has left. Every object by its name, none by likeness.
 
 Nobody can delete both a role and the binding by which he may, one after the other: the first takes the right
-to the second with it. So the binding goes and the role right behind it; in a race that is lost a role of
-nobody stays, never a right.
+to the second with it. So the binding is made the role's owner; then it goes, and the role right behind it. In
+a race that is lost a role of nobody stays, never a right, until the cluster's garbage collector has come by.
 """
 
 from dataclasses import dataclass
@@ -40,6 +40,12 @@ class OwnObject:
     name: str
     namespace: str = ""
 
+
+OWNERS: Final = {
+    OwnKind.ROLE: OwnKind.ROLE_BINDING,
+    OwnKind.CLUSTER_ROLE: OwnKind.CLUSTER_ROLE_BINDING,
+}
+"""Whose end is a role's end too."""
 
 OWN_OBJECTS: Final = (
     OwnObject(OwnKind.SECRET, AGENT_CREDENTIAL, SYSTEM_NAMESPACE),

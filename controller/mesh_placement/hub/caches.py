@@ -51,6 +51,7 @@ class HubCaches:
         self._by_uid = self.registrations.index(_kube_system_uid)
         self._by_namespace = self.registrations.index(_namespace)
         self._naming = self.links.index(_peers)
+        self._told = self.links.index(_leaving)
 
     @property
     def _all(self) -> tuple[Informer[Any], ...]:
@@ -104,6 +105,10 @@ class HubCaches:
             if own is not None and teller.spec.cluster_set == own.spec.cluster_set
         ]
 
+    def told_of(self, cluster: str) -> list[ClusterLink]:
+        """Where it is said that a cluster of that name leaves."""
+        return self._told.get(cluster)
+
     def row_of(self, registration: ClusterRegistration) -> ClusterLink | None:
         """What that cluster says of its peers."""
         return self.links.get(LINKS, namespace=registration.status.namespace)
@@ -134,6 +139,10 @@ def _namespace(registration: ClusterRegistration) -> Iterable[str]:
 
 def _peers(link: ClusterLink) -> Iterable[str]:
     return [one.cluster for one in link.status.peers]
+
+
+def _leaving(link: ClusterLink) -> Iterable[str]:
+    return [one.cluster for one in link.spec.leaving]
 
 
 def _kube_system_uid(registration: ClusterRegistration) -> Iterable[str]:

@@ -7,6 +7,8 @@ become another object, is not deleted and is no failure.
 from collections.abc import Iterable
 from typing import assert_never
 
+import msgspec
+
 from mesh_placement.decide.leaving_facts import (
     Bury,
     Finish,
@@ -15,12 +17,13 @@ from mesh_placement.decide.leaving_facts import (
     Remove,
     ShowStatus,
     Step,
+    TellPeer,
 )
 from mesh_placement.decide.tombstones import worn
 from mesh_placement.hub.leave_reading import HUB_RESOURCES, PUBLIC_NAMESPACE, read_tombstones
-from mesh_placement.names import HUB_MANAGER, TOMBSTONES
-from mesh_placement.objects import ClusterRegistration
-from mesh_placement.resources import CLUSTER_REGISTRATIONS
+from mesh_placement.names import HUB_MANAGER, LINKS, TOMBSTONES
+from mesh_placement.objects import ClusterRegistration, LeavingPeer
+from mesh_placement.resources import CLUSTER_LINKS, CLUSTER_REGISTRATIONS
 from mesh_runtime.kube import CONFIG_MAPS, ApiError, KubeClient
 from mesh_runtime.log import logger
 
@@ -37,6 +40,8 @@ async def take_steps(kube: KubeClient, steps: Iterable[Step], *, seen: ClusterRe
             case Bury(uid=uid, text=text):
                 await _bury(kube, uid, text=text)
                 _log.warning("a cluster is let go without its agent's word", cluster=cluster, uid=uid)
+            case TellPeer(namespace=namespace, leaving=leaving):
+                await tell_peer(kube, namespace, leaving=leaving)
             case Remove(what=what):
                 await _remove(kube, what)
                 _log.info("removed", cluster=cluster, what=str(what))
@@ -58,6 +63,16 @@ async def _bury(kube: KubeClient, uid: str, *, text: str) -> None:
     change: dict[str, str | None] = {old: None for old in worn(entries)}
     body = {"data": {**change, uid: text}}
     await kube.merge_patch(CONFIG_MAPS, TOMBSTONES, body, namespace=PUBLIC_NAMESPACE)
+
+
+async def tell_peer(kube: KubeClient, namespace: str, *, leaving: tuple[LeavingPeer, ...]) -> None:
+    """Write who leaves the mesh into the ClusterLink of that namespace; it may have gone meanwhile."""
+    body = {"spec": {"leaving": msgspec.to_builtins(leaving)}}
+    try:
+        await kube.merge_patch(CLUSTER_LINKS, LINKS, body, namespace=namespace)
+    except ApiError as error:
+        if not error.is_not_found:
+            raise
 
 
 async def _remove(kube: KubeClient, what: HubObject) -> None:

@@ -21,6 +21,7 @@ from mesh_placement.decide.gateway_reach import is_heard, witnesses_of
 from mesh_placement.decide.heart import Heart, Pulse, pulse_of, seconds_to_change
 from mesh_placement.decide.hub_half import claimed_spec, is_same_half, new_registration, status_body
 from mesh_placement.decide.network import overlap_of
+from mesh_placement.decide.peers_told import without
 from mesh_placement.decide.phase import Sight, hub_status, is_joined
 from mesh_placement.decide.rights import namespace_of
 from mesh_placement.decide.set_rights import profile_namespace_of
@@ -29,6 +30,7 @@ from mesh_placement.hub.claim_reading import cluster_of
 from mesh_placement.hub.claims import Admitted, Claims
 from mesh_placement.hub.hearts import Hearts
 from mesh_placement.hub.keeper import Keeper
+from mesh_placement.hub.leave_writing import tell_peer
 from mesh_placement.hub.ownership import TAKEN_LOOK, Ownership
 from mesh_placement.names import FINALIZER, HUB_MANAGER, LABEL_CLUSTER, LEASE
 from mesh_placement.objects import ClusterLink, ClusterRegistration
@@ -123,6 +125,7 @@ class RegistrationLoop:
         registration = await self._judged(registration, admitted, taken=taken)
         if taken:
             return TAKEN_LOOK
+        await self._untell(cluster)
         token = self._own_token(registration)
         await self._keep(registration, has_token=admitted is not None or token is not None)
         if admitted is not None and self._is_in(registration):
@@ -233,6 +236,12 @@ class RegistrationLoop:
             lease_is_there=lease is not None,
             is_coming=has_token or not is_joined(registration.status),
         )
+
+    async def _untell(self, cluster: str) -> None:
+        """Of a cluster that is here (again) nobody is told that it leaves."""
+        for link in self._caches.told_of(cluster):
+            leaving = without(link, cluster=cluster)
+            await tell_peer(self._kube, link.metadata.namespace, leaving=leaving)
 
     def _is_in(self, registration: ClusterRegistration) -> bool:
         known = self._caches.sets.get(registration.spec.cluster_set) is not None

@@ -224,11 +224,19 @@ class Verification(Struct, frozen=True, rename="camel", kw_only=True):
     via: str
 
 
+class LeavingPeer(Struct, frozen=True, rename="camel", kw_only=True):
+    """A cluster of the set that leaves the mesh, since when (RFC 3339)."""
+
+    cluster: str
+    since: str
+
+
 class ClusterLinkSpec(Struct, frozen=True, rename="camel", kw_only=True):
-    """What the hub wants to know."""
+    """What the hub wants to know; and who of the member's peers leaves the mesh."""
 
     services: tuple[str, ...] = ()
     verify: tuple[Verification, ...] = ()
+    leaving: tuple[LeavingPeer, ...] = ()
 
 
 class RoundTrip(Struct, frozen=True, rename="camel", kw_only=True):
