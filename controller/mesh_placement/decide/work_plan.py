@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mesh_core.names import SYSTEM_NAMESPACE
-from mesh_core.objects import Secret
+from mesh_core.objects import Meta, Secret
 from mesh_placement.decide.manifests import Named, Refusal, named, refusal_of
 from mesh_placement.decide.overrides import overridden, with_replicas
 from mesh_placement.decide.ranks import WORKLOADS, rank_of_kind
 from mesh_placement.decide.reasons import Reason
 from mesh_placement.names import (
+    ANNOTATION_REVISION,
     ANNOTATION_TAKE_OVER,
     ANNOTATION_TARGET,
     LABEL_ASSIGNMENT,
@@ -63,6 +64,12 @@ def settings_of(work: Work, *, assignment: Assignment | None) -> Settings | str:
     if assignment is not None:
         return Settings(user_of(assignment), assignment.spec.take_over, assignment)
     return Settings(user_of(None), _take_over(meta.annotations.get(ANNOTATION_TAKE_OVER, "")))
+
+
+def is_of_revision(work: Meta, assignment: Assignment) -> bool:
+    """Whether a Work was written for the Assignment as it is; who writes no revision means always."""
+    revision = work.annotations.get(ANNOTATION_REVISION)
+    return revision is None or revision == str(assignment.spec.revision)
 
 
 def wanted_of(work: Work, *, assignment: Assignment | None) -> tuple[Wanted, ...]:

@@ -76,7 +76,7 @@ def leaving_condition(
     before: Sequence[Condition], *, waits_for: str, generation: int, now: datetime
 ) -> Condition:
     """Of what is being deleted and not all gone from the member yet."""
-    message = f"waits for {waits_for} to be gone from the member"
+    message = f"waits for {waits_for}"
     wanted = _condition(_APPLIED, True, Reason.REMOVING, message, generation=generation)
     return settled(wanted, before=before, now=now)
 

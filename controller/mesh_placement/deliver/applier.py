@@ -186,11 +186,12 @@ class Applier:
             if uid or state.reason is not Reason.CONFLICT or (known is not None and known.uid):
                 kept[place.ref] = _entry(place, uid=uid or (known.uid if known is not None else ""))
         stale = [entry for ref, entry in held.items() if ref not in {place.ref for place in places}]
-        if stale and all(one.is_there for one in states):
-            still = set(await self._remover.take_back(unit.name, stale))
-            stale = [entry for ref, entry in held.items() if ref in still]
+        if stale and all(one.is_there for one in states) and not self._view.is_being_rewritten(unit):
+            still = await self._remover.take_back(unit.name, stale)
+            stale = [entry for ref, entry in held.items() if ref in {*still.ending, *still.awaited}]
         kept.update((Ref(one.group, one.resource, one.namespace, one.name), one) for one in stale)
         await self._store.write(unit.name, kept.values())
+        self._remover.has_let_go(unit.name)
 
 
 def _entry(place: Place, *, uid: str) -> AppliedResource:

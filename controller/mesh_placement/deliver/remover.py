@@ -1,11 +1,13 @@
 """Taking back what a unit brought, by its inventory, the last rank first.
 
 1. Only that very object is deleted (its uid), and only what a Work brought (our label).
-2. What another unit has too, or is about to have, stays.
+2. What another unit has too, or is about to have, stays. What goes from one Work of an Assignment into
+   another stays in the inventory of the first until it is in the other's: it is always somebody's.
 3. A rank is gone before the one below goes; namespaces and CRDs are not waited for, nothing comes after them.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from mesh_placement.decide.inventory import Ref, ranks_backwards, ref_of
 from mesh_placement.decide.ranks import NAMESPACES_AND_CRDS
@@ -24,6 +26,14 @@ _AT_ONCE = 4
 _DEFAULT_USER = user_of(None)
 
 
+@dataclass(frozen=True, slots=True)
+class Still:
+    """What a unit has still: `ending`, because of finalizers, and `awaited` by a companion that brings it."""
+
+    ending: tuple[Ref, ...]
+    awaited: tuple[Ref, ...]
+
+
 class Remover:
     """Deletes in the member; raises ApiError and Unreachable."""
 
@@ -33,6 +43,8 @@ class Remover:
         self._hands = hands
         self._kinds = kinds
         self._book = book
+        # What each unit is letting go, from when that is decided until its inventory says so.
+        self._parting: dict[str, frozenset[Ref]] = {}
 
     async def remove(self, unit: Unit) -> str:
         """All of a unit, and its inventory; what it still waits for, "" when nothing of it is left."""
@@ -41,26 +53,40 @@ class Remover:
         for rank, entries in ranks_backwards(self._store.held(unit.name)):
             companion = self._companion_above(unit, rank)
             if companion:
-                return companion
-            held_up = await self.take_back(unit.name, entries)
-            if held_up and rank != NAMESPACES_AND_CRDS:
-                return str(held_up[0])
+                return f"{companion} to be gone from the member"
+            still = await self.take_back(unit.name, entries)
+            if still.awaited:
+                return f"another Work of its Assignment to take over {still.awaited[0]}"
+            if still.ending and rank != NAMESPACES_AND_CRDS:
+                return f"{still.ending[0]} to be gone from the member"
         await self._store.remove(unit.name)
+        self.has_let_go(unit.name)
         return ""
 
-    async def take_back(self, name: str, entries: Iterable[AppliedResource]) -> list[Ref]:
-        """Delete these; the ones that finalizers still hold."""
+    def has_let_go(self, name: str) -> None:
+        """The inventory says what it was about to."""
+        self._parting.pop(name, None)
+
+    async def take_back(self, name: str, entries: Iterable[AppliedResource]) -> Still:
+        """Delete these, but for what somebody else has; what has to stay in the inventory.
+
+        Of two that let the same object go at once none counts on the other. Call `has_let_go` in the end.
+        """
         user = self._store.user(name) or _DEFAULT_USER
         listed = list(entries)
-        gone = await side_by_side((self._one(name, entry, user=user) for entry in listed), at_once=_AT_ONCE)
-        return [ref_of(entry) for entry, is_gone in zip(listed, gone, strict=True) if not is_gone]
+        awaited = [one for one in listed if self._is_on_its_way(name, one)]
+        going = [one for one in listed if one not in awaited]
+        self._parting[name] = frozenset(map(ref_of, going))
+        gone = await side_by_side((self._one(name, entry, user=user) for entry in going), at_once=_AT_ONCE)
+        ending = [ref_of(entry) for entry, is_gone in zip(going, gone, strict=True) if not is_gone]
+        return Still(tuple(ending), tuple(map(ref_of, awaited)))
 
     async def _one(self, name: str, entry: AppliedResource, *, user: str) -> bool:
         ref = ref_of(entry)
         resource = await self._kinds.of_ref(ref)
         if resource is None:
             return True
-        if self._is_wanted_elsewhere(name, ref, resource):
+        if self._is_wanted_elsewhere(name, entry):
             return True
         self._book.forget(ref)
         try:
@@ -80,11 +106,26 @@ class Remover:
             uid = found.metadata.uid
         return await self._hands.delete(resource, ref, uid=uid, user=user)
 
-    def _is_wanted_elsewhere(self, name: str, ref: Ref, resource: Resource[Seen]) -> bool:
-        identity = (ref.group, resource.kind, ref.namespace, ref.name)
-        if any(other != name for other in self._view.bringers(identity)):
-            return True
-        return any(other != name and not self._is_leaving(other) for other in self._store.holders(ref))
+    def _is_wanted_elsewhere(self, name: str, entry: AppliedResource) -> bool:
+        return bool(self._brought_by_others(name, entry)) or self._is_held_elsewhere(name, entry)
+
+    def _is_on_its_way(self, name: str, entry: AppliedResource) -> bool:
+        """Into a companion; who is none would not tell us that it has arrived."""
+        others = self._brought_by_others(name, entry)
+        if not others or self._is_held_elsewhere(name, entry):
+            return False
+        return not others.isdisjoint(self._view.companions(name))
+
+    def _brought_by_others(self, name: str, entry: AppliedResource) -> set[str]:
+        identity = (entry.group, entry.kind, entry.namespace, entry.name)
+        return set(self._view.bringers(identity)) - {name}
+
+    def _is_held_elsewhere(self, name: str, entry: AppliedResource) -> bool:
+        ref = ref_of(entry)
+        return any(
+            other != name and not self._is_leaving(other) and ref not in self._parting.get(other, ())
+            for other in self._store.holders(ref)
+        )
 
     def _is_leaving(self, name: str) -> bool:
         unit = self._view.unit(name)

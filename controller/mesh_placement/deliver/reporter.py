@@ -17,6 +17,7 @@ from mesh_placement.resources import ASSIGNMENTS, WORKS
 from mesh_runtime.kube import ApiError, KubeClient, Resource
 
 QUIET = 2.0  # seconds
+_INSTANT = 0.001
 
 # Any: a JSON object.
 Json = dict[str, Any]
@@ -140,8 +141,9 @@ class Reporter:
                 raise
 
     def _wait(self, last: tuple[float, str, object] | None, *, is_news: bool) -> float | None:
-        since = _now() - last[0] if last is not None else QUIET
-        return None if is_news or since >= QUIET else QUIET - since
+        left = QUIET - (_now() - last[0]) if last is not None else 0.0
+        # What is less than a clock tells apart is nothing: waiting for it would be waiting without end.
+        return None if is_news or left < _INSTANT else left
 
 
 def _resource(one: Work | Assignment) -> Resource[Any]:  # Any: of Works, or of Assignments

@@ -15,6 +15,7 @@ from mesh_placement.decide.work_plan import (
     Wanted,
     definitions,
     identities,
+    is_of_revision,
     rival,
     settings_of,
     user_of,
@@ -63,8 +64,8 @@ class Unit:
     @property
     def is_of_its_revision(self) -> bool:
         """Whether the Work was written for the Assignment as it is; who writes no revision means always."""
-        revision, assignment = self.source.annotations.get(ANNOTATION_REVISION), self.settings.assignment
-        return revision is None or assignment is None or revision == str(assignment.spec.revision)
+        assignment = self.settings.assignment
+        return assignment is None or is_of_revision(self.source, assignment)
 
     @property
     def lowest_rank(self) -> int:
@@ -95,6 +96,8 @@ class HubView:
                 if work is None or (old is not None and new is not None and work is old):
                     continue
                 look(work.metadata.name)
+                for companion in self.companions(work.metadata.name) if _is_rewritten(old, new) else ():
+                    look(companion)
                 # Who brings the same objects may have to take over, or to step back.
                 if old is None or new is None or old.spec != new.spec:
                     for identity in identities(work):
@@ -161,9 +164,24 @@ class HubView:
         return rival(unit.work, original, others=self._works_of.get(wanted.one.identity))
 
     def bringers(self, identity: tuple[str, str, str, str]) -> list[str]:
-        """Works that bring an object, without those that leave."""
+        """Works that bring an object of the member, without those that leave."""
+        group, kind, namespace, name = identity
         found = self._works_of.get(identity)
+        if namespace == "default":
+            # A manifest that names no namespace means this one.
+            found = [*found, *self._works_of.get((group, kind, "", name))]
         return [one.metadata.name for one in found if one.metadata.deletion_timestamp is None]
+
+    def is_being_rewritten(self, unit: Unit) -> bool:
+        """Whether its Assignment has Works that are not there, or not written for its revision yet.
+
+        What one of them brings no more may be on its way into another. Who writes no revisions is not asked.
+        """
+        assignment = unit.settings.assignment
+        if assignment is None or unit.work is None or ANNOTATION_REVISION not in unit.source.annotations:
+            return False
+        works = (self.works.get(name, namespace=self.namespace) for name in assignment.spec.works)
+        return any(one is None or not is_of_revision(one.metadata, assignment) for one in works)
 
     def companions(self, name: str) -> tuple[str, ...]:
         """All units of the same Assignment, as far as they say so themselves when it is gone."""
@@ -208,3 +226,11 @@ class HubView:
             if not is_ready(self.assignments.get(name, namespace=self.namespace)):
                 return f"Assignment/{name}"
         return ""
+
+
+def _is_rewritten(old: Work | None, new: Work | None) -> bool:
+    """Whether it came, went, or is of another revision: its companions may have waited for that."""
+    if old is None or new is None:
+        return True
+    before, after = old.metadata.annotations, new.metadata.annotations
+    return before.get(ANNOTATION_REVISION) != after.get(ANNOTATION_REVISION)
