@@ -1,6 +1,7 @@
 """A snapshot with its indexes: made once a cycle, read by every plug-in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from copy import copy
 from functools import cached_property
 
 from mesh_placement.schedule.snapshot import (
@@ -16,7 +17,11 @@ from mesh_placement.schedule.snapshot import (
 
 
 class Look:
-    """Read-only, but for what `decided` adds while a cycle decides one placement after another."""
+    """Read-only, but for what `decided` adds while a cycle decides one placement after another.
+
+    `memo` is where a plug-in keeps what it has worked out once a cycle, under a key that begins with its
+    name.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -25,6 +30,7 @@ class Look:
         self.placed: dict[str, Mapping[str, int | None]] = {
             one.name: {share.cluster: share.replicas for share in one.current} for one in snapshot.placements
         }
+        self.memo: dict[Hashable, object] = {}
 
     @cached_property
     def sets(self) -> Mapping[str, SetView]:
@@ -55,6 +61,15 @@ class Look:
         found: dict[str, list[Export]] = {}
         for one in self.snapshot.exports:
             found.setdefault(one.service, []).append(one)
+        return {service: tuple(rows) for service, rows in found.items()}
+
+    @cached_property
+    def bringing(self) -> Mapping[str, tuple[Wanted, ...]]:
+        """By service: the placements whose manifests export it."""
+        found: dict[str, list[Wanted]] = {}
+        for one in self.snapshot.placements:
+            for service in one.demand.exports:
+                found.setdefault(service, []).append(one)
         return {service: tuple(rows) for service, rows in found.items()}
 
     @cached_property
@@ -109,6 +124,16 @@ class Look:
         self.placed[placement] = shares
         self.reservations = [one for one in self.reservations if one.placement != placement]
         self.reservations.extend(taken)
+
+    def supposing(self, shares: Mapping[str, Mapping[str, int | None]]) -> "Look":
+        """The same look if these placements were placed so; indexes are shared."""
+        # Made before they are shared: else each supposition would make its own.
+        _ = self.sets, self.clusters, self.placements, self.links, self.exporters, self.bringing, self.probes
+        other = copy(self)
+        other.placed = {**self.placed, **shares}
+        other.reservations = list(self.reservations)
+        other.memo = {}
+        return other
 
 
 def _set_of(names: tuple[str, ...] | None) -> frozenset[str] | None:

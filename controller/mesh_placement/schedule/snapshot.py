@@ -102,7 +102,11 @@ class Link(Struct, frozen=True):
 
 
 class Export(Struct, frozen=True):
-    """What `cluster` says of a Service that it exports; `allowed` None: every cluster may call it."""
+    """What `cluster` says of a Service that it exports; `allowed` None: every cluster may call it.
+
+    `local_first`: while it has ready endpoints itself it calls only those (annotation `meshctl.dev/traffic`,
+    or an internal traffic policy Local), as the merged import has it there.
+    """
 
     cluster: str
     service: str
@@ -110,6 +114,7 @@ class Export(Struct, frozen=True):
     conflict: str = ""
     allowed: tuple[str, ...] | None = None
     is_fresh: bool = True
+    local_first: bool = False
 
 
 class ProbeResult(Struct, frozen=True):
@@ -172,7 +177,8 @@ class Backoff(Struct, frozen=True):
 class Memory(Struct, frozen=True, omit_defaults=True):
     """What one decision hands to the next.
 
-    `over_budget`: service to since when its round trip is over the budget; `degraded`: those held for that.
+    `over_budget`: "service@cluster" to since when its round trip from there is over the budget; `degraded`:
+    those for which that has lasted (`network.hysteresis`).
     `better`: since when the same other choice would have been better by enough. `moved` is when it last moved
     by choice, `cause` the id of the change that moved it.
     """

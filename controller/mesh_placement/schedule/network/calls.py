@@ -1,0 +1,65 @@
+"""One need of one placement, as every cluster would meet it: what filters, scores and explanations ask."""
+
+from mesh_placement.schedule.look import Look
+from mesh_placement.schedule.network.codes import Code
+from mesh_placement.schedule.network.needs import Need, needs_of
+from mesh_placement.schedule.network.reach import Latency, Reach, ReachTable, Way, latency_of, reach_table
+from mesh_placement.schedule.snapshot import Cluster, Wanted
+
+
+class Calls:
+    """The calls of `wanted` for `need`; a service that it brings itself is there wherever it is."""
+
+    def __init__(self, look: Look, wanted: Wanted, need: Need) -> None:
+        self.need = need
+        self.table: ReachTable = reach_table(look, need.service)
+        self._brings = (wanted.demand.replicas or 1) if need.service in wanted.demand.exports else 0
+
+    def reach(self, cluster: Cluster) -> Reach:
+        """reach(c, S)."""
+        reach = self.table.reach(cluster)
+        return _with_own(reach, cluster.name, self._brings) if self._brings else reach
+
+    def latency(self, cluster: Cluster) -> Latency:
+        """lat(c, S) in the percentile that the need names."""
+        if self._brings:
+            return latency_of(self.reach(cluster), cluster=cluster.name, percentile=self.need.percentile)
+        return self.table.latency(cluster, self.need.percentile)
+
+    def obstacle(self, cluster: Cluster) -> Code | None:
+        """What keeps the need from being met in the cluster; None when it is met."""
+        reach, need = self.reach(cluster), self.need
+        if len(reach.sure) < need.least:
+            return _too_few(reach, least=need.least)
+        if need.budget is None:
+            return None
+        latency = self.latency(cluster)
+        if latency.floor > need.budget or (latency.mean or 0.0) > need.budget:
+            return Code.TOO_FAR
+        return Code.PATH_UNKNOWN if latency.mean is None else None
+
+
+def calls_of(look: Look, wanted: Wanted) -> tuple[Calls, ...]:
+    """One for each need, in the placement's own order."""
+    return tuple(Calls(look, wanted, need) for need in needs_of(wanted))
+
+
+def _too_few(reach: Reach, *, least: int) -> Code:
+    possible = len(reach.sure) + len(reach.unsure)
+    if possible >= least:
+        return Code.PATH_UNKNOWN
+    if possible:
+        return Code.TOO_FEW
+    met = {one.code for one in reach.blocked}
+    # The first of the list that is met: what is nearest to working says most.
+    return next((code for code in Code if code in met), Code.NOT_EXPORTED)
+
+
+def _with_own(reach: Reach, name: str, replicas: int) -> Reach:
+    if any(way.cluster == name for way in reach.sure):
+        return reach
+    return Reach(
+        sure=(Way(name, replicas, None), *reach.sure),
+        unsure=tuple(way for way in reach.unsure if way.cluster != name),
+        blocked=tuple(one for one in reach.blocked if one.cluster != name),
+    )

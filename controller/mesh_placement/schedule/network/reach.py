@@ -1,0 +1,230 @@
+"""Which exporters of a service a cluster reaches, and how long a call takes from there (5.3 of the plan).
+
+1. reach(c, S) are the exporters of S with ready endpoints that allow c, in c's own ClusterSet, which are c
+   itself or where c's row says that the way is open. Requests start at c, so c's row counts, not the other's.
+   Degraded is open: some of c's gateways reach it, and traffic goes there until none does (docs/conflicts.md,
+   "When a peer cannot be reached").
+2. lat(c, S) is what our data path does. With `local-first` and a ready endpoint in c it is 0. Otherwise it is
+   the mean round trip over reach(c, S), weighted by ready endpoints, c's own counting 0: the egress gateway
+   gives each cluster exactly its share of ready endpoints (`mesh_gateway.balance`, ruling 22), and kube-proxy
+   gives the mesh its share beside local pods, within a fifth (decision 0012). **It is never the minimum**:
+   nothing of ours sends a call to the nearest. `MESHCTL_DNS_ORDER=nearest` (decision 0027) orders the records
+   of headless services, from which clients choose by themselves.
+3. What is not fresh is unsure: neither reached nor lost. So is a way of which there is no row.
+4. A round trip that nobody measured makes the mean unknown; then `floor` is what it is at least.
+"""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from mesh_placement.objects.placing import Percentile
+from mesh_placement.schedule.look import Look
+from mesh_placement.schedule.network.codes import Code
+from mesh_placement.schedule.network.exporters import Exporter, exporters_of
+from mesh_placement.schedule.snapshot import Cluster, Link, SetView
+
+_NOWHERE: Mapping[str, Link] = {}
+PERIODS = 3
+"""A row that is older than so many probe periods is not fresh."""
+
+
+class Way(Struct, frozen=True, gc=False):
+    """To an exporter; `link` None: the cluster itself, or no row of the way there."""
+
+    cluster: str
+    ready: int
+    link: Link | None
+
+
+class Obstacle(Struct, frozen=True, gc=False):
+    """Why an exporter is not reached."""
+
+    code: Code
+    cluster: str
+
+
+class Reach(Struct, frozen=True, gc=False):
+    """What one cluster has of one service. `stays`: its calls do not leave it."""
+
+    sure: tuple[Way, ...] = ()
+    unsure: tuple[Way, ...] = ()
+    blocked: tuple[Obstacle, ...] = ()
+    stays: bool = False
+
+
+class Latency(Struct, frozen=True, gc=False):
+    """Milliseconds; `mean` None: not known, and at least `floor`."""
+
+    mean: float | None
+    floor: float = 0.0
+
+
+def is_fresh(told: float, *, now: float, period: float) -> bool:
+    """Whether a row told at `told` still says something; its source probes every `period` seconds."""
+    return now - told <= PERIODS * period
+
+
+def round_trip(link: Link, percentile: Percentile) -> float | None:
+    """Milliseconds, None where nobody measured."""
+    if percentile == "p50":
+        return link.p50
+    return link.p99 if percentile == "p99" else link.ewma
+
+
+def latency_of(reach: Reach, *, cluster: str, percentile: Percentile) -> Latency:
+    """lat(c, S): law 2."""
+    if reach.stays:
+        return Latency(mean=0.0)
+    total, weight, is_known = 0.0, 0, True
+    for way in reach.sure:
+        weight += way.ready
+        if way.cluster == cluster:
+            continue
+        rtt = round_trip(way.link, percentile) if way.link is not None else None
+        if rtt is None:
+            is_known = False
+        else:
+            total += way.ready * rtt
+    if not weight:
+        return Latency(mean=None)
+    mean = total / weight
+    return Latency(mean=mean if is_known else None, floor=mean)
+
+
+class _ForSet(Struct, frozen=True):
+    """The exporters as clusters of one set meet them: those that they may have a way to, those that no rule
+    lets them reach. `is_spoked`: not all clusters of the set are linked to one another."""
+
+    open: tuple[Exporter, ...]
+    closed: tuple[Obstacle, ...]
+    is_spoked: bool
+
+
+class ReachTable:
+    """reach and lat of one service, worked out for each cluster when it is first asked for."""
+
+    def __init__(self, look: Look, service: str, exporters: tuple[Exporter, ...]) -> None:
+        self.service = service
+        self.exporters = exporters
+        self._look = look
+        self._own = {one.cluster: one for one in exporters}
+        self._for_sets: dict[str, _ForSet] = {}
+        self._reaches: dict[str, Reach] = {}
+        self._latencies: dict[tuple[str, Percentile], Latency] = {}
+
+    def reach(self, cluster: Cluster) -> Reach:
+        """reach(c, S) and why the other exporters are not in it."""
+        found = self._reaches.get(cluster.name)
+        if found is None:
+            found = self._reaches[cluster.name] = self._reach_of(cluster)
+        return found
+
+    def latency(self, cluster: Cluster, percentile: Percentile) -> Latency:
+        """lat(c, S)."""
+        key = cluster.name, percentile
+        found = self._latencies.get(key)
+        if found is None:
+            reach = self.reach(cluster)
+            found = self._latencies[key] = latency_of(reach, cluster=cluster.name, percentile=percentile)
+        return found
+
+    def _reach_of(self, cluster: Cluster) -> Reach:
+        name = cluster.name
+        found = self._for_set(cluster.cluster_set)
+        others = found.open
+        links = self._look.links.get(name, _NOWHERE)
+        own = self._own.get(name)
+        sure: list[Way] = []
+        unsure: list[Way] = []
+        blocked: list[Obstacle] = []
+        if own is not None:
+            # Its own first: in an Isolated set it is the only one, and `others` are none.
+            others = (own, *(one for one in others if one is not own))
+        for one in others:
+            target = one.cluster
+            link = links.get(target)
+            if one is own:
+                link, code = None, _at_home(one)
+            elif link is None:
+                code = _without_row(one, name, told=found.is_spoked and _is_told(links))
+            else:
+                code = _on_link(one, name, link)
+            if code is None:
+                sure.append(Way(target, one.ready, link))
+            elif code is Code.PATH_UNKNOWN:
+                unsure.append(Way(target, one.ready, link))
+            else:
+                blocked.append(Obstacle(code, target))
+        if found.closed:
+            blocked.extend(one for one in found.closed if one.cluster != name)
+        stays = own is not None and own.local_first and bool(sure) and sure[0].cluster == name
+        return Reach(tuple(sure), tuple(unsure), tuple(blocked), stays)
+
+    def _for_set(self, cluster_set: str) -> _ForSet:
+        found = self._for_sets.get(cluster_set)
+        if found is None:
+            view = self._look.sets.get(cluster_set, SetView(name=cluster_set))
+            codes = [
+                (one, self._closed(view, self._look.clusters.get(one.cluster))) for one in self.exporters
+            ]
+            found = self._for_sets[cluster_set] = _ForSet(
+                open=tuple(one for one, code in codes if code is None),
+                closed=tuple(Obstacle(code, one.cluster) for one, code in codes if code is not None),
+                is_spoked=view.connectivity == "HubAndSpoke",
+            )
+        return found
+
+    def _closed(self, view: SetView, exporter: Cluster | None) -> Code | None:
+        if exporter is None:
+            return Code.CONNECTIVITY_DISABLED
+        if exporter.cluster_set == view.name:
+            return Code.CONNECTIVITY_DISABLED if view.connectivity == "Isolated" else None
+        other = self._look.sets.get(exporter.cluster_set, SetView(name=exporter.cluster_set))
+        # A service of another set is another service, even where the two trust each other.
+        is_trusted = other.trust_domain == view.trust_domain
+        return Code.CONNECTIVITY_DISABLED if is_trusted else Code.TRUST_MISMATCH
+
+
+def reach_table(look: Look, service: str) -> ReachTable:
+    """The table of the service: the same one for all who ask, until its exporters are others."""
+    key = "reach", service
+    found = look.memo.get(key)
+    if isinstance(found, ReachTable) and service not in look.bringing:
+        return found
+    exporters = exporters_of(look, service)
+    if isinstance(found, ReachTable) and found.exporters == exporters:
+        return found
+    look.memo[key] = made = ReachTable(look, service, exporters)
+    return made
+
+
+def _is_told(links: Mapping[str, Link]) -> bool:
+    return any(link.is_fresh for link in links.values())
+
+
+def _without_row(one: Exporter, name: str, *, told: bool) -> Code:
+    """What is in the way of whom no row tells; `told`: it is a spoke, and tells of its other links."""
+    if one.allowed is not None and name not in one.allowed:
+        return Code.POLICY_DENIED
+    if one.is_fresh and not one.ready:
+        return Code.NO_READY_ENDPOINTS
+    return Code.CONNECTIVITY_DISABLED if told else Code.PATH_UNKNOWN
+
+
+def _on_link(one: Exporter, name: str, link: Link) -> Code | None:
+    if one.allowed is not None and name not in one.allowed:
+        return Code.POLICY_DENIED
+    if link.is_fresh and link.state == "Down":
+        return Code.PATH_DOWN
+    if one.is_fresh and not one.ready:
+        return Code.NO_READY_ENDPOINTS
+    if one.is_fresh and link.is_fresh and link.state != "Unknown":
+        return None
+    return Code.PATH_UNKNOWN
+
+
+def _at_home(own: Exporter) -> Code | None:
+    if not own.is_fresh:
+        return Code.PATH_UNKNOWN
+    return None if own.ready else Code.NO_READY_ENDPOINTS
