@@ -22,7 +22,8 @@ class Rejection(Struct, frozen=True):
 
     `evicts`: what runs there goes too; else it only keeps new ones away. `until`: when it ends or begins to
     evict by itself (seconds since 1970), so that somebody looks again. `is_capacity`: only room is lacking,
-    so that preemption may help.
+    so that preemption may help. `holds`: it is not known yet whether the cluster fits, and the user would
+    rather wait for that; the verdict is Held, not Rejected.
     """
 
     code: str
@@ -32,6 +33,7 @@ class Rejection(Struct, frozen=True):
     evicts: bool = False
     until: float | None = None
     is_capacity: bool = False
+    holds: bool = False
 
 
 @runtime_checkable

@@ -1,0 +1,97 @@
+"""Latency, Reachability and Resilience: how well a cluster reaches what a placement needs.
+
+1. A placement that needs nothing is scored nothing.
+2. Latency is the weighted mean of 1 - lat / maxRTT, not below 0; without a maxRTT it falls with the
+   logarithm, to 0 at a second. A round trip that nobody measured earns nothing.
+3. Reachability is the share of needs of which enough exporters are reached.
+4. Resilience is the share of needs still reached at one exporter or more after the worst single loss: of a
+   service's endpoints in one cluster, of a link, or of another cluster's gateways. The cluster's own gateways
+   are left out: all its ways have them in common, so every cluster without exporters of its own would be at
+   0, and two exporters no better than one.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import log1p
+
+from mesh_placement.schedule.look import Look
+from mesh_placement.schedule.network.calls import Calls, calls_of
+from mesh_placement.schedule.snapshot import Cluster, Wanted
+
+_FARTHEST = log1p(1000.0)
+
+
+class Latency:
+    """Law 2."""
+
+    name = "Latency"
+    default_weight = 3
+
+    def score(self, look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> Mapping[str, float]:
+        """0 to 100."""
+        needs = calls_of(look, wanted)
+        weights = sum(calls.need.weight for calls in needs)
+        if not weights:
+            return {}
+        return {
+            cluster.name: 100.0
+            / weights
+            * sum(calls.need.weight * _nearness(calls, cluster) for calls in needs)
+            for cluster in clusters
+        }
+
+
+class Reachability:
+    """Law 3."""
+
+    name = "Reachability"
+    default_weight = 3
+
+    def score(self, look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> Mapping[str, float]:
+        """0 to 100."""
+        needs = calls_of(look, wanted)
+        if not needs:
+            return {}
+        return {
+            cluster.name: 100.0
+            / len(needs)
+            * sum(len(calls.reach(cluster).sure) >= calls.need.least for calls in needs)
+            for cluster in clusters
+        }
+
+
+class Resilience:
+    """Law 4."""
+
+    name = "Resilience"
+    default_weight = 2
+
+    def score(self, look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> Mapping[str, float]:
+        """0 to 100."""
+        needs = calls_of(look, wanted)
+        if not needs:
+            return {}
+        return {cluster.name: 100.0 / len(needs) * _left(needs, cluster) for cluster in clusters}
+
+
+def _nearness(calls: Calls, cluster: Cluster) -> float:
+    mean = calls.latency(cluster).mean
+    if mean is None:
+        return 0.0
+    if calls.need.budget is None:
+        return max(0.0, 1.0 - log1p(mean) / _FARTHEST)
+    return max(0.0, 1.0 - mean / calls.need.budget) if calls.need.budget else 0.0
+
+
+def _left(needs: Sequence[Calls], cluster: Cluster) -> int:
+    """How many needs are still reached after the worst loss: all that hang on the same other cluster are lost
+    together, at home only those of the same service."""
+    reached = 0
+    alone: Counter[str] = Counter()
+    for calls in needs:
+        sure = calls.reach(cluster).sure
+        reached += bool(sure)
+        if len(sure) == 1:
+            only = sure[0].cluster
+            alone[f"{only} {calls.need.service}" if only == cluster.name else only] += 1
+    return reached - max(alone.values(), default=0)
