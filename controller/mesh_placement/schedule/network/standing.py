@@ -1,0 +1,163 @@
+"""What lease and peers together say of a cluster: the failure table (5.5 of the plan) as one function.
+
+    lease | peers' gateways | more              | standing
+    lost  | Up              |                   | ControlPartition: it works, only the hub does not hear it
+    lost  | Down            |                   | Dead
+    lost  | nobody to ask   | was dead before   | Dead: nobody has heard of it since
+    lost  | nobody to ask   |                   | Unwitnessed: a person decides
+    held  | Down            | dependencies bad  | DataPlaneDown
+    held  | any other       | API server lost   | ApiDown
+    held  | any other       | dependencies bad  | DependencyLost
+    held  | any other       |                   | Ok; single Down rows are `links_down`
+    the hub is cut off      |                   | HubIsolated, whatever else is said
+
+1. Peers decide by the majority of their fresh rows that say something. A tie is no Down.
+2. A peer that sees nobody at all, though the hub hears one of those it calls Down, is cut off itself: its
+   rows are no witness (ruling 8: who loses all peers at once is the one that is lost).
+3. **Two witnesses for each automatic eviction**: only `EVICTING` may lead to one. Dead needs the lost lease
+   and the peers, DataPlaneDown the peers and the cluster's own word.
+4. The hub is cut off when no lease is held any more, or when more than half of the rows of clusters not
+   known to be dead are not fresh: it is likelier that one hears nothing than that most say nothing. A row
+   that is told and says Unknown was heard.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from mesh_placement.schedule.snapshot import Link, Snapshot, Standing
+
+GatewayWord = Literal["Up", "Down", "Unknown"]
+EVICTING: Final[frozenset[Standing]] = frozenset({"Dead", "DataPlaneDown"})
+
+_OUT_PHASES = frozenset({"", "Pending", "Accepted", "Joined", "Left"})
+"""Clusters without an agent that could tell: no lease of theirs is lost."""
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What is known of one cluster: L, G, A and D of the plan.
+
+    `api_lost`: its agent does not reach its own API server. `dependencies_bad`: what its workloads call does
+    not answer there, by its own word. `was_dead`: it was found Dead, and nobody has heard of it since.
+    """
+
+    lease_held: bool
+    gateway: GatewayWord
+    api_lost: bool = False
+    dependencies_bad: bool = False
+    was_dead: bool = False
+    hub_cut_off: bool = False
+
+
+def standing_of(facts: Facts) -> Standing:
+    """The failure table."""
+    if facts.hub_cut_off:
+        return "HubIsolated"
+    if not facts.lease_held:
+        return _without_lease(facts.gateway, was_dead=facts.was_dead)
+    if facts.gateway == "Down" and facts.dependencies_bad:
+        return "DataPlaneDown"
+    if facts.api_lost:
+        return "ApiDown"
+    return "DependencyLost" if facts.dependencies_bad else "Ok"
+
+
+def _without_lease(gateway: GatewayWord, *, was_dead: bool) -> Standing:
+    if gateway == "Unknown":
+        return "Dead" if was_dead else "Unwitnessed"
+    return "Dead" if gateway == "Down" else "ControlPartition"
+
+
+def gateway_words(links: Iterable[Link], *, leases_held: Collection[str]) -> Mapping[str, GatewayWord]:
+    """Laws 1 and 2: what the peers say of each target's gateway; who is not named is not known."""
+    rows = [one for one in links if one.is_fresh and one.state != "Unknown"]
+    blind = _blind(rows, leases_held)
+    up: Counter[str] = Counter()
+    down: Counter[str] = Counter()
+    for one in rows:
+        if one.source not in blind:
+            (down if one.state == "Down" else up)[one.target] += 1
+    return {
+        target: "Down" if down[target] > up[target] else "Up" for target in sorted(up.keys() | down.keys())
+    }
+
+
+def standings(
+    leases: Mapping[str, bool],
+    links: Sequence[Link],
+    *,
+    api_lost: Collection[str] = (),
+    known_dead: Collection[str] = (),
+    dependencies_bad: Collection[str] | None = None,
+) -> Mapping[str, Standing]:
+    """Of every cluster of `leases` (held or not), by name.
+
+    `known_dead` is what `dead_after` gave the last time. `dependencies_bad` None: it is bad in a cluster with
+    fresh rows that are all Down, since then nothing that it calls elsewhere answers.
+    """
+    held = {name for name, is_held in leases.items() if is_held}
+    words = gateway_words(links, leases_held=held)
+    bad = _seeing_nobody(links) if dependencies_bad is None else set(dependencies_bad)
+    cut_off = is_cut_off(leases, links, known_dead=known_dead)
+    return {
+        name: standing_of(
+            Facts(
+                lease_held=name in held,
+                gateway=words.get(name, "Unknown"),
+                api_lost=name in api_lost,
+                dependencies_bad=name in bad,
+                was_dead=name in known_dead,
+                hub_cut_off=cut_off,
+            )
+        )
+        for name in sorted(leases)
+    }
+
+
+def dead_after(known_dead: Collection[str], found: Mapping[str, Standing]) -> frozenset[str]:
+    """Those that were found Dead and that nobody has heard of since; what is frozen ends nothing."""
+    kept = {name for name in known_dead if found.get(name) == "HubIsolated"}
+    return frozenset(kept | {name for name, one in found.items() if one == "Dead"})
+
+
+def is_cut_off(
+    leases: Mapping[str, bool], links: Iterable[Link], *, known_dead: Collection[str] = ()
+) -> bool:
+    """Law 4, from leases and rows."""
+    if leases and not any(leases.values()):
+        return True
+    fresh = [one.is_fresh for one in links if one.source not in known_dead]
+    return 2 * sum(fresh) < len(fresh)
+
+
+def hub_is_cut_off(snapshot: Snapshot) -> bool:
+    """Law 4, of a snapshot: then everything is frozen."""
+    leases = {
+        one.name: one.phase != "Unreachable" for one in snapshot.clusters if one.phase not in _OUT_PHASES
+    }
+    dead = {one.name for one in snapshot.clusters if one.standing == "Dead"}
+    return is_cut_off(leases, snapshot.links, known_dead=dead)
+
+
+def links_down(links: Iterable[Link], *, standings: Mapping[str, Standing]) -> tuple[tuple[str, str], ...]:
+    """LinkDown(a, b): ways that are down between clusters neither of which is down itself."""
+    return tuple(
+        (one.source, one.target)
+        for one in links
+        if one.is_fresh
+        and one.state == "Down"
+        and not {standings.get(one.source, "Ok"), standings.get(one.target, "Ok")} & EVICTING
+    )
+
+
+def _blind(rows: Iterable[Link], leases_held: Collection[str]) -> set[str]:
+    seeing = {one.source for one in rows if one.state != "Down"}
+    wrong = {one.source for one in rows if one.state == "Down" and one.target in leases_held}
+    return wrong - seeing
+
+
+def _seeing_nobody(links: Iterable[Link]) -> set[str]:
+    fresh = [one for one in links if one.is_fresh and one.state != "Unknown"]
+    return {one.source for one in fresh} - {one.source for one in fresh if one.state != "Down"}
