@@ -36,7 +36,7 @@ def reach(state: Snapshot, name: str) -> Reach:
 
 def mean(state: Snapshot, name: str) -> float | None:
     look = Look(state)
-    return reach_table(look, PAY).latency(look.clusters[name], "p50").mean
+    return reach_table(look, PAY).latencies("p50")(look.clusters[name]).mean
 
 
 def test_calls_are_spread_over_all_who_are_reached_by_their_ready_endpoints() -> None:
@@ -89,7 +89,7 @@ def test_a_round_trip_that_nobody_measured_makes_the_mean_unknown_and_leaves_wha
     state = snapshot(
         ["a", "b", "c"], links=[link("a->b", 30.0), link("a->c")], exports=[export("b", 1), export("c", 2)]
     )
-    found = table(state).latency(state.clusters[0], "p50")
+    found = table(state).latencies("p50")(state.clusters[0])
     assert found.mean is None
     assert found.floor == pytest.approx(10.0)
 
@@ -98,7 +98,7 @@ def test_the_percentile_is_the_one_that_was_asked_for() -> None:
     way = structs.replace(link("a->b"), ewma=1.0, p50=2.0, p99=3.0)
     found = table(snapshot(["a", "b"], links=[way], exports=[export("b")]))
     here = cluster("a")
-    assert [found.latency(here, one).mean for one in PERCENTILES] == [1.0, 2.0, 3.0]
+    assert [found.latencies(one)(here).mean for one in PERCENTILES] == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_reach_and_round_trip_are_those_of_the_plan(
         assert {one.cluster for one in reached.sure} == sure
         assert {one.cluster for one in reached.unsure} == unsure
         assert len(sure) + len(unsure) + len(reached.blocked) == len(exports)
-        latency = found.latency(here, percentile)
+        latency = found.latencies(percentile)(here)
         assert (latency.mean is None) == (wanted is None)
         if wanted is not None:
             assert latency.mean == pytest.approx(float(wanted))

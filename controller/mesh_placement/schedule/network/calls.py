@@ -1,5 +1,7 @@
 """One need of one placement, as every cluster would meet it: what filters, scores and explanations ask."""
 
+from collections.abc import Callable
+
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.codes import Code
 from mesh_placement.schedule.network.needs import Need, needs_of
@@ -8,23 +10,21 @@ from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 
 class Calls:
-    """The calls of `wanted` for `need`; a service that it brings itself is there wherever it is."""
+    """The calls of `wanted` for `need`; a service that it brings itself is there wherever it is.
+
+    `reach` is reach(c, S), `latency` lat(c, S) in the percentile that the need names.
+    """
 
     def __init__(self, look: Look, wanted: Wanted, need: Need) -> None:
         self.need = need
         self.table: ReachTable = reach_table(look, need.service)
-        self._brings = (wanted.demand.replicas or 1) if need.service in wanted.demand.exports else 0
-
-    def reach(self, cluster: Cluster) -> Reach:
-        """reach(c, S)."""
-        reach = self.table.reach(cluster)
-        return _with_own(reach, cluster.name, self._brings) if self._brings else reach
-
-    def latency(self, cluster: Cluster) -> Latency:
-        """lat(c, S) in the percentile that the need names."""
-        if self._brings:
-            return latency_of(self.reach(cluster), cluster=cluster.name, percentile=self.need.percentile)
-        return self.table.latency(cluster, self.need.percentile)
+        self._replicas = wanted.demand.replicas or 1
+        brings = need.service in wanted.demand.exports
+        # Asked a thousand times for each placement: without a step in between where there is nothing to add.
+        self.reach: Callable[[Cluster], Reach] = self._with_own if brings else self.table.reach
+        self.latency: Callable[[Cluster], Latency] = (
+            self._latency_with_own if brings else self.table.latencies(need.percentile)
+        )
 
     def obstacle(self, cluster: Cluster) -> Code | None:
         """What keeps the need from being met in the cluster; None when it is met."""
@@ -37,6 +37,12 @@ class Calls:
         if latency.floor > need.budget or (latency.mean or 0.0) > need.budget:
             return Code.TOO_FAR
         return Code.PATH_UNKNOWN if latency.mean is None else None
+
+    def _with_own(self, cluster: Cluster) -> Reach:
+        return _with_own(self.table.reach(cluster), cluster.name, self._replicas)
+
+    def _latency_with_own(self, cluster: Cluster) -> Latency:
+        return latency_of(self.reach(cluster), cluster=cluster.name, percentile=self.need.percentile)
 
 
 def calls_of(look: Look, wanted: Wanted) -> tuple[Calls, ...]:

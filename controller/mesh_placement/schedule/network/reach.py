@@ -14,7 +14,7 @@
 4. A round trip that nobody measured makes the mean unknown; then `floor` is what it is at least.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -94,9 +94,10 @@ def latency_of(reach: Reach, *, cluster: str, percentile: Percentile) -> Latency
 
 class _ForSet(Struct, frozen=True):
     """The exporters as clusters of one set meet them: those that they may have a way to, those that no rule
-    lets them reach. `is_spoked`: not all clusters of the set are linked to one another."""
+    lets them reach. `open` says of each whether it serves everybody, so that a way that is Up is all that it
+    takes. `is_spoked`: not all clusters of the set are linked to one another."""
 
-    open: tuple[Exporter, ...]
+    open: tuple[tuple[Exporter, bool], ...]
     closed: tuple[Obstacle, ...]
     is_spoked: bool
 
@@ -111,7 +112,7 @@ class ReachTable:
         self._own = {one.cluster: one for one in exporters}
         self._for_sets: dict[str, _ForSet] = {}
         self._reaches: dict[str, Reach] = {}
-        self._latencies: dict[tuple[str, Percentile], Latency] = {}
+        self._latencies: dict[Percentile, Callable[[Cluster], Latency]] = {}
 
     def reach(self, cluster: Cluster) -> Reach:
         """reach(c, S) and why the other exporters are not in it."""
@@ -120,14 +121,24 @@ class ReachTable:
             found = self._reaches[cluster.name] = self._reach_of(cluster)
         return found
 
-    def latency(self, cluster: Cluster, percentile: Percentile) -> Latency:
-        """lat(c, S)."""
-        key = cluster.name, percentile
-        found = self._latencies.get(key)
+    def latencies(self, percentile: Percentile) -> Callable[[Cluster], Latency]:
+        """lat(c, S) in this percentile, as a function of c."""
+        found = self._latencies.get(percentile)
         if found is None:
-            reach = self.reach(cluster)
-            found = self._latencies[key] = latency_of(reach, cluster=cluster.name, percentile=percentile)
+            found = self._latencies[percentile] = self._latency_in(percentile)
         return found
+
+    def _latency_in(self, percentile: Percentile) -> Callable[[Cluster], Latency]:
+        known: dict[str, Latency] = {}
+
+        def latency(cluster: Cluster) -> Latency:
+            found = known.get(cluster.name)
+            if found is None:
+                reach = self.reach(cluster)
+                found = known[cluster.name] = latency_of(reach, cluster=cluster.name, percentile=percentile)
+            return found
+
+        return latency
 
     def _reach_of(self, cluster: Cluster) -> Reach:
         name = cluster.name
@@ -140,10 +151,13 @@ class ReachTable:
         blocked: list[Obstacle] = []
         if own is not None:
             # Its own first: in an Isolated set it is the only one, and `others` are none.
-            others = (own, *(one for one in others if one is not own))
-        for one in others:
+            others = ((own, False), *(one for one in others if one[0] is not own))
+        for one, serves_all in others:
             target = one.cluster
             link = links.get(target)
+            if serves_all and link is not None and link.is_fresh and link.state == "Up":
+                sure.append(Way(target, one.ready, link))
+                continue
             if one is own:
                 link, code = None, _at_home(one)
             elif link is None:
@@ -169,7 +183,11 @@ class ReachTable:
                 (one, self._closed(view, self._look.clusters.get(one.cluster))) for one in self.exporters
             ]
             found = self._for_sets[cluster_set] = _ForSet(
-                open=tuple(one for one, code in codes if code is None),
+                open=tuple(
+                    (one, one.is_fresh and one.ready > 0 and one.allowed is None)
+                    for one, code in codes
+                    if code is None
+                ),
                 closed=tuple(Obstacle(code, one.cluster) for one, code in codes if code is not None),
                 is_spoked=view.connectivity == "HubAndSpoke",
             )

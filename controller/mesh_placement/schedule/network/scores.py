@@ -33,12 +33,12 @@ class Latency:
         weights = sum(calls.need.weight for calls in needs)
         if not weights:
             return {}
-        return {
-            cluster.name: 100.0
-            / weights
-            * sum(calls.need.weight * _nearness(calls, cluster) for calls in needs)
-            for cluster in clusters
-        }
+        found = {cluster.name: 0.0 for cluster in clusters}
+        for calls in needs:
+            part = 100.0 * calls.need.weight / weights
+            for cluster in clusters:
+                found[cluster.name] += part * _nearness(calls, cluster)
+        return found
 
 
 class Reachability:
@@ -52,12 +52,12 @@ class Reachability:
         needs = calls_of(look, wanted)
         if not needs:
             return {}
-        return {
-            cluster.name: 100.0
-            / len(needs)
-            * sum(len(calls.reach(cluster).sure) >= calls.need.least for calls in needs)
-            for cluster in clusters
-        }
+        found = {cluster.name: 0.0 for cluster in clusters}
+        for calls in needs:
+            for cluster in clusters:
+                if len(calls.reach(cluster).sure) >= calls.need.least:
+                    found[cluster.name] += 100.0 / len(needs)
+        return found
 
 
 class Resilience:
@@ -86,12 +86,15 @@ def _nearness(calls: Calls, cluster: Cluster) -> float:
 def _left(needs: Sequence[Calls], cluster: Cluster) -> int:
     """How many needs are still reached after the worst loss: all that hang on the same other cluster are lost
     together, at home only those of the same service."""
-    reached = 0
-    alone: Counter[str] = Counter()
+    safe = 0
+    alone: list[str] = []
     for calls in needs:
         sure = calls.reach(cluster).sure
-        reached += bool(sure)
-        if len(sure) == 1:
+        if len(sure) > 1:
+            safe += 1
+        elif sure:
             only = sure[0].cluster
-            alone[f"{only} {calls.need.service}" if only == cluster.name else only] += 1
-    return reached - max(alone.values(), default=0)
+            alone.append(f"{only} {calls.need.service}" if only == cluster.name else only)
+    if len(alone) < 2:
+        return safe
+    return safe + len(alone) - max(Counter(alone).values())
