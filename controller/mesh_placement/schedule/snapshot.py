@@ -180,7 +180,8 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     `over_budget`: "service@cluster" to since when its round trip from there is over the budget; `degraded`:
     those for which that has lasted (`network.hysteresis`).
     `better`: since when the same other choice would have been better by enough. `moved` is when it last moved
-    by choice, `cause` the id of the change that moved it.
+    by choice, `cause` the id of the change that moved it. `nominated` is the cluster in which lower
+    priorities make room for it, and until when that is waited for.
     """
 
     over_budget: dict[str, float] = field(default_factory=dict)
@@ -191,6 +192,8 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     cause: str = ""
     backoffs: tuple[Backoff, ...] = ()
     failures: dict[str, int] = field(default_factory=dict)
+    nominated: str = ""
+    nominated_until: float | None = None
 
 
 class Wanted(Struct, frozen=True):

@@ -1,0 +1,192 @@
+"""One cycle of the scheduler: from a snapshot to a plan. A pure function; what-if and replay call it too.
+
+1. Placements are decided by priority, then age; what brings a service comes before what needs it, and those
+   that need each other are chosen together. Each sees what those before it have taken.
+2. A hub that is cut off decides nothing: every placement stays as it is.
+3. Every decision says of every cluster why it is or is not in it.
+4. What has to go stays in `placed`, with the verdict Held, until its replacement serves (`replacing`).
+5. A victim of preemption is decided in the same plan, also if nobody asked for it.
+"""
+
+from collections.abc import Collection, Sequence
+
+from msgspec.structs import replace
+
+from mesh_placement.schedule import holding
+from mesh_placement.schedule.deciding import Given, Limits, earliest, given
+from mesh_placement.schedule.look import Look
+from mesh_placement.schedule.network.budgets import budget_memory
+from mesh_placement.schedule.network.hysteresis import moves_left_of, next_crossing
+from mesh_placement.schedule.network.joint import parts_in_order
+from mesh_placement.schedule.network.standing import hub_is_cut_off
+from mesh_placement.schedule.plan import Decision, Placed, Plan
+from mesh_placement.schedule.plugins import Plugins
+from mesh_placement.schedule.preempt import NOMINATED_SECONDS, Nomination, after_waiting, nominated
+from mesh_placement.schedule.replacing import after_failures, goes_at_once, leaving
+from mesh_placement.schedule.reporting import cause_of, hold_of, verdicts_of
+from mesh_placement.schedule.ring import together
+from mesh_placement.schedule.room import reservations_for
+from mesh_placement.schedule.sharing import Shares
+from mesh_placement.schedule.snapshot import Memory, Reservation, Snapshot, Wanted
+
+RESERVED_SECONDS = 300.0
+"""How long room is held for a decision that never becomes visible."""
+
+
+def schedule(snapshot: Snapshot, plugins: Plugins, *, only: Collection[str] | None = None) -> Plan:
+    """What becomes of each placement; `only`: of these, the others stay and are only looked at."""
+    look = Look(snapshot)
+    if holding.hub_is_alone(snapshot) or hub_is_cut_off(snapshot):
+        asked = (one for one in snapshot.placements if only is None or one.name in only)
+        return Plan(tuple(holding.frozen(one, snapshot) for one in asked), snapshot.reservations)
+    return _Cycle(look, plugins).plan(only)
+
+
+def queue(placements: Sequence[Wanted]) -> list[Wanted]:
+    """The highest priority first, then the oldest."""
+    return sorted(placements, key=lambda one: (-one.priority, one.created, one.name))
+
+
+class _Cycle:
+    def __init__(self, look: Look, plugins: Plugins) -> None:
+        self._look, self._plugins = look, plugins
+        placements = look.snapshot.placements
+        self._limits = Limits({}, {}, moves_left_of(placements, now=look.now))
+        self._preempted: dict[str, str] = {}
+
+    def plan(self, only: Collection[str] | None) -> Plan:
+        placements = self._look.placements
+        found: dict[str, Decision] = {}
+        ordered = queue(self._look.snapshot.placements)
+        for part in parts_in_order(ordered):
+            names = [name for name in part if only is None or name in only or name in self._preempted]
+            if len(names) > 1:
+                self._limits.within.update(together(self._look, names, self._plugins))
+            for name in names:
+                found[name] = self._decision(placements[name])
+        for name in self._preempted.keys() - found.keys():
+            found[name] = self._decision(placements[name])
+        return Plan(tuple(found.values()), tuple(self._look.reservations))
+
+    def _decision(self, wanted: Wanted) -> Decision:
+        look = self._look
+        memory = after_waiting(after_failures(wanted, now=look.now), now=look.now)
+        memory = budget_memory(look, replace(wanted, memory=memory))
+        wanted = replace(wanted, memory=memory)
+        if memory.nominated:
+            _let_go(look, wanted)
+        made = given(look, wanted, self._plugins, self._limits)
+        least = wanted.spec.clusters.min
+        if made.chosen and len(made.chosen) < least:
+            return self._waiting(wanted, made, f"{len(made.chosen)} of at least {least} clusters take it")
+        chosen = {one.cluster for one in made.chosen}
+        going = leaving(look, wanted, made.findings, made.shares, chosen=chosen)
+        room = self._room_made(wanted, made)
+        placed: Shares = {**made.shares, **going.held}
+        memory = _remembered(made.memory, room, now=look.now)
+        pending = memory.nominated
+        taken = self._taken(wanted, placed, memory, room)
+        look.decided(wanted.name, placed, taken=taken)
+        changes = placed != {one.cluster: one.replicas for one in wanted.current}
+        by = self._preempted.get(wanted.name, "")
+        return Decision(
+            wanted.name,
+            wanted.uid,
+            _ordered(placed),
+            verdicts_of(look, made, held=going.held, pending=pending),
+            changes,
+            made.wanted,
+            made.shortfall,
+            hold_of(made, held=going.held, pending=pending, waits=""),
+            cause_of(wanted, made, placed, preempted_by=by) if changes else "",
+            self._again(wanted, made, memory, going.again),
+            memory,
+            room.shrinks if room is not None else (),
+        )
+
+    def _waiting(self, wanted: Wanted, made: Given, why: str) -> Decision:
+        """Too few clusters take it: it stays where it is."""
+        held: Shares = {
+            one.cluster: one.replicas
+            for one in wanted.current
+            if not goes_at_once(self._look, wanted, made.findings, one.cluster)
+        }
+        changes = len(held) != len(wanted.current)
+        mine = [one for one in self._look.reservations if one.placement == wanted.name]
+        self._look.decided(wanted.name, held, taken=[one for one in mine if one.cluster in held])
+        return Decision(
+            wanted.name,
+            wanted.uid,
+            _ordered(held),
+            verdicts_of(self._look, made, held=held, waits=why),
+            changes,
+            made.wanted,
+            max(0, (made.wanted or 0) - sum(share or 0 for share in held.values())),
+            why,
+            "a cluster is gone" if changes else "",
+            self._again(wanted, made, made.memory, None),
+            made.memory,
+        )
+
+    def _room_made(self, wanted: Wanted, made: Given) -> Nomination | None:
+        missing = made.shortfall if made.shares or made.wanted is None else made.wanted
+        lacking = made.findings.lacking
+        wants = wanted.spec.clusters.count
+        if not lacking or (wants is not None and len(made.shares) >= wants) or not missing:
+            return None
+        if any(one.name == wanted.memory.nominated for one in lacking):
+            return Nomination(wanted.memory.nominated, missing, ())
+        found = nominated(self._look, wanted, lacking, missing=missing)
+        for shrink in found.shrinks if found is not None else ():
+            has = self._look.placed[shrink.placement].get(shrink.cluster) or 0
+            self._limits.most[shrink.placement, shrink.cluster] = has - shrink.replicas
+            self._preempted[shrink.placement] = wanted.name
+        return found
+
+    def _taken(
+        self, wanted: Wanted, placed: Shares, memory: Memory, room: Nomination | None
+    ) -> list[Reservation]:
+        look = self._look
+        if placed == {one.cluster: one.replicas for one in wanted.current}:
+            found = [one for one in look.reservations if one.placement == wanted.name]
+        else:
+            until = look.now + RESERVED_SECONDS
+            found = list(reservations_for(look, wanted, placed, revision=wanted.revision + 1, until=until))
+        if room is not None and memory.nominated_until is not None:
+            found.append(
+                Reservation(
+                    wanted.name,
+                    room.cluster,
+                    wanted.revision + 1,
+                    wanted.demand.request,
+                    room.replicas,
+                    memory.nominated_until,
+                )
+            )
+        return found
+
+    def _again(self, wanted: Wanted, made: Given, memory: Memory, held: float | None) -> float | None:
+        now = self._look.now
+        untils = (one.rejection.until for one in made.findings.refusals.values())
+        until = min((one for one in untils if one is not None and one > now), default=None)
+        return earliest(made.again, held, until, next_crossing(memory), memory.nominated_until)
+
+
+def _let_go(look: Look, wanted: Wanted) -> None:
+    """What lower priorities made room for is for this placement: its own reservation is not in its way."""
+    here = {one.cluster for one in wanted.current}
+    look.reservations = [
+        one for one in look.reservations if one.placement != wanted.name or one.cluster in here
+    ]
+
+
+def _remembered(memory: Memory, room: Nomination | None, *, now: float) -> Memory:
+    if room is None:
+        return replace(memory, nominated="", nominated_until=None) if memory.nominated else memory
+    if not room.shrinks:
+        return memory
+    return replace(memory, nominated=room.cluster, nominated_until=now + NOMINATED_SECONDS)
+
+
+def _ordered(placed: Shares) -> tuple[Placed, ...]:
+    return tuple(Placed(name, placed[name]) for name in sorted(placed))

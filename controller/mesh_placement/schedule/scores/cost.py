@@ -1,0 +1,40 @@
+"""Cost: what matters less takes the cheap clusters; what matters more does not look at the price."""
+
+from collections.abc import Mapping, Sequence
+
+from mesh_placement.decide.quantity import Rounding, thousandths
+from mesh_placement.schedule.look import Look
+from mesh_placement.schedule.snapshot import Cluster, Wanted
+
+PROPERTY = "cost.topology.meshctl.dev"
+_HALF = 1000
+"""The priority from which the price counts half."""
+
+
+class Cost:
+    """100 for the cheapest; less by the price, and by that less the higher the priority.
+
+    A cluster without a price, or with one that is no number, counts as the dearest.
+    """
+
+    name = "Cost"
+    default_weight = 0
+
+    def score(self, look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> Mapping[str, float]:
+        """By name."""
+        prices = {
+            one.name: thousandths(one.properties.get(PROPERTY, ""), rounding=Rounding.UP) for one in clusters
+        }
+        known = [price for price in prices.values() if price is not None]
+        if not known:
+            return {}
+        low, high = min(known), max(known)
+        matters = _HALF / (_HALF + max(0, wanted.priority))
+        return {
+            name: 100.0 * (1.0 - matters * _part(high if price is None else price, low, high))
+            for name, price in prices.items()
+        }
+
+
+def _part(price: int, low: int, high: int) -> float:
+    return (price - low) / (high - low) if high > low else 0.0

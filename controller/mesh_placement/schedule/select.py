@@ -1,0 +1,210 @@
+"""Which clusters are chosen among those that may take a placement.
+
+The best choice is, in this order:
+1. all that nothing may evict, and of what runs as much as `count` lets stay, the best first;
+2. no value of a hard spread beyond its skew (of Duplicate; for Divide as many values as can be);
+3. room for the most replicas (Duplicate: the most clusters);
+4. the most clusters of tier 0, then of the next;
+5. the highest total score;
+6. among equals the one whose clusters come first by rendezvous hash.
+
+Without a spread, and where the best by tier and score have room for all, that is simply the first `count`.
+Else all choices are tried while they are at most `MOST_TRIED`, and beyond that one cluster at a time.
+"""
+
+import itertools
+from collections.abc import Iterable, Sequence
+from math import comb
+
+from msgspec import Struct
+
+from mesh_placement.schedule.rendezvous import tie
+from mesh_placement.schedule.spread import Spread, counts, most_by_value, skew_of
+
+MOST_TRIED = 2000
+
+
+class Candidate(Struct, frozen=True):
+    """A cluster that may be chosen; `room` is what it takes in all (Divide), `stays` that it has replicas."""
+
+    cluster: str
+    score: float = 0.0
+    tier: int = 0
+    room: int = 0
+    stays: bool = False
+    pinned: bool = False
+
+
+class Request(Struct, frozen=True):
+    """`count` None: all that can be; `replicas` None: each cluster gets the same (Duplicate)."""
+
+    uid: str
+    count: int | None = None
+    replicas: int | None = None
+    spreads: tuple[Spread, ...] = ()
+
+
+Worth = tuple[int, int, int, tuple[int, ...], float]
+
+
+def selected(candidates: Sequence[Candidate], request: Request) -> tuple[Candidate, ...]:
+    """The chosen ones, best first."""
+    ordered = ranked(candidates, request.uid)
+    staying = [one for one in ordered if one.stays or one.pinned]
+    if request.count is not None and len(staying) > request.count:
+        # Fewer than run are wanted: the best of those, and nobody new.
+        forced = [one for one in staying if one.pinned]
+        free = [one for one in staying if not one.pinned]
+    else:
+        forced = staying
+        free = [one for one in ordered if not (one.stays or one.pinned)]
+    places = len(free) if request.count is None else max(0, request.count - len(forced))
+    choose = _spread_choice if request.replicas is None else _roomy_choice
+    kept = {one.cluster for one in choose(forced, free, min(places, len(free)), request)}
+    return tuple(one for one in ordered if one.cluster in kept)
+
+
+def ranked(candidates: Iterable[Candidate], uid: str) -> list[Candidate]:
+    """By tier, score, and the hash among equals, which is asked only there."""
+    ordered = sorted(candidates, key=_merit)
+    found: list[Candidate] = []
+    for _, equals in itertools.groupby(ordered, key=_merit):
+        group = list(equals)
+        found += group if len(group) == 1 else sorted(group, key=lambda one: tie(uid, one.cluster))
+    return found
+
+
+def worth(chosen: Sequence[Candidate], request: Request) -> Worth:
+    """The greater one is the better choice (rules 2 to 5); rule 1 is the caller's."""
+    over = values = 0
+    names = [one.cluster for one in chosen]
+    for spread in request.spreads:
+        found = counts(names, spread)
+        over += max(0, skew_of(found) - spread.skew) if request.replicas is None else 0
+        values += sum(1 for number in found.values() if number) if request.replicas is not None else 0
+    return -over, values, amount(chosen, request), by_tier(chosen), sum(one.score for one in chosen)
+
+
+def by_tier(chosen: Sequence[Candidate]) -> tuple[int, ...]:
+    """How many there are of tier 0, of tier 1, and so on."""
+    tiers: dict[int, int] = {}
+    for one in chosen:
+        tiers[one.tier] = tiers.get(one.tier, 0) + 1
+    return tuple(tiers.get(tier, 0) for tier in range(max(tiers, default=0) + 1))
+
+
+def amount(chosen: Sequence[Candidate], request: Request) -> int:
+    """How many replicas the chosen take together (Divide), how many clusters they are (Duplicate)."""
+    if request.replicas is None:
+        return len(chosen)
+    room = sum(one.room for one in chosen)
+    for spread in request.spreads:
+        caps: dict[str, int] = {}
+        for one in chosen:
+            value = spread.values[one.cluster]
+            caps[value] = caps.get(value, 0) + one.room
+        room = min(room, sum(most_by_value(caps, spread.skew).values()))
+    return min(room, request.replicas)
+
+
+def _merit(one: Candidate) -> tuple[int, float]:
+    return one.tier, -one.score
+
+
+def _spread_choice(
+    forced: list[Candidate], free: list[Candidate], places: int, request: Request
+) -> list[Candidate]:
+    if not request.spreads:
+        return forced + free[:places]
+    if len(request.spreads) == 1:
+        return _levelled(forced, free, places, request)
+    chosen = list(forced)
+    for one in _repeatedly(free):
+        if len(chosen) - len(forced) == places:
+            break
+        if one not in chosen and _fits([*chosen, one], request):
+            chosen.append(one)
+    return chosen
+
+
+def _levelled(
+    forced: list[Candidate], free: list[Candidate], places: int, request: Request
+) -> list[Candidate]:
+    """One rule: for each number that the least value could have, the best choice is found directly."""
+    spread = request.spreads[0]
+    sizes = counts([one.cluster for one in (*forced, *free)], spread)
+    best: list[Candidate] | None = None
+    for least in range(min(sizes.values(), default=0) + 1):
+        had = counts([one.cluster for one in forced], spread)
+        first: list[Candidate] = []
+        for one in free:
+            value = spread.values[one.cluster]
+            if had[value] < least:
+                had[value] += 1
+                first.append(one)
+        if len(first) > places:
+            break
+        taken = {one.cluster for one in first}
+        for one in free:
+            value = spread.values[one.cluster]
+            if len(taken) < places and one.cluster not in taken and had[value] < least + spread.skew:
+                had[value] += 1
+                taken.add(one.cluster)
+        choice = forced + [one for one in free if one.cluster in taken]
+        if best is None or worth(choice, request) > worth(best, request):
+            best = choice
+    return forced if best is None else best
+
+
+def _roomy_choice(
+    forced: list[Candidate], free: list[Candidate], places: int, request: Request
+) -> list[Candidate]:
+    first = forced + free[:places]
+    if places == len(free) or (not request.spreads and _is_full(first, request)):
+        return first
+    if comb(len(free), places) <= MOST_TRIED:
+        tried = (forced + list(some) for some in itertools.combinations(free, places))
+        # The first of equals is the one whose clusters come first.
+        return max(tried, key=lambda chosen: worth(chosen, request))
+    return _exchanged(forced, free, places, request)
+
+
+def _exchanged(
+    forced: list[Candidate], free: list[Candidate], places: int, request: Request
+) -> list[Candidate]:
+    chosen = free[:places]
+    best = worth(forced + chosen, request)
+    # Beyond the roomiest and the best of each value nobody makes a choice better that lacks room.
+    roomy = sorted(free, key=lambda one: -one.room)[: 4 * places]
+    by_value = _first_of_values(free, request)
+    for one in dict.fromkeys((*by_value, *roomy)):
+        if one in chosen:
+            continue
+        others = ([*chosen[:at], one, *chosen[at + 1 :]] for at in reversed(range(len(chosen))))
+        better = max(others, key=lambda choice: worth(forced + choice, request))
+        if worth(forced + better, request) > best:
+            chosen, best = better, worth(forced + better, request)
+    return forced + chosen
+
+
+def _first_of_values(free: Sequence[Candidate], request: Request) -> list[Candidate]:
+    found: dict[tuple[int, str], Candidate] = {}
+    for number, spread in enumerate(request.spreads):
+        for one in free:
+            found.setdefault((number, spread.values[one.cluster]), one)
+    return list(found.values())
+
+
+def _is_full(chosen: Sequence[Candidate], request: Request) -> bool:
+    return amount(chosen, request) == request.replicas
+
+
+def _repeatedly(free: Sequence[Candidate]) -> Iterable[Candidate]:
+    """Again from the first after each round: who did not fit then may fit later."""
+    for _ in range(len(free)):
+        yield from free
+
+
+def _fits(chosen: Sequence[Candidate], request: Request) -> bool:
+    names = [one.cluster for one in chosen]
+    return all(skew_of(counts(names, spread)) <= spread.skew for spread in request.spreads)

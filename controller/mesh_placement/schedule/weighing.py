@@ -1,0 +1,37 @@
+"""Scores by weight: what each cluster is worth to a placement, and out of which parts."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from mesh_placement.schedule.look import Look
+from mesh_placement.schedule.plugins import Score
+from mesh_placement.schedule.snapshot import Cluster, Wanted
+
+
+class Weighed(Struct, frozen=True):
+    """`totals` by cluster; `parts` by score, then by cluster."""
+
+    totals: Mapping[str, float]
+    parts: Mapping[str, Mapping[str, float]]
+
+    def parts_of(self, cluster: str) -> dict[str, float]:
+        """0 to 100 by the name of the score."""
+        return {name: found.get(cluster, 0.0) for name, found in self.parts.items()}
+
+
+def weighed(look: Look, wanted: Wanted, clusters: Sequence[Cluster], scores: Sequence[Score]) -> Weighed:
+    """A score of weight 0 is not asked, and one that says nothing is no part."""
+    totals = dict.fromkeys((one.name for one in clusters), 0.0)
+    parts: dict[str, Mapping[str, float]] = {}
+    prefer = wanted.spec.prefer
+    for rule in scores:
+        weight = prefer.get(rule.name, rule.default_weight)
+        found = rule.score(look, wanted, clusters) if weight else {}
+        if not found:
+            continue
+        parts[rule.name] = found
+        for name, points in found.items():
+            if name in totals:
+                totals[name] += weight * points
+    return Weighed(totals, parts)

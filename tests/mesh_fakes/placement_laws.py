@@ -1,0 +1,119 @@
+"""Laws of every plan, asked of random snapshots by number; the answer is what is broken, "" for nothing."""
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+from mesh_fakes.random_snapshots import random_snapshot
+from mesh_fakes.settling import applied
+from mesh_fakes.slow_scheduler import NEVER_EVICTED, SlowScheduler
+from mesh_placement.schedule.built_in import BUILT_IN
+from mesh_placement.schedule.cycle import schedule
+from mesh_placement.schedule.replay import decode, differing, encode, recorded, replay, stored_plan
+
+ROUNDS = 40
+
+
+def agrees_with_the_slow_scheduler(seed: int) -> str:
+    """One placement, decided alone among at most five clusters."""
+    snapshot = random_snapshot(seed, most_clusters=5, most_placements=3)
+    name = snapshot.placements[0].name
+    decision = next(one for one in schedule(snapshot, BUILT_IN, only=[name]).decisions if one.uid)
+    if "hears of nobody" in decision.hold or decision.placement != name:
+        return ""
+    return SlowScheduler(snapshot, name, BUILT_IN).disagreement(decision)
+
+
+def says_something_of_every_cluster(seed: int) -> str:
+    """In the order of names, and nothing is placed without the verdict that says so."""
+    snapshot = random_snapshot(seed)
+    names = [one.name for one in snapshot.clusters]
+    for one in schedule(snapshot, BUILT_IN).decisions:
+        if [verdict.cluster for verdict in one.verdicts] != names:
+            return f"{one.placement} has verdicts of other clusters"
+        placed = {share.cluster for share in one.placed}
+        said = {it.cluster for it in one.verdicts if it.verdict in ("Selected", "Held")}
+        if placed - said or {it.cluster for it in one.verdicts if it.verdict == "Selected"} - placed:
+            return f"{one.placement} is in {placed}, and {said} are said to have it"
+        unsaid = [it for it in one.verdicts if it.verdict == "Rejected" and not (it.code and it.filter)]
+        if unsaid:
+            return f"{one.placement}: no reason against {unsaid[0].cluster}"
+    return ""
+
+
+def never_evicts_where_nobody_can_tell(seed: int) -> str:
+    """Partition, no witness, API server or hub lost: replicas there stay, if as many are wanted at all."""
+    snapshot = random_snapshot(seed)
+    standings = {one.name: one.standing for one in snapshot.clusters}
+    placements = {one.name: one for one in snapshot.placements}
+    plan = schedule(snapshot, BUILT_IN)
+    for one in plan.decisions:
+        placed = {share.cluster: share.replicas for share in one.placed}
+        wanted = placements[one.placement]
+        total = sum(share.replicas or 0 for share in wanted.current)
+        for share in wanted.current:
+            asked = total if wanted.spec.replicas.policy == "Divide" else share.replicas or 0
+            is_fewer = one.wanted is not None and one.wanted < asked
+            is_safe = standings.get(share.cluster) in NEVER_EVICTED and not is_fewer
+            if is_safe and placed.get(share.cluster, 0) != share.replicas:
+                return f"{one.placement} loses replicas in {share.cluster}"
+    return ""
+
+
+def comes_to_rest(seed: int) -> str:
+    """Carried out again and again while time passes, plans end in one that changes nothing."""
+    snapshot = random_snapshot(seed)
+    seconds = Random(seed).choice((1.0, 61.0))
+    for _ in range(ROUNDS):
+        plan = schedule(snapshot, BUILT_IN)
+        if not any(one.changes for one in plan.decisions):
+            return ""
+        snapshot = applied(snapshot, plan, seconds=seconds)
+    return f"it still moves: {[one.cause for one in plan.decisions if one.changes]}"
+
+
+def keeps_the_sum(seed: int) -> str:
+    """What is placed, less what only stays for now, and what is lacking are what is wanted."""
+    snapshot = random_snapshot(seed)
+    divided = {
+        one.name
+        for one in snapshot.placements
+        if one.spec.replicas.policy == "Divide" and one.demand.replicas is not None
+    }
+    for one in schedule(snapshot, BUILT_IN).decisions:
+        if one.placement not in divided or one.wanted is None or "hears of nobody" in one.hold:
+            continue
+        leaving = {it.cluster for it in one.verdicts if it.verdict == "Held" and it.score is None}
+        served = sum(it.replicas or 0 for it in one.placed if it.cluster not in leaving)
+        if "of at least" not in one.hold and served + one.shortfall != one.wanted:
+            return f"{one.placement}: {served} and {one.shortfall} lacking are not {one.wanted}"
+    return ""
+
+
+def replays(seed: int) -> str:
+    """A stored snapshot reads as it was, and gives the stored plan again."""
+    snapshot = random_snapshot(seed)
+    if decode(encode(snapshot)) != snapshot:
+        return "the snapshot reads otherwise than it was written"
+    stored = recorded(snapshot, schedule(snapshot, BUILT_IN))
+    again = replay(stored, BUILT_IN)
+    return "" if again == stored_plan(stored) else f"differs in {differing(again, stored_plan(stored))}"
+
+
+_LAWS: dict[str, Callable[[int], str]] = {
+    one.__name__: one
+    for one in (
+        agrees_with_the_slow_scheduler,
+        says_something_of_every_cluster,
+        never_evicts_where_nobody_can_tell,
+        comes_to_rest,
+        keeps_the_sum,
+        replays,
+    )
+}
+LAWS = tuple(_LAWS)
+
+
+def broken(law: str, seeds: Iterable[int]) -> list[str]:
+    """What of the law is broken for these seeds, one line each."""
+    answers = ((seed, _LAWS[law](seed)) for seed in seeds)
+    return [f"SEED={seed}: {said}" for seed, said in answers if said]
