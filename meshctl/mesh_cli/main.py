@@ -23,6 +23,7 @@ VERBS = {
     ),
     "demo": Verb("mesh_cli.demo", "Two clusters on this machine and a first call across them."),
     "dns": Verb("mesh_cli.dns", "What a name resolves to, step by step, and who on its way disagrees."),
+    "explain": Verb("mesh_cli.explain", "Why something is as it is."),
     "gateways": Verb(
         "mesh_cli.gateways", "What each gateway carries, how far its peers are, what it refused."
     ),
@@ -33,6 +34,7 @@ VERBS = {
     "link": Verb("mesh_cli.link", "Make two members peers of each other."),
     "local": Verb("mesh_cli.local", "Real Kubernetes clusters on this machine."),
     "peer": Verb("mesh_cli.peer", "The peers of one member."),
+    "placements": Verb("mesh_cli.placements", "What is placed on the clusters of a hub, and where."),
     "precheck": Verb("mesh_cli.precheck", "Can a cluster be the hub, and another one register with it."),
     "register": Verb("mesh_cli.register", "Register a cluster with the hub."),
     "restore": Verb("mesh_cli.restore", "What is in a file of meshctl backup, onto a new hub."),

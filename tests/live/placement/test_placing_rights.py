@@ -88,5 +88,5 @@ def test_the_hubs_program_puts_a_finalizer_on_a_placement_and_changes_nothing_of
     assert tried(hub, HUB, *patch, '{"metadata":{"finalizers":["placement.meshctl.dev/placed"]}}') == ""
     assert "does not say what is placed" in tried(hub, HUB, *patch, '{"spec":{"clusterSets":["other"]}}')
     assert tried(hub, HUB, *patch, '{"metadata":{"finalizers":[]}}') == ""
-    assert "placement-hub-fence" in tried(hub, HUB, "apply", "--server-side", body=placement("new"))
+    assert "cannot create" in tried(hub, HUB, "apply", "--server-side", body=placement("new"))
     assert tried(hub, TRUSTED, "delete", body=placement("its")) == ""

@@ -1,0 +1,141 @@
+"""A Placement on real API servers: it lands where its rule says, moves with the rule, and leaves nothing."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from mesh_fakes.bed import Bed, started
+from mesh_fakes.delivery import config_map, deployment, namespace
+from mesh_fakes.light_fleet import LightFleet, fleet_at_work
+from mesh_fakes.tiny_scheduler import TINY
+from mesh_fakes.waiting import until_found
+from mesh_placement.objects import Placement
+from mesh_placement.resources import (
+    ASSIGNMENTS,
+    CLUSTER_REGISTRATIONS,
+    PLACEMENT_DECISIONS,
+    PLACEMENT_REPORTS,
+    PLACEMENTS,
+    WORKS,
+)
+from mesh_runtime.kube import CLUSTER_PROPERTIES, ApiError, KubeClient
+
+pytestmark = pytest.mark.asyncio
+
+MANIFESTS = Path(__file__).parents[3] / "manifests"
+MEMBERS = ("east", "west")
+SITE = "site.topology.meshctl.dev"
+CONFIG = "/api/v1/namespaces/shop/configmaps/settings"
+WEB = "/apis/apps/v1/namespaces/shop/deployments/web"
+
+
+@pytest.fixture(scope="module")
+def three_of_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """`hub`, `east` and `west`, each etcd and an API server, with all kinds that we speak."""
+    clusters = ("hub", *MEMBERS)
+    with started(tmp_path_factory.mktemp("three"), "--clusters", ",".join(clusters), "--light") as bed:
+        for cluster in clusters:
+            for kinds in ("", "placement", "placement-standard"):
+                bed.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))
+            bed.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        yield bed
+
+
+def spec(*sites: str) -> dict[str, Any]:  # Any: JSON
+    return {
+        "clusterSets": ["prod"],
+        "manifests": [namespace(), config_map("settings", a="1"), deployment("web", replicas=1)],
+        "require": {"properties": [{"name": SITE, "operator": "In", "values": list(sites)}]},
+        "replicas": {"policy": "Divide", "count": 4},
+        "overrides": [
+            {
+                "kind": "ConfigMap",
+                "matchProperties": {SITE: "cloud"},
+                "patch": [{"op": "replace", "path": "/data/a", "value": "2"}],
+            }
+        ],
+    }
+
+
+async def read(member: KubeClient, path: str) -> dict[str, Any] | None:  # Any: JSON
+    try:
+        found: dict[str, Any] = msgspec.json.decode(await member.request("GET", path))
+    except ApiError as error:
+        if error.is_not_found:
+            return None
+        raise
+    return found
+
+
+async def applied(hub: KubeClient, *clusters: str) -> Placement:
+    """The Placement once it is in exactly these clusters."""
+
+    async def look() -> bool:
+        status = (await hub.get(PLACEMENTS, "app", namespace="default")).status
+        is_applied = any((one.type, one.status) == ("Applied", "True") for one in status.conditions)
+        return is_applied and tuple(one.cluster for one in status.clusters) == clusters
+
+    await until_found(look, limit=90.0)
+    return await hub.get(PLACEMENTS, "app", namespace="default")
+
+
+async def given(fleet: LightFleet) -> None:
+    """Properties of both members, as the hub knows them."""
+    for name, site in (("east", "onprem"), ("west", "cloud")):
+        body = {"metadata": {"name": SITE}, "spec": {"value": site}}
+        await fleet.members[name].apply(CLUSTER_PROPERTIES, body, field_manager="test")
+
+    async def are_known() -> bool:
+        found = [await fleet.hub.get(CLUSTER_REGISTRATIONS, name) for name in MEMBERS]
+        return all(SITE in {entry.name for entry in one.status.agent.properties} for one in found)
+
+    await until_found(are_known, limit=90.0)
+
+
+async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_nothing(
+    three_of_light: Bed,
+) -> None:
+    async with fleet_at_work(three_of_light, members=MEMBERS, scheduling=TINY) as fleet:
+        hub, east, west = fleet.hub, fleet.members["east"], fleet.members["west"]
+        await given(fleet)
+        meta = {"name": "app", "namespace": "default"}
+        await hub.create(PLACEMENTS, {"metadata": meta, "spec": spec("onprem")})
+        await applied(hub, "east")
+        web, config = await asyncio.gather(read(east, WEB), read(east, CONFIG))
+        assert web is not None and web["spec"]["replicas"] == 4
+        assert config is not None and config["data"] == {"a": "1"}
+        assert await read(west, CONFIG) is None
+        (report,) = (await hub.list(PLACEMENT_REPORTS)).items
+        assert {one.cluster: one.verdict for one in report.clusters} == {
+            "east": "Selected",
+            "west": "Rejected",
+        }
+        (decision,) = (await hub.list(PLACEMENT_DECISIONS)).items
+        assert [one.cluster_profile_ref.name for one in decision.decisions] == ["east"]
+
+        await hub.apply(PLACEMENTS, {"metadata": meta, "spec": spec("cloud")}, field_manager="test")
+        moved = await applied(hub, "west")
+        assert (moved.status.history[-1].source, moved.status.history[-1].target) == ("east", "west")
+        config = await read(west, CONFIG)
+        assert config is not None and config["data"] == {"a": "2"}
+
+        async def has_left() -> bool:
+            return await read(east, WEB) is None and await read(east, CONFIG) is None
+
+        await until_found(has_left)
+
+        await hub.delete(PLACEMENTS, "app", namespace="default")
+
+        async def is_gone() -> bool:
+            return await hub.find(PLACEMENTS, "app", namespace="default") is None
+
+        await until_found(is_gone, limit=60.0)
+        assert [await read(west, path) for path in (WEB, CONFIG)] == [None, None]
+        assert (await hub.list(PLACEMENT_REPORTS)).items == []
+        assert (await hub.list(PLACEMENT_DECISIONS)).items == []
+        assert (await hub.list(ASSIGNMENTS)).items == []
+        assert (await hub.list(WORKS)).items == []

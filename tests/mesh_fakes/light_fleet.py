@@ -1,0 +1,103 @@
+"""Light clusters as hub and members, each program as its own ServiceAccount with no right more."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from mesh_core.names import SYSTEM_NAMESPACE
+from mesh_fakes.bed import Bed
+from mesh_fakes.waiting import until_found
+from mesh_placement.agent.agent import run_agent
+from mesh_placement.agent.asker import token_for
+from mesh_placement.decide.bootstrap_token import BootstrapToken, token_secret
+from mesh_placement.hub.hub import Hub
+from mesh_placement.hub.placement_cycle import Scheduling
+from mesh_placement.names import AGENT, AGENT_SETTINGS, HUB, HUB_INFO
+from mesh_placement.resources import CLUSTER_REGISTRATIONS, CLUSTER_SETS
+from mesh_runtime.kube import CONFIG_MAPS, SECRETS, KubeClient, connect_to
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+
+
+@dataclass(frozen=True, slots=True)
+class LightFleet:
+    """Administrators of the hub and of each member, by the member's id."""
+
+    hub: KubeClient
+    members: dict[str, KubeClient]
+
+
+def ca_of(bed: Bed, cluster: str) -> str:
+    """The CA of a cluster's API server."""
+    return (bed.folder / cluster / "pki" / "ca.crt").read_text()
+
+
+@asynccontextmanager
+async def as_account(bed: Bed, cluster: str, account: str) -> AsyncIterator[KubeClient]:
+    """A client with the token of one of our ServiceAccounts."""
+    async with bed.client(cluster) as admin:
+        made = await token_for(admin, account, namespace=SYSTEM_NAMESPACE, seconds=3600)
+        async with connect_to(admin.server, ca=ca_of(bed, cluster), token=lambda: made.text) as own:
+            yield own
+
+
+@asynccontextmanager
+async def fleet_at_work(
+    bed: Bed, *, members: Sequence[str], scheduling: Scheduling
+) -> AsyncIterator[LightFleet]:
+    """A hub that leads, and agents of `members`, all Ready; the hub's cluster is called hub."""
+    await asyncio.to_thread(_install, bed, members)
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(bed.client("hub"))
+        admins = {one: await stack.enter_async_context(bed.client(one)) for one in members}
+        info = {"server": hub.server, "ca.crt": ca_of(bed, "hub")}
+        await hub.apply(CLUSTER_SETS, {"metadata": {"name": "prod"}, "spec": {}}, field_manager="test")
+        meta = {"name": HUB_INFO, "namespace": "kube-public"}
+        await hub.apply(CONFIG_MAPS, {"metadata": meta, "data": info}, field_manager="test")
+        for number, (name, member) in enumerate(admins.items()):
+            await _tell(bed, hub, member, cluster=name, number=number, info=info)
+        runs = [
+            Hub(
+                await stack.enter_async_context(as_account(bed, "hub", HUB)),
+                name="fleet",
+                scheduling=scheduling,
+            ).run()
+        ]
+        runs += [run_agent(await stack.enter_async_context(as_account(bed, name, AGENT))) for name in members]
+        tasks = [asyncio.ensure_future(run) for run in runs]
+        try:
+            await until_found(lambda: _are_ready(hub, members), limit=90.0)
+            yield LightFleet(hub, admins)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _install(bed: Bed, members: Sequence[str]) -> None:
+    bed.kubectl("hub", "apply", "-k", str(MANIFESTS / "overlays" / "hub"))
+    for name in members:
+        bed.kubectl(name, "apply", "-k", str(MANIFESTS / "overlays" / "member"))
+
+
+async def _tell(
+    bed: Bed, hub: KubeClient, member: KubeClient, *, cluster: str, number: int, info: dict[str, str]
+) -> None:
+    token = BootstrapToken(id=f"fleet{number}", secret="0123456789abcdef")
+    expires = datetime.now(UTC) + timedelta(hours=1)
+    await hub.create(SECRETS, token_secret(token, cluster_set="prod", expires=expires, auto_accept=True))
+    published = {"name": "kube-root-ca.crt", "namespace": SYSTEM_NAMESPACE}
+    await member.apply(
+        CONFIG_MAPS, {"metadata": published, "data": {"ca.crt": ca_of(bed, cluster)}}, field_manager="test"
+    )
+    said = {**info, "cluster-id": cluster, "cluster-set": "prod", "driver": "token", "token": token.text}
+    place = {"name": AGENT_SETTINGS, "namespace": SYSTEM_NAMESPACE}
+    await member.create(SECRETS, {"metadata": place, "stringData": said})
+
+
+async def _are_ready(hub: KubeClient, members: Sequence[str]) -> bool:
+    found = [await hub.find(CLUSTER_REGISTRATIONS, name) for name in members]
+    return all(one is not None and one.status.phase == "Ready" for one in found)
