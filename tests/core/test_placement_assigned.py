@@ -74,19 +74,15 @@ def test_assignment_and_work_carry_one_revision_and_name_each_other() -> None:
     assert spec.placement_ref == NamespacedName(name="app", namespace="shop")
 
 
-def test_the_share_goes_to_the_workload_that_counts() -> None:
-    one = placement(config(), workload("web"), **DIVIDED)
-    spec = assigned(one, replicas=5)
-    assert spec.replicas == 5
-    assert counts(in_member(one, spec)) == {"settings": None, "web": 5}
-
-
-def test_of_several_workloads_the_first_that_counts_gets_the_share() -> None:
+def test_a_share_is_the_count_of_each_workload_that_has_one() -> None:
     one = placement(
-        workload("sync", kind="DaemonSet", replicas=None), workload("web"), workload("cache"), **DIVIDED
+        *(config(), workload("web"), workload("cache", replicas=1)),
+        *(workload("sync", kind="DaemonSet", replicas=None),),
+        **DIVIDED,
     )
     spec = assigned(one, replicas=5)
-    assert counts(in_member(one, spec)) == {"sync": None, "web": 5, "cache": 3}
+    assert spec.replicas == 5
+    assert counts(in_member(one, spec)) == {"settings": None, "web": 5, "cache": 5, "sync": None}
 
 
 def test_where_each_cluster_gets_all_of_it_the_manifests_say_how_many() -> None:

@@ -263,7 +263,8 @@ async def test_a_scheduler_that_fails_leaves_all_as_it_is_and_is_asked_again() -
             await asyncio.sleep(60)
             assert await scene.assignments() == {}
             fails.clear()
-            await until_found(lambda: has_works(scene, "cluster-east", "cluster-west"))
+            # It was backing off for half a minute by now.
+            await until_found(lambda: has_works(scene, "cluster-east", "cluster-west"), limit=90.0)
 
 
 async def test_a_placement_from_an_old_copy_goes_on_from_the_revision_that_members_have() -> None:

@@ -2,18 +2,17 @@
 
 1. The Works are the same in every cluster; what differs there (replicas, overrides) is in the Assignment.
 2. Assignment and Works carry one revision: a member applies Works only with the Assignment of theirs.
-3. Of several workloads the first that counts replicas gets the share; the others have what they say.
+3. A share is the count of each workload that has one, as `schedule.demand` counts it; where each cluster gets
+   all of it the manifests say how many.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from mesh_core.plan import Json
-from mesh_placement.decide.manifests import Named, digest, named
-from mesh_placement.decide.overrides import with_replicas
+from mesh_placement.decide.manifests import digest
 from mesh_placement.decide.splitting import split_work
 from mesh_placement.names import (
     ANNOTATION_DIGEST,
@@ -96,41 +95,20 @@ def assignment_spec(
 ) -> AssignmentSpec:
     """What it says; `replicas` is the cluster's share, None where the manifests say it."""
     meta, spec = placement.metadata, placement.spec
-    counted = [one for one in map(_counting, spec.manifests) if one is not None]
-    shares = replicas is not None and (spec.replicas.policy == "Divide" or spec.replicas.count is not None)
-    is_only = shares and len(counted) == 1
+    is_shared = spec.replicas.policy == "Divide" or spec.replicas.count is not None
     account = ServiceAccountRef(name=spec.service_account, namespace=meta.namespace)
     return AssignmentSpec(
         placement_ref=NamespacedName(name=meta.name, namespace=meta.namespace),
         revision=revision,
-        replicas=replicas if is_only else None,
+        replicas=replicas if is_shared else None,
         works=tuple(one.name for one in works),
         service_imports=tuple(
             dict.fromkeys(f"{need.namespace or meta.namespace}/{need.name}" for need in spec.require.services)
         ),
         service_account=account if spec.service_account else ServiceAccountRef(),
-        overrides=(
-            *(_share(counted[0], replicas=replicas) if shares and len(counted) > 1 else ()),
-            *_overrides(placement, target=target),
-        ),
+        overrides=_overrides(placement, target=target),
         purge=spec.failover.purge,
     )
-
-
-def _counting(manifest: Manifest) -> Named | None:
-    """Who it is, if a share of replicas would change it."""
-    one = named(manifest)
-    # 1 and 2 cannot both be what it says already.
-    if isinstance(one, Named) and any(
-        with_replicas(manifest, one=one, replicas=n) != manifest for n in (1, 2)
-    ):
-        return one
-    return None
-
-
-def _share(one: Named, *, replicas: int | None) -> tuple[Override, ...]:
-    operation: dict[str, Any] = {"op": "add", "path": "/spec/replicas", "value": replicas}  # a JSON patch
-    return (Override(kind=one.kind, name=one.name, patch=(operation,)),)
 
 
 def _overrides(placement: Placement, *, target: Target) -> tuple[Override, ...]:
