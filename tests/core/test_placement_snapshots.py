@@ -140,11 +140,36 @@ def test_a_cluster_has_what_registration_and_agent_say_of_it() -> None:
 )
 def test_what_an_agent_said_is_as_fresh_as_its_lease(phase: str, standing: str, fresh: bool) -> None:
     link = {"peers": [{"cluster": "west", "state": "Up"}], "exports": [{"service": "shop/a", "ready": 2}]}
-    snapshot = seen(rows(phase=phase, link=link, capacity={"total": {"cpu": "1"}}))
-    (one,) = snapshot.clusters
+    one_row = rows(phase=phase, link=link, capacity={"total": {"cpu": "1"}})
+    # West is heard and says nothing of east.
+    snapshot = seen(one_row, rows("west", link={"peers": [{"cluster": "east", "state": "Unknown"}]}))
+    one = next(each for each in snapshot.clusters if each.name == "east")
     assert one.standing == standing
     assert one.room is not None
     assert [one.room.is_fresh, snapshot.links[0].is_fresh, snapshot.exports[0].is_fresh] == [fresh] * 3
+
+
+@pytest.mark.parametrize(
+    ("said", "standing"), [("Up", "ControlPartition"), ("Down", "Dead"), ("Unknown", "Unwitnessed")]
+)
+def test_of_a_silent_cluster_its_peers_tell(said: str, standing: str) -> None:
+    def links(other: str) -> Body:
+        return {"peers": [{"cluster": "east", "state": said}, {"cluster": other, "state": "Up"}]}
+
+    north, west = rows("north", link=links("west")), rows("west", link=links("north"))
+    snapshot = seen(rows(phase="Unreachable"), north, west)
+    assert {one.name: one.standing for one in snapshot.clusters} == {
+        "east": standing,
+        "north": "Ok",
+        "west": "Ok",
+    }
+    assert [one.stable_since for one in snapshot.clusters if one.name == "east"] == [None]
+
+
+def test_a_hub_that_hears_nobody_finds_nobody_dead() -> None:
+    link = {"peers": [{"cluster": "east", "state": "Down"}]}
+    snapshot = seen(rows(phase="Unreachable"), rows("west", phase="Unreachable", link=link))
+    assert {one.standing for one in snapshot.clusters} == {"HubIsolated"}
 
 
 def test_a_cluster_that_is_taken_out_leaves_whatever_its_phase_says() -> None:

@@ -9,6 +9,7 @@ import uvloop
 
 from mesh_core.errors import MeshError, causes
 from mesh_placement.hub.hub import run_hub
+from mesh_placement.hub.scheduling import installed_scheduling
 from mesh_runtime.kube import connect
 from mesh_runtime.log import configure, logger
 from mesh_runtime.signals import stop_at_signal
@@ -33,7 +34,8 @@ async def _serve() -> None:
     stop = stop_at_signal()
     async with connect() as kube, asyncio.TaskGroup() as group:
         # What tells this replica from its siblings: the pod's name, and this start of it.
-        work = group.create_task(run_hub(kube, name=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"))
+        name = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+        work = group.create_task(run_hub(kube, name=name, scheduling=installed_scheduling()))
         await stop.wait()
         _log.info("stopping")
         work.cancel()

@@ -119,8 +119,10 @@ def _while_leading(
     return to
 
 
-async def run_hub(kube: KubeClient, *, name: str, clock: Clock = utc_now) -> Never:
+async def run_hub(
+    kube: KubeClient, *, name: str, scheduling: Scheduling | None = None, clock: Clock = utc_now
+) -> Never:
     """The hub with its health port, until cancelled."""
-    hub = Hub(kube, name=name, clock=clock)
+    hub = Hub(kube, name=name, scheduling=scheduling, clock=clock)
     async with health_server(HEALTH_PORT, ready=lambda: hub.is_ready):
         await hub.run()

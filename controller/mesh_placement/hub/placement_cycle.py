@@ -12,6 +12,7 @@ from mesh_placement.decide.placement_refusal import refusal_of_placement
 from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.objects import Placement
+from mesh_placement.schedule.network.standing import dead_after
 from mesh_placement.schedule.plan import Decision, Plan
 from mesh_placement.schedule.snapshot import Demand, Snapshot
 from mesh_placement.schedule.snapshotting import Seen, snapshot_of, text_of
@@ -76,6 +77,8 @@ class Cycle:
         self._scheduling = scheduling
         self._clock = clock
         self._demands: dict[str, tuple[int, Demand]] = {}
+        # Begun anew by each leader: one who never heard of a cluster asks its peers, or a person.
+        self._known_dead: frozenset[str] = frozenset()
 
     async def run(self) -> tuple[list[Key], float | None]:
         """Decide all: the Placements of which that is news, and the seconds until somebody has to look again
@@ -91,9 +94,11 @@ class Cycle:
                 assignments=self._caches.assignments.values(),
                 priorities={one.metadata.name: one.value for one in self._caches.priorities.values()},
                 demands=self._demands_of(placements),
+                known_dead=self._known_dead,
             ),
             now=now,
         )
+        self._known_dead = dead_after(self._known_dead, {one.name: one.standing for one in snapshot.clusters})
         plan = await self._plan(snapshot)
         basis = {text_of(one): one for one in placements}
         before, self.decided = (

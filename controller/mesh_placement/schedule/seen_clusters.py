@@ -16,7 +16,7 @@ from mesh_placement.objects import (
     ClusterRegistration,
     Phase,
 )
-from mesh_placement.schedule.snapshot import Cluster, Export, HeldTaint, Link, Room, Standing
+from mesh_placement.schedule.snapshot import Cluster, Export, HeldTaint, Link, Room
 
 _HEARD: Final[frozenset[Phase]] = frozenset(("Available", "Ready", "Joined", "Suspect"))
 """Phases in which the agent speaks: what it said is as fresh as its Lease."""
@@ -37,10 +37,10 @@ class ClusterRows:
 
 
 def seen_cluster(rows: ClusterRows) -> Cluster:
-    """The cluster itself. One that is being deleted is Leaving, whatever was written of it last."""
+    """The cluster itself, but for its standing, which takes all clusters to tell. One that is being deleted
+    is Leaving, whatever was written of it last."""
     one, status = rows.registration, rows.registration.status
     is_leaving = one.metadata.deletion_timestamp is not None
-    standing: Standing = "Unwitnessed" if status.phase == "Unreachable" else "Ok"
     own = {(taint.key, taint.effect) for taint in one.spec.taints}
     taints = (*one.spec.taints, *(each for each in status.taints if (each.key, each.effect) not in own))
     told = rows.capacity.status if rows.capacity is not None else ClusterCapacityStatus()
@@ -60,8 +60,7 @@ def seen_cluster(rows: ClusterRows) -> Cluster:
         namespaces=told.namespaces,
         storage_classes=told.storage_classes,
         room=_room(rows),
-        standing=standing,
-        stable_since=moment(ready.last_transition_time) if ready is not None and standing == "Ok" else None,
+        stable_since=moment(ready.last_transition_time) if ready is not None else None,
     )
 
 

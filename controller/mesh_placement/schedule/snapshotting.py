@@ -4,17 +4,29 @@ A reservation is no object: it is a decision that the numbers of its cluster do 
 leader knows all of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from mesh_core.objects import KubernetesObject
 from mesh_placement.objects import Assignment, ClusterSet, NamespacedName, Placement
+from mesh_placement.schedule.network.standing import leases_of, standings
 from mesh_placement.schedule.seen_clusters import ClusterRows, export_rows, link_rows, moment, seen_cluster
-from mesh_placement.schedule.snapshot import Demand, Memory, Reservation, SetView, Share, Snapshot, Wanted
+from mesh_placement.schedule.snapshot import (
+    Cluster,
+    Demand,
+    Link,
+    Memory,
+    Reservation,
+    SetView,
+    Share,
+    Snapshot,
+    Wanted,
+)
 
 RESERVED_FOR: Final = 600.0
 """Seconds after a decision until its room counts as what the cluster's numbers say, whatever they say."""
@@ -25,7 +37,8 @@ SETTLED_AFTER: Final = 90.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """What the hub's caches have. `namespaces` are those of the hub, `priorities` values by PriorityClass,
-    `demands` what each Placement brings and needs, by "namespace/name"."""
+    `demands` what each Placement brings and needs, by "namespace/name". `known_dead` are the clusters that
+    were found Dead (`network.standing.dead_after`)."""
 
     sets: Iterable[ClusterSet]
     clusters: Iterable[ClusterRows]
@@ -34,12 +47,14 @@ class Seen:
     assignments: Iterable[Assignment]
     priorities: Mapping[str, int]
     demands: Mapping[str, Demand]
+    known_dead: Collection[str] = ()
 
 
 def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
     """Everything at the moment `now`."""
     rows = sorted(seen.clusters, key=lambda one: one.registration.metadata.name)
-    clusters = tuple(map(seen_cluster, rows))
+    links = tuple(link for row in rows for link in link_rows(row))
+    clusters = _with_standing(map(seen_cluster, rows), links=links, known_dead=seen.known_dead)
     observed = {one.name: one.room.observed for one in clusters if one.room is not None}
     given = _given(seen.assignments, rows)
     placements = tuple(
@@ -53,7 +68,7 @@ def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
             _set(one, seen.namespaces) for one in sorted(seen.sets, key=lambda one: one.metadata.name)
         ),
         clusters=clusters,
-        links=tuple(link for row in rows for link in link_rows(row)),
+        links=links,
         exports=tuple(
             sorted(
                 (export for row in rows for export in export_rows(row)),
@@ -68,6 +83,19 @@ def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
 def text_of(placement: Placement) -> str:
     """Its name in a snapshot."""
     return f"{placement.metadata.namespace}/{placement.metadata.name}"
+
+
+def _with_standing(
+    clusters: Iterable[Cluster], *, links: Sequence[Link], known_dead: Collection[str]
+) -> tuple[Cluster, ...]:
+    every = tuple(clusters)
+    found = standings(leases_of(every), links, known_dead=known_dead)
+    return tuple(
+        one
+        if found.get(one.name, "Ok") == "Ok"
+        else replace(one, standing=found[one.name], stable_since=None)
+        for one in every
+    )
 
 
 def _set(one: ClusterSet, namespaces: Iterable[KubernetesObject]) -> SetView:

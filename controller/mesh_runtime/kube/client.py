@@ -24,6 +24,7 @@ from mesh_core.objects import KubernetesObject, Meta
 from mesh_runtime.kube.bounds import FIRST_PAGE, Bounds, TooMuch, fewer, read_within
 from mesh_runtime.kube.errors import ApiError, BadAnswer, NotTrusted, Unreachable
 from mesh_runtime.kube.guarded import Guarded, always
+from mesh_runtime.kube.refusal import refusal_in
 from mesh_runtime.kube.resources import Resource
 
 T = TypeVar("T", bound=KubernetesObject)
@@ -32,20 +33,11 @@ T = TypeVar("T", bound=KubernetesObject)
 Body = Mapping[str, Any]
 
 REQUEST_LIMIT = 10.0  # seconds
-_LONGEST_WAIT = 300.0  # seconds that a server may ask us to wait
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _JSON = "application/json"
 _METADATA_ONLY = f"{_JSON};as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _METADATA_LIST = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-
-
-class _Status(msgspec.Struct, rename="camel"):
-    """metav1.Status."""
-
-    reason: str = ""
-    message: str = ""
-    code: int = 0
 
 
 class _ApiResource(msgspec.Struct, rename="camel"):
@@ -341,7 +333,7 @@ class KubeClient:
                 allow_redirects=self.bounds is None,
             ) as response:
                 if response.status >= 300:
-                    raise await _refusal(response, self.bounds, path=path)
+                    raise await refusal_in(response, self.bounds, path=path)
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if isinstance(error.__cause__, MeshError):
@@ -381,24 +373,6 @@ def _read(resource: Resource[T], raw: bytes, *, path: str) -> T:
 def _no_answer(server: str, error: Exception) -> Unreachable:
     is_stranger = isinstance(error, aiohttp.ClientConnectorCertificateError)
     return (NotTrusted if is_stranger else Unreachable)(server=server, why=str(error) or type(error).__name__)
-
-
-async def _refusal(response: aiohttp.ClientResponse, bounds: Bounds | None, *, path: str) -> ApiError:
-    raw = await read_within(response, bounds, path=path)
-    try:
-        status = msgspec.json.decode(raw, type=_Status)
-    except msgspec.DecodeError:
-        status = _Status(message=raw[:200].decode(errors="replace").strip())
-    try:
-        wait = float(response.headers.get("Retry-After", "0"))
-    except ValueError:
-        wait = 0.0
-    return ApiError(
-        status=response.status,
-        reason=status.reason or str(response.reason),
-        message=status.message or "no message",
-        retry_after=min(max(0.0, wait), _LONGEST_WAIT),
-    )
 
 
 def _selectors(*, labels: str, fields: str) -> dict[str, str]:

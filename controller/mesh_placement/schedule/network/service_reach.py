@@ -65,7 +65,8 @@ def unmet(look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> dict[str, 
 
 def is_home(cluster: Cluster, wanted: Wanted) -> bool:
     """Whether the cluster could be a better home at all."""
-    is_well = cluster.phase == "Ready" and cluster.standing == "Ok"
+    # One that lost what it calls elsewhere is a home for what calls nothing there: in a pair, the survivor.
+    is_well = cluster.phase == "Ready" and cluster.standing in ("Ok", "DependencyLost")
     return is_well and cluster.cluster_set in wanted.spec.cluster_sets
 
 

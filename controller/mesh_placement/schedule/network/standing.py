@@ -27,7 +27,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from mesh_placement.schedule.snapshot import Link, Snapshot, Standing
+from mesh_placement.schedule.snapshot import Cluster, Link, Snapshot, Standing
 
 GatewayWord = Literal["Up", "Down", "Unknown"]
 EVICTING: Final[frozenset[Standing]] = frozenset({"Dead", "DataPlaneDown"})
@@ -134,11 +134,13 @@ def is_cut_off(
 
 def hub_is_cut_off(snapshot: Snapshot) -> bool:
     """Law 4, of a snapshot: then everything is frozen."""
-    leases = {
-        one.name: one.phase != "Unreachable" for one in snapshot.clusters if one.phase not in _OUT_PHASES
-    }
     dead = {one.name for one in snapshot.clusters if one.standing == "Dead"}
-    return is_cut_off(leases, snapshot.links, known_dead=dead)
+    return is_cut_off(leases_of(snapshot.clusters), snapshot.links, known_dead=dead)
+
+
+def leases_of(clusters: Iterable[Cluster]) -> dict[str, bool]:
+    """Whether each cluster's Lease is held, as its phase says; of those that have an agent."""
+    return {one.name: one.phase != "Unreachable" for one in clusters if one.phase not in _OUT_PHASES}
 
 
 def links_down(links: Iterable[Link], *, standings: Mapping[str, Standing]) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,19 @@
+"""The scheduler that a hub runs: the plug-ins that come with us, and those that are installed beside them."""
+
+from mesh_placement.hub.placement_cycle import Scheduling
+from mesh_placement.hub.plugins import with_installed
+from mesh_placement.objects import Placement
+from mesh_placement.schedule.built_in import BUILT_IN
+from mesh_placement.schedule.cycle import schedule
+from mesh_placement.schedule.demand import demand_of
+from mesh_placement.schedule.snapshot import Demand
+
+
+def installed_scheduling() -> Scheduling:
+    """Raises PluginRefused."""
+    plugins = with_installed(BUILT_IN)
+    return Scheduling(schedule=lambda snapshot: schedule(snapshot, plugins), demand_of=_demand)
+
+
+def _demand(placement: Placement) -> Demand:
+    return demand_of(placement.spec.manifests, replicas=placement.spec.replicas)
