@@ -5,7 +5,7 @@ whatever rules and groups it comes from.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -27,7 +27,6 @@ FURTHER = {
 """Verbs that only some resources know; the first three, uids and accept are not in discovery."""
 ELSEWHERE = "demo"
 """A namespace of users."""
-_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _AT_ONCE = 32
 
 
@@ -94,13 +93,13 @@ def questions(known: Iterable[tuple[str, str]], *, names: Iterable[tuple[str, st
     asked = [
         Question(group, resource, verb, namespace)
         for group, resource in known
-        for verb in _verbs(group, resource)
+        for verb in verbs_of(group, resource)
         for namespace in places
     ]
     asked += [
         Question(group, resource, verb, namespace, name)
         for group, resource, name in names
-        for verb in _verbs(group, resource)
+        for verb in verbs_of(group, resource)
         for namespace in places
     ]
     return sorted(set(asked))
@@ -108,12 +107,26 @@ def questions(known: Iterable[tuple[str, str]], *, names: Iterable[tuple[str, st
 
 async def allowed(kube: KubeClient, account: str, *, asked: Iterable[Question]) -> list[Question]:
     """Those of `asked` that the ServiceAccount of our namespace may."""
+    accounts = "system:serviceaccounts"
+    who = {
+        "user": f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}",
+        "groups": [accounts, f"{accounts}:{SYSTEM_NAMESPACE}", "system:authenticated"],
+    }
+    return await _answered(lambda question: _may(kube, question, who=who), asked)
+
+
+async def allowed_to(kube: KubeClient, *, asked: Iterable[Question]) -> list[Question]:
+    """Those of `asked` that whoever `kube` is may himself (SelfSubjectAccessReview)."""
+    return await _answered(lambda question: _may(kube, question, who=None), asked)
+
+
+async def _answered(may: Callable[[Question], Awaitable[bool]], asked: Iterable[Question]) -> list[Question]:
     places = asyncio.Semaphore(_AT_ONCE)
     listed = list(asked)
 
     async def ask(question: Question) -> bool:
         async with places:
-            return await _may(kube, account, question)
+            return await may(question)
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(question)) for question in listed]
@@ -138,7 +151,8 @@ def matrix(granted: Iterable[Question]) -> dict[str, dict[str, list[str]]]:
     return table
 
 
-def _verbs(group: str, resource: str) -> tuple[str, ...]:
+def verbs_of(group: str, resource: str) -> tuple[str, ...]:
+    """Those that mean something there."""
     further = FURTHER.get(f"{group}/{resource}", ())
     only = resource in ("signers", "users", "groups", "uids", "clusterregistrations/accept")
     return further if only else VERBS + further
@@ -154,7 +168,7 @@ async def _listed(kube: KubeClient, path: str) -> list[_Resource]:
         raise
 
 
-async def _may(kube: KubeClient, account: str, question: Question) -> bool:
+async def _may(kube: KubeClient, question: Question, *, who: Mapping[str, object] | None) -> bool:
     resource, _, subresource = question.resource.partition("/")
     attributes = {
         "group": question.group,
@@ -164,12 +178,8 @@ async def _may(kube: KubeClient, account: str, question: Question) -> bool:
         "namespace": question.namespace,
         "name": question.name,
     }
-    accounts = "system:serviceaccounts"
-    spec = {
-        "user": f"system:serviceaccount:{SYSTEM_NAMESPACE}:{account}",
-        "groups": [accounts, f"{accounts}:{SYSTEM_NAMESPACE}", "system:authenticated"],
-        "resourceAttributes": {key: text for key, text in attributes.items() if text},
-    }
-    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-    raw = await kube.request("POST", _REVIEWS, body=body)
+    kind = "SelfSubjectAccessReview" if who is None else "SubjectAccessReview"
+    spec = {**(who or {}), "resourceAttributes": {key: text for key, text in attributes.items() if text}}
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
+    raw = await kube.request("POST", f"/apis/authorization.k8s.io/v1/{kind.lower()}s", body=body)
     return msgspec.json.decode(raw, type=_Review).status.allowed

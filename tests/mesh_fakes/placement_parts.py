@@ -14,9 +14,14 @@ MANIFESTS = Path(__file__).parents[2] / "manifests"
 
 def install_parts(bed: Bed) -> None:
     """Accounts, rights, policies and programs: of a hub in `hub`, of a consenting member in `member`."""
-    bed.kubectl("hub", "apply", "-k", str(MANIFESTS / "overlays" / "hub"))
+    install_hub(bed)
     bed.kubectl("member", "apply", "-k", str(MANIFESTS / "overlays" / "member"))
     bed.kubectl("member", "apply", "-k", str(MANIFESTS / "placement" / "agent-access"))
+
+
+def install_hub(bed: Bed) -> None:
+    """The same of a hub alone."""
+    bed.kubectl("hub", "apply", "-k", str(MANIFESTS / "overlays" / "hub"))
 
 
 def tried_as(

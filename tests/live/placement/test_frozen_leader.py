@@ -21,7 +21,7 @@ from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.access_scene import account_kubeconfig
 from mesh_fakes.audit import Asked, AuditLog
 from mesh_fakes.bed import Bed
-from mesh_fakes.placement_parts import install_parts
+from mesh_fakes.placement_parts import install_hub
 from mesh_fakes.waiting import until_found
 from mesh_placement.names import FINALIZER, HUB, agent_role, cluster_namespace
 from mesh_placement.resources import (
@@ -107,7 +107,7 @@ def of_lease(one: Asked) -> bool:
 @asynccontextmanager
 async def three_replicas(bed: Bed) -> AsyncIterator[Replicas]:
     """Three hubs of one API server, and a ClusterSet; gone afterwards, whatever was made of members."""
-    await asyncio.to_thread(install_parts, bed)
+    await asyncio.to_thread(install_hub, bed)
     log = AuditLog.of(bed, "hub")
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(bed.client("hub"))
