@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 
 from mesh_fakes.access_scene import MEMBER, AccessScene, access_between
 from mesh_fakes.bed import Bed
-from mesh_placement.access.access import AccessSettings
 
 PASSERS = "test:passers"
 """Group that the hub lets through."""
@@ -15,10 +14,10 @@ _WORKS = "test-works"
 
 
 @asynccontextmanager
-async def scene_of(bed: Bed, *, settings: AccessSettings | None = None) -> AsyncIterator[AccessScene]:
+async def scene_of(bed: Bed) -> AsyncIterator[AccessScene]:
     """The proxy, and the rights of those who ask: on the hub to come through, on the member to do things."""
     with granted(bed, "hub"), granted(bed, "member"):
-        async with access_between(bed, settings=settings) as scene:
+        async with access_between(bed) as scene:
             yield scene
 
 
