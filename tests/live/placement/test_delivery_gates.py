@@ -127,6 +127,17 @@ async def test_secrets_travel_beside_and_one_inside_a_work_is_refused(delivery: 
         await delivery.remove("bad")
 
 
+async def counts(delivery: Delivery, *names: str) -> None:
+    """What the controller of Deployments says of two pods."""
+    numbers = {name: 2 for name in names}
+    await delivery.member.request(
+        "PATCH",
+        f"{WEB}/status",
+        body={"status": {"observedGeneration": 9, **numbers}},
+        content_type="application/merge-patch+json",
+    )
+
+
 async def test_what_depends_waits_until_the_other_is_healthy_and_health_comes_back_by_itself(
     delivery: Delivery,
 ) -> None:
@@ -139,13 +150,15 @@ async def test_what_depends_waits_until_the_other_is_healthy_and_health_comes_ba
         await delivery.says("after", "Applied", "Waiting", word="Assignment/web")
         await delivery.says("web", "Available", "Progressing")
         assert (await delivery.comes(WEB))["spec"]["replicas"] == 2
-        numbers = {name: 2 for name in ("replicas", "readyReplicas", "updatedReplicas", "availableReplicas")}
-        await delivery.member.request(
-            "PATCH",
-            f"{WEB}/status",
-            body={"status": {"observedGeneration": 9, **numbers}},
-            content_type="application/merge-patch+json",
-        )
+        assert (await status(delivery, "web")).status.visible == 0
+        await counts(delivery, "replicas", "updatedReplicas")
+
+        async def is_visible() -> bool:
+            found = (await status(delivery, "web")).status
+            return (found.visible, found.health) == (3, "Progressing")
+
+        await until_found(is_visible)
+        await counts(delivery, "readyReplicas", "availableReplicas")
         await delivery.says("web", "Available", "Healthy")
         await delivery.says("after", "Applied", "Applied")
 
