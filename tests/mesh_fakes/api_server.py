@@ -18,7 +18,7 @@ from typing import Any, cast
 import aiohttp
 
 from mesh_core.objects import Meta
-from mesh_runtime.kube import ApiError, KubeClient, Resource, Unreachable
+from mesh_runtime.kube import ApiError, KubeClient, NotTrusted, Resource, Unreachable
 from mesh_runtime.kube.client import Body
 
 _PATH = re.compile(
@@ -57,6 +57,8 @@ class FakeApiServer:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     is_down: bool = False
     """While true, every request and every running watch ends in silence."""
+    shown_ca: str = ""
+    """Below which CA (PEM) its certificate is."""
     token_life: timedelta = timedelta(hours=1)
     """Of the tokens that ServiceAccounts get."""
     writes_left: dict[str, int] = field(default_factory=dict)
@@ -73,9 +75,9 @@ class FakeApiServer:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _applied: dict[tuple[tuple[str, str, str], str], frozenset[str]] = field(default_factory=dict)
 
-    def client(self, username: str = "admin") -> KubeClient:
-        """Somebody who talks to it."""
-        return _FakeClient(self, username=username)
+    def client(self, username: str = "admin", *, believing: str = "") -> KubeClient:
+        """Somebody who talks to it; who is `believing` CAs (PEM) hears it only while it shows one of them."""
+        return _FakeClient(self, username=username, believing=believing)
 
     def peek(self, path: str) -> Item | None:
         """The object at that path as it is now, past all watches; None when it is not there."""
@@ -231,7 +233,7 @@ class FakeApiServer:
 class _FakeClient(KubeClient):
     """A client whose requests do not leave the process."""
 
-    def __init__(self, server: FakeApiServer, *, username: str) -> None:
+    def __init__(self, server: FakeApiServer, *, username: str, believing: str) -> None:
         async def nobody() -> dict[str, str]:
             return {}
 
@@ -239,6 +241,7 @@ class _FakeClient(KubeClient):
         super().__init__(cast(aiohttp.ClientSession, None), server="fake", authorization=nobody)
         self._fake = server
         self._username = username
+        self._believing = believing
 
     async def request(
         self,
@@ -275,6 +278,8 @@ class _FakeClient(KubeClient):
     def _reach(self) -> None:
         if self._fake.is_down:
             raise Unreachable(server="fake", why="it is stopped")
+        if self._believing and self._fake.shown_ca not in self._believing:
+            raise NotTrusted(server="fake", why="another CA")
 
 
 @dataclass(frozen=True, slots=True)
