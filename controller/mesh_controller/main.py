@@ -6,10 +6,7 @@ leaves every object as it is.
 
 import asyncio
 import socket
-import sys
-import uuid
-
-import uvloop
+from typing import Never
 
 from mesh_controller.controller import Controller, Trust
 from mesh_controller.intermediate_source import IntermediateSource
@@ -17,40 +14,24 @@ from mesh_controller.issuer_source import IssuerSource
 from mesh_controller.join_door import JoinDoor
 from mesh_controller.joiner import Joiner
 from mesh_controller.reception import Reception
-from mesh_core.errors import MeshError, causes
 from mesh_core.names import HEALTH_PORT, JOIN_PORT, PEER_STREAM_PORT
 from mesh_runtime.binding import binding
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import KubeClient, connect
-from mesh_runtime.log import configure, logger
 from mesh_runtime.membership import MembershipSource
-from mesh_runtime.signals import stop_at_signal
-
-_log = logger(__name__)
+from mesh_runtime.program import Until, replica_name, run_program
 
 
-def main() -> None:
-    """Runs until SIGTERM; the exit code is 0 then, and 1 after an error that was logged."""
-    configure()
-    failed = False
-    try:
-        uvloop.run(serve())
-    except* MeshError as group:
-        failed = True
-        for error in causes(group):
-            _log.error("the controller cannot run", why=str(error))
-    sys.exit(1 if failed else 0)
+def main() -> Never:
+    """Runs until SIGTERM."""
+    run_program("the controller", serve)
 
 
-async def serve() -> None:
-    """The controller, until SIGTERM or SIGINT."""
-    stop = stop_at_signal()
+async def serve(until_stopped: Until) -> None:
+    """The controller."""
     with bound_socket(PEER_STREAM_PORT) as listener:
-        async with connect() as kube, asyncio.TaskGroup() as group:
-            work = group.create_task(run(kube, listener=listener, name=_own_name()))
-            await stop.wait()
-            _log.info("stopping")
-            work.cancel()
+        async with connect() as kube:
+            await until_stopped(run(kube, listener=listener, name=replica_name()))
 
 
 async def run(kube: KubeClient, *, listener: socket.socket, name: str) -> None:
@@ -95,8 +76,3 @@ def bound_socket(port: int) -> socket.socket:
     with binding(port):
         bound.bind(("::" if dual else "0.0.0.0", port))
     return bound
-
-
-def _own_name() -> str:
-    """What tells this replica from its siblings: the pod's name, and this start of it."""
-    return f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"

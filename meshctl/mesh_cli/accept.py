@@ -23,6 +23,7 @@ from mesh_cli.networks import parse_network, parse_ranges, pod_ranges
 from mesh_cli.rollout import wait_until_running, why_not
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_cli.shipped import Overlay
+from mesh_cli.timeout_option import timeout_option
 from mesh_cli.trust_options import check_output, printing_options
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import Fault, MeshError
@@ -109,14 +110,7 @@ class Wish:
 )
 @click.option("--dns-stub", is_flag=True, help="Also where CoreDNS answers the zone itself (multicluster).")
 @printing_options("Change nothing and ask nobody: print the objects.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=180.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait until it is in and the programs run.",
-)
+@timeout_option("How long to wait until it is in and the programs run.", default=180.0)
 @click.pass_obj
 def command(
     kubeconfig: Path | None,

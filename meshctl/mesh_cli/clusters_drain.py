@@ -1,4 +1,4 @@
-"""`meshctl clusters drain`: what is placed there moves away, and nothing new comes, until `undrain`."""
+"""`meshctl clusters drain`: Placements keep away from there, until `undrain`."""
 
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from mesh_cli.session import run
 @click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
 @click.pass_obj
 def command(kubeconfig: Path | None, name: str, context: str | None) -> None:
-    """Move workloads away from CLUSTER, and give it no new ones; it stays registered."""
+    """Have Placements move away from CLUSTER and send nothing new there; it stays registered.
+
+    It is a taint, which acts on Placements alone: Works and Assignments of others stay, and so do its pods.
+    """
     click.echo(
         run(
             tainted(

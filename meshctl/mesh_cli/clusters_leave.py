@@ -13,6 +13,7 @@ import click
 
 from mesh_cli.clusters_one import Patch, changed, hub_client
 from mesh_cli.session import run
+from mesh_cli.timeout_option import timeout_option
 from mesh_core.errors import EnvironmentFault
 from mesh_placement.names import ANNOTATION_FORCE_LEAVE
 from mesh_placement.objects import ClusterRegistration, LeaveWorkloads
@@ -39,17 +40,11 @@ class StillLeaving(EnvironmentFault):
 @click.option(
     "--workloads",
     type=click.Choice(get_args(LeaveWorkloads)),
-    help="What becomes of what is placed there; by default as its registration says.",
+    help="What becomes of what the hub brought there. Migrate lets Placements move it first, then deletes; "
+    "by default as its registration says.",
 )
 @click.option("--wait", is_flag=True, help="Until it has left.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=900.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long --wait waits.",
-)
+@timeout_option("How long --wait waits.", default=900.0)
 @click.pass_obj
 def command(
     kubeconfig: Path | None,

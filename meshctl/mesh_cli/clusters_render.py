@@ -10,7 +10,7 @@ import yaml
 
 from mesh_cli.clusters_survey import ClusterSeen, Room
 from mesh_cli.refused_claims import RefusedClaim
-from mesh_cli.render import age, table
+from mesh_cli.render import age, condition_as_json, table
 from mesh_core.objects import Condition
 from mesh_placement.objects import LinkToPeer, Taint
 
@@ -152,7 +152,7 @@ def _cluster(one: ClusterSeen) -> Mapping[str, object]:
         "properties": {entry.name: entry.value for entry in one.properties},
         "capacity": _room(one.room) if one.room is not None else None,
         "links": [_link(link) for link in one.links or ()],
-        "conditions": [_condition(condition) for condition in one.conditions],
+        "conditions": [condition_as_json(condition) for condition in one.conditions],
     }
 
 
@@ -169,13 +169,3 @@ def _room(room: Room) -> Mapping[str, object]:
 
 def _link(link: LinkToPeer) -> Mapping[str, object]:
     return {"cluster": link.cluster, "state": link.state, "rttMs": link.rtt_ms.p50, "loss": link.loss}
-
-
-def _condition(one: Condition) -> Mapping[str, object]:
-    return {
-        "type": one.type,
-        "status": one.status,
-        "reason": one.reason,
-        "message": one.message,
-        "lastTransitionTime": one.last_transition_time or None,
-    }

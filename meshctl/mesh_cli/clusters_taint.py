@@ -15,8 +15,8 @@ from mesh_cli.session import run
 @click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
 @click.pass_obj
 def command(kubeconfig: Path | None, name: str, taints: tuple[str, ...], context: str | None) -> None:
-    """Put taints on CLUSTER: NoSchedule keeps new workloads away, PreferNoSchedule where others will do,
-    NoExecute moves away those that are there."""
+    """Put taints on CLUSTER, for Placements: NoSchedule keeps new workloads away, PreferNoSchedule where
+    others will do, NoExecute moves away those that are there. What no Placement put there stays."""
     added = tuple(map(parse_taint, taints))
     click.echo(
         run(

@@ -14,7 +14,7 @@ from mesh_cli.session import run
 @click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
 @click.pass_obj
 def command(kubeconfig: Path | None, name: str, context: str | None) -> None:
-    """Let workloads come to CLUSTER again; what moved away comes back as its placement says."""
+    """Let workloads come to CLUSTER again; what moved away comes back as its Placement says."""
     click.echo(
         run(
             tainted(

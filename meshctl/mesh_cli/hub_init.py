@@ -17,6 +17,7 @@ from mesh_cli.install import apply_definitions, apply_objects
 from mesh_cli.placement_manifests import agent_manifests, consent_manifests, hub_manifests
 from mesh_cli.rollout import wait_until_running
 from mesh_cli.session import FIELD_MANAGER, command_line, run
+from mesh_cli.timeout_option import timeout_option
 from mesh_core.errors import EnvironmentFault, UserError
 from mesh_placement.decide.bootstrap_token import check_set
 from mesh_placement.names import ACCESS, HUB
@@ -87,14 +88,7 @@ class Wish:
 @click.option("--image", metavar="IMAGE", help="Image of the programs, in place of this version's own.")
 @click.option("--unchecked", is_flag=True, help="Although the address cannot be reached from here.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the programs run.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=180.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait until the programs run.",
-)
+@timeout_option("How long to wait until the programs run.", default=180.0)
 @click.pass_obj
 def command(
     kubeconfig: Path | None,

@@ -24,6 +24,7 @@ from mesh_cli.networks import pod_ranges
 from mesh_cli.passphrase import asking
 from mesh_cli.rollout import readiness
 from mesh_cli.session import command_line, run
+from mesh_cli.timeout_option import timeout_option
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import EnvironmentFault, UserError
 from mesh_core.identity import ClusterId, cluster_id
@@ -109,14 +110,7 @@ class Wish:
 @click.option(
     "--unchecked", is_flag=True, help="Print the token though its address cannot be reached from here."
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for an issuer's request, and for the door to open.",
-)
+@timeout_option("How long to wait for an issuer's request, and for the door to open.", default=30.0)
 @click.option("--list", "lists", is_flag=True, help="Show the invitations there are.")
 @click.option("--revoke", "revoked", metavar="ID", help="End an invitation; whom it has let in stays.")
 @click.pass_obj

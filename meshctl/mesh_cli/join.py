@@ -21,6 +21,7 @@ from mesh_cli.passphrase import asking
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_cli.shipped import Overlay
 from mesh_cli.startup import start_programs
+from mesh_cli.timeout_option import timeout_option
 from mesh_core.identity import ClusterId, cluster_id
 from mesh_core.names import ANNOTATION_LEAVING, CLUSTERSET_ZONE, GATEWAY, SYSTEM_NAMESPACE, TRUST_BUNDLE
 from mesh_core.objects import PeerGateway
@@ -98,14 +99,7 @@ class Joined:
     help="Join although another implementation has ServiceImports here; they are left alone.",
 )
 @click.option("--dns-stub", is_flag=True, help="Also where CoreDNS answers the zone itself (multicluster).")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=180.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait until the programs run.",
-)
+@timeout_option("How long to wait until the programs run.", default=180.0)
 @click.pass_obj
 def command(
     kubeconfig: Path | None,

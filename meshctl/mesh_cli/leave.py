@@ -23,6 +23,7 @@ from mesh_cli.inventory import kept_lines
 from mesh_cli.member import Facts, read_facts
 from mesh_cli.removal import Removed, remove_everything
 from mesh_cli.session import command_line, run
+from mesh_cli.timeout_option import timeout_option
 from mesh_cli.uninstall import LIMIT, removed_lines
 from mesh_core.conditions import rfc3339
 from mesh_core.leaving import has_withdrawn, leaving_since
@@ -76,14 +77,7 @@ class Gone:
 @click.command("leave")
 @click.option("--context", help="Kubeconfig context of the member that leaves; by default the current one.")
 @click.option("--keep-crds", "keep_kinds", is_flag=True, help="Leave all CustomResourceDefinitions.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=15.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the peers and for what they have under way.",
-)
+@timeout_option("How long to wait for the peers and for what they have under way.", default=15.0)
 @click.pass_obj
 def command(kubeconfig: Path | None, context: str | None, keep_kinds: bool, timeout: float) -> None:
     """Leave the clusterset: withdraw all exports, let peers acknowledge, then remove everything of ours.

@@ -27,6 +27,7 @@ from mesh_cli.peering import (
     wait_until_connected,
 )
 from mesh_cli.session import command_line, run
+from mesh_cli.timeout_option import timeout_option
 from mesh_cli.trust_members import MemberAtHand, newest_of, spread
 from mesh_cli.trust_options import check_output, printing_options
 from mesh_core.errors import MeshError
@@ -84,14 +85,7 @@ _NOTHING_SAID = Wishes()
 @click.command("link")
 @click.argument("east", metavar="CONTEXT")
 @click.argument("west", metavar="CONTEXT")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait until both are connected.",
-)
+@timeout_option("How long to wait until both are connected.", default=60.0)
 @click.option(
     "--dial",
     type=click.Choice(get_args(Dial)),

@@ -149,11 +149,14 @@ def member_hub(found: MemberSeen) -> Iterator[Observed]:
             next_step="see that pods of the member reach that address; it is what the agent dials",
         )
     elif found.hub_answers:
-        yield ok(found.hub, seen="answers this machine with its CA; the agent will dial the same")
+        yield ok(
+            found.hub,
+            seen="answers this machine with its CA; whether the member's pods reach it, the agent's log says",
+        )
     else:
         yield fail(
             found.hub,
-            seen="does not answer with the CA that it says",
+            seen="does not answer this machine with the CA that it says",
             next_step="run meshctl hub init again with the right --server and --ca-file",
         )
 
@@ -184,7 +187,9 @@ MEMBER_CHECKS: Final = (
     Precheck("MESH-MEMBER-001", "the API server answers, in a version that is enough", member_version),
     Precheck("MESH-MEMBER-002", "you have the rights that registering needs", member_rights),
     Precheck("MESH-MEMBER-003", "the member's clock agrees with the hub's", member_clock),
-    Precheck("MESH-MEMBER-004", "the hub answers at the address that members are told", member_hub),
+    Precheck(
+        "MESH-MEMBER-004", "the hub answers this machine at the address that members are told", member_hub
+    ),
     Precheck("MESH-MEMBER-005", "the cluster is not registered elsewhere", member_free),
 )
 

@@ -21,6 +21,7 @@ from mesh_cli.register_manual import Manual, recognised
 from mesh_cli.register_manual import register as register_manual
 from mesh_cli.register_objects import DialIn, Settings, auto_yaml, manual_yaml
 from mesh_cli.session import command_line, run
+from mesh_cli.timeout_option import timeout_option
 from mesh_cli.trust_options import check_output, printing_options
 from mesh_core.identity import cluster_id
 from mesh_placement.decide.bootstrap_token import BadToken, parse_token
@@ -70,15 +71,8 @@ _ANSWER_LIMIT = 15.0
 )
 @click.option("--image", metavar="IMAGE", help="Image of the agent, in place of this version's own.")
 @printing_options("Change nothing: print the objects.")
-@click.option("--no-wait", is_flag=True, help="Do not wait until it runs and is in.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=180.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait.",
-)
+@click.option("--no-wait", is_flag=True, help="Wait neither until the agent runs, nor for what the hub says.")
+@timeout_option("How long to wait until the agent runs; with --hub-context, until it is in.", default=180.0)
 @click.pass_obj
 def command(kubeconfig: Path | None, /, **given: Any) -> None:  # Any: what click gives, by the options above
     """Register a cluster with a hub.
@@ -186,22 +180,30 @@ def _manual(wish: Manual, *, kubeconfig: Path | None, dry_run: bool) -> None:
         return
     settings, let_in = run(_registered(wish, kubeconfig=kubeconfig))
     click.echo("\n".join(manual_report(wish, settings, let_in=let_in)))
-    if not let_in:
+    if let_in is None:
+        click.echo(f"next, on the hub: {command_line(None, 'clusters')}")
+    elif not let_in:
         click.echo(f"next, on the hub: {command_line(None, 'clusters', 'accept', settings.cluster)}")
 
 
-async def _registered(wish: Manual, *, kubeconfig: Path | None) -> tuple[Settings, bool]:
+async def _registered(wish: Manual, *, kubeconfig: Path | None) -> tuple[Settings, bool | None]:
     async with connect(kubeconfig=kubeconfig, context=wish.context) as client:
         return await register_manual(wish, client=client, progress=progress_for(sys.stderr))
 
 
-def manual_report(wish: Manual, settings: Settings, *, let_in: bool) -> list[str]:
-    """What was done, line by line; pure."""
+def manual_report(wish: Manual, settings: Settings, *, let_in: bool | None) -> list[str]:
+    """What was done, line by line; `let_in` is None where nobody waited to see. Pure."""
     where = f"with the hub at {settings.info.server}"
     into = f" in ClusterSet {settings.cluster_set}" if settings.cluster_set else ""
     state = "is registered" if let_in else "asks to be registered"
     access = "let in, each as who they are" if settings.allow_access else "not let in"
-    pending = [] if let_in else ["  pending: waiting for acceptance"]
+    match let_in:
+        case True:
+            pending = []
+        case False:
+            pending = ["  pending: waiting for acceptance"]
+        case None:
+            pending = ["  not waited for: the hub may let it in by its token, or wait for acceptance"]
     return [
         f"{settings.cluster} {state} {where}{into} (context {wish.context})",
         f"  the hub's users are {access}",

@@ -90,8 +90,9 @@ async def recognised(hub: str, *, pins: Collection[str], ca: bytes) -> HubInfo:
     return await known_hub(hub, pins=pins)
 
 
-async def register(wish: Manual, *, client: KubeClient, progress: Progress) -> tuple[Settings, bool]:
-    """Check, install, and wait for a first answer; whether the hub has let the member in by then.
+async def register(wish: Manual, *, client: KubeClient, progress: Progress) -> tuple[Settings, bool | None]:
+    """Check, install, and wait for a first answer: whether the hub has let the member in by then; None where
+    nobody waited for that.
 
     `client` leads to the member. Raises ca_pins.WrongCa, TokenRefused, OtherSet, Registered, Refused,
     rollout.NotRunning.
@@ -110,7 +111,7 @@ async def register(wish: Manual, *, client: KubeClient, progress: Progress) -> t
         await apply_objects(client, manifests)
         await _place(client, settings)
     if wish.limit is None:
-        return settings, False
+        return settings, None
     with progress.step(f"{wish.context}: wait for the agent") as step:
         await wait_until_running(client, context=wish.context, limit=wish.limit, step=step, programs=(AGENT,))
     with progress.step(f"{settings.cluster}: wait for the hub's answer"):

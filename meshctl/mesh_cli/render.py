@@ -169,7 +169,7 @@ def _peer_as_json(peer: PeerSeen) -> dict[str, object]:
     return {
         "cluster": peer.cluster,
         "gateways": peer.gateways,
-        "connected": _condition_as_json(peer.connected) if peer.connected else None,
+        "connected": condition_as_json(peer.connected) if peer.connected else None,
         "exports": peer.exports,
         "lastSync": peer.last_sync or None,
         "lastContact": peer.last_contact or None,
@@ -180,7 +180,7 @@ def _export_as_json(export: ExportSeen) -> dict[str, object]:
     return {
         "namespace": export.namespace,
         "name": export.name,
-        "conditions": [_condition_as_json(one) for one in export.conditions],
+        "conditions": [condition_as_json(one) for one in export.conditions],
     }
 
 
@@ -192,11 +192,12 @@ def _import_as_json(entry: ImportSeen) -> dict[str, object]:
         "ips": entry.ips,
         "ports": entry.ports,
         "clusters": entry.clusters,
-        "conditions": [_condition_as_json(one) for one in entry.conditions],
+        "conditions": [condition_as_json(one) for one in entry.conditions],
     }
 
 
-def _condition_as_json(one: Condition) -> dict[str, object]:
+def condition_as_json(one: Condition) -> dict[str, object]:
+    """As every command shows a condition to programs."""
     return {
         "type": one.type,
         "status": one.status,

@@ -15,6 +15,7 @@ from mesh_cli.admission import check_newcomer
 from mesh_cli.enrolment import Enrolment, NotShown, taken
 from mesh_cli.passphrase import asking
 from mesh_cli.session import run
+from mesh_cli.timeout_option import timeout_option
 from mesh_cli.trust_from_hub import ByHub, Relayed, approve_from_hub
 from mesh_cli.trust_members import members_at_hand
 from mesh_cli.trust_options import trust_option
@@ -43,13 +44,8 @@ from mesh_runtime.trust_dir import PublicTrust, load_trust_dir, record_member
     help="With --from-hub: the key that asks, as the log of the member's agent says it.",
 )
 @click.option("--cluster-id", "name", required=True, metavar="ID", help="Its id, to be sure who it is.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for its request; with --from-hub, until it has taken the answer.",
+@timeout_option(
+    "How long to wait for its request; with --from-hub, until it has taken the answer.", default=10.0
 )
 @click.pass_obj
 def command(

@@ -17,6 +17,7 @@ import click
 
 from mesh_cli.passphrase import asking
 from mesh_cli.session import command_line, run
+from mesh_cli.timeout_option import timeout_option
 from mesh_cli.trust_change import change_trust
 from mesh_cli.trust_following import LOOK_EVERY, NotSettled, Wish, heard, told
 from mesh_cli.trust_members import MemberAtHand, members_at_hand
@@ -45,14 +46,7 @@ from mesh_runtime.trust_signing import keys_of
     metavar="ID",
     help="Do not wait for this member; it must join again if it does not follow. May be given several times.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for the members in each phase.",
-)
+@timeout_option("How long to wait for the members in each phase.", default=600.0)
 @click.option(
     "--intermediate", metavar="ID", help="Not the root: give this member a new key for its intermediate."
 )

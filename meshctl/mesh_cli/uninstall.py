@@ -12,6 +12,7 @@ from mesh_cli.inventory import Inventory, kept_lines, lines_of
 from mesh_cli.inventory_reading import read_inventory
 from mesh_cli.removal import Removed, remove_everything
 from mesh_cli.session import command_line, run
+from mesh_cli.timeout_option import timeout_option
 from mesh_core.errors import UserError
 from mesh_core.names import TRUST_BUNDLE
 from mesh_placement.names import GROUP
@@ -34,14 +35,7 @@ class InUse(UserError):
     "--force", is_flag=True, help="Also while peers are linked, Services exported, or clusters registered."
 )
 @click.option("--keep-crds", "keep_kinds", is_flag=True, help="Leave all CustomResourceDefinitions.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=LIMIT,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait until everything is gone; then what hangs is named.",
-)
+@timeout_option("How long to wait until everything is gone; then what hangs is named.", default=LIMIT)
 @click.pass_obj
 def command(
     kubeconfig: Path | None, context: str | None, dry_run: bool, force: bool, keep_kinds: bool, timeout: float

@@ -205,6 +205,12 @@ def test_who_waits_for_acceptance_is_told_so(meshctl: Meshctl, hub: HubServer) -
     assert "next, on the hub: meshctl clusters accept east-1" in out
 
 
+def test_who_does_not_wait_is_not_told_what_nobody_saw(meshctl: Meshctl, hub: HubServer) -> None:
+    out = done(meshctl(*register(hub, "--no-wait")))
+    assert "not waited for" in out and "pending" not in out
+    assert out.rstrip().endswith("next, on the hub: meshctl clusters")
+
+
 def test_what_the_hub_refuses_is_an_error_and_forgotten_at_the_next_try(
     meshctl: Meshctl, hub: HubServer, member: ObjectServer
 ) -> None:

@@ -18,6 +18,7 @@ from typing import Any, cast
 import aiohttp
 
 from mesh_core.objects import Meta
+from mesh_fakes.sessionless import SessionlessClient
 from mesh_runtime.kube import ApiError, KubeClient, NotTrusted, Resource, Unreachable
 from mesh_runtime.kube.client import Body
 
@@ -230,15 +231,11 @@ class FakeApiServer:
         self._changed = asyncio.Event()
 
 
-class _FakeClient(KubeClient):
+class _FakeClient(SessionlessClient):
     """A client whose requests do not leave the process."""
 
     def __init__(self, server: FakeApiServer, *, username: str, believing: str) -> None:
-        async def nobody() -> dict[str, str]:
-            return {}
-
-        # No session: `request` and `stream`, all that would use one, are overridden.
-        super().__init__(cast(aiohttp.ClientSession, None), server="fake", authorization=nobody)
+        super().__init__("fake")
         self._fake = server
         self._username = username
         self._believing = believing

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 
 from mesh_core.objects import Meta
+from mesh_fakes.sessionless import SessionlessClient
 from mesh_runtime.kube import KubeClient, Resource, Unreachable
 from mesh_runtime.kube.client import Body
 
@@ -26,15 +27,11 @@ class Cut:
         return self.at is not None and self.writes - 1 == self.at
 
 
-class CutClient(KubeClient):
+class CutClient(SessionlessClient):
     """`inner`, cut off where `cut` says."""
 
     def __init__(self, inner: KubeClient, *, cut: Cut) -> None:
-        async def nobody() -> dict[str, str]:
-            return {}
-
-        # No session: `request` and `stream`, all that would use one, are overridden.
-        super().__init__(cast(aiohttp.ClientSession, None), server="cut", authorization=nobody)
+        super().__init__("cut")
         self._inner = inner
         self._cut = cut
 

@@ -23,8 +23,8 @@ class DeliveredApi(FakeApiServer):
 
     deleted: list[str] = field(default_factory=list)
 
-    def client(self, username: str = "admin") -> KubeClient:
-        return _Client(self, username=username)
+    def client(self, username: str = "admin", *, believing: str = "") -> KubeClient:
+        return _Client(self, username=username, believing=believing)
 
     def answer(
         self, username: str, method: str, target: _Target, *, params: Mapping[str, str], body: Body | None

@@ -18,7 +18,8 @@ import msgspec
 
 from mesh_fakes.api_server import Item, _selected, _Target, _target
 from mesh_fakes.member_api import MemberApi
-from mesh_runtime.kube import ApiError, KubeClient, Unreachable
+from mesh_fakes.sessionless import SessionlessClient
+from mesh_runtime.kube import ApiError, Unreachable
 from mesh_runtime.kube.client import REQUEST_LIMIT, Body
 
 CONTROLLER = "controller"
@@ -155,15 +156,11 @@ class SimApi(MemberApi):
             heard(self._who, target, before, after)
 
 
-class SimClient(KubeClient):
+class SimClient(SessionlessClient):
     """A controller's client; its requests go through `weather`."""
 
     def __init__(self, api: SimApi, *, weather: Weather, dice: random.Random) -> None:
-        async def nobody() -> dict[str, str]:
-            return {}
-
-        # No session: `request` and `stream`, all that would use one, are overridden.
-        super().__init__(cast(aiohttp.ClientSession, None), server="sim", authorization=nobody)
+        super().__init__("sim")
         self._api = api
         self._weather = weather
         self._dice = dice
