@@ -14,6 +14,7 @@ import click
 from mesh_cli.evicted import Refused, StillRefused, with_refusal, without_refusal, write_refused
 from mesh_cli.member import read_facts
 from mesh_cli.session import command_line, run
+from mesh_cli.timeout_option import timeout_option
 from mesh_cli.traces import Traces, gone_lines, traces_of, wait_until_clear
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import EnvironmentFault, UserError
@@ -47,14 +48,7 @@ class Ended:
 
 
 _context = click.option("--context", help="Kubeconfig context of the member; by default the current one.")
-_limit = click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=LIMIT,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait until all that came from the peer is gone.",
-)
+_limit = timeout_option("How long to wait until all that came from the peer is gone.", default=LIMIT)
 
 
 @click.command("remove")

@@ -1,4 +1,4 @@
-"""The two light clusters of this folder's tests."""
+"""The pairs of light clusters of this folder's tests."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mesh_fakes.bed import Bed, started
+from mesh_fakes.delivery import give_accounts
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 
@@ -18,6 +19,14 @@ def pair_of_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     Each file has a pair of its own: agents and hubs leave accounts and Secrets that others would find.
     """
     with light_pair(tmp_path_factory.mktemp("pair")) as bed:
+        yield bed
+
+
+@pytest.fixture(scope="package")
+def pair_for_delivery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """The same for all files in which only the engine runs: `delivery.between` clears after each test."""
+    with light_pair(tmp_path_factory.mktemp("delivery")) as bed:
+        give_accounts(bed)
         yield bed
 
 

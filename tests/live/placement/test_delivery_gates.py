@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from mesh_fakes.bed import Bed
-from mesh_fakes.delivery import Delivery, between, config_map, deployment, give_accounts
+from mesh_fakes.delivery import Delivery, between, config_map, deployment
 from mesh_fakes.mortal_client import Life
 from mesh_fakes.waiting import until_found
 from mesh_placement.objects import Assignment, Manifest
@@ -46,9 +46,8 @@ TILL: Manifest = {
 
 
 @pytest_asyncio.fixture
-async def delivery(pair_of_light: Bed) -> AsyncIterator[Delivery]:
-    give_accounts(pair_of_light)
-    async with between(pair_of_light) as scene:
+async def delivery(pair_for_delivery: Bed) -> AsyncIterator[Delivery]:
+    async with between(pair_for_delivery) as scene:
         yield scene
 
 

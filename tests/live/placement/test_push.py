@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from mesh_fakes.bed import Bed
-from mesh_fakes.delivery import Delivery, Json, between, config_map, deployment, give_accounts
+from mesh_fakes.delivery import Delivery, Json, between, config_map, deployment
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.push_loop import PushLoop
 from mesh_placement.names import AGENT_MANAGER, HUB_MANAGER
@@ -59,9 +59,8 @@ async def says(delivery: Delivery, status: str) -> None:
     await until_found(look)
 
 
-async def test_a_switch_of_who_delivers_makes_nothing_anew(pair_of_light: Bed) -> None:
-    give_accounts(pair_of_light)
-    async with between(pair_of_light) as delivery, pushing(delivery, pair_of_light):
+async def test_a_switch_of_who_delivers_makes_nothing_anew(pair_for_delivery: Bed) -> None:
+    async with between(pair_for_delivery) as delivery, pushing(delivery, pair_for_delivery):
         await register(delivery, distribution="Pull", applies=True)
         async with delivery.delivering():
             manifests = (
