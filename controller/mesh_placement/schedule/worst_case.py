@@ -1,15 +1,16 @@
 """How many replicas nodes surely take, wherever their own scheduler puts pods that are still to come.
 
 Those pods are reserved room: decided, and not visible yet. We do not know on which nodes they will be, so
-what is left is the least over all ways to put them there. Two bounds from below, and the better one counts:
+what is left is the least over all ways to put them there. Three bounds from below, and the best one counts:
 
 1. Each pod spoils one whole node, the ones that take most replicas first.
-2. All of them are pods of one size, or several of that size, which may even be torn apart over nodes. Then a
+2. Each pod costs as many replicas as it is large, by the resource of which it takes most, rounded up.
+3. All of them are pods of one size, or several of that size, which may even be torn apart over nodes. Then a
    node's loss depends on their number alone. The exact least is a knapsack; its relaxation (the lower convex
    hull of what a node has left, the steepest parts of all nodes first) is found by sorting. Which size is
    best depends on how different the pods are, so a few are tried, from the greatest down to the smallest.
 
-Both fall when a reservation grows, and grow when a node does or when a replica asks for less.
+The second is cheap and mostly enough; the third knows of what nodes have in plenty.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +23,10 @@ Pods = tuple[Mapping[str, int], int]
 """What one pod asks for, and how many there are."""
 
 _Asked = Sequence[tuple[str, int]]
+_Size = tuple[int, ...]
 
-_MOST_SIZES = 8
+# Each a quarter of the one before.
+_SIZES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,9 @@ def surely_left(shapes: Iterable[FreeShape], *, request: Free, taken: Sequence[P
     Counted no further than until there are `enough`, which mostly is after a few shapes.
     """
     asked = tuple(request.items())
-    groups = _groups(taken, names=tuple(request)) if taken else {}
+    groups = _groups(taken, asked=asked) if taken else {}
     pods = sum(groups.values())
+    price = _all_units(groups, size=list(request.values()))
     nodes: list[_Node] = []
     whole, best = 0, 0
     for shape in shapes:
@@ -52,25 +56,27 @@ def surely_left(shapes: Iterable[FreeShape], *, request: Free, taken: Sequence[P
             nodes.append(_Node(shape.count, shape, fit))
             whole += shape.count * fit
             best = max(best, fit)
-            if whole - pods * best >= enough:
-                # Bound 1 for these nodes alone; more nodes make it no less.
+            if whole - min(pods * best, price) >= enough:
+                # Bounds 1 and 2 for these nodes alone; more nodes make them no less.
                 return enough
     if not pods or not nodes:
         return whole
-    lost = min(whole, _spoilt(nodes, pods=pods))
+    lost = min(whole, price, _spoilt(nodes, pods=pods))
+    if groups.keys() == {tuple(request.values())}:
+        # Pods like the replicas themselves: one costs one, and nothing less.
+        return whole - lost
     for size in _sizes(list(groups)):
         if whole - lost >= enough:
             return enough
-        units = sum(count * _units(group, size=size) for group, count in groups.items())
-        lost = min(lost, _lost(nodes, asked=asked, size=size, units=units))
+        lost = min(lost, _lost(nodes, asked=asked, size=size, units=_all_units(groups, size=size)))
     return whole - lost
 
 
-def _groups(taken: Iterable[Pods], *, names: Sequence[str]) -> dict[tuple[int, ...], int]:
+def _groups(taken: Iterable[Pods], *, asked: _Asked) -> dict[_Size, int]:
     """Number of pods by what they take of the resources that matter; who takes none of them is left out."""
-    found: dict[tuple[int, ...], int] = {}
+    found: dict[_Size, int] = {}
     for request, count in taken:
-        amounts = tuple(max(0, request.get(name, 0)) for name in names)
+        amounts = tuple([request.get(name, 0) for name, _ in asked])
         if count > 0 and any(amounts):
             found[amounts] = found.get(amounts, 0) + count
     return found
@@ -86,20 +92,24 @@ def _spoilt(nodes: Sequence[_Node], *, pods: int) -> int:
     return lost
 
 
-def _sizes(groups: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """The size of the greatest pod, of a half of it, and so on down to the smallest, by each resource."""
+def _sizes(groups: Sequence[_Size]) -> list[_Size]:
+    """The size of the greatest pod, of a quarter of it, and so on, but of the smallest at least."""
     most = [max(amounts) for amounts in zip(*groups, strict=True)]
     least = [min([one for one in amounts if one] or [0]) for amounts in zip(*groups, strict=True)]
-    halves = range(_MOST_SIZES if len(groups) > 1 else 1)
+    parts = [4**power for power in range(_SIZES if len(groups) > 1 else 1)]
     sizes = [
-        tuple(max(low, -(-high >> half)) for low, high in zip(least, most, strict=True)) for half in halves
+        tuple(max(low, -(-high // part)) for low, high in zip(least, most, strict=True)) for part in parts
     ]
     return list(dict.fromkeys(sizes))
 
 
-def _units(group: Sequence[int], *, size: Sequence[int]) -> int:
+def _all_units(groups: Mapping[_Size, int], *, size: Sequence[int]) -> int:
+    return sum(count * _units(group, size=size) for group, count in groups.items())
+
+
+def _units(group: _Size, *, size: Sequence[int]) -> int:
     """How many pods of `size` are at least as much as one of the group."""
-    return max(-(-amount // unit) for amount, unit in zip(group, size, strict=True) if unit)
+    return max([-(-amount // unit) for amount, unit in zip(group, size, strict=True) if unit])
 
 
 def _lost(nodes: Iterable[_Node], *, asked: _Asked, size: Sequence[int], units: int) -> int:
@@ -121,14 +131,12 @@ def _lost(nodes: Iterable[_Node], *, asked: _Asked, size: Sequence[int], units: 
 
 def _hull(node: _Node, *, asked: _Asked, size: Sequence[int], most: int) -> Iterable[tuple[int, int]]:
     """Steps of the lower convex hull of what a node has left, steepest first: (pods, replicas they cost)."""
+    free = node.shape.free
+    # Of one resource too little is free for one replica more than are left.
+    rows = [(free[name] - one + 1, one, unit) for (name, one), unit in zip(asked, size, strict=True) if unit]
     hull = [(0, node.fit)]
     for left in range(node.fit - 1, -1, -1):
-        # The fewest pods that leave no more than `left`: of one resource too little is free for one more.
-        pods = min(
-            -(-(node.shape.free[name] - (left + 1) * one + 1) // unit)
-            for (name, one), unit in zip(asked, size, strict=True)
-            if unit
-        )
+        pods = min([-(-(beyond - left * one) // unit) for beyond, one, unit in rows])
         while len(hull) > 1 and _is_above(hull[-1], hull[-2], (pods, left)):
             hull.pop()
         hull.append((pods, left))

@@ -22,4 +22,8 @@ BUILT_IN_FILTERS: tuple[Filter, ...] = (
     Spread(),
     Capacity(),
 )
-"""Capacity is the last of them: it is the dearest, and the others tell more of why a cluster is none."""
+"""Capacity is the last of them: it is the dearest, and the others tell more of why a cluster is none.
+
+Several may reject a cluster: one that is lost is not ready, and tainted. What drives out counts, whoever
+says it.
+"""

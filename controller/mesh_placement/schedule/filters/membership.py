@@ -51,7 +51,7 @@ def _rejection(look: Look, cluster: Cluster, *, wanted: Wanted, granted: frozens
             "NotAccepted",
             observed="a person has not accepted it yet",
             required="accepted",
-            hint=f"meshctl accept {cluster.name}",
+            hint=f"compare its key, then meshctl clusters accept {cluster.name}",
         )
     return _not_ready(cluster)
 
