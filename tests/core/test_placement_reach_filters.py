@@ -26,7 +26,7 @@ from mesh_placement.schedule.network.gateway_headroom import GatewayHeadroom
 from mesh_placement.schedule.network.service_expose import ServiceExpose
 from mesh_placement.schedule.network.service_reach import ServiceReach
 from mesh_placement.schedule.plugins import Filter, Rejection, Score
-from mesh_placement.schedule.snapshot import Cluster, Link, Memory, SetView, Snapshot, Wanted
+from mesh_placement.schedule.snapshot import Cluster, Export, Link, Memory, SetView, Snapshot, Wanted
 
 NEED = ServiceNeed(name="payments", max_rtt="40ms")
 
@@ -205,6 +205,26 @@ def test_a_cluster_that_does_not_reach_what_is_needed_says_why_and_who_would(cas
     assert found.holds == (case.code == "PathUnknown")
 
 
+SILENT = [
+    (unfresh(link("a->b", 5.0)), export("b"), "see whether the agent of a runs and reaches the hub"),
+    (
+        link("a->b", 5.0),
+        structs.replace(export("b"), is_fresh=False),
+        "see whether the agent of b runs and reaches the hub",
+    ),
+    (structs.replace(link("a->b"), state="Unknown"), export("b"), "run meshctl check in a"),
+    (link("a->b"), export("b"), "run meshctl check in a"),
+]
+
+
+@pytest.mark.parametrize(("way", "row", "hint"), SILENT, ids=lambda one: str(one)[:40])
+def test_of_what_is_not_known_it_is_said_who_is_silent(way: Link, row: Export, hint: str) -> None:
+    state = snapshot(
+        [cluster("a"), structs.replace(cluster("b"), phase="Suspect")], links=[way], exports=[row]
+    )
+    assert rejections(ServiceReach(), state, placement(needs=[NEED]))["a"].hint == hint
+
+
 def test_a_placement_that_needs_nothing_is_asked_nothing() -> None:
     state = snapshot(["a", "b"])
     for which in NETWORK_FILTERS:
@@ -296,6 +316,21 @@ def test_a_consumer_that_the_export_does_not_allow_cannot_reach_it() -> None:
         ServiceExpose(), snapshot(["a", "b"], links=[link("b->a", 1.0)], exports=[row]), exposing()
     )
     assert (found["a"].code, found["a"].observed) == ("ConsumerCannotReach", "b -> a not allowed")
+
+
+def test_a_consumer_that_got_too_far_takes_away_what_runs_only_when_that_lasts() -> None:
+    state = snapshot(["a", "b"], links=[link("b->a", 120.0), link("a->b", 1.0)])
+    wanted = exposing(present=("a",))
+    first = rejections(ServiceExpose(), state, wanted)["a"]
+    assert (first.code, first.evicts, first.until) == ("ConsumerCannotReach", False, NOW + 30)
+    memory = Memory(over_budget={"shop/checkout@b->a": NOW - 30})
+    assert rejections(ServiceExpose(), state, structs.replace(wanted, memory=memory))["a"].evicts
+
+
+def test_of_several_consumers_the_one_that_is_worst_off_is_named() -> None:
+    down = structs.replace(link("d->a"), state="Down")
+    state = snapshot(["a", "b", "c", "d"], links=[link("c->a", 120.0), down])
+    assert rejections(ServiceExpose(), state, exposing())["a"].observed == "d -> a Down"
 
 
 def test_nothing_is_exposed_in_a_set_that_is_isolated() -> None:

@@ -1,12 +1,13 @@
 """What ServiceReach says: what was seen, what is required, and which cluster would do better."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.calls import Calls
 from mesh_placement.schedule.network.codes import Code
-from mesh_placement.schedule.network.needs import milliseconds, short
-from mesh_placement.schedule.network.reach import round_trip
+from mesh_placement.schedule.network.needs import Need, milliseconds, short
+from mesh_placement.schedule.network.reach import Reach, Way, round_trip
 from mesh_placement.schedule.plugins import Rejection
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
@@ -25,67 +26,67 @@ class Words:
         self._homes = homes
         self._searched = 0
         self._best = cache(self._best_home)
+        self._shown = cache(self._short)
 
     def rejection(self, cluster: Cluster, calls: Calls, code: Code) -> Rejection:
         """What keeps this cluster from taking the placement."""
+        reach = calls.reach(cluster)
         return Rejection(
             code=code.value,
-            observed=self._observed(cluster, calls, code),
-            required=_required(calls, is_reached=len(calls.reach(cluster).sure) >= calls.need.least),
-            hint=self._hint(cluster, calls, code),
+            observed=f"{self._shown(calls)}{self._observed(cluster, calls, code, reach)}",
+            required=_required(calls.need, is_reached=len(reach.sure) >= calls.need.least),
+            hint=self._hint(cluster, calls, code, reach),
             holds=code is Code.PATH_UNKNOWN and calls.need.unknown == "Hold",
         )
 
-    def _observed(self, cluster: Cluster, calls: Calls, code: Code) -> str:
-        service, reach = short(calls.need.service, self._wanted), calls.reach(cluster)
-        names = _named([way.cluster for way in reach.sure])
-        unsure = _named([way.cluster for way in reach.unsure])
-        blocked = [one.cluster for one in reach.blocked if one.code is code]
+    def _observed(self, cluster: Cluster, calls: Calls, code: Code, reach: Reach) -> str:
+        """After the name of the service."""
         match code:
             case Code.TOO_FAR:
-                return f"{service} {milliseconds(calls.latency(cluster).floor)} via {names}"
+                return f" {milliseconds(calls.latency(cluster).floor)} via {_ways(reach.sure)}"
             case Code.TOO_FEW:
-                known = f"{names} alone" if names else "none for sure"
-                return f"{service} in {known}" + (f", {unsure} not known" if unsure else "")
+                known = f" in {_ways(reach.sure)} alone" if reach.sure else " nowhere for sure"
+                return f"{known}, {_ways(reach.unsure)} not known" if reach.unsure else known
             case Code.PATH_UNKNOWN if len(reach.sure) >= calls.need.least:
-                return f"{service} via {names}, nobody measured how far"
+                return f" via {_ways(reach.sure)}, nobody measured how far"
             case Code.PATH_UNKNOWN:
-                return f"{service}: {cluster.name} -> {unsure}, no fresh word of it"
+                return f": {cluster.name} -> {_ways(reach.unsure)}, no fresh word of it"
             case Code.PATH_DOWN:
-                return f"{service}: {', '.join(f'{cluster.name} -> {one}' for one in blocked[:_MOST_NAMED])}"
+                return f": {cluster.name} -> {_blocked(reach, code)}"
             case Code.NOT_EXPORTED:
-                return f"{service} in no cluster"
+                return " in no cluster"
             case _:
-                return f"{service} in {_named(blocked)}"
+                return f" in {_blocked(reach, code)}"
 
-    def _hint(self, cluster: Cluster, calls: Calls, code: Code) -> str:
-        need, service = calls.need, short(calls.need.service, self._wanted)
-        blocked = _named([one.cluster for one in calls.reach(cluster).blocked if one.code is code])
+    def _hint(self, cluster: Cluster, calls: Calls, code: Code, reach: Reach) -> str:
+        service = calls.need.service
+        if code is Code.TOO_FAR:
+            return (
+                self._nearer(cluster, calls) or self._best(calls) or "a larger maxRTT, or a nearer exporter"
+            )
+        if code is Code.NOT_EXPORTED:
+            brought = [one.name for one in self._look.bringing.get(service, ())]
+            made = f"place {_named(brought)}" if brought else f"make a ServiceExport {service}"
+            return f"{made} in a cluster of the set"
+        if code is Code.POLICY_DENIED:
+            return f"meshctl.dev/allow of {service} in {_blocked(reach, code)} does not name {cluster.name}"
+        best = self._best(calls)
+        if best:
+            return best
         match code:
-            case Code.TOO_FAR:
-                return (
-                    self._nearer(cluster, calls)
-                    or self._best(calls)
-                    or "a larger maxRTT, or a nearer exporter"
-                )
-            case Code.NOT_EXPORTED:
-                brought = [one.name for one in self._look.bringing.get(need.service, ())]
-                made = f"place {_named(brought)}" if brought else f"make a ServiceExport {need.service}"
-                return f"{made} in a cluster of the set"
             case Code.NO_READY_ENDPOINTS:
-                return self._best(calls) or f"see the pods of {service} in {blocked}"
+                return f"see the pods of {self._shown(calls)} in {_blocked(reach, code)}"
             case Code.PATH_UNKNOWN:
-                return (
-                    self._best(calls) or f"see whether the agent of {cluster.name} runs and reaches the hub"
-                )
+                return _who_is_silent(cluster, reach, least=calls.need.least)
             case Code.PATH_DOWN:
-                return self._best(calls) or f"run meshctl check in {cluster.name}"
-            case Code.POLICY_DENIED:
-                return f"meshctl.dev/allow of {need.service} in {blocked} does not name {cluster.name}"
+                return f"run meshctl check in {cluster.name}"
             case Code.TOO_FEW:
-                return self._best(calls) or f"export {service} in more clusters, or ask for fewer"
+                return f"export {self._shown(calls)} in more clusters, or ask for fewer"
             case _:
-                return self._best(calls) or f"export {service} in the ClusterSet {cluster.cluster_set}"
+                return f"export {self._shown(calls)} in the ClusterSet {cluster.cluster_set}"
+
+    def _short(self, calls: Calls) -> str:
+        return short(calls.need.service, self._wanted)
 
     def _nearer(self, cluster: Cluster, calls: Calls) -> str:
         """A cluster that is near enough, but for the export."""
@@ -114,13 +115,31 @@ class Words:
         return f"{name} has it itself" if mean == 0 else f"{name} reaches it in {milliseconds(mean)}"
 
 
-def _required(calls: Calls, *, is_reached: bool) -> str:
-    need = calls.need
+def _who_is_silent(cluster: Cluster, reach: Reach, *, least: int) -> str:
+    if len(reach.sure) >= least:
+        return f"run meshctl check in {cluster.name}"
+    link = reach.unsure[0].link
+    is_told = link is not None and link.is_fresh
+    if is_told and link is not None and link.state == "Unknown":
+        return f"run meshctl check in {cluster.name}"
+    agent = reach.unsure[0].cluster if is_told else cluster.name
+    return f"see whether the agent of {agent} runs and reaches the hub"
+
+
+def _required(need: Need, *, is_reached: bool) -> str:
     if is_reached and need.budget is not None:
         return f"<= {need.budget:g} ms"
     return f"{need.least} reachable {'exporter' if need.least == 1 else 'exporters'}"
 
 
-def _named(names: list[str]) -> str:
+def _ways(ways: Sequence[Way]) -> str:
+    return ways[0].cluster if len(ways) == 1 else _named([one.cluster for one in ways])
+
+
+def _blocked(reach: Reach, code: Code) -> str:
+    return _named([one.cluster for one in reach.blocked if one.code is code])
+
+
+def _named(names: Sequence[str]) -> str:
     rest = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
