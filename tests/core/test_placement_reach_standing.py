@@ -9,6 +9,7 @@ from msgspec import structs
 
 from mesh_fakes.network_scene import both_ways, cluster, link, snapshot, unfresh
 from mesh_placement.objects.ours import LinkState
+from mesh_placement.schedule.network.judging import judged
 from mesh_placement.schedule.network.standing import (
     EVICTING,
     Facts,
@@ -157,6 +158,27 @@ def test_a_snapshot_shows_that_the_hub_is_cut_off() -> None:
     assert not hub_is_cut_off(snapshot([newcomer]))
     dead = structs.replace(cluster("b"), phase="Unreachable", standing="Dead")
     assert not hub_is_cut_off(snapshot([cluster("a"), dead], links=[rows[0], unfresh(rows[1])]))
+
+
+def test_a_snapshot_is_judged_as_a_whole() -> None:
+    rows = [
+        *both_ways("a", "b", 1.0),
+        *(down(f"{one}->c") for one in "ab"),
+        *(unfresh(link(f"c->{one}", 1.0)) for one in "ab"),
+    ]
+    lost = structs.replace(cluster("c"), phase="Unreachable", standing="Unwitnessed")
+    newcomer = structs.replace(cluster("d"), phase="Accepted")
+    state = snapshot([cluster("a"), cluster("b"), lost, newcomer], links=rows)
+    found = {one.name: one for one in judged(state).clusters}
+    assert {name: one.standing for name, one in found.items()} == {
+        "a": "Ok",
+        "b": "Ok",
+        "c": "Dead",
+        "d": "Ok",
+    }
+    assert (found["a"].stable_since, found["c"].stable_since) == (0.0, None)
+    cut_off = judged(structs.replace(state, links=tuple(map(unfresh, state.links))))
+    assert {one.standing for one in cut_off.clusters} == {"HubIsolated"}
 
 
 @given(

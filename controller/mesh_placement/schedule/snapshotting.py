@@ -4,22 +4,19 @@ A reservation is no object: it is a decision that the numbers of its cluster do 
 leader knows all of them.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 import msgspec
-from msgspec.structs import replace
 
 from mesh_core.objects import KubernetesObject
 from mesh_placement.objects import Assignment, ClusterSet, NamespacedName, Placement
-from mesh_placement.schedule.network.standing import leases_of, standings
+from mesh_placement.schedule.network.judging import judged
 from mesh_placement.schedule.seen_clusters import ClusterRows, export_rows, link_rows, moment, seen_cluster
 from mesh_placement.schedule.snapshot import (
-    Cluster,
     Demand,
-    Link,
     Memory,
     Reservation,
     SetView,
@@ -53,8 +50,7 @@ class Seen:
 def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
     """Everything at the moment `now`."""
     rows = sorted(seen.clusters, key=lambda one: one.registration.metadata.name)
-    links = tuple(link for row in rows for link in link_rows(row))
-    clusters = _with_standing(map(seen_cluster, rows), links=links, known_dead=seen.known_dead)
+    clusters = tuple(map(seen_cluster, rows))
     observed = {one.name: one.room.observed for one in clusters if one.room is not None}
     given = _given(seen.assignments, rows)
     placements = tuple(
@@ -62,13 +58,13 @@ def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
         for one in sorted(seen.placements, key=text_of)
     )
     at = now.timestamp()
-    return Snapshot(
+    found = Snapshot(
         now=at,
         sets=tuple(
             _set(one, seen.namespaces) for one in sorted(seen.sets, key=lambda one: one.metadata.name)
         ),
         clusters=clusters,
-        links=links,
+        links=tuple(link for row in rows for link in link_rows(row)),
         exports=tuple(
             sorted(
                 (export for row in rows for export in export_rows(row)),
@@ -78,24 +74,12 @@ def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
         placements=placements,
         reservations=tuple(one for each in placements for one in _reservations(each, observed, now=at)),
     )
+    return judged(found, known_dead=seen.known_dead)
 
 
 def text_of(placement: Placement) -> str:
     """Its name in a snapshot."""
     return f"{placement.metadata.namespace}/{placement.metadata.name}"
-
-
-def _with_standing(
-    clusters: Iterable[Cluster], *, links: Sequence[Link], known_dead: Collection[str]
-) -> tuple[Cluster, ...]:
-    every = tuple(clusters)
-    found = standings(leases_of(every), links, known_dead=known_dead)
-    return tuple(
-        one
-        if found.get(one.name, "Ok") == "Ok"
-        else replace(one, standing=found[one.name], stable_since=None)
-        for one in every
-    )
 
 
 def _set(one: ClusterSet, namespaces: Iterable[KubernetesObject]) -> SetView:

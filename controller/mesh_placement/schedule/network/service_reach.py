@@ -16,6 +16,7 @@ from mesh_placement.schedule.network.budgets import budget_memory
 from mesh_placement.schedule.network.calls import Calls, calls_of
 from mesh_placement.schedule.network.codes import Code
 from mesh_placement.schedule.network.hysteresis import HELD, call_key
+from mesh_placement.schedule.network.judging import STABLE
 from mesh_placement.schedule.network.service_words import Words
 from mesh_placement.schedule.plugins import Rejection
 from mesh_placement.schedule.snapshot import Cluster, Memory, Wanted
@@ -65,8 +66,7 @@ def unmet(look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> dict[str, 
 
 def is_home(cluster: Cluster, wanted: Wanted) -> bool:
     """Whether the cluster could be a better home at all."""
-    # One that lost what it calls elsewhere is a home for what calls nothing there: in a pair, the survivor.
-    is_well = cluster.phase == "Ready" and cluster.standing in ("Ok", "DependencyLost")
+    is_well = cluster.phase == "Ready" and cluster.standing in STABLE
     return is_well and cluster.cluster_set in wanted.spec.cluster_sets
 
 

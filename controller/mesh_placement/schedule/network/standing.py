@@ -27,13 +27,13 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from mesh_placement.schedule.snapshot import Cluster, Link, Snapshot, Standing
+from mesh_placement.schedule.snapshot import Link, Snapshot, Standing
 
 GatewayWord = Literal["Up", "Down", "Unknown"]
 EVICTING: Final[frozenset[Standing]] = frozenset({"Dead", "DataPlaneDown"})
 
-_OUT_PHASES = frozenset({"", "Pending", "Accepted", "Joined", "Left"})
-"""Clusters without an agent that could tell: no lease of theirs is lost."""
+IN_PHASES: Final = frozenset({"Available", "Ready", "Suspect", "Unreachable"})
+"""Clusters that are in: the last of these have lost their lease. Others have none yet, or go."""
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -135,12 +135,12 @@ def is_cut_off(
 def hub_is_cut_off(snapshot: Snapshot) -> bool:
     """Law 4, of a snapshot: then everything is frozen."""
     dead = {one.name for one in snapshot.clusters if one.standing == "Dead"}
-    return is_cut_off(leases_of(snapshot.clusters), snapshot.links, known_dead=dead)
+    return is_cut_off(leases_in(snapshot), snapshot.links, known_dead=dead)
 
 
-def leases_of(clusters: Iterable[Cluster]) -> dict[str, bool]:
-    """Whether each cluster's Lease is held, as its phase says; of those that have an agent."""
-    return {one.name: one.phase != "Unreachable" for one in clusters if one.phase not in _OUT_PHASES}
+def leases_in(snapshot: Snapshot) -> Mapping[str, bool]:
+    """Whether the lease is held, of each cluster that is in."""
+    return {one.name: one.phase != "Unreachable" for one in snapshot.clusters if one.phase in IN_PHASES}
 
 
 def links_down(links: Iterable[Link], *, standings: Mapping[str, Standing]) -> tuple[tuple[str, str], ...]:
