@@ -17,7 +17,7 @@ LEASE = 45.0
 @dataclass
 class ControlLines:
     """All works at the start. `silent`: the hub does not hear them. `dead`: gateway and API server are gone.
-    `mute`: only the gateway is."""
+    `mute`: only the gateway is. `known_dead` were found so, and nobody has heard of them since."""
 
     clusters: tuple[str, ...]
     now: float = 0.0
@@ -25,7 +25,7 @@ class ControlLines:
     dead: set[str] = field(default_factory=set)
     mute: set[str] = field(default_factory=set)
     standing: dict[str, Standing] = field(default_factory=dict)
-    _known_dead: frozenset[str] = frozenset()
+    known_dead: frozenset[str] = frozenset()
     _heard: dict[str, float] = field(default_factory=dict)
     _rows: dict[tuple[str, str], Link] = field(default_factory=dict)
 
@@ -48,10 +48,10 @@ class ControlLines:
             standings(
                 {name: self.is_held(name) for name in self.clusters},
                 self.links,
-                known_dead=self._known_dead,
+                known_dead=self.known_dead,
             )
         )
-        self._known_dead = dead_after(self._known_dead, self.standing)
+        self.known_dead = dead_after(self.known_dead, self.standing)
 
     def carries(self, source: str, target: str) -> bool:
         """Whether calls get through."""
