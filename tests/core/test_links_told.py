@@ -96,6 +96,24 @@ def test_an_export_says_which_clusters_it_is_for(
     assert found.allowed == allowed
 
 
+@pytest.mark.parametrize(
+    ("annotations", "local_first"),
+    [
+        ({}, False),
+        ({"meshctl.dev/traffic": "balanced"}, False),
+        ({"meshctl.dev/traffic": "local-first"}, True),
+        ({"meshctl.dev/traffic": "local-first", "meshctl.dev/alow": "west"}, False),
+    ],
+)
+def test_an_export_says_whether_calls_stay_where_it_is(
+    annotations: dict[str, str], local_first: bool
+) -> None:
+    meta = {"name": "cart", "namespace": "shop", "annotations": annotations}
+    export = msgspec.convert({"metadata": meta}, ServiceExport)
+    (found,) = link_status([], exports=[export], ready={}).exports
+    assert found.local_first == local_first
+
+
 def slice_of(*ready: bool | None, labels: dict[str, str] | None = None) -> EndpointSlice:
     endpoints = [
         {"addresses": [f"10.0.0.{n}"], "conditions": {} if one is None else {"ready": one}}
@@ -136,6 +154,7 @@ def links(
         (links(ready=0), 1.0, 0.0),
         (links(ready=3), 1.0, REST - 1.0),
         (links(allowed=("west",)), 1.0, 0.0),
+        (links(local_first=True), 1.0, 0.0),
         (links(room=0.71), 1.0, None),
         (links(room=0.7), 1.0, REST - 1.0),
         (links(room=None), 40.0, 0.0),

@@ -8,8 +8,8 @@
 3. Headroom is the mean of our gateways', which connections are spread over. Nobody counts what is lost in a
    tunnel, so no loss is told. An export whose annotations do not read is withheld: nobody is allowed.
 4. What somebody waits for is written at once: a peer or an export that comes or goes, another state,
-   endpoints that come to nought or from it, a conflict, who is allowed. Other numbers are written every
-   `REST` seconds, round trips and headroom only when they moved by a tenth.
+   endpoints that come to nought or from it, a conflict, who is allowed, whether calls stay. Other numbers
+   are written every `REST` seconds, round trips and headroom only when they moved by a tenth.
 5. So nothing is written while nothing changes, and a row is as fresh as its agent: it is as good as new while
    the agent renews its Lease on the hub, and from the last renewal on it gets old. No clock but the hub's is
    asked. `lastProbe` is by the member's clock, for people.
@@ -20,7 +20,8 @@ from statistics import fmean, median
 
 from mesh_core.names import LABEL_SERVICE_NAME
 from mesh_core.objects import EndpointSlice, MeshPeer, PathReport, ServiceExport
-from mesh_core.policy import InvalidPolicy, policy_of
+from mesh_core.policy import InvalidPolicy, Policy, policy_of
+from mesh_core.record import Traffic
 from mesh_placement.objects import ClusterLinkStatus, ExportState, LinkState, LinkToPeer, RoundTrip
 
 REST = 30.0
@@ -116,6 +117,7 @@ def _state(reports: Iterable[PathReport]) -> LinkState:
 
 def _export(export: ServiceExport, *, ready: Mapping[ServiceKey, int]) -> ExportState:
     namespace, name = export.key
+    policy = policy_of(export.metadata.annotations)
     conflict = next(
         (
             f"{one.reason}: {one.message}" if one.message else one.reason
@@ -128,12 +130,12 @@ def _export(export: ServiceExport, *, ready: Mapping[ServiceKey, int]) -> Export
         service=f"{namespace}/{name}",
         ready=ready.get(export.key, 0),
         conflict=conflict[:_LONGEST_CONFLICT],
-        allowed=_allowed(export),
+        allowed=_allowed(policy),
+        local_first=isinstance(policy, Policy) and policy.traffic is Traffic.LOCAL_FIRST,
     )
 
 
-def _allowed(export: ServiceExport) -> tuple[str, ...] | None:
-    policy = policy_of(export.metadata.annotations)
+def _allowed(policy: Policy | InvalidPolicy) -> tuple[str, ...] | None:
     if isinstance(policy, InvalidPolicy):
         return ()
     clusters = policy.allow.clusters if policy.allow is not None else None
@@ -142,7 +144,9 @@ def _allowed(export: ServiceExport) -> tuple[str, ...] | None:
 
 def _urgent(status: ClusterLinkStatus) -> tuple[object, ...]:
     peers = [(one.cluster, one.state) for one in status.peers]
-    exports = [(one.service, one.ready > 0, one.conflict, one.allowed) for one in status.exports]
+    exports = [
+        (one.service, one.ready > 0, one.conflict, one.allowed, one.local_first) for one in status.exports
+    ]
     return peers, exports, status.handshakes
 
 

@@ -269,13 +269,15 @@ class LinkToPeer(Struct, frozen=True, rename="camel", kw_only=True):
 class ExportState(Struct, frozen=True, rename="camel", kw_only=True):
     """A Service that this member exports ("namespace/name"), and how many endpoints are ready behind it.
 
-    `allowed` are the clusters in which anything may call it, None for all.
+    `allowed` are the clusters in which anything may call it, None for all. `local_first`: while endpoints are
+    ready here, this member calls only those.
     """
 
     service: str
     ready: int = 0
     conflict: str = ""
     allowed: tuple[str, ...] | None = None
+    local_first: bool = False
 
 
 class Handshake(Struct, frozen=True, rename="camel", kw_only=True):

@@ -89,7 +89,13 @@ def export_rows(rows: ClusterRows) -> Iterable[Export]:
     for one in rows.link.status.exports if rows.link is not None else ():
         cluster = rows.registration.metadata.name
         yield Export(
-            cluster, one.service, one.ready, one.conflict, allowed=one.allowed, is_fresh=_is_heard(rows)
+            cluster,
+            one.service,
+            one.ready,
+            one.conflict,
+            allowed=one.allowed,
+            is_fresh=_is_heard(rows),
+            local_first=one.local_first,
         )
 
 

@@ -104,8 +104,7 @@ class Link(Struct, frozen=True):
 class Export(Struct, frozen=True):
     """What `cluster` says of a Service that it exports; `allowed` None: every cluster may call it.
 
-    `local_first`: while it has ready endpoints itself it calls only those (annotation `meshctl.dev/traffic`,
-    or an internal traffic policy Local), as the merged import has it there.
+    `local_first`: while it has ready endpoints itself it calls only those (annotation `meshctl.dev/traffic`).
     """
 
     cluster: str

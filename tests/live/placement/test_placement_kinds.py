@@ -274,7 +274,7 @@ FULL: dict[AnyResource, tuple[str, Any]] = {
             ),
             exports=(
                 objects.ExportState(service="shop/cart"),
-                objects.ExportState(service="shop/till", allowed=("west",)),
+                objects.ExportState(service="shop/till", allowed=("west",), local_first=True),
             ),
             handshakes=(objects.Handshake(service="shop/cart", via="b", result="OK"),),
         ),
