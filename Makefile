@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-failover bench-trust check format lock clean
+.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-failover bench-trust check format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-dns [BENCH='--quick']  our DNS beside CoreDNS with its plugin multicluster (bench/README.md)"
 	@echo "make bench-failover  what callers notice when a gateway is lost, on real clusters: twenty minutes"
 	@echo "make bench-registration [BENCH='--quick']  how fast clusters join a hub and get their work (bench/README.md)"
+	@echo "make bench-placement  how long the scheduler takes among 10 to 5,000 clusters: minutes"
 	@echo "make bench-dns-change  from a changed endpoint to the new DNS answer at a pod, on real clusters: fifteen minutes"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
 	@echo "make format     put the code into the form that make check wants"
@@ -76,6 +77,9 @@ bench-registration: $(INSTALLED)
 	@$(BIN)/meshctl local prepare --light
 	@$(BIN)/python bench/registration.py $(BENCH)
 
+bench-placement: $(INSTALLED)
+	@$(BIN)/python bench/placement.py $(BENCH)
+
 bench-failover: setup
 	@$(BIN)/python bench/gateway_failover.py $(BENCH)
 
@@ -89,7 +93,7 @@ bench-dns-change: setup
 	@$(BIN)/python bench/dns_change.py $(BENCH)
 
 test-long: setup
-	@HISTORIES=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz tests/live/lifecycle/long
+	@HISTORIES=10000 SNAPSHOTS=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz tests/live/lifecycle/long
 	@RANGES=distinct $(BIN)/pytest tests/live/registration
 	@ROUNDS=50 $(BIN)/pytest tests/live/placement/test_leaving_a_hub.py
 

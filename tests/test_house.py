@@ -79,6 +79,7 @@ PURE_FILES = [
     "bench/mesh_bench/name_rows.py",
     "bench/mesh_bench/name_turns.py",
     "bench/mesh_bench/plain_config.py",
+    "bench/mesh_bench/placement_scene.py",
     "bench/mesh_bench/propagation_rows.py",
     "bench/mesh_bench/registration_rows.py",
     "bench/mesh_bench/results.py",

@@ -106,10 +106,13 @@ class _Cycle:
 
     def _waiting(self, wanted: Wanted, made: Given, why: str) -> Decision:
         """Too few clusters take it: it stays where it is."""
+        look, findings = self._look, made.findings
+        evicted = {one.name for one in findings.evicted}
         held: Shares = {
             one.cluster: one.replicas
             for one in wanted.current
-            if not goes_at_once(self._look, wanted, made.findings, one.cluster)
+            if one.cluster in look.clusters
+            and not (one.cluster in evicted and goes_at_once(look, wanted, findings, one.cluster))
         }
         changes = len(held) != len(wanted.current)
         mine = [one for one in self._look.reservations if one.placement == wanted.name]

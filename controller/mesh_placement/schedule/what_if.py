@@ -61,7 +61,7 @@ def _link(snapshot: Snapshot, words: Sequence[str]) -> Snapshot:
 
 def _rtt(snapshot: Snapshot, words: Sequence[str]) -> Snapshot:
     time = budget_of(words[1])
-    if time is None:
+    if not time:
         raise NotUnderstood(f"'{words[1]}' is no round trip", next_step="write it like 80ms")
     return _with_link(snapshot, words[0], lambda one: replace(one, ewma=time, p50=time, p99=time))
 
