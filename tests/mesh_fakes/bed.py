@@ -61,20 +61,22 @@ class Bed:
         return name
 
     def kubectl(self, cluster: str, *arguments: str) -> str:
-        """Run the built kubectl, which must succeed; gives its standard output."""
-        local = ("local", "kubectl", "--dir", str(self.folder), "--cluster", cluster)
-        return self.done(*local, "--", *arguments)
+        """Run the built kubectl, which must succeed; gives its standard output.
+
+        Starts it itself: `meshctl local kubectl` takes a third of a second to look up the same.
+        """
+        result = self._kubectl(cluster, arguments)
+        assert result.returncode == 0, f"kubectl {' '.join(arguments)}\n{result.stdout}{result.stderr}"
+        return result.stdout
 
     def execute(self, cluster: str, where: tuple[str, str], script: str) -> str:
-        """What a shell script says in the pod `where` = (namespace, name), whether it succeeds or not.
-
-        Starts kubectl itself: `meshctl local kubectl` takes a third of a second to look up the same.
-        """
+        """What a shell script says in the pod `where` = (namespace, name), whether it succeeds or not."""
         namespace, name = where
-        words = ("-n", namespace, "exec", name, "--", "sh", "-c", script)
+        return self._kubectl(cluster, ("-n", namespace, "exec", name, "--", "sh", "-c", script)).stdout
+
+    def _kubectl(self, cluster: str, words: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
         argv = kubectl_command(words, cluster=cluster, folder=self.folder)
-        ended = subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_LIMIT, check=False)
-        return ended.stdout
+        return subprocess.run(argv, capture_output=True, text=True, timeout=COMMAND_LIMIT, check=False)
 
     def stand_in(self, cluster: str) -> Authority:
         """A second intermediate of west, with a key that the test has: the roster of `joined` names both."""
