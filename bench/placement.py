@@ -63,7 +63,7 @@ def _rows(size: int, kind: str, *, runs: int, samples: int) -> list[Row]:
             taken = _timed(size, names, share=share, first=1000 * run, samples=samples)
             seconds += taken
             middles.append(sorted(taken)[len(taken) // 2] * 1000)
-        params = {"clusters": size, "kind": kind}
+        params: dict[str, int | str] = {"clusters": size, "kind": kind}
         found.append(Row(work, params, "ms", Figure(tuple(middles), tuple(seconds)), load=load()))
     return found
 

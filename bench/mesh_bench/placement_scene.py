@@ -126,7 +126,7 @@ def _wanted(kind: str, at: int, names: list[str], number: int) -> Wanted:
         ),
         demand=Demand(
             replicas=12 if kind == "divided" else each,
-            request={"cpu": 500, "memory": 512},
+            request={"cpu": 500, "memory": 512, "pods": 1000},
             apis=("apps/v1", "v1"),
             namespaces=("shop",),
         ),

@@ -2,8 +2,8 @@
 
 It agrees with ours about one placement, decided alone, when
 
-1. the clusters that may take something new are those that no filter rejects when each is asked about all
-   clusters, that stand Ok, that are not in Backoff and that have a tier;
+1. the clusters that may take something new are those that no filter rejects, that stand Ok, that are not
+   in Backoff and that have a tier;
 2. of all sets of clusters that `count` and what has to stay allow, none is better than the chosen one: less
    beyond a hard skew (Duplicate), more values of it (Divide), more replicas, more clusters of the first
    tiers, a higher total score, in this order;
@@ -25,6 +25,7 @@ from mesh_placement.schedule.snapshot import Cluster, Snapshot
 
 NOTHING_NEW = {"ControlPartition", "Unwitnessed", "ApiDown", "HubIsolated", "Dead", "DataPlaneDown"}
 NEVER_EVICTED = {"ControlPartition", "Unwitnessed", "ApiDown", "HubIsolated"}
+LACKS_ROOM = {("Insufficient", False), ("Fragmented", False)}
 STAYS_ANYWAY = {
     *("UntoleratedTaint", "NotReady", "CapacityStale", "AtScaleLimit", "PathUnknown", "GatewaySaturated"),
     *("CertExpiresSoon", "Insufficient", "Fragmented"),
@@ -83,18 +84,16 @@ class SlowScheduler:
     def _sorted_out(self) -> tuple[list[Cluster], list[Cluster]]:
         look, wanted = self.look, self.wanted
         every = look.snapshot.clusters
-        told: dict[str, list[tuple[str, bool]]] = {one.name: [] for one in every}
+        told: dict[str, list[tuple[str, bool]]] = {one.name: self._before_filters(one) for one in every}
         for rule in self.plugins.filters:
-            for name, rejection in rule.reject(look, wanted, every).items():
+            # Who is out already is no better home for what runs, which some rules ask about.
+            asked = [one for one in every if one.name in self.here or set(told[one.name]) <= LACKS_ROOM]
+            for name, rejection in rule.reject(look, wanted, asked).items():
                 told[name].append((rejection.code.partition("(")[0], rejection.evicts))
         free, kept = [], []
         is_new = wanted.generation != wanted.decided_generation
         for one in every:
             rejections = list(told[one.name])
-            if self._has_failed(one):
-                rejections.append(("Backoff", True))
-            if one.standing in NOTHING_NEW:
-                rejections.append(("UntoleratedTaint", self._is_given_up(one)))
             if not any(self._is_in(one, tier) for tier in range(len(wanted.spec.tiers) or 1)):
                 rejections.append(("PropertyMismatch", False))
             if not rejections:
@@ -105,6 +104,11 @@ class SlowScheduler:
             ):
                 kept.append(one)
         return free, kept
+
+    def _before_filters(self, cluster: Cluster) -> list[tuple[str, bool]]:
+        failed = [("Backoff", True)] if self._has_failed(cluster) else []
+        lost = cluster.standing in NOTHING_NEW
+        return failed + ([("UntoleratedTaint", self._is_given_up(cluster))] if lost else [])
 
     def _is_given_up(self, cluster: Cluster) -> bool:
         """Lost for longer than Kubernetes' own 300 seconds; no placement here tolerates more."""

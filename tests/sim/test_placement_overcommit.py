@@ -8,7 +8,7 @@ from mesh_placement.decide.shapes import NodeFree, shapes_of
 from mesh_placement.objects.placing import ClusterChoice, PlacementSpec, Replicas
 from mesh_placement.schedule.built_in import BUILT_IN
 from mesh_placement.schedule.cycle import schedule
-from mesh_placement.schedule.plan import Plan
+from mesh_placement.schedule.plan import Decision, Plan
 from mesh_placement.schedule.snapshot import Cluster, Demand, Room, SetView, Snapshot, Wanted
 
 PLACEMENTS = 1000
@@ -39,7 +39,7 @@ def placement(number: int, dice: Random) -> Wanted:
     spec = PlacementSpec(
         cluster_sets=("prod",),
         clusters=ClusterChoice(count=dice.randint(1, 3)),
-        replicas=Replicas(policy="Divide" if divided else "Duplicate", by="Available"),
+        replicas=Replicas(policy="Divide" if divided else "Duplicate", by="Even"),
     )
     request = {"cpu": dice.choice((250, 500, 2000)), "memory": dice.choice((1, 4, 16))}
     return Wanted(
@@ -71,7 +71,7 @@ def without_room(plan: Plan, world: Snapshot, real: dict[str, list[Node]], dice:
     for decision in plan.decisions:
         for share in decision.placed:
             for _ in range(share.replicas or 0):
-                lost += not put(real[share.cluster], requests[decision.placement], dice)
+                lost += 0 if put(real[share.cluster], requests[decision.placement], dice) else 1
     return lost
 
 
@@ -85,7 +85,7 @@ def test_no_replica_is_placed_beyond_what_real_nodes_take() -> None:
         placements=tuple(placement(number, dice) for number in range(PLACEMENTS)),
     )
     # Decided in ten cycles on numbers that none of them has changed yet: only reservations know.
-    decisions = []
+    decisions: list[Decision] = []
     for begin in range(0, PLACEMENTS, 100):
         some = [one.name for one in world.placements[begin : begin + 100]]
         plan = schedule(world, BUILT_IN, only=some)

@@ -18,6 +18,7 @@ from mesh_placement.schedule.plugins import Divider, Plugins, Slot
 from mesh_placement.schedule.rebalance import rebalanced
 from mesh_placement.schedule.rendezvous import tie
 from mesh_placement.schedule.reserving import reserved_by_cluster, room_left
+from mesh_placement.schedule.room import A_LOT
 from mesh_placement.schedule.select import Candidate, Request, amount, by_tier, selected
 from mesh_placement.schedule.sharing import Shares, duplicated, is_divided, shared, wanted_replicas
 from mesh_placement.schedule.snapshot import Cluster, Memory, Wanted
@@ -116,6 +117,9 @@ class _Step:
         self._kept = {one.name for one in findings.kept}
         self._reserved = reserved_by_cluster(look) if wanted.demand.replicas is not None else {}
         self._rooms: dict[str, int] = {}
+        # Only who weighs clusters by their room must know all of it.
+        is_weighed = is_divided(wanted) and wanted.spec.replicas.by == "Available"
+        self._enough = A_LOT if is_weighed else wanted_replicas(wanted) or 0
         self.spreads = spreads_of(wanted.spec.require.spread, (*findings.open, *findings.kept))
 
     def choice(self) -> tuple[tuple[Candidate, ...], Memory, bool, str, float | None]:
@@ -223,7 +227,9 @@ class _Step:
             return 0
         if name not in self._rooms:
             cluster = self._look.clusters[name]
-            self._rooms[name] = room_left(self._look, self._wanted, cluster, self._reserved)
+            self._rooms[name] = room_left(
+                self._look, self._wanted, cluster, self._reserved, enough=self._enough
+            )
         return self._rooms[name]
 
     def _bounds(self, name: str) -> ClusterShare:

@@ -22,9 +22,10 @@ class Cost:
 
     def score(self, look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> Mapping[str, float]:
         """By name."""
-        prices = {
-            one.name: thousandths(one.properties.get(PROPERTY, ""), rounding=Rounding.UP) for one in clusters
-        }
+        # Few prices are told by many clusters: each text is read once.
+        texts = {one.name: one.properties.get(PROPERTY, "") for one in clusters}
+        read = {text: thousandths(text, rounding=Rounding.UP) for text in set(texts.values())}
+        prices = {name: read[text] for name, text in texts.items()}
         known = [price for price in prices.values() if price is not None]
         if not known:
             return {}
