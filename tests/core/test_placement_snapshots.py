@@ -22,7 +22,7 @@ from mesh_placement.objects import (
 from mesh_placement.schedule.outcome import decided_status
 from mesh_placement.schedule.plan import Decision, Placed
 from mesh_placement.schedule.seen_clusters import ClusterRows
-from mesh_placement.schedule.snapshot import Demand, HeldTaint, Memory, Snapshot
+from mesh_placement.schedule.snapshot import Demand, HeldTaint, Memory, Reservation, Snapshot
 from mesh_placement.schedule.snapshotting import RESERVED_FOR, SETTLED_AFTER, Seen, snapshot_of
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -83,6 +83,7 @@ def seen(
     sets: tuple[Body, ...] = ({},),
     namespaces: dict[str, dict[str, str]] | None = None,
     demand: Demand | None = None,
+    reservations: tuple[Reservation, ...] | None = None,
 ) -> Snapshot:
     found = {
         name: KubernetesObject(metadata=Meta(name=name, labels=labels))
@@ -100,6 +101,7 @@ def seen(
             assignments=assignments,
             priorities={"critical": 1000},
             demands={f"shop/{one.metadata.name}": demand or Demand() for one in placements},
+            reservations=reservations,
         ),
         now=NOW,
     )
@@ -262,6 +264,15 @@ def test_a_decision_holds_its_room_until_the_numbers_show_it(
     assert [(one.cluster, one.replicas, one.request) for one in snapshot.reservations] == (
         [("east", 2, {"cpu": 500})] if holds else []
     )
+
+
+def test_who_has_made_a_plan_knows_its_reservations_until_they_end() -> None:
+    kept = Reservation("shop/app", "east", 3, {"cpu": 500}, 1, NOW.timestamp() + 1)
+    ended = msgspec.structs.replace(kept, until=NOW.timestamp())
+    status = {"revision": 3, "clusters": [{"cluster": "east", "replicas": 2, "since": ago(1)}]}
+    placements = (placement(status=status),)
+    known = seen(rows(), placements=placements, demand=Demand(2, {"cpu": 500}), reservations=(ended, kept))
+    assert known.reservations == (kept,)
 
 
 @given(st.permutations(["a", "b", "c", "d"]), st.permutations(["x", "y", "z"]))

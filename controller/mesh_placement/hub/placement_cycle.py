@@ -14,7 +14,7 @@ from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.objects import Placement
 from mesh_placement.schedule.network.standing import dead_after
 from mesh_placement.schedule.plan import Decision, Plan
-from mesh_placement.schedule.snapshot import Demand, Snapshot
+from mesh_placement.schedule.snapshot import Demand, Reservation, Snapshot
 from mesh_placement.schedule.snapshotting import Seen, snapshot_of, text_of
 from mesh_runtime.clock import Clock
 from mesh_runtime.log import logger
@@ -79,6 +79,7 @@ class Cycle:
         self._demands: dict[str, tuple[int, Demand]] = {}
         # Begun anew by each leader: one who never heard of a cluster asks its peers, or a person.
         self._known_dead: frozenset[str] = frozenset()
+        self._reservations: tuple[Reservation, ...] | None = None
 
     async def run(self) -> tuple[list[Key], float | None]:
         """Decide all: the Placements of which that is news, and the seconds until somebody has to look again
@@ -95,12 +96,14 @@ class Cycle:
                 priorities={one.metadata.name: one.value for one in self._caches.priorities.values()},
                 demands=self._demands_of(placements),
                 known_dead=self._known_dead,
+                reservations=self._reservations,
             ),
             now=now,
         )
         self._known_dead = dead_after(self._known_dead, {one.name: one.standing for one in snapshot.clusters})
         plan = await self._plan(snapshot)
         basis = {text_of(one): one for one in placements}
+        self._reservations = tuple(one for one in plan.reservations if one.placement in basis)
         before, self.decided = (
             self.decided,
             {

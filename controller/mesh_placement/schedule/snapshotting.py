@@ -1,7 +1,7 @@
 """The objects of a hub as the scheduler sees them, in the order of names. Equal objects give equal snapshots.
 
-A reservation is no object: it is a decision that the numbers of its cluster do not show yet. So the next
-leader knows all of them.
+A reservation is no object: it is a decision that the numbers of its cluster do not show yet. So a leader that
+has made no plan yet knows all of them too, though not how much of each is shown: it takes the whole.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -35,7 +35,8 @@ SETTLED_AFTER: Final = 90.0
 class Seen:
     """What the hub's caches have. `namespaces` are those of the hub, `priorities` values by PriorityClass,
     `demands` what each Placement brings and needs, by "namespace/name". `known_dead` are the clusters that
-    were found Dead (`network.standing.dead_after`)."""
+    were found Dead (`network.standing.dead_after`). `reservations` are those of the last plan, None where
+    there was none."""
 
     sets: Iterable[ClusterSet]
     clusters: Iterable[ClusterRows]
@@ -45,6 +46,7 @@ class Seen:
     priorities: Mapping[str, int]
     demands: Mapping[str, Demand]
     known_dead: Collection[str] = ()
+    reservations: Iterable[Reservation] | None = None
 
 
 def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
@@ -72,7 +74,14 @@ def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
             )
         ),
         placements=placements,
-        reservations=tuple(one for each in placements for one in _reservations(each, observed, now=at)),
+        reservations=tuple(
+            sorted(
+                (one for one in seen.reservations if one.until > at)
+                if seen.reservations is not None
+                else (one for each in placements for one in _reservations(each, observed, now=at)),
+                key=lambda one: (one.placement, one.cluster, one.revision, sorted(one.request.items())),
+            )
+        ),
     )
     return judged(found, known_dead=seen.known_dead)
 
@@ -169,5 +178,9 @@ def _reservations(
         count, until = share.replicas or 0, share.since + RESERVED_FOR
         is_seen = observed.get(share.cluster, {}).get(one.name, -1) >= one.revision
         is_settled = share.ready >= count and now >= share.since + SETTLED_AFTER
-        if count and one.demand.request and now < until and not (is_seen or is_settled):
-            yield Reservation(one.name, share.cluster, one.revision, dict(one.demand.request), count, until)
+        if now >= until or is_seen or is_settled:
+            continue
+        pods = [(one.demand.request, count), *((each.request, each.count) for each in one.demand.beside)]
+        for request, number in pods:
+            if request and number:
+                yield Reservation(one.name, share.cluster, one.revision, dict(request), number, until)

@@ -9,10 +9,10 @@ import pytest
 
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.bed import Bed
+from mesh_fakes.light_fleet import as_account, ca_of
 from mesh_fakes.placement_parts import install_parts
 from mesh_fakes.waiting import until_found
 from mesh_placement.agent.agent import run_agent
-from mesh_placement.agent.asker import token_for
 from mesh_placement.decide.bootstrap_token import BootstrapToken, token_secret
 from mesh_placement.hub.hub import Hub
 from mesh_placement.names import (
@@ -25,25 +25,12 @@ from mesh_placement.names import (
 )
 from mesh_placement.objects import ClusterRegistration
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, CLUSTER_SETS, WORKS
-from mesh_runtime.kube import CONFIG_MAPS, CSRS, SECRETS, KubeClient, connect_to
+from mesh_runtime.kube import CONFIG_MAPS, CSRS, SECRETS, KubeClient
 
 pytestmark = pytest.mark.asyncio
 
 TOKEN = BootstrapToken(id="agents", secret="0123456789abcdef")
 EAST = "east-together"
-
-
-def ca_of(bed: Bed, cluster: str) -> str:
-    return (bed.folder / cluster / "pki" / "ca.crt").read_text()
-
-
-@asynccontextmanager
-async def as_account(bed: Bed, cluster: str, account: str) -> AsyncIterator[KubeClient]:
-    """A client with the token of one of our ServiceAccounts."""
-    async with bed.client(cluster) as admin:
-        made = await token_for(admin, account, namespace=SYSTEM_NAMESPACE, seconds=3600)
-        async with connect_to(admin.server, ca=ca_of(bed, cluster), token=lambda: made.text) as own:
-            yield own
 
 
 @asynccontextmanager
