@@ -281,3 +281,69 @@ async def test_a_placement_from_an_old_copy_goes_on_from_the_revision_that_membe
         async with scene.placing():
             found = await scene.decided(revision=1)
         assert found.status.revision == 8
+
+
+async def test_what_somebody_labels_as_ours_elsewhere_is_nobodys() -> None:
+    async with placing_scene() as scene:
+        await two_clusters(scene)
+        label = {LABEL_PLACEMENT: f"{NAMESPACE}.app"}
+        theirs = {"name": f"{NAMESPACE}.app", "namespace": "mallory", "labels": label, "finalizers": ["x/y"]}
+        await scene.admin.create(ASSIGNMENTS, {"metadata": theirs, "spec": {"revision": 2**62}})
+        await scene.admin.create(WORKS, {"metadata": theirs, "spec": {}})
+        await scene.admin.create(PLACEMENT_REPORTS, {"metadata": {**theirs, "name": "app-5"}})
+        async with scene.placing():
+            await scene.place()
+            await until_found(lambda: has_works(scene, "cluster-east", "cluster-west", "mallory"))
+            assert (await scene.placement()).status.revision == 1
+            await scene.admin.delete(PLACEMENTS, "app", namespace=NAMESPACE)
+
+            async def is_gone() -> bool:
+                return await scene.admin.find(PLACEMENTS, "app", namespace=NAMESPACE) is None
+
+            await until_found(is_gone)
+        left = [
+            path
+            for path in scene.api.paths()
+            if path.endswith(("/mallory/app-5", f"/mallory/{NAMESPACE}.app"))
+        ]
+        assert len(left) == 3
+
+
+@pytest.mark.parametrize("writes", range(12))
+async def test_a_move_that_is_cut_off_between_two_writes_ends_as_it_would_have(writes: int) -> None:
+    async with placing_scene() as scene:
+        await two_clusters(scene)
+        await scene.place(require=IN_EU)
+        async with scene.placing():
+            await until_found(lambda: has_works(scene, "cluster-east"))
+        await scene.place(require=IN_US)
+        scene.api.writes_left[HUB_USER] = writes
+        async with scene.placing():
+            await asyncio.sleep(1)
+        del scene.api.writes_left[HUB_USER]
+        async with scene.placing():
+            await until_found(lambda: has_works(scene, "cluster-west"))
+            await asyncio.sleep(5)
+        found = (await scene.placement()).status
+        assert (found.revision, len(found.history)) == (2, 2)
+        assert list(await scene.assignments()) == ["cluster-west"]
+        (told,) = (await scene.admin.list(PLACEMENT_DECISIONS)).items
+        assert told.metadata.labels[LABEL_DECISION_REVISION] == "2"
+
+
+@pytest.mark.parametrize("writes", range(9))
+async def test_a_removal_that_is_cut_off_between_two_writes_leaves_nothing(writes: int) -> None:
+    async with placing_scene() as scene:
+        await two_clusters(scene)
+        await scene.place()
+        async with scene.placing():
+            await until_found(lambda: has_works(scene, "cluster-east", "cluster-west"))
+        await scene.admin.delete(PLACEMENTS, "app", namespace=NAMESPACE)
+        scene.api.writes_left[HUB_USER] = writes
+        async with scene.placing():
+            await asyncio.sleep(1)
+        del scene.api.writes_left[HUB_USER]
+        async with scene.placing():
+            await asyncio.sleep(30)
+        kinds = ("assignments", "works", "placements", "placementreports", "placementdecisions")
+        assert [path for path in scene.api.paths() if path.split("/")[-3] in kinds] == []

@@ -41,6 +41,8 @@ from mesh_runtime.log import logger
 _log = logger(__name__)
 QUIET: Final = 2.0
 """Seconds between two writes of a status that nobody waits for."""
+_ROUNDED: Final = 0.001
+"""What is left of them by rounding would be waited for again and again."""
 
 
 class PlacementActor:
@@ -151,16 +153,13 @@ class PlacementActor:
 
     def _given(self, placement: Placement) -> dict[str, Assignment]:
         """Its Assignments by cluster."""
-        owner = {row.namespace: row.registration.metadata.name for row in self._caches.rows()}
-        return {
-            owner[one.metadata.namespace]: one
-            for one in self._caches.assignments_of.get(name_of(placement))
-            if one.metadata.namespace in owner
-        }
+        owner = self._caches.clusters_by_namespace()
+        given = self._caches.given_assignments(name_of(placement))
+        return {owner[one.metadata.namespace]: one for one in given}
 
     def _least_revision(self, placement: Placement) -> int:
         """The greatest that members were given: a Placement from an old copy goes on from there."""
-        given = self._caches.assignments_of.get(name_of(placement))
+        given = self._caches.given_assignments(name_of(placement))
         return max((one.spec.revision for one in given), default=0)
 
     async def _show(self, placement: Placement, status: PlacementStatus) -> float | None:
@@ -174,7 +173,7 @@ class PlacementActor:
         is_news = status.revision != before.revision or is_urgent(before.conditions, status.conditions)
         now = asyncio.get_running_loop().time()
         wait = QUIET - (now - self._written.get(placement.key, now - QUIET))
-        if wait > 0 and not is_news:
+        if wait > _ROUNDED and not is_news:
             return placement, wait
         meta = placement.metadata
         # With its uid: a status must not land on another object that has the name by now.

@@ -37,9 +37,11 @@ class PlacementCaches:
         self.decisions = Informer(kube, PLACEMENT_DECISIONS, labels=LABEL_DECISION_KEY)
         self.reports = Informer(kube, PLACEMENT_REPORTS, labels=LABEL_PLACEMENT)
         self.named = self.placements.index(lambda one: (name_of(one),))
-        self.works_of = self.works.index(_labelled)
-        self.assignments_of = self.assignments.index(_labelled)
-        self.reports_of = self.reports.index(_labelled)
+        self._works_of = self.works.index(_labelled)
+        self._assignments_of = self.assignments.index(_labelled)
+        self.reports_of = self.reports.index(
+            lambda one: ((one.metadata.namespace, label) for label in _labelled(one))
+        )
         self.decisions_of = self.decisions.index(
             lambda one: ((one.metadata.namespace, one.metadata.labels.get(LABEL_PLACEMENT_KEY, "")),)
         )
@@ -75,6 +77,20 @@ class PlacementCaches:
             for one in self._all:
                 group.create_task(one.run())
         raise AssertionError("a watch cache ended by itself")
+
+    def clusters_by_namespace(self) -> dict[str, str]:
+        """Registered clusters by their namespaces."""
+        return {row.namespace: row.registration.metadata.name for row in self.rows()}
+
+    def given_assignments(self, label: str) -> list[Assignment]:
+        """Assignments in namespaces of clusters with that label; elsewhere anybody may have written it."""
+        spaces = self.clusters_by_namespace()
+        return [one for one in self._assignments_of.get(label) if one.metadata.namespace in spaces]
+
+    def given_works(self, label: str) -> list[KubernetesObject]:
+        """The same of Works."""
+        spaces = self.clusters_by_namespace()
+        return [one for one in self._works_of.get(label) if one.metadata.namespace in spaces]
 
     def rows(self) -> list[ClusterRows]:
         """All registrations with the rows of their agents."""

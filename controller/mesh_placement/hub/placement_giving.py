@@ -67,17 +67,18 @@ class PlacementGiver:
             *(one_cluster(share, target) for share, target in targets if target is not None),
             return_exceptions=True,
         )
+        # One cluster that cannot be written to keeps nothing from being taken back elsewhere.
+        await self._withdraw(placement, kept={one.cluster for one in placement.status.clusters})
         for end in ends:
             if isinstance(end, BaseException):
                 raise end
-        await self._withdraw(placement, kept={one.cluster for one in placement.status.clusters})
 
     async def remove(self, placement: Placement) -> list[str]:
         """Take everything back; namespaces that have something of it still."""
         await self._withdraw(placement, kept=set())
         name = name_of(placement)
-        left = {one.metadata.namespace for one in self._caches.works_of.get(name)}
-        left |= {one.metadata.namespace for one in self._caches.assignments_of.get(name)}
+        left = {one.metadata.namespace for one in self._caches.given_works(name)}
+        left |= {one.metadata.namespace for one in self._caches.given_assignments(name)}
         return sorted(left)
 
     async def _assign(
@@ -99,21 +100,21 @@ class PlacementGiver:
                 body = work_body(work, placement=placement, target=target, revision=revision)
                 await self._kube.apply(WORKS, body, field_manager=HUB_MANAGER)
         names = {work.name for work in works}
-        for part in self._caches.works_of.get(name):
+        for part in self._caches.given_works(name):
             if part.metadata.namespace == target.namespace and part.metadata.name not in names:
                 await delete_that(self._kube, WORKS, part)
 
     async def _withdraw(self, placement: Placement, *, kept: set[str]) -> None:
         """From clusters that are not `kept`: law 2."""
         name = name_of(placement)
-        rows = {row.namespace: row.registration.metadata.name for row in self._caches.rows()}
+        rows = self._caches.clusters_by_namespace()
         works = [
-            one for one in self._caches.works_of.get(name) if rows.get(one.metadata.namespace) not in kept
+            one for one in self._caches.given_works(name) if rows.get(one.metadata.namespace) not in kept
         ]
         for work in works:
             await delete_that(self._kube, WORKS, work)
         busy = {one.metadata.namespace for one in works}
-        for assignment in self._caches.assignments_of.get(name):
+        for assignment in self._caches.given_assignments(name):
             space = assignment.metadata.namespace
             if rows.get(space) not in kept and space not in busy:
                 await delete_that(self._kube, ASSIGNMENTS, assignment)

@@ -73,9 +73,9 @@ class PlacementLoop:
         try:
             return await self._act(key)
         except ApiError as error:
-            if not error.is_conflict and not error.is_not_found:
+            if not error.is_conflict:
                 raise
-            # It changed since the cache saw it, often by ourselves; or it, or a namespace, has gone.
+            # It changed since the cache saw it, often by ourselves.
             return _AGAIN
 
     async def _decide(self) -> float | None:

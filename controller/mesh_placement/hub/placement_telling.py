@@ -25,7 +25,7 @@ class PlacementTeller:
 
     async def report(self, placement: Placement, verdicts: Sequence[ClusterVerdict]) -> float | None:
         """The Report; seconds until it is to be written if it cannot be now."""
-        there = self._caches.reports_of.get(name_of(placement))
+        there = self._caches.reports_of.get((placement.metadata.namespace, name_of(placement)))
         now = self._clock()
         wanted = report_pages(
             placement.metadata, revision=placement.status.revision, verdicts=verdicts, now=now
@@ -61,7 +61,7 @@ class PlacementTeller:
     async def clear(self, placement: Placement) -> None:
         """Take both away."""
         meta = placement.metadata
-        for report in self._caches.reports_of.get(name_of(placement)):
+        for report in self._caches.reports_of.get((placement.metadata.namespace, name_of(placement))):
             await delete_that(self._kube, PLACEMENT_REPORTS, report)
         for decision in self._caches.decisions_of.get((meta.namespace, meta.name)):
             if is_ours(decision, placement=meta):

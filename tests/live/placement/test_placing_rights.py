@@ -20,6 +20,7 @@ WRITES = {
     "resources": ["placements"],
     "verbs": ["get", "create", "update", "patch", "delete"],
 }
+STATUS = {"apiGroups": [OURS], "resources": ["placements/status"], "verbs": ["get", "patch", "update"]}
 UNCONFINED = {"apiGroups": [OURS], "resources": ["placements/unconfined"], "verbs": ["unconfined"]}
 
 
@@ -52,7 +53,7 @@ def placement(name: str = "app", *, data: str = "a", **spec: Any) -> Body:
 def hub(pair_of_light: Bed) -> Iterator[Bed]:
     """A hub with its parts, one who places, and one who may place without an account."""
     install_parts(pair_of_light)
-    listed = [*rights(TENANT, WRITES), *rights(TRUSTED, WRITES, UNCONFINED)]
+    listed = [*rights(TENANT, WRITES), *rights(TRUSTED, WRITES, STATUS, UNCONFINED)]
     body: Body = {"apiVersion": "v1", "kind": "List", "items": listed}
     assert tried(pair_of_light, "admin", "apply", body=body) == ""
     yield pair_of_light
@@ -90,3 +91,12 @@ def test_the_hubs_program_puts_a_finalizer_on_a_placement_and_changes_nothing_of
     assert tried(hub, HUB, *patch, '{"metadata":{"finalizers":[]}}') == ""
     assert "cannot create" in tried(hub, HUB, "apply", "--server-side", body=placement("new"))
     assert tried(hub, TRUSTED, "delete", body=placement("its")) == ""
+
+
+def test_nobody_but_the_hubs_program_says_where_a_placement_is(hub: Bed) -> None:
+    assert tried(hub, TRUSTED, "create", body=placement("where")) == ""
+    patch = ("patch", "placement", "where", "-n", "default", "--subresource=status", "--type=merge", "-p")
+    claimed = '{"status":{"revision":9,"clusters":[{"cluster":"east"}]}}'
+    assert "decided by the hub's program" in tried(hub, TRUSTED, *patch, claimed)
+    assert tried(hub, HUB, *patch, claimed) == ""
+    assert tried(hub, TRUSTED, "delete", body=placement("where")) == ""
