@@ -16,7 +16,19 @@ Json = dict[str, Any]
 Put = Callable[[Any], Json]
 
 _STRINGS = (
-    *("a", "a/a", "shop/cart", "Ready", "1", ".a", "/a", "abc123", "10.0.0.0/8", "2026-01-01T00:00:00Z"),
+    *(
+        "a",
+        "a/a",
+        "shop/cart",
+        "Ready",
+        "1",
+        ".a",
+        "/a",
+        "abc123",
+        "1s",
+        "10.0.0.0/8",
+        "2026-01-01T00:00:00Z",
+    ),
     f"sha256:{'0' * 64}",
 )
 """Of which one fits each pattern."""
@@ -55,8 +67,14 @@ def cel_messages(schema: Json) -> list[str]:
     return said + [message for _, _, child in _children(schema, "") for message in cel_messages(child)]
 
 
+def parts_of(schema: Json) -> tuple[str, ...]:
+    """What an object of the kind has beside its name, `status` first where it has one."""
+    found = [name for name in schema["properties"] if name not in ("apiVersion", "kind", "metadata")]
+    return tuple(sorted(found, key=lambda name: name != "status"))
+
+
 def broken(schema: Json, *, part: str) -> list[Broken]:
-    """One for each rule below `spec` or `status`; a body is that part alone, whole but for the fault."""
+    """One for each rule below a part; a body is that part alone, whole but for the fault."""
     below = schema["properties"].get(part)
     return list(_broken(below, part, lambda value: {part: value})) if below is not None else []
 

@@ -1,7 +1,7 @@
 """Whatever rule of our kinds a manifest breaks, it is refused whole, with the field and with what is allowed.
 
 The examples are made from the schemas, so a rule that is added is tried too; those in CEL stand by hand in
-`test_placement_kinds`, and none may lack there.
+`test_placement_kinds` and `test_placements_refused`, and none may lack there.
 """
 
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from live.placement.test_placement_kinds import BORN_WRONG, CHANGED_WRONG
-from mesh_fakes.bad_values import Broken, Json, broken, cel_messages, fitting, schemas_in
+from live.placement.test_placements_refused import GOOD, REFUSED
+from mesh_fakes.bad_values import Broken, Json, broken, cel_messages, fitting, parts_of, schemas_in
 from mesh_fakes.bed import Bed
 from mesh_placement.resources import (
     ASSIGNMENTS,
@@ -18,6 +19,8 @@ from mesh_placement.resources import (
     CLUSTER_LINKS,
     CLUSTER_REGISTRATIONS,
     CLUSTER_SETS,
+    PLACEMENT_REPORTS,
+    PLACEMENTS,
 )
 from mesh_runtime.kube import ApiError, KubeClient, Resource
 
@@ -25,8 +28,13 @@ SCHEMAS = schemas_in(Path(__file__).parents[3] / "manifests" / "crds" / "placeme
 # Of several kinds, hence Any.
 KINDS: dict[str, Resource[Any]] = {
     one.kind: one
-    for one in (CLUSTER_SETS, CLUSTER_REGISTRATIONS, CLUSTER_CAPACITIES, CLUSTER_LINKS, ASSIGNMENTS)
+    for one in (
+        *(CLUSTER_SETS, CLUSTER_REGISTRATIONS, CLUSTER_CAPACITIES, CLUSTER_LINKS, ASSIGNMENTS),
+        *(PLACEMENTS, PLACEMENT_REPORTS),
+    )
 }
+WHOLE: dict[str, Json] = {"Placement": {"manifests": GOOD["manifests"]}}
+"""What specs need beyond what schemas tell: a rule in CEL asks for it."""
 NAMES = {"ClusterCapacity": "capacity", "ClusterLink": "links"}
 
 
@@ -35,12 +43,19 @@ def body(kind: str, **parts: Json) -> Json:
     return {"metadata": {"name": NAMES.get(kind, "bad"), **place}, **parts}
 
 
+def whole(kind: str) -> Json:
+    """A spec that is taken."""
+    least: Json = fitting(SCHEMAS[kind]["properties"].get("spec", {})) or {}
+    return {**least, **WHOLE.get(kind, {})}
+
+
 async def lacking(kube: KubeClient, kind: str, example: Broken, *, part: str) -> str:
     """What a refusal of the example does not say, or that there was none; "" when all is well."""
     resource, namespace = KINDS[kind], "default" if KINDS[kind].namespaced else ""
     try:
-        if part == "spec":
-            await kube.create(resource, body(kind, **example.body))
+        if part != "status":
+            said = {**WHOLE.get(kind, {}), **example.body[part]} if part == "spec" else example.body[part]
+            await kube.create(resource, body(kind, **{part: said}))
         else:
             name = NAMES.get(kind, "bad")
             await kube.merge_patch(resource, name, example.body, namespace=namespace, subresource="status")
@@ -58,12 +73,17 @@ def test_all_kinds_are_looked_at() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("kind", SCHEMAS)
-async def test_a_spec_that_breaks_a_rule_is_refused_with_field_and_allowed_values(
+async def test_a_manifest_that_breaks_a_rule_is_refused_with_field_and_allowed_values(
     audited_pair: Bed, kind: str
 ) -> None:
     async with audited_pair.client("hub") as kube:
         before = len((await kube.list(KINDS[kind])).items)
-        found = [await lacking(kube, kind, one, part="spec") for one in broken(SCHEMAS[kind], part="spec")]
+        found = [
+            await lacking(kube, kind, one, part=part)
+            for part in parts_of(SCHEMAS[kind])
+            if part != "status"
+            for one in broken(SCHEMAS[kind], part=part)
+        ]
         assert [one for one in found if one] == []
         assert len((await kube.list(KINDS[kind])).items) == before
 
@@ -77,7 +97,7 @@ async def test_a_status_that_breaks_a_rule_is_refused_and_nothing_of_it_is_kept(
     assert examples
     name, namespace = NAMES.get(kind, "bad"), "default" if KINDS[kind].namespaced else ""
     async with audited_pair.client("hub") as kube:
-        spec = fitting(SCHEMAS[kind]["properties"].get("spec", {}))
+        spec = whole(kind)
         made = await kube.create(KINDS[kind], body(kind, **({"spec": spec} if spec else {})))
         try:
             found = [await lacking(kube, kind, one, part="status") for one in examples]
@@ -91,5 +111,6 @@ async def test_a_status_that_breaks_a_rule_is_refused_and_nothing_of_it_is_kept(
 @pytest.mark.parametrize("kind", SCHEMAS)
 def test_each_rule_in_cel_has_an_example_that_it_refuses(kind: str) -> None:
     words = [one[3] for one in BORN_WRONG.values()] + [one[6] for one in CHANGED_WRONG.values()]
+    words += [one[2] for one in REFUSED.values()]
     said = cel_messages(SCHEMAS[kind])
     assert [message for message in said if not any(word in message for word in words)] == []
