@@ -17,8 +17,8 @@ from mesh_placement.schedule.network.hysteresis import Better, may_move
 from mesh_placement.schedule.plugins import Divider, Plugins, Slot
 from mesh_placement.schedule.rebalance import rebalanced
 from mesh_placement.schedule.rendezvous import tie
-from mesh_placement.schedule.reserving import reserved_by_cluster, room_left
-from mesh_placement.schedule.room import A_LOT
+from mesh_placement.schedule.reserving import reserved_by_cluster
+from mesh_placement.schedule.room import A_LOT, room_of
 from mesh_placement.schedule.select import Candidate, Request, amount, by_tier, selected
 from mesh_placement.schedule.sharing import Shares, duplicated, is_divided, shared, wanted_replicas
 from mesh_placement.schedule.snapshot import Cluster, Memory, Wanted
@@ -227,8 +227,9 @@ class _Step:
             return 0
         if name not in self._rooms:
             cluster = self._look.clusters[name]
-            self._rooms[name] = room_left(
-                self._look, self._wanted, cluster, self._reserved, enough=self._enough
+            mine = self._reserved.get(name, ())
+            self._rooms[name] = room_of(
+                self._look, self._wanted, cluster, reservations=mine, enough=self._enough
             )
         return self._rooms[name]
 

@@ -39,13 +39,22 @@ def room_for(
     return room_beside(cluster.room or Room(), request, taken=taken, enough=enough)
 
 
-def room_of(look: Look, wanted: Wanted, cluster: Cluster, *, enough: int = A_LOT) -> int:
+def room_of(
+    look: Look,
+    wanted: Wanted,
+    cluster: Cluster,
+    *,
+    reservations: Iterable[Reservation] | None = None,
+    enough: int = A_LOT,
+) -> int:
     """Replicas that the cluster takes of a placement beyond those that it has of it, as the cycle stands now.
 
-    A cluster that has nothing of it yet must take the pods that come once, too.
+    `reservations` are those that may be the cluster's, None: all of the look. A cluster that has nothing of
+    the placement yet must take the pods that come once, too.
     """
-    taken = reserved_in(look.reservations, cluster=cluster, now=look.now)
-    if not look.has(wanted.name, cluster=cluster.name):
+    held = look.reservations if reservations is None else reservations
+    taken = reserved_in(held, cluster=cluster, now=look.now)
+    if wanted.demand.beside and not look.has(wanted.name, cluster=cluster.name):
         taken += [(one.request, one.count) for one in wanted.demand.beside]
     return room_beside(cluster.room or Room(), wanted.demand.request, taken=taken, enough=enough)
 

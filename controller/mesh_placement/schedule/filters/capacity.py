@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mesh_placement.decide.quantity import quantity
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
+from mesh_placement.schedule.reserving import reserved_by_cluster
 from mesh_placement.schedule.room import reserved_in, room_beside, unreserved, what_counts
 from mesh_placement.schedule.snapshot import Cluster, Reservation, Room, Wanted
 from mesh_placement.schedule.worst_case import Pods
@@ -40,7 +41,7 @@ class Capacity:
         """Those that have not enough room for it, as far as is known."""
         if wanted.demand.replicas is None and not wanted.demand.beside:
             return {}
-        reserved = _by_cluster(look)
+        reserved = reserved_by_cluster(look)
         current = look.placed.get(wanted.name, {})
         bounds = wanted.spec.replicas.per_cluster
         news = _more(wanted, cluster="", current={})
@@ -54,13 +55,6 @@ class Capacity:
             if rejection is not None:
                 found[name] = rejection
         return found
-
-
-def _by_cluster(look: Look) -> dict[str, list[Reservation]]:
-    found: dict[str, list[Reservation]] = {}
-    for one in look.reservations:
-        found.setdefault(one.cluster, []).append(one)
-    return found
 
 
 def _more(wanted: Wanted, *, cluster: str, current: Mapping[str, int | None]) -> _More:
