@@ -21,6 +21,7 @@ from mesh_core.errors import Fault, MeshError, UserError
 from mesh_core.names import PROPERTY_CLUSTER_ID, SYSTEM_NAMESPACE
 from mesh_core.objects import Secret
 from mesh_placement.decide.bootstrap_token import BootstrapToken
+from mesh_placement.heirs import disown
 from mesh_placement.names import (
     AGENT,
     AGENT_CREDENTIAL,
@@ -108,6 +109,7 @@ async def register(wish: Manual, *, client: KubeClient, progress: Progress) -> t
     with progress.step(f"{wish.context}: install the kinds"):
         await apply_definitions(client, manifests)
     with progress.step(f"{wish.context}: install the agent"):
+        await disown(client)
         await apply_objects(client, manifests)
         await _place(client, settings)
     if wish.limit is None:

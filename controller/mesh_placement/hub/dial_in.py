@@ -18,6 +18,7 @@ from mesh_placement.decide.bootstrap_token import new_token, token_secret
 from mesh_placement.decide.dialling_in import check_is_free, manifests_of, secret_text, settings_of
 from mesh_placement.decide.kubeconfig import BadKubeconfig, Dial, read_kubeconfig
 from mesh_placement.decide.profile import HubAddress
+from mesh_placement.heirs import disown
 from mesh_placement.hub.caches import HubCaches, joining_cluster
 from mesh_placement.names import (
     AGENT_MANIFESTS,
@@ -131,6 +132,7 @@ class DialIn:
         async with self._connect(dial) as member:
             there = await member.find(SECRETS, AGENT_SETTINGS, namespace=SYSTEM_NAMESPACE)
             check_is_free(there, hub=hub, cluster=cluster)
+            await disown(member)
             for manifest in manifests:
                 await member.apply_manifest(manifest, field_manager=_MANIFESTS_MANAGER)
             await self._settle(member, registration, hub=hub, advertise=dial.server, access=access)
