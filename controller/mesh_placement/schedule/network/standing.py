@@ -23,6 +23,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -72,16 +73,7 @@ def _without_lease(gateway: GatewayWord, *, was_dead: bool) -> Standing:
 
 def gateway_words(links: Iterable[Link], *, leases_held: Collection[str]) -> Mapping[str, GatewayWord]:
     """Laws 1 and 2: what the peers say of each target's gateway; who is not named is not known."""
-    rows = [one for one in links if one.is_fresh and one.state != "Unknown"]
-    blind = _blind(rows, leases_held)
-    up: Counter[str] = Counter()
-    down: Counter[str] = Counter()
-    for one in rows:
-        if one.source not in blind:
-            (down if one.state == "Down" else up)[one.target] += 1
-    return {
-        target: "Down" if down[target] > up[target] else "Up" for target in sorted(up.keys() | down.keys())
-    }
+    return _words(_told(links), leases_held)
 
 
 def standings(
@@ -98,8 +90,9 @@ def standings(
     fresh rows that are all Down, since then nothing that it calls elsewhere answers.
     """
     held = {name for name, is_held in leases.items() if is_held}
-    words = gateway_words(links, leases_held=held)
-    bad = _seeing_nobody(links) if dependencies_bad is None else set(dependencies_bad)
+    told = _told(links)
+    words = _words(told, held)
+    bad = told.seeing_nobody if dependencies_bad is None else set(dependencies_bad)
     cut_off = is_cut_off(leases, links, known_dead=known_dead)
     return {
         name: standing_of(
@@ -154,12 +147,33 @@ def links_down(links: Iterable[Link], *, standings: Mapping[str, Standing]) -> t
     )
 
 
-def _blind(rows: Iterable[Link], leases_held: Collection[str]) -> set[str]:
-    seeing = {one.source for one in rows if one.state != "Down"}
-    wrong = {one.source for one in rows if one.state == "Down" and one.target in leases_held}
-    return wrong - seeing
+class _Told(Struct, frozen=True):
+    """Fresh rows that say something, sorted: there may be a million, and few of them say Down."""
+
+    ups: Counter[str]  # by target
+    downs: tuple[Link, ...]
+    seeing: set[str]  # whoever sees somebody
+
+    @property
+    def seeing_nobody(self) -> set[str]:
+        return {one.source for one in self.downs} - self.seeing
 
 
-def _seeing_nobody(links: Iterable[Link]) -> set[str]:
-    fresh = [one for one in links if one.is_fresh and one.state != "Unknown"]
-    return {one.source for one in fresh} - {one.source for one in fresh if one.state != "Down"}
+def _told(links: Iterable[Link]) -> _Told:
+    fresh = [one for one in links if one.is_fresh]
+    ups = [one for one in fresh if one.state == "Up" or one.state == "Degraded"]
+    return _Told(
+        ups=Counter(map(attrgetter("target"), ups)),
+        downs=tuple(one for one in fresh if one.state == "Down"),
+        seeing=set(map(attrgetter("source"), ups)),
+    )
+
+
+def _words(told: _Told, leases_held: Collection[str]) -> Mapping[str, GatewayWord]:
+    # Law 2. Who is blind has no row but Downs, so only these are to be left out.
+    blind = {one.source for one in told.downs if one.target in leases_held} - told.seeing
+    downs = Counter(one.target for one in told.downs if one.source not in blind)
+    return {
+        target: "Down" if downs[target] > told.ups[target] else "Up"
+        for target in sorted(told.ups.keys() | downs.keys())
+    }
