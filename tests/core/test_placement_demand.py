@@ -4,10 +4,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from mesh_placement.decide.quantity import Rounding, thousandths
 from mesh_placement.objects.placing import Replicas
 from mesh_placement.schedule.demand import demand_of
+from mesh_placement.schedule.dependencies import closure
 from mesh_placement.schedule.snapshot import Beside, Demand
 
 # Manifests are JSON, hence Any.
@@ -140,6 +143,10 @@ REQUESTS: dict[str, tuple[Manifest, dict[str, int]]] = {
         {"containers": [{}], "resources": {"requests": {"cpu": "3"}}},
         {"cpu": 3000},
     ),
+    "more than there is": (
+        {"containers": [{"resources": {"requests": {"cpu": "9E"}}}] * 9},
+        {"cpu": 2**60},
+    ),
     "what nobody can read": ({"containers": [{"resources": {"requests": {"cpu": "many"}}}]}, {}),
     "a spec that is wrong": ({"containers": [{"restartPolicy": 7}]}, {}),
 }
@@ -222,3 +229,57 @@ def test_clusters_that_have_the_volumes_are_kept_in_order() -> None:
 def test_a_demand_can_be_stored_and_read_again() -> None:
     found = demand(JOB, workload(replicas=2))
     assert msgspec.json.decode(msgspec.json.encode(found), type=Demand) == found
+
+
+FULL = [
+    workload(
+        "StatefulSet",
+        replicas=2,
+        serviceName="web",
+        volumeClaimTemplates=[{"spec": {"storageClassName": "a"}}],
+        template=pod(
+            "1",
+            volumes=[{"secret": {"secretName": "x"}}, {"ephemeral": {"volumeClaimTemplate": {"spec": {}}}}],
+            imagePullSecrets=[{"name": "x"}],
+            initContainers=[{"env": [{"valueFrom": {"secretKeyRef": {"name": "x", "key": "k"}}}]}],
+        ),
+    ),
+    JOB,
+    crd(),
+    thing("Farm", api="example.com/v1", spec={"replicas": 1}),
+    thing("Service", spec={"selector": {"app": "web"}}),
+    thing("Secret", "x", data={"k": ""}),
+    thing(
+        "Ingress",
+        api="networking.k8s.io/v1",
+        spec={"rules": [{"http": {"paths": [{"backend": {"service": {"name": "web"}}}]}}], "tls": [{}]},
+    ),
+    thing(
+        "HTTPRoute",
+        api="gateway.networking.k8s.io/v1",
+        spec={"rules": [{"filters": [{}], "backendRefs": [{"name": "web"}]}]},
+    ),
+]
+JSON = some.recursive(
+    some.none() | some.booleans() | some.integers(-5, 10**18) | some.floats(allow_nan=False) | some.text(),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(some.data())
+def test_whatever_stands_in_a_manifest_it_is_read_or_left_out(data: some.DataObject) -> None:
+    """Whoever may write a Placement must not be able to stop the scheduler for all."""
+    manifests = msgspec.json.decode(msgspec.json.encode(FULL))
+    place: Any = manifests
+    while True:
+        key = data.draw(some.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        if not isinstance(place[key], dict | list) or not place[key] or data.draw(some.integers(0, 3)) == 0:
+            break
+        place = place[key]
+    place[key] = data.draw(JSON)
+    manifests = [one for one in manifests if isinstance(one, dict)]
+    for rule in (COPIES, DIVIDED):
+        found = demand_of(manifests, replicas=rule)
+        assert msgspec.json.decode(msgspec.json.encode(found), type=Demand) == found
+    assert closure(manifests[:2], given=manifests[2:]).brought is not None

@@ -26,6 +26,10 @@ from mesh_placement.schedule.envelope import DEFAULT_NAMESPACE, Item, definition
 from mesh_placement.schedule.snapshot import Beside, Demand
 
 _MCS = "multicluster.x-k8s.io"
+_MOST_REPLICAS = 2**31 - 1
+"""The API server takes no more; a custom resource may say what it likes."""
+_MOST_AMOUNT = 2**60
+"""Thousandths: more than any cluster has, and few enough for sums of them to be stored."""
 _NEVER_COUNTED = (("apps", "DaemonSet"), ("batch", "CronJob"))
 
 
@@ -92,7 +96,7 @@ def _counted(
         request: dict[str, int] = {}
         for one in counted:
             for name, amount in one.request.items():
-                request[name] = request.get(name, 0) + amount
+                request[name] = min(_MOST_AMOUNT, request.get(name, 0) + amount)
         return max(one.count for one in counted), request, _beside(one for one in every if not one.counted)
     if not every:
         return None, {}, ()
@@ -145,7 +149,8 @@ def _request(pod: Json) -> dict[str, int]:
         use = msgspec.convert({"metadata": {}, "spec": body}, PodUse)
     except msgspec.ValidationError:
         use = msgspec.convert({"metadata": {}}, PodUse)
-    return {name: amount for name, amount in sorted(ask_of(use).amounts.items()) if amount}
+    amounts = ask_of(use).amounts
+    return {name: min(_MOST_AMOUNT, amount) for name, amount in sorted(amounts.items()) if amount}
 
 
 def _requests(resources: Json) -> Mapping[str, object]:
@@ -156,7 +161,7 @@ def _requests(resources: Json) -> Mapping[str, object]:
 
 def _whole(place: Json, key: str, default: int) -> int:
     found = place.get(key)
-    return max(0, found) if isinstance(found, int) else default
+    return min(_MOST_REPLICAS, max(0, found)) if isinstance(found, int) else default
 
 
 def _apis(objects: Sequence[Item]) -> tuple[str, ...]:
