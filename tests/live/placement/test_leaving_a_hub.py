@@ -15,7 +15,8 @@ from mesh_fakes.bed import Bed
 from mesh_fakes.leaving_pair import CLUSTER, SPACE, Pair
 from mesh_fakes.placement_parts import install_parts
 from mesh_fakes.waiting import until_found
-from mesh_placement.names import TOMBSTONES
+from mesh_placement.names import AGENT, TOMBSTONES
+from mesh_placement.resources import CLUSTER_ROLES, ROLES
 from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES, KubeClient, api_resources, list_all
 
 pytestmark = pytest.mark.asyncio
@@ -56,6 +57,9 @@ async def until_without_agent(pair: Pair) -> None:
         await until_found(lambda: _is_empty(pair))
     except TimeoutError:
         raise AssertionError(f"left in the member: {await agents_objects(pair)}") from None
+    for resource, namespace in ((CLUSTER_ROLES, ""), (ROLES, SYSTEM_NAMESPACE)):
+        role = await pair.member.find(resource, AGENT, namespace=namespace)
+        assert role is None or role.metadata.owner_references, "what stays is left to a garbage collector"
 
 
 async def _is_empty(pair: Pair) -> bool:
