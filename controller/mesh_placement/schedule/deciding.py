@@ -120,6 +120,9 @@ class _Step:
         # Only who weighs clusters by their room must know all of it.
         is_weighed = is_divided(wanted) and wanted.spec.replicas.by == "Available"
         self._enough = A_LOT if is_weighed else wanted_replicas(wanted) or 0
+        # Where all go to each cluster, Capacity has found room for all of them wherever it did not object.
+        told = wanted.spec.replicas.count or wanted.demand.replicas or 0
+        self._is_counted = not is_divided(wanted) and self._enough <= told
         self.spreads = spreads_of(wanted.spec.require.spread, (*findings.open, *findings.kept))
 
     def choice(self) -> tuple[tuple[Candidate, ...], Memory, bool, str, float | None]:
@@ -223,6 +226,8 @@ class _Step:
             refusal = self._findings.refusals[name]
             if not refusal.rejection.is_capacity or name in self._findings.pinned:
                 return 0
+        elif self._is_counted:
+            return self._enough
         if self._wanted.demand.replicas is None:
             return 0
         if name not in self._rooms:

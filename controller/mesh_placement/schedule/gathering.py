@@ -83,7 +83,7 @@ def _before_filters(look: Look, wanted: Wanted) -> dict[str, Refusal]:
             )
             found[one.cluster] = Refusal(BACKOFF, rejection)
     for cluster in look.snapshot.clusters:
-        if cluster.standing != "Ok":
+        if cluster.standing != "Ok" and cluster.name not in found:
             rejected = holding.standing_rejection(cluster, wanted, now=look.now)
             if rejected is not None:
                 found[cluster.name] = Refusal(holding.NAME, rejected)

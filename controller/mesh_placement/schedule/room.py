@@ -119,15 +119,12 @@ def reservations_for(
     yet, is.
     """
     found: list[Reservation] = []
+    own = [one for one in look.reservations if one.placement == wanted.name]
     for name, count in sorted(shares.items()):
         cluster = look.clusters.get(name)
         if cluster is None:
             continue
-        mine = [
-            one
-            for one in look.reservations
-            if one.placement == wanted.name and holds(one, cluster=cluster, now=look.now)
-        ]
+        mine = [one for one in own if holds(one, cluster=cluster, now=look.now)]
         for request, pods in _pods_of(look, wanted, cluster=name, count=count or 0):
             hidden = sum(one.replicas for one in mine if one.request == request)
             visible = max(0, _there(look, wanted, cluster=name, request=request) - hidden)
