@@ -188,6 +188,13 @@ SAID = {
         *(PlacementStatus(clusters=(EAST,), wanted=5, shortfall=3), ""),
         *("False", "ReplicasWithoutPlace", "3 of 5 replicas found no place"),
     ),
+    "kept out": (
+        PlacementStatus(),
+        "no cluster takes it",
+        "False",
+        "NoClusterFits",
+        "no cluster takes it; see",
+    ),
     "held": (PlacementStatus(clusters=(EAST,)), "the hub is cut off", "True", "Held", "the hub is cut off"),
 }
 

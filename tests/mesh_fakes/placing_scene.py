@@ -15,10 +15,11 @@ from mesh_placement.hub.caches import HubCaches
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.placement_cycle import Scheduling
 from mesh_placement.hub.placement_loop import PlacementLoop
-from mesh_placement.names import LABEL_PLACEMENT, placed_name
+from mesh_placement.names import CAPACITY, LABEL_PLACEMENT, placed_name
 from mesh_placement.objects import Assignment, Placement, Work
 from mesh_placement.resources import (
     ASSIGNMENTS,
+    CLUSTER_CAPACITIES,
     CLUSTER_REGISTRATIONS,
     CLUSTER_SETS,
     PLACEMENTS,
@@ -58,10 +59,18 @@ class PlacingScene:
             "status": {
                 "phase": phase,
                 "namespace": f"cluster-{name}",
-                "agent": {"kubernetes": "v1.34.0", "properties": listed},
+                "agent": {"kubernetes": "v1.34.0", "apis": ["v1", "apps/v1"], "properties": listed},
             },
         }
         await self.admin.apply(CLUSTER_REGISTRATIONS, body, field_manager="test")
+        room = {"cpu": "16", "memory": "64Gi", "pods": "100"}
+        status = {
+            **dict.fromkeys(("total", "available", "continuous"), room),
+            "shapes": [{"count": 1, "free": room}],
+            "nodes": 1,
+        }
+        meta = {"name": CAPACITY, "namespace": f"cluster-{name}"}
+        await self.admin.apply(CLUSTER_CAPACITIES, {"metadata": meta, "status": status}, field_manager="test")
 
     async def leaves(self, name: str) -> None:
         """The cluster is taken out; its registration waits for somebody."""

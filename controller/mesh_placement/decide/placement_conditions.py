@@ -25,8 +25,11 @@ def scheduled(
     """Of a decision as it stands in `status`."""
     count = len(status.clusters)
     why = rejections(verdicts)
-    if hold:
-        return _condition(SCHEDULED, bool(count), PlacementReason.HELD, hold, generation=generation)
+    if hold and count:
+        return _condition(SCHEDULED, True, PlacementReason.HELD, hold, generation=generation)
+    if not count and hold:
+        message = f"{hold}; {_EXPLAIN}"
+        return _condition(SCHEDULED, False, PlacementReason.NO_CLUSTER, message, generation=generation)
     if not count:
         message = f"none of {len(verdicts)} clusters can take it{why}; {_EXPLAIN}"
         return _condition(SCHEDULED, False, PlacementReason.NO_CLUSTER, message, generation=generation)

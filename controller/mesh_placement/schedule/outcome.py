@@ -25,6 +25,8 @@ def decided_status(
     memory = msgspec.to_builtins(decision.memory)
     if not decision.changes and decision.hold:
         held = msgspec.structs.replace(before, memory=memory)
+        if not before.clusters:  # then nothing else says how much is lacking
+            held = msgspec.structs.replace(held, wanted=decision.wanted, shortfall=decision.shortfall)
         return _with_condition(held, decision, generation=generation, now=now)
     old: dict[str, int | None] = {one.cluster: one.replicas for one in before.clusters}
     new: dict[str, int | None] = {one.cluster: one.replicas for one in decision.placed}
