@@ -207,7 +207,8 @@ def test_a_set_is_for_the_namespaces_that_have_its_labels_or_for_all() -> None:
 def test_a_placement_has_its_priority_its_past_and_where_it_is() -> None:
     status = {
         "revision": 3,
-        "observedGeneration": 1,
+        "observedGeneration": 2,
+        "decidedGeneration": 1,
         "clusters": [{"cluster": "east", "replicas": 2, "since": ago(20)}],
         "memory": {"moved": 5.0},
     }
@@ -325,11 +326,21 @@ def test_another_spec_is_another_revision_even_where_all_stays() -> None:
     assert second["history"] == first["history"]
 
 
-def test_what_is_held_stays_as_it_was_decided() -> None:
-    first = {**decided(placement(), ("east", 2)), "observedGeneration": 1}
+def test_what_is_held_stays_where_it_is_and_gets_what_the_spec_brings_by_now() -> None:
+    first = {**decided(placement(), ("east", 2)), "observedGeneration": 1, "decidedGeneration": 1}
     held = decided(is_as(first), changes=False, hold="the hub is cut off")
-    assert (held["revision"], held["observedGeneration"], held["clusters"]) == (1, 1, first["clusters"])
+    assert [one["cluster"] for one in held["clusters"]] == ["east"]
+    assert (held["revision"], held["observedGeneration"], held["decidedGeneration"]) == (2, 2, 1)
     assert held["conditions"][0]["reason"] == "Held"
+    assert decided(is_as(held), changes=False, hold="the hub is cut off") == held
+
+
+def test_a_spec_is_decided_when_nothing_is_leaving_for_its_sake_any_more() -> None:
+    first = {**decided(placement(), ("east", 2)), "observedGeneration": 1, "decidedGeneration": 1}
+    moving = decided(is_as(first), ("east", 2), ("west", 2), leaving=("east",))
+    assert (moving["observedGeneration"], moving["decidedGeneration"]) == (2, 1)
+    assert seen(placements=(is_as(moving),)).placements[0].decided_generation == 1
+    assert decided(is_as(moving), ("west", 2))["decidedGeneration"] == 2
 
 
 def test_a_cluster_that_keeps_its_count_keeps_its_time() -> None:

@@ -238,11 +238,14 @@ class Move(Struct, frozen=True, rename="camel", kw_only=True):
 class PlacementStatus(Struct, frozen=True, rename="camel", kw_only=True):
     """What was decided and what became of it; `history` is the last 20 moves, newest last.
 
-    `revision` counts decisions and manifests; `observed_generation` is the spec that was decided on.
+    `revision` counts decisions and manifests; `observed_generation` is the spec that members are given,
+    `decided_generation` the one that all clusters were chosen by: while a move for its sake goes on, or
+    everything is held, it is an older one.
     `memory` is what the scheduler keeps from one decision to the next, as JSON, hence Any.
     """
 
     observed_generation: int = 0
+    decided_generation: int = 0
     revision: int = 0
     wanted: int | None = None
     clusters: tuple[PlacedCluster, ...] = ()

@@ -102,6 +102,7 @@ class _Cycle:
             self._again(wanted, made, memory, going.again),
             memory,
             room.shrinks if room is not None else (),
+            leaving=tuple(sorted(going.held)),
         )
 
     def _waiting(self, wanted: Wanted, made: Given, why: str) -> Decision:

@@ -2,7 +2,8 @@
 
 1. The revision grows with each change of clusters, replicas or spec, and never goes back: `least_revision` is
    the greatest that a member was given, should the Placement have been made anew from an old copy.
-2. What is held stays as it was decided, with the generation that it was decided on.
+2. What is held stays where it is, and gets what the spec brings by now: nobody waits for a new image because
+   clusters are waited for. Until nothing is held or leaving, the spec counts as not decided.
 """
 
 from collections.abc import Mapping
@@ -23,21 +24,23 @@ def decided_status(
     """The status after `decision`, which was made of the Placement as it is."""
     before, generation = placement.status, placement.metadata.generation
     memory = msgspec.to_builtins(decision.memory)
-    if not decision.changes and decision.hold:
-        held = msgspec.structs.replace(before, memory=memory)
-        if not before.clusters:  # then nothing else says how much is lacking
-            held = msgspec.structs.replace(held, wanted=decision.wanted, shortfall=decision.shortfall)
-        return _with_condition(held, decision, generation=generation, now=now)
+    is_held = bool(decision.hold) and not decision.changes
+    if is_held and not before.clusters:
+        nowhere = msgspec.structs.replace(
+            before, memory=memory, wanted=decision.wanted, shortfall=decision.shortfall
+        )
+        return _with_condition(nowhere, decision, generation=generation, now=now)
     old: dict[str, int | None] = {one.cluster: one.replicas for one in before.clusters}
-    new: dict[str, int | None] = {one.cluster: one.replicas for one in decision.placed}
+    new = old if is_held else {one.cluster: one.replicas for one in decision.placed}
     is_new = old != new or before.observed_generation != generation
     steps = moves(old, new, time=rfc3339(now), cause=decision.cause)
     status = msgspec.structs.replace(
         before,
         observed_generation=generation,
+        decided_generation=before.decided_generation if is_held or decision.leaving else generation,
         revision=max(before.revision, least_revision) + 1 if is_new else before.revision,
-        wanted=decision.wanted,
-        shortfall=decision.shortfall,
+        wanted=before.wanted if is_held else decision.wanted,
+        shortfall=before.shortfall if is_held else decision.shortfall,
         clusters=_clusters(before, new, now=now),
         history=with_moves(before.history, steps),
         memory=memory,

@@ -33,6 +33,7 @@ class Decision(Struct, frozen=True):
 
     `changes` False: everything stays (then `hold` says why, "" because it is right as it is). `cause` is the
     one sentence for the history. `again`: when to look again without a change (seconds since 1970).
+    `leaving` are those of `placed` that stay only until others serve.
     """
 
     placement: str
@@ -48,6 +49,7 @@ class Decision(Struct, frozen=True):
     memory: Memory = Memory()
     shrinks: tuple[Shrink, ...] = ()
     probes: tuple[Probe, ...] = ()
+    leaving: tuple[str, ...] = ()
 
 
 class Plan(Struct, frozen=True):

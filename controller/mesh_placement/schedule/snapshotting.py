@@ -130,7 +130,7 @@ def _wanted(placement: Placement, *, seen: Seen, given: Mapping[str, Assignment]
         spec=placement.spec,
         demand=seen.demands.get(name, Demand()),
         generation=meta.generation,
-        decided_generation=status.observed_generation,
+        decided_generation=status.decided_generation,
         revision=status.revision,
         priority=seen.priorities.get(placement.spec.priority.class_name, 0),
         created=moment(meta.creation_timestamp),
