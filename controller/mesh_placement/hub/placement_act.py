@@ -153,9 +153,8 @@ class PlacementActor:
 
     def _given(self, placement: Placement) -> dict[str, Assignment]:
         """Its Assignments by cluster."""
-        owner = self._caches.clusters_by_namespace()
         given = self._caches.given_assignments(name_of(placement))
-        return {owner[one.metadata.namespace]: one for one in given}
+        return {self._caches.cluster_in(one.metadata.namespace): one for one in given}
 
     def _least_revision(self, placement: Placement) -> int:
         """The greatest that members were given: a Placement from an old copy goes on from there."""

@@ -5,6 +5,7 @@ from typing import Any, Never
 
 from mesh_core.objects import KubernetesObject
 from mesh_placement.decide.assigning import name_of
+from mesh_placement.decide.rights import namespace_of
 from mesh_placement.hub.caches import HubCaches
 from mesh_placement.names import CAPACITY, LABEL_DECISION_KEY, LABEL_PLACEMENT, LABEL_PLACEMENT_KEY, LINKS
 from mesh_placement.objects import Assignment, ClusterRegistration
@@ -36,6 +37,7 @@ class PlacementCaches:
         self.priorities = Informer(kube, PRIORITY_CLASSES)
         self.decisions = Informer(kube, PLACEMENT_DECISIONS, labels=LABEL_DECISION_KEY)
         self.reports = Informer(kube, PLACEMENT_REPORTS, labels=LABEL_PLACEMENT)
+        self._owners = hub.registrations.index(lambda one: (namespace_of(one),))
         self.named = self.placements.index(lambda one: (name_of(one),))
         self._works_of = self.works.index(_labelled)
         self._assignments_of = self.assignments.index(_labelled)
@@ -78,19 +80,18 @@ class PlacementCaches:
                 group.create_task(one.run())
         raise AssertionError("a watch cache ended by itself")
 
-    def clusters_by_namespace(self) -> dict[str, str]:
-        """Registered clusters by their namespaces."""
-        return {row.namespace: row.registration.metadata.name for row in self.rows()}
+    def cluster_in(self, namespace: str) -> str:
+        """The registered cluster whose namespace it is, "" for none."""
+        found = self._owners.get(namespace)
+        return found[0].metadata.name if found else ""
 
     def given_assignments(self, label: str) -> list[Assignment]:
         """Assignments in namespaces of clusters with that label; elsewhere anybody may have written it."""
-        spaces = self.clusters_by_namespace()
-        return [one for one in self._assignments_of.get(label) if one.metadata.namespace in spaces]
+        return [one for one in self._assignments_of.get(label) if self.cluster_in(one.metadata.namespace)]
 
     def given_works(self, label: str) -> list[KubernetesObject]:
         """The same of Works."""
-        spaces = self.clusters_by_namespace()
-        return [one for one in self._works_of.get(label) if one.metadata.namespace in spaces]
+        return [one for one in self._works_of.get(label) if self.cluster_in(one.metadata.namespace)]
 
     def rows(self) -> list[ClusterRows]:
         """All registrations with the rows of their agents."""

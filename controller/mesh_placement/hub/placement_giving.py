@@ -107,16 +107,16 @@ class PlacementGiver:
     async def _withdraw(self, placement: Placement, *, kept: set[str]) -> None:
         """From clusters that are not `kept`: law 2."""
         name = name_of(placement)
-        rows = self._caches.clusters_by_namespace()
+        cluster_in = self._caches.cluster_in
         works = [
-            one for one in self._caches.given_works(name) if rows.get(one.metadata.namespace) not in kept
+            one for one in self._caches.given_works(name) if cluster_in(one.metadata.namespace) not in kept
         ]
         for work in works:
             await delete_that(self._kube, WORKS, work)
         busy = {one.metadata.namespace for one in works}
         for assignment in self._caches.given_assignments(name):
             space = assignment.metadata.namespace
-            if rows.get(space) not in kept and space not in busy:
+            if cluster_in(space) not in kept and space not in busy:
                 await delete_that(self._kube, ASSIGNMENTS, assignment)
 
     def _planned(self, placement: Placement) -> tuple[PlannedWork, ...]:

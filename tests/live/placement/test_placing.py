@@ -1,4 +1,7 @@
-"""A Placement on real API servers: it lands where its rule says, moves with the rule, and leaves nothing."""
+"""A Placement on real API servers: it lands where its rule says, moves with the rule, and leaves nothing.
+
+Nothing runs there: the test says of the Deployments how many are ready, as their controller would.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -11,8 +14,8 @@ import pytest
 from mesh_fakes.bed import Bed, started
 from mesh_fakes.delivery import config_map, deployment, namespace
 from mesh_fakes.light_fleet import LightFleet, fleet_at_work
-from mesh_fakes.tiny_scheduler import TINY
 from mesh_fakes.waiting import until_found
+from mesh_placement.hub.scheduling import installed_scheduling
 from mesh_placement.objects import Placement
 from mesh_placement.resources import (
     ASSIGNMENTS,
@@ -22,7 +25,7 @@ from mesh_placement.resources import (
     PLACEMENTS,
     WORKS,
 )
-from mesh_runtime.kube import CLUSTER_PROPERTIES, ApiError, KubeClient
+from mesh_runtime.kube import CLUSTER_PROPERTIES, NODES, ApiError, KubeClient
 
 pytestmark = pytest.mark.asyncio
 
@@ -84,10 +87,16 @@ async def applied(hub: KubeClient, *clusters: str) -> Placement:
 
 
 async def given(fleet: LightFleet) -> None:
-    """Properties of both members, as the hub knows them."""
+    """Room and properties of both members, as the hub knows them."""
+    room = {"cpu": "16", "memory": "64Gi", "pods": "100"}
     for name, site in (("east", "onprem"), ("west", "cloud")):
         body = {"metadata": {"name": SITE}, "spec": {"value": site}}
-        await fleet.members[name].apply(CLUSTER_PROPERTIES, body, field_manager="test")
+        member = fleet.members[name]
+        await member.apply(CLUSTER_PROPERTIES, body, field_manager="test")
+        await member.create(NODES, {"metadata": {"name": "n1"}})
+        status = {"status": {"allocatable": room, "capacity": room}}
+        await member.merge_patch(NODES, "n1", status, subresource="status")
+        await member.merge_patch(NODES, "n1", {"spec": {"taints": None}})
 
     async def are_known() -> bool:
         found = [await fleet.hub.get(CLUSTER_REGISTRATIONS, name) for name in MEMBERS]
@@ -96,10 +105,21 @@ async def given(fleet: LightFleet) -> None:
     await until_found(are_known, limit=90.0)
 
 
+async def serve(member: KubeClient, *, replicas: int) -> None:
+    """Say that the Deployment's pods are ready."""
+    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
+    web = await read(member, WEB)
+    assert web is not None
+    status = {"observedGeneration": web["metadata"]["generation"], **dict.fromkeys(counts, replicas)}
+    await member.request(
+        "PATCH", f"{WEB}/status", body={"status": status}, content_type="application/merge-patch+json"
+    )
+
+
 async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_nothing(
     three_of_light: Bed,
 ) -> None:
-    async with fleet_at_work(three_of_light, members=MEMBERS, scheduling=TINY) as fleet:
+    async with fleet_at_work(three_of_light, members=MEMBERS, scheduling=installed_scheduling()) as fleet:
         hub, east, west = fleet.hub, fleet.members["east"], fleet.members["west"]
         await given(fleet)
         meta = {"name": "app", "namespace": "default"}
@@ -117,9 +137,13 @@ async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_no
         (decision,) = (await hub.list(PLACEMENT_DECISIONS)).items
         assert [one.cluster_profile_ref.name for one in decision.decisions] == ["east"]
 
+        await serve(east, replicas=4)
         await hub.apply(PLACEMENTS, {"metadata": meta, "spec": spec("cloud")}, field_manager="test")
+        await applied(hub, "east", "west")
+        assert await read(east, WEB) is not None
+        await serve(west, replicas=4)
         moved = await applied(hub, "west")
-        assert (moved.status.history[-1].source, moved.status.history[-1].target) == ("east", "west")
+        assert [(one.source, one.target) for one in moved.status.history[1:]] == [("", "west"), ("east", "")]
         config = await read(west, CONFIG)
         assert config is not None and config["data"] == {"a": "2"}
 
