@@ -22,7 +22,6 @@ from mesh_fakes.waiting import until_found
 pytestmark = pytest.mark.asyncio
 both = pytest.mark.parametrize("member", [AUTO, MANUAL])
 LIMIT = 90.0
-ROLES_OF_NOBODY = {f"{kind}.rbac.authorization.k8s.io/placement-agent" for kind in ("role", "clusterrole")}
 
 
 async def until(so: Callable[[], bool], *, limit: float = LIMIT) -> None:
@@ -71,8 +70,6 @@ def left_in_member(fleet: Fleet, member: str) -> list[str]:
     ):
         found += fleet.bed.kubectl(member, "-n", SYSTEM_NAMESPACE, "get", kinds, "-o", "name").split()
     namespaces = fleet.bed.kubectl(member, "get", "namespaces", "-o", "name").split()
-    # Roles of nobody, where the race was lost that `decide.parting` tells of.
-    found = [name for name in found if name not in ROLES_OF_NOBODY]
     return [name for name in found if "placement" in name] + [one for one in namespaces if one.endswith(SHOP)]
 
 
