@@ -1,8 +1,7 @@
 """What the hub watches: one cache a kind, made before any loop, run for as long as the program."""
 
-import asyncio
 from collections.abc import Iterable
-from typing import Any, Never
+from typing import Any
 
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import CertificateSigningRequest
@@ -10,6 +9,7 @@ from mesh_placement.decide.bootstrap_token import NAMESPACE as TOKEN_NAMESPACE
 from mesh_placement.decide.bootstrap_token import SECRET_TYPE
 from mesh_placement.decide.profile import HubAddress
 from mesh_placement.hub.claim_reading import cluster_of
+from mesh_placement.hub.watched_together import WatchedTogether
 from mesh_placement.names import (
     CLUSTER_MANAGER,
     HUB_INFO,
@@ -28,7 +28,7 @@ from mesh_runtime.kube import CONFIG_MAPS, CSRS, LEASES, SECRETS, Informer, Kube
 PUBLIC_NAMESPACE = "kube-public"
 
 
-class HubCaches:
+class HubCaches(WatchedTogether):
     """Wire followers first, then `run()`; wait for `until_synced` before believing an absence."""
 
     def __init__(self, kube: KubeClient) -> None:
@@ -67,23 +67,6 @@ class HubCaches:
             self.profiles,
             self.links,
         )
-
-    @property
-    def is_synced(self) -> bool:
-        """Whether every cache has had its first list."""
-        return all(one.synced.is_set() for one in self._all)
-
-    async def until_synced(self) -> None:
-        """Return when every cache has had its first list."""
-        for one in self._all:
-            await one.synced.wait()
-
-    async def run(self) -> Never:
-        """Watch, for ever."""
-        async with asyncio.TaskGroup() as group:
-            for one in self._all:
-                group.create_task(one.run())
-        raise AssertionError("a watch cache ended by itself")
 
     def claims_of(self, cluster: str) -> list[CertificateSigningRequest]:
         """The requests that claim `cluster`, the oldest first; of one second by name."""

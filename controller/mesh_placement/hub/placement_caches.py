@@ -1,12 +1,12 @@
 """What the placement loop watches beside the hub's other caches (`hub.caches`)."""
 
-import asyncio
-from typing import Any, Never
+from typing import Any
 
 from mesh_core.objects import KubernetesObject
 from mesh_placement.decide.assigning import name_of
 from mesh_placement.decide.rights import namespace_of
 from mesh_placement.hub.caches import HubCaches
+from mesh_placement.hub.watched_together import WatchedTogether
 from mesh_placement.names import CAPACITY, LABEL_DECISION_KEY, LABEL_PLACEMENT, LABEL_PLACEMENT_KEY, LINKS
 from mesh_placement.objects import Assignment, ClusterRegistration
 from mesh_placement.resources import (
@@ -23,7 +23,7 @@ from mesh_placement.schedule.seen_clusters import ClusterRows
 from mesh_runtime.kube import NAMESPACES, Informer, KubeClient
 
 
-class PlacementCaches:
+class PlacementCaches(WatchedTogether):
     """Wire followers first, then `run()`. Of Works and namespaces only the metadata is held."""
 
     def __init__(self, kube: KubeClient, *, hub: HubCaches) -> None:
@@ -62,23 +62,6 @@ class PlacementCaches:
             self.decisions,
             self.reports,
         )
-
-    @property
-    def is_synced(self) -> bool:
-        """Whether every cache has had its first list."""
-        return all(one.synced.is_set() for one in self._all)
-
-    async def until_synced(self) -> None:
-        """Return when every cache has had its first list."""
-        for one in self._all:
-            await one.synced.wait()
-
-    async def run(self) -> Never:
-        """Watch, for ever."""
-        async with asyncio.TaskGroup() as group:
-            for one in self._all:
-                group.create_task(one.run())
-        raise AssertionError("a watch cache ended by itself")
 
     def cluster_in(self, namespace: str) -> str:
         """The registered cluster whose namespace it is, "" for none."""
