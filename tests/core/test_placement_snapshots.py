@@ -21,6 +21,7 @@ from mesh_placement.objects import (
 )
 from mesh_placement.schedule.outcome import decided_status
 from mesh_placement.schedule.plan import Decision, Placed
+from mesh_placement.schedule.replay import encode
 from mesh_placement.schedule.seen_clusters import ClusterRows
 from mesh_placement.schedule.snapshot import Demand, HeldTaint, Memory, Reservation, Snapshot
 from mesh_placement.schedule.snapshotting import RESERVED_FOR, SETTLED_AFTER, Seen, snapshot_of
@@ -105,6 +106,15 @@ def seen(
         ),
         now=NOW,
     )
+
+
+def test_what_a_placement_brings_is_not_in_a_snapshot_that_may_be_sent_around() -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "data": {"a": "aHVudGVyMg=="}}
+    patch = {"patch": [{"op": "add", "path": "/data/a", "value": "aHVudGVyMg=="}]}
+    bare = placement(serviceAccount="app")
+    full = placement(serviceAccount="app", manifests=[secret], overrides=[patch])
+    assert seen(placements=(full,)) == seen(placements=(bare,))
+    assert b"aHVudGVyMg" not in encode(seen(placements=(full,)))
 
 
 def test_a_cluster_has_what_registration_and_agent_say_of_it() -> None:

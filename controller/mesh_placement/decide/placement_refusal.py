@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from mesh_placement.decide.manifests import Refusal, named, refusal_of
 from mesh_placement.decide.splitting import TooLarge, split_work
-from mesh_placement.objects import PlacementSpec
+from mesh_placement.objects import Placement, PlacementSpec
 
 
 class PlacementReason(StrEnum):
@@ -62,3 +62,10 @@ def refusal_of_placement(spec: PlacementSpec) -> PlacementRefusal | None:
     except TooLarge as error:
         return PlacementRefusal(PlacementReason.TOO_LARGE, str(error))
     return None
+
+
+def takes_part(placement: Placement) -> bool:
+    """Whether it is scheduled. One that is placed and became wrong keeps its room."""
+    if placement.metadata.deletion_timestamp is not None:
+        return bool(placement.status.clusters)
+    return bool(placement.status.clusters) or refusal_of_placement(placement.spec) is None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from mesh_core.errors import MeshError
-from mesh_placement.decide.placement_refusal import refusal_of_placement
+from mesh_placement.decide.placement_refusal import takes_part
 from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.objects import Placement
@@ -84,7 +84,7 @@ class Cycle:
     async def run(self) -> tuple[list[Key], float | None]:
         """Decide all: the Placements of which that is news, and the seconds until somebody has to look again
         though nothing changes. Raises SchedulingFailed."""
-        placements = [one for one in self._known.values() if _takes_part(one)]
+        placements = [one for one in self._known.values() if takes_part(one)]
         now = self._clock()
         snapshot = snapshot_of(
             Seen(
@@ -134,10 +134,3 @@ class Cycle:
                 kept = one.metadata.generation, self._scheduling.demand_of(one)
             self._demands[one.metadata.uid] = kept
         return {text_of(one): self._demands[one.metadata.uid][1] for one in placements}
-
-
-def _takes_part(one: Placement) -> bool:
-    """Whether it is scheduled. One that is placed and became wrong keeps its room."""
-    if one.metadata.deletion_timestamp is not None:
-        return bool(one.status.clusters)
-    return bool(one.status.clusters) or refusal_of_placement(one.spec) is None

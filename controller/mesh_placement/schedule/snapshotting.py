@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from mesh_core.objects import KubernetesObject
-from mesh_placement.objects import Assignment, ClusterSet, NamespacedName, Placement
+from mesh_placement.objects import Assignment, ClusterSet, NamespacedName, Placement, PlacementSpec
 from mesh_placement.schedule.network.judging import judged
 from mesh_placement.schedule.seen_clusters import ClusterRows, export_rows, link_rows, moment, seen_cluster
 from mesh_placement.schedule.snapshot import (
@@ -127,7 +127,7 @@ def _wanted(placement: Placement, *, seen: Seen, given: Mapping[str, Assignment]
     return Wanted(
         name=name,
         uid=meta.uid,
-        spec=placement.spec,
+        spec=_without_contents(placement.spec),
         demand=seen.demands.get(name, Demand()),
         generation=meta.generation,
         decided_generation=status.decided_generation,
@@ -137,6 +137,14 @@ def _wanted(placement: Placement, *, seen: Seen, given: Mapping[str, Assignment]
         current=_shares(placement, given),
         memory=_memory(status.memory),
     )
+
+
+def _without_contents(spec: PlacementSpec) -> PlacementSpec:
+    """A snapshot may be stored and sent around: what manifests and patches say is not for that, and what is
+    needed of them is the demand."""
+    if not spec.manifests and not spec.overrides:
+        return spec
+    return msgspec.structs.replace(spec, manifests=(), overrides=())
 
 
 def _shares(placement: Placement, given: Mapping[str, Assignment]) -> tuple[Share, ...]:
