@@ -1,4 +1,6 @@
-"""`meshctl explain`: why something is as it is."""
+"""`meshctl explain`: why something is as it is; and a stored cycle of the scheduler, run again."""
+
+from pathlib import Path
 
 import click
 
@@ -9,6 +11,30 @@ VERBS = {
 }
 
 
-@click.group("explain", cls=LazyGroup, verbs=VERBS)
-def command() -> None:
+@click.group("explain", cls=LazyGroup, verbs=VERBS, invoke_without_command=True)
+@click.option(
+    "--replay",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The plan of what meshctl explain placement --capture wrote; no hub is asked.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Of --replay: for people, or for programs.",
+)
+@click.pass_context
+def command(ctx: click.Context, replay: Path | None, output: str) -> None:
     """Why something is as it is."""
+    if replay is not None and ctx.invoked_subcommand is None:
+        # The scheduler is imported only where it is needed: help stays fast.
+        from mesh_cli.explain_replay import replayed
+
+        click.echo(replayed(replay, as_json=output == "json"), nl=False)
+    elif replay is not None:
+        raise click.UsageError("--replay asks no hub: leave the verb out", ctx)
+    elif ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -34,6 +34,7 @@ VERBS = {
     "link": Verb("mesh_cli.link", "Make two members peers of each other."),
     "local": Verb("mesh_cli.local", "Real Kubernetes clusters on this machine."),
     "peer": Verb("mesh_cli.peer", "The peers of one member."),
+    "place": Verb("mesh_cli.place", "Where Placements would go that are not applied yet."),
     "placements": Verb("mesh_cli.placements", "What is placed on the clusters of a hub, and where."),
     "precheck": Verb("mesh_cli.precheck", "Can a cluster be the hub, and another one register with it."),
     "register": Verb("mesh_cli.register", "Register a cluster with the hub."),

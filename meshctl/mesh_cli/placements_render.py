@@ -41,8 +41,7 @@ def explained_as_text(found: Explained, *, cluster: str, why_moved: bool, at: st
     elif cluster:
         sections.append("\n".join(_in_full(verdicts[0])))
     elif verdicts:
-        rows = [_verdict(one) for one in sorted(verdicts, key=_rank)]
-        sections.append(table(_VERDICTS, rows))
+        sections.append(verdict_table(verdicts))
         sections += filter(None, ["\n".join(f"{one.cluster}: {one.hint}" for one in verdicts if one.hint)])
     if why_moved:
         sections.append(_history(found.placement.status.history, cluster=cluster, at=at))
@@ -64,6 +63,11 @@ def explained_as_json(found: Explained, *, cluster: str, at: str) -> str:
             "history": msgspec.to_builtins(found.placement.status.history),
         }
     )
+
+
+def verdict_table(verdicts: Iterable[ClusterVerdict]) -> str:
+    """A line for each cluster, the best first."""
+    return table(_VERDICTS, [_verdict(one) for one in sorted(verdicts, key=_rank)])
 
 
 def _row(one: Placement, *, at: str) -> tuple[str, ...]:
