@@ -41,6 +41,7 @@ VERBS = {
     "restore": Verb("mesh_cli.restore", "What is in a file of meshctl backup, onto a new hub."),
     "status": Verb("mesh_cli.status", "Members, peers, exports and imports, and how old that knowledge is."),
     "token": Verb("mesh_cli.token", "Tokens by which clusters come to the hub."),
+    "top": Verb("mesh_cli.top", "The room in the clusters of a hub."),
     "trust": Verb("mesh_cli.trust", "The clusterset's root of trust."),
     "uninstall": Verb("mesh_cli.uninstall", "Take everything of ours out of a cluster."),
 }

@@ -12,9 +12,11 @@ import yaml
 from click.testing import CliRunner, Result
 
 from mesh_cli.main import command
+from mesh_core.conditions import rfc3339
 from mesh_fakes.commands import Meshctl, complaint, done
 from mesh_fakes.object_server import ObjectServer, served, write_kubeconfig
 from mesh_placement.names import CAPACITY, LINKS
+from mesh_runtime.clock import utc_now
 
 GROUP = "placement.meshctl.dev/v1alpha1"
 LONG_AGO = "2026-01-01T00:00:00Z"
@@ -280,3 +282,27 @@ def test_a_file_that_is_no_cycle_is_refused(meshctl: Meshctl, tmp_path: Path, te
     file.write_text(text)
     assert "is no stored cycle" in complaint(meshctl("explain", "--replay", str(file)))
     assert "is no stored cycle" in complaint(meshctl("explain", "--replay", str(tmp_path / "none")))
+
+
+def test_top_shows_the_room_that_decisions_have_taken_and_numbers_do_not_show(
+    meshctl: Meshctl, hub: ObjectServer
+) -> None:
+    fresh = {"cluster": "east", "replicas": 2, "ready": 0, "since": rfc3339(utc_now())}
+    where = {"name": "checkout", "namespace": "shop"}
+    hub.put(GROUP, "placements", {"metadata": where, "status": {"clusters": [fresh]}})
+    hub.remove("clustercapacities", CAPACITY)
+    add_cluster(hub, "east", rtt=10.0)
+    assert done(meshctl("top", "clusters")) == shown(
+        """
+        CLUSTER   RESOURCE   TOTAL   AVAILABLE   ON ONE NODE   RESERVED
+        east      cpu        8       8           8             2
+        east      memory     8Gi     8Gi         8Gi           -
+        east      pods       100     100         100           2
+
+        pay: its agent has not told its room yet
+        west: its agent has not told its room yet
+        """
+    )
+    east, pay, _ = json.loads(done(meshctl("top", "clusters", "-o", "json")))["clusters"]
+    assert east["room"]["reserved"]["cpu"] == "2"
+    assert pay["room"] is None
