@@ -146,6 +146,16 @@ def test_the_hub_is_cut_off_when_nobody_is_heard_or_most_rows_are_old() -> None:
     assert set(standings(dict.fromkeys(ALL, False), rows).values()) == {"HubIsolated"}
 
 
+def test_a_member_that_invents_ways_and_falls_silent_does_not_cut_off_the_hub() -> None:
+    invented = [unfresh(link(f"evil->ghost{number}")) for number in range(1024)]
+    rows = [*both_ways("a", "b", 1.0), *invented]
+    leases = {"a": True, "b": True, "evil": False}
+    assert not is_cut_off(leases, rows)
+    assert standings(leases, rows) == {"a": "Ok", "b": "Ok", "evil": "Unwitnessed"}
+    assert not is_cut_off(leases, invented), "the others have no ways, and are heard by their leases"
+    assert not is_cut_off({**leases, "evil": True}, [*rows[:2], *invented])
+
+
 def test_a_snapshot_shows_that_the_hub_is_cut_off() -> None:
     heard = [cluster("a"), cluster("b")]
     rows = both_ways("a", "b", 1.0)

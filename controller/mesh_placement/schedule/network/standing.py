@@ -16,9 +16,9 @@
    rows are no witness (ruling 8: who loses all peers at once is the one that is lost).
 3. **Two witnesses for each automatic eviction**: only `EVICTING` may lead to one. Dead needs the lost lease
    and the peers, DataPlaneDown the peers and the cluster's own word.
-4. The hub is cut off when no lease is held any more, or when more than half of the rows of clusters not
-   known to be dead are not fresh: it is likelier that one hears nothing than that most say nothing. A row
-   that is told and says Unknown was heard.
+4. The hub is cut off when no lease is held any more, or when of more than half of the clusters not known to
+   be dead it hears no row: it is likelier that one hears nothing than that most say nothing. A row that is
+   told and says Unknown was heard. Clusters count, not rows: a member writes as many of those as it likes.
 """
 
 from collections import Counter
@@ -121,8 +121,14 @@ def is_cut_off(
     """Law 4, from leases and rows."""
     if leases and not any(leases.values()):
         return True
-    fresh = [one.is_fresh for one in links if one.source not in known_dead]
-    return 2 * sum(fresh) < len(fresh)
+    telling: set[str] = set()
+    heard: set[str] = set()
+    for one in links:
+        (heard if one.is_fresh else telling).add(one.source)
+    silent = telling - heard - set(known_dead)
+    # Who has no rows, as in a set that is not connected, is heard by its lease.
+    well = (heard | {name for name, is_held in leases.items() if is_held}) - silent - set(known_dead)
+    return len(silent) > len(well)
 
 
 def hub_is_cut_off(snapshot: Snapshot) -> bool:
