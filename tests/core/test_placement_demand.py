@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 
 from mesh_placement.decide.quantity import Rounding, thousandths
 from mesh_placement.objects.placing import Replicas
-from mesh_placement.schedule.demand import demand_of
+from mesh_placement.schedule.demand import MOST_SIZES, demand_of
 from mesh_placement.schedule.dependencies import closure
 from mesh_placement.schedule.snapshot import Beside, Demand
 
@@ -211,6 +211,17 @@ def test_storage_classes_are_those_of_claims_templates_and_ephemeral_volumes() -
         thing("StorageClass", "d", api="storage.k8s.io/v1", namespace=""),
     ]
     assert demand(*manifests).storage_classes == ("a", "b", "c")
+
+
+def test_pods_of_very_many_sizes_are_counted_as_of_fewer_and_never_too_little() -> None:
+    jobs = [workload("Job", f"j{one}", api="batch/v1", cpu=f"{100 + one}m") for one in range(256)]
+    found = demand_of(jobs, replicas=DIVIDED).beside
+    assert len(found) == MOST_SIZES
+    assert sum(one.count for one in found) == 256
+    exact = sum(100 + one for one in range(256))
+    assert exact <= sum(one.count * one.request["cpu"] for one in found) <= exact * 1.1
+    few = demand_of(jobs[:MOST_SIZES], replicas=DIVIDED).beside
+    assert [one.request["cpu"] for one in few] == [100 + one for one in range(MOST_SIZES)]
 
 
 def test_exports_are_named_by_their_service() -> None:

@@ -20,6 +20,7 @@ from mesh_placement.schedule.snapshot import (
     Snapshot,
     Wanted,
 )
+from mesh_placement.schedule.worst_case import MOST_ON_A_NODE, surely_left
 
 NOW = 1000.0
 POD = 1000
@@ -240,3 +241,15 @@ def test_pods_that_come_once_are_reserved_and_need_room_where_they_are_not_yet()
     assert reservations_for(look(runs), runs, {"east": 3}, revision=8, until=9.0) == ()
     assert room_of(look(new), new, cluster_of([FULL_NODE])) == 8
     assert room_of(look(runs), runs, cluster_of([FULL_NODE])) == 16
+
+
+def test_nodes_that_say_they_take_any_number_do_not_keep_the_scheduler_busy() -> None:
+    mebi = 1000 << 20
+    # Without a bound a step for each of half a million replicas, a node, and a size: minutes.
+    liar = [FreeShape(1, {"memory": (512 * 1024 + one) * mebi, "pods": 10**33}) for one in range(128)]
+    taken = [({"memory": 64 * 1024 * mebi, "pods": POD}, 1000), ({"memory": 1, "pods": POD}, 1)]
+    request = {"memory": mebi, "pods": POD}
+    found = surely_left(liar, request=request, taken=taken, enough=10**9)
+    assert 0 < found <= 128 * MOST_ON_A_NODE
+    endless = [FreeShape(100_000, {"memory": 10**33, "pods": 10**33})] * 128
+    assert surely_left(endless, request=request, taken=taken, enough=500) == 500

@@ -7,6 +7,7 @@
 3. Pods of a Job (as many as run at a time) and single Pods come once. Those of a CronJob come and go, those
    of a DaemonSet are each node's own: neither is counted.
 4. What is limited and not requested is requested as much, as the API server has it.
+5. Pods beside of very many sizes are counted as of fewer, larger ones: never too little.
 
 One replica of several pods is counted as if all of them were on one node: never too much.
 """
@@ -30,6 +31,9 @@ _MOST_REPLICAS = 2**31 - 1
 """The API server takes no more; a custom resource may say what it likes."""
 _MOST_AMOUNT = 2**60
 """Thousandths: more than any cluster has, and few enough for sums of them to be stored."""
+MOST_SIZES = 16
+"""Of pods beside. Each is compared with all that is reserved, in every cluster: a Placement may bring 256
+Jobs, no two alike, and a hub has many Placements."""
 _NEVER_COUNTED = (("apps", "DaemonSet"), ("batch", "CronJob"))
 
 
@@ -105,18 +109,29 @@ def _counted(
 
 
 def _beside(pods: Iterable[_Pods]) -> tuple[Beside, ...]:
-    """Equal pods together."""
-    found: list[tuple[dict[str, int], int]] = []
+    """Equal pods together; of more than `MOST_SIZES` sizes neighbours count as what covers them."""
+    counts: dict[tuple[tuple[str, int], ...], int] = {}
     for one in pods:
-        if not one.request or not one.count:
-            continue
-        for place, (request, count) in enumerate(found):
-            if request == one.request:
-                found[place] = request, count + one.count
-                break
-        else:
-            found.append((one.request, one.count))
-    return tuple(Beside(request, count) for request, count in found)
+        if one.request and one.count:
+            size = tuple(one.request.items())
+            counts[size] = counts.get(size, 0) + one.count
+    sizes = list(counts)
+    if len(sizes) > MOST_SIZES:
+        sizes.sort()
+    run = -(-len(sizes) // MOST_SIZES)
+    return tuple(
+        Beside(_covering(sizes[first : first + run]), sum(counts[one] for one in sizes[first : first + run]))
+        for first in range(0, len(sizes), max(1, run))
+    )
+
+
+def _covering(sizes: Iterable[tuple[tuple[str, int], ...]]) -> dict[str, int]:
+    """The most of each resource that one of them asks for."""
+    most: dict[str, int] = {}
+    for size in sizes:
+        for name, amount in size:
+            most[name] = max(most.get(name, 0), amount)
+    return most
 
 
 def _pods_of(item: Item) -> _Pods | None:

@@ -28,6 +28,10 @@ _Size = tuple[int, ...]
 # Each a quarter of the one before.
 _SIZES = 3
 
+MOST_ON_A_NODE = 512
+"""Replicas that are counted on one node, whatever its cluster says: each is a step of bound 3, and one that
+says 10^30 would keep the scheduler at it for ever. A kubelet takes 110 pods unless it is told otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Node:
@@ -51,7 +55,7 @@ def surely_left(shapes: Iterable[FreeShape], *, request: Free, taken: Sequence[P
     whole, best = 0, 0
     for shape in shapes:
         free = shape.free
-        fit = min([free.get(name, 0) // amount for name, amount in asked])
+        fit = min([MOST_ON_A_NODE, *(free.get(name, 0) // amount for name, amount in asked)])
         if fit > 0:
             nodes.append(_Node(shape.count, shape, fit))
             whole += shape.count * fit
