@@ -25,9 +25,20 @@ class Calls:
         self.latency: Callable[[Cluster], Latency] = (
             self._latency_with_own if brings else self.table.latencies(need.percentile)
         )
+        rule = "obstacle", need.least, need.budget, need.percentile
+        self._known = None if brings else self.table.verdicts(rule)
 
     def obstacle(self, cluster: Cluster) -> Code | None:
         """What keeps the need from being met in the cluster; None when it is met."""
+        known = self._known
+        if known is None:
+            return self._obstacle(cluster)
+        name = cluster.name
+        if name not in known:
+            known[name] = self._obstacle(cluster)
+        return known[name]
+
+    def _obstacle(self, cluster: Cluster) -> Code | None:
         reach, need = self.reach(cluster), self.need
         if len(reach.sure) < need.least:
             return _too_few(reach, least=need.least)

@@ -12,9 +12,12 @@
    of headless services, from which clients choose by themselves.
 3. What is not fresh is unsure: neither reached nor lost. So is a way of which there is no row.
 4. A round trip that nobody measured makes the mean unknown; then `floor` is what it is at least.
+5. The last table of a service hands on what it found for clusters whose rows, and whose set's exporters, are
+   the same: that depends on nothing else, so the answer is the one that would be worked out again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -24,7 +27,10 @@ from mesh_placement.schedule.network.codes import Code
 from mesh_placement.schedule.network.exporters import Exporter, exporters_of
 from mesh_placement.schedule.snapshot import Cluster, Link, SetView
 
+_Fact = TypeVar("_Fact")
 _NOWHERE: Mapping[str, Link] = {}
+MOST_KEPT = 256
+"""Services of which the last table is kept."""
 PERIODS = 3
 """A row that is older than so many probe periods is not fresh."""
 
@@ -108,11 +114,12 @@ class ReachTable:
     def __init__(self, look: Look, service: str, exporters: tuple[Exporter, ...]) -> None:
         self.service = service
         self.exporters = exporters
-        self._look = look
+        self._sets, self._clusters, self._links = look.sets, look.clusters, look.links
         self._own = {one.cluster: one for one in exporters}
         self._for_sets: dict[str, _ForSet] = {}
         self._reaches: dict[str, Reach] = {}
-        self._latencies: dict[Percentile, Callable[[Cluster], Latency]] = {}
+        self._latencies: dict[Percentile, dict[str, Latency]] = {}
+        self._verdicts: dict[Hashable, dict[str, Code | None]] = {}
 
     def reach(self, cluster: Cluster) -> Reach:
         """reach(c, S) and why the other exporters are not in it."""
@@ -123,13 +130,7 @@ class ReachTable:
 
     def latencies(self, percentile: Percentile) -> Callable[[Cluster], Latency]:
         """lat(c, S) in this percentile, as a function of c."""
-        found = self._latencies.get(percentile)
-        if found is None:
-            found = self._latencies[percentile] = self._latency_in(percentile)
-        return found
-
-    def _latency_in(self, percentile: Percentile) -> Callable[[Cluster], Latency]:
-        known: dict[str, Latency] = {}
+        known = self._latencies.setdefault(percentile, {})
 
         def latency(cluster: Cluster) -> Latency:
             found = known.get(cluster.name)
@@ -140,11 +141,33 @@ class ReachTable:
 
         return latency
 
+    def verdicts(self, rule: Hashable) -> dict[str, Code | None]:
+        """What was found of clusters by this rule, which asks nothing but reach and lat; by name, to be
+        filled by who asks."""
+        return self._verdicts.setdefault(rule, {})
+
+    def carry(self, before: "ReachTable") -> None:
+        """Take over what the table of another snapshot has of clusters of which nothing has changed."""
+        if before.exporters != self.exporters:
+            return
+        if any(self._for_set(name) != one for name, one in tuple(before._for_sets.items())):
+            return
+        changed = [
+            name
+            for name, old in before._clusters.items()
+            if before._links.get(name) is not self._links.get(name)
+            or (new := self._clusters.get(name)) is None
+            or (new is not old and new.cluster_set != old.cluster_set)
+        ]
+        self._reaches = _without(before._reaches, changed)
+        self._latencies = {key: _without(one, changed) for key, one in tuple(before._latencies.items())}
+        self._verdicts = {key: _without(one, changed) for key, one in tuple(before._verdicts.items())}
+
     def _reach_of(self, cluster: Cluster) -> Reach:
         name = cluster.name
         found = self._for_set(cluster.cluster_set)
         others = found.open
-        links = self._look.links.get(name, _NOWHERE)
+        links = self._links.get(name, _NOWHERE)
         own = self._own.get(name)
         sure: list[Way] = []
         unsure: list[Way] = []
@@ -178,10 +201,8 @@ class ReachTable:
     def _for_set(self, cluster_set: str) -> _ForSet:
         found = self._for_sets.get(cluster_set)
         if found is None:
-            view = self._look.sets.get(cluster_set, SetView(name=cluster_set))
-            codes = [
-                (one, self._closed(view, self._look.clusters.get(one.cluster))) for one in self.exporters
-            ]
+            view = self._sets.get(cluster_set, SetView(name=cluster_set))
+            codes = [(one, self._closed(view, self._clusters.get(one.cluster))) for one in self.exporters]
             found = self._for_sets[cluster_set] = _ForSet(
                 open=tuple(
                     (one, one.is_fresh and one.ready > 0 and one.allowed is None)
@@ -198,10 +219,14 @@ class ReachTable:
             return Code.CONNECTIVITY_DISABLED
         if exporter.cluster_set == view.name:
             return Code.CONNECTIVITY_DISABLED if view.connectivity == "Isolated" else None
-        other = self._look.sets.get(exporter.cluster_set, SetView(name=exporter.cluster_set))
+        other = self._sets.get(exporter.cluster_set, SetView(name=exporter.cluster_set))
         # A service of another set is another service, even where the two trust each other.
         is_trusted = other.trust_domain == view.trust_domain
         return Code.CONNECTIVITY_DISABLED if is_trusted else Code.TRUST_MISMATCH
+
+
+# Law 5; the one that was asked for longest ago goes first.
+_KEPT: dict[str, ReachTable] = {}
 
 
 def reach_table(look: Look, service: str) -> ReachTable:
@@ -213,8 +238,21 @@ def reach_table(look: Look, service: str) -> ReachTable:
     exporters = exporters_of(look, service)
     if isinstance(found, ReachTable) and found.exporters == exporters:
         return found
-    look.memo[key] = made = ReachTable(look, service, exporters)
+    made = ReachTable(look, service, exporters)
+    kept = _KEPT.pop(service, None)
+    if kept is not None:
+        made.carry(kept)
+    look.memo[key] = _KEPT[service] = made
+    while len(_KEPT) > MOST_KEPT:
+        _KEPT.pop(next(iter(_KEPT)), None)
     return made
+
+
+def _without(found: Mapping[str, _Fact], names: Sequence[str]) -> dict[str, _Fact]:
+    rest = dict(found)
+    for name in names:
+        rest.pop(name, None)
+    return rest
 
 
 def _is_told(links: Mapping[str, Link]) -> bool:
