@@ -46,7 +46,9 @@ def what_if_as_text(found: WhatIf, *, cluster: str, now: float) -> str:
     lines = [f"{then.placement}: {before}; if {', '.join(found.changes)}: {after}"]
     lines += _notes(then, now=now)
     rows = [row for row in _differences(found) if cluster in ("", row[0])]
-    changes = table(_CHANGED, rows) if rows else "nothing would change"
+    is_known = cluster in ("", *(one.cluster for one in then.verdicts))
+    nothing = "nothing would change" if is_known else f"the hub has no cluster {cluster}"
+    changes = table(_CHANGED, rows) if rows else nothing
     return "\n\n".join(filter(None, ("\n".join(lines), changes, _others(found.others)))) + "\n"
 
 

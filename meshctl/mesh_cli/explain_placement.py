@@ -14,6 +14,7 @@ from mesh_cli.decisions_render import what_if_as_json, what_if_as_text
 from mesh_cli.hub_snapshot import hub_snapshot, read_hub_objects
 from mesh_cli.placements_render import explained_as_json, explained_as_text
 from mesh_cli.placements_survey import Explained, read_explained
+from mesh_cli.plan_failed import planning
 from mesh_cli.session import run
 from mesh_cli.what_if import what_if
 from mesh_core.conditions import rfc3339
@@ -38,6 +39,13 @@ class Asked:
     changes: Sequence[str]
     capture: Path | None
     as_json: bool
+
+
+class NotWritten(UserError):
+    """There is no writing what was captured."""
+
+    def __init__(self, file: Path, *, why: str) -> None:
+        super().__init__(f"{file} cannot be written: {why}", next_step="name a file in a folder of yours")
 
 
 @click.command("placement", epilog=f"A CHANGE is one of: {'; '.join(FORMS)}.")
@@ -121,12 +129,18 @@ async def _as_scheduled(client: KubeClient, found: Explained, asked: Asked) -> s
     scheduling, now = installed_scheduling(), utc_now()
     snapshot = hub_snapshot(await read_hub_objects(client), scheduling=scheduling, now=now)
     if asked.capture is not None:
-        DISK.put(asked.capture, content=recorded(snapshot, scheduling.schedule(snapshot)), mode=0o600)
+        with planning():
+            plan = scheduling.schedule(snapshot)
+        try:
+            DISK.put(asked.capture, content=recorded(snapshot, plan), mode=0o600)
+        except OSError as error:
+            raise NotWritten(asked.capture, why=str(error)) from error
         click.echo(_captured(asked.capture, snapshot), err=True)
     if not asked.changes:
         return _as_stored(found, asked)
     name = "/".join(asked.key)
-    answer = what_if(snapshot, asked.changes, placement=name, schedule=scheduling.schedule)
+    with planning():
+        answer = what_if(snapshot, asked.changes, placement=name, schedule=scheduling.schedule)
     if asked.as_json:
         return what_if_as_json(answer, at=rfc3339(now))
     return what_if_as_text(answer, cluster=asked.cluster, now=now.timestamp())

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from mesh_cli.decisions_render import replay_as_json, replay_as_text
+from mesh_cli.plan_failed import planning
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import UserError
 from mesh_placement.hub.plugins import with_installed
@@ -26,7 +27,7 @@ class NoRecord(UserError):
 def replayed(file: Path, *, as_json: bool) -> str:
     """What the scheduler makes of it now, and of whom it made something else then.
 
-    Raises NoRecord, PluginRefused.
+    Raises NoRecord, PluginRefused, PlanFailed.
     """
     try:
         stored = file.read_bytes()
@@ -34,7 +35,8 @@ def replayed(file: Path, *, as_json: bool) -> str:
         moment = datetime.fromtimestamp(record.snapshot.now, UTC)
     except (OSError, OverflowError, ValueError) as error:  # msgspec's are ValueErrors
         raise NoRecord(file, why=str(error)) from error
-    plan = replay(stored, with_installed(BUILT_IN))
+    with planning():
+        plan = replay(stored, with_installed(BUILT_IN))
     others = differing(plan, record.plan)
     if as_json:
         return replay_as_json(plan.decisions, others=others, at=rfc3339(moment))

@@ -10,6 +10,7 @@ import yaml
 from mesh_cli.clusters_one import hub_client
 from mesh_cli.decisions_render import foreseen_as_json, foreseen_as_text
 from mesh_cli.hub_snapshot import HubObjects, read_hub_objects
+from mesh_cli.plan_failed import planning
 from mesh_cli.session import run
 from mesh_cli.what_if import foreseen
 from mesh_core.conditions import rfc3339
@@ -57,7 +58,8 @@ def command(
     """
     wished = placements_in(file.read(), where=file.name, namespace=namespace)
     hub, scheduling, now = run(_read(kubeconfig, context=context)), installed_scheduling(), utc_now()
-    found = foreseen(hub, wished, scheduling=scheduling, now=now)
+    with planning():
+        found = foreseen(hub, wished, scheduling=scheduling, now=now)
     if output == "json":
         click.echo(foreseen_as_json(found, at=rfc3339(now)), nl=False)
     else:

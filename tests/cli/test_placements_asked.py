@@ -16,6 +16,7 @@ from mesh_core.conditions import rfc3339
 from mesh_fakes.commands import Meshctl, complaint, done
 from mesh_fakes.object_server import ObjectServer, served, write_kubeconfig
 from mesh_placement.names import CAPACITY, LINKS
+from mesh_placement.schedule.plugins import FILTER_GROUP
 from mesh_runtime.clock import utc_now
 
 GROUP = "placement.meshctl.dev/v1alpha1"
@@ -166,6 +167,29 @@ def test_a_change_of_nothing_changes_nothing(meshctl: Meshctl) -> None:
     assert "nothing would change\n" in output
 
 
+def test_a_cluster_that_is_not_there_is_told_as_that(meshctl: Meshctl) -> None:
+    words = ("--what-if", "link east->pay down", "--cluster", "moon")
+    assert "the hub has no cluster moon\n" in done(meshctl("explain", "placement", "shop/checkout", *words))
+
+
+def test_a_plug_in_that_fails_here_is_one_line(
+    meshctl: Meshctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "stormy-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stormy\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[{FILTER_GROUP}]\nstorm = stormy:Storm\n")
+    rule = "class Storm:\n    name = 'Storm'\n    def reject(self, *asked):\n        return 1 / 0\n"
+    (tmp_path / "stormy.py").write_text(rule)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = write(tmp_path / "app.yaml", placement("cart"))
+    for words in (
+        ("place", "-f", file),
+        ("explain", "placement", "shop/checkout", "--what-if", "untaint east x"),
+    ):
+        assert "the scheduler failed: ZeroDivisionError" in complaint(meshctl(*words))
+
+
 def test_a_change_that_is_none_says_what_would_be_one(meshctl: Meshctl) -> None:
     assert "'explode east' is no change" in complaint(
         meshctl("explain", "placement", "shop/checkout", "--what-if", "explode east")
@@ -263,6 +287,11 @@ def test_a_captured_cycle_replays_without_a_hub_and_has_no_manifest_in_it(
         the same as it was decided then
         """
     )
+
+
+def test_a_file_that_cannot_be_written_is_said_so(meshctl: Meshctl, tmp_path: Path) -> None:
+    words = ("--capture", str(tmp_path / "no" / "folder"))
+    assert "cannot be written" in complaint(meshctl("explain", "placement", "shop/checkout", *words))
 
 
 def test_a_replay_says_who_was_decided_otherwise_then(meshctl: Meshctl, tmp_path: Path) -> None:
