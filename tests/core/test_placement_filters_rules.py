@@ -329,6 +329,16 @@ def test_who_wants_to_be_away_is_not_joined_either() -> None:
     assert codes(rejections([EAST, WEST], cart(), [lonely])) == {"east": ["AntiAffinityConflict"]}
 
 
+def test_who_wants_to_be_away_keeps_nobody_of_another_namespace_out() -> None:
+    term = WorkloadTerm(placement="cart", namespace="shop", affinity="Away")
+    theirs = replace(
+        requiring(workloads=(term,)), name="rogue/block", current=(Share("east", 1), Share("west", 1))
+    )
+    assert rejections([EAST, WEST], cart(), [theirs]) == {}
+    newcomer = replace(theirs, current=())
+    assert codes(rejections([EAST, WEST], newcomer, [cart("west")])) == {"west": ["AntiAffinityConflict"]}
+
+
 def test_nobody_avoids_or_follows_itself() -> None:
     current = (Share("west", 1),)
     assert rejections([EAST, WEST], near("checkout", "Away", current=current)) == {}

@@ -1,5 +1,7 @@
 """The scheduler that a hub runs: the plug-ins that come with us, and those that are installed beside them."""
 
+from msgspec.structs import replace
+
 from mesh_placement.hub.placement_cycle import Scheduling
 from mesh_placement.hub.plugins import with_installed
 from mesh_placement.objects import Placement
@@ -16,4 +18,10 @@ def installed_scheduling() -> Scheduling:
 
 
 def _demand(placement: Placement) -> Demand:
-    return demand_of(placement.spec.manifests, replicas=placement.spec.replicas)
+    """Where an account applies it, of the services that it brings those of its own namespace count: others
+    would be called where that account could make no export."""
+    found = demand_of(placement.spec.manifests, replicas=placement.spec.replicas)
+    if not placement.spec.service_account:
+        return found
+    own = f"{placement.metadata.namespace}/"
+    return replace(found, exports=tuple(one for one in found.exports if one.startswith(own)))

@@ -91,14 +91,12 @@ class Look:
 
     @cached_property
     def avoided_by(self) -> Mapping[str, tuple[str, ...]]:
-        """Placement to those that do not want to be where it is."""
+        """Placement to those of its namespace that do not want to be where it is."""
         found: dict[str, list[str]] = {}
         for one in self.snapshot.placements:
             for term in one.spec.require.workloads:
-                if term.affinity == "Away":
-                    found.setdefault(f"{term.namespace or one.namespace}/{term.placement}", []).append(
-                        one.name
-                    )
+                if term.affinity == "Away" and term.namespace in ("", one.namespace):
+                    found.setdefault(f"{one.namespace}/{term.placement}", []).append(one.name)
         return {placement: tuple(names) for placement, names in found.items()}
 
     @cached_property

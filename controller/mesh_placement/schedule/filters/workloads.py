@@ -3,8 +3,9 @@
 1. The first one is free: while the other is nowhere, every cluster will do.
 2. `With` follows: when the other has moved, this one moves after it. While the other is in two clusters,
    because it is moving, both will do.
-3. `Away` is mutual: who wants to be away is not joined later by the one that it avoids. What sits together
-   already stays; it is a rule for choosing.
+3. `Away` is mutual within a namespace: who wants to be away is not joined later by the one that it avoids.
+   Of one in another namespace it binds only who says so: else a tenant would keep others out of every
+   cluster. What sits together already stays; it is a rule for choosing.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
