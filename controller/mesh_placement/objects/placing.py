@@ -262,7 +262,7 @@ class Placement(KubernetesObject, frozen=True, rename="camel", kw_only=True):
     status: PlacementStatus = PlacementStatus()
 
 
-class ClusterVerdict(Struct, frozen=True, rename="camel", kw_only=True):
+class ClusterVerdict(Struct, frozen=True, gc=False, rename="camel", kw_only=True):
     """What was decided of one cluster, and what would have to be otherwise.
 
     `parts` are scores 0 to 100 by name, `score` their weighted sum, `margin` how much was lacking.

@@ -26,7 +26,7 @@ _ONLY_KEEP_AWAY = frozenset(
 )
 
 
-class Refusal(Struct, frozen=True):
+class Refusal(Struct, frozen=True, gc=False):
     """Which rule rejects a cluster, and how."""
 
     rule: str

@@ -6,7 +6,7 @@ from mesh_placement.objects.placing import ClusterVerdict
 from mesh_placement.schedule.snapshot import Memory, Reservation
 
 
-class Placed(Struct, frozen=True):
+class Placed(Struct, frozen=True, gc=False):
     """One cluster of a decision; `replicas` None where nothing is counted."""
 
     cluster: str

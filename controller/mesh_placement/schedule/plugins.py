@@ -17,7 +17,7 @@ SCORE_GROUP = "clusterset_mesh.placement.scores"
 DIVIDER_GROUP = "clusterset_mesh.placement.dividers"
 
 
-class Rejection(Struct, frozen=True):
+class Rejection(Struct, frozen=True, gc=False):
     """Why a cluster is not for a placement.
 
     `evicts`: what runs there goes too; else it only keeps new ones away. `until`: when it ends or begins to
@@ -57,7 +57,7 @@ class Score(Protocol):
         """0 to 100 by name; a cluster that is not named gets 0."""
 
 
-class Slot(Struct, frozen=True):
+class Slot(Struct, frozen=True, gc=False):
     """A cluster that may take replicas.
 
     `current` are there, `room` is what it takes beyond them, `least` and `most` are bounds that a user set,

@@ -37,7 +37,9 @@ def leaving(look: Look, wanted: Wanted, findings: Findings, shares: Shares, *, c
 
     `shares` is the decision without it. Who is `chosen` and gets nothing is not here: fewer are wanted.
     """
-    going = {one.cluster: one for one in wanted.current if one.cluster not in {*shares, *chosen}}
+    going = {
+        one.cluster: one for one in wanted.current if one.cluster not in shares and one.cluster not in chosen
+    }
     staying = {
         name: share.replicas
         for name, share in going.items()

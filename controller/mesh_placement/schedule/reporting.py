@@ -23,21 +23,22 @@ def verdicts_of(
     chosen = {one.cluster for one in given.chosen}
     least = min((one.score for one in given.chosen), default=inf)
     has_spread = bool(chosen) and len(chosen) < len(given.weighed.totals)
+    parts = given.weighed.parts_by_cluster()
     found = []
     for name in look.clusters:
         refusal = refusals.get(name)
         if name in held:
             found.append(_refused(name, refusal, outcome="Held", replicas=held[name], waits=waits))
         elif name in given.shares and not waits:
-            found.append(_selected(name, refusal, given))
+            found.append(_selected(name, refusal, given, parts[name]))
         elif refusal is not None:
             found.append(_refused(name, refusal, outcome=_outcome(name, refusal, pending), waits=""))
         elif waits:
             found.append(ClusterVerdict(cluster=name, verdict="Held", hint=waits))
         elif name in chosen:
-            found.append(_scored(name, given, "ReplicaBudgetSpent"))
+            found.append(_scored(name, given, "ReplicaBudgetSpent", parts[name]))
         else:
-            found.append(_scored(name, given, "Outranked", least=least, has_spread=has_spread))
+            found.append(_scored(name, given, "Outranked", parts[name], least=least, has_spread=has_spread))
     return tuple(found)
 
 
@@ -79,9 +80,8 @@ def cause_of(wanted: Wanted, given: Given, placed: Shares, *, preempted_by: str 
     return f"{_count(before)} replicas before, {_count(placed)} now" if _count(before) else "clusters changed"
 
 
-def _selected(name: str, refusal: Refusal | None, given: Given) -> ClusterVerdict:
-    replicas = given.shares[name]
-    score, parts = given.weighed.totals.get(name), given.weighed.parts_of(name)
+def _selected(name: str, refusal: Refusal | None, given: Given, parts: dict[str, float]) -> ClusterVerdict:
+    replicas, score = given.shares[name], given.weighed.totals.get(name)
     if refusal is None:
         return ClusterVerdict(cluster=name, verdict="Selected", score=score, parts=parts, replicas=replicas)
     told = refusal.rejection
@@ -126,7 +126,13 @@ def _outcome(name: str, refusal: Refusal, pending: str) -> Outcome:
 
 
 def _scored(
-    name: str, given: Given, outcome: Outcome, *, least: float | None = None, has_spread: bool = False
+    name: str,
+    given: Given,
+    outcome: Outcome,
+    parts: dict[str, float],
+    *,
+    least: float | None = None,
+    has_spread: bool = False,
 ) -> ClusterVerdict:
     score = given.weighed.totals.get(name, 0.0)
     margin = None if least is None or least == inf else least - score
@@ -136,7 +142,7 @@ def _scored(
         verdict=outcome,
         hint="it would not go with the tiers, the spread or the room of the others" if is_better else "",
         score=score,
-        parts=given.weighed.parts_of(name),
+        parts=parts,
         margin=margin,
     )
 

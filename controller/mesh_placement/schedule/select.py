@@ -24,7 +24,7 @@ from mesh_placement.schedule.spread import Spread, counts, most_by_value, skew_o
 MOST_TRIED = 2000
 
 
-class Candidate(Struct, frozen=True):
+class Candidate(Struct, frozen=True, gc=False):
     """A cluster that may be chosen; `room` is what it takes in all (Divide), `stays` that it has replicas."""
 
     cluster: str

@@ -36,7 +36,7 @@ class HeldTaint(Struct, frozen=True):
     since: float = 0.0
 
 
-class Room(Struct, frozen=True):
+class Room(Struct, frozen=True, gc=False):
     """Room in a cluster as its agent told it; `is_fresh` False: it may have changed unseen.
 
     `observed` is the revision of each placement that is visible in the numbers as pods.
@@ -52,7 +52,7 @@ class Room(Struct, frozen=True):
     observed: dict[str, int] = field(default_factory=dict)
 
 
-class Cluster(Struct, frozen=True):
+class Cluster(Struct, frozen=True, gc=False):
     """A registered cluster. `namespaces` and `storage_classes` None: the agent does not tell.
 
     `apis` are group versions ("apps/v1"). `unmet_gates` are readiness gates that do not hold.
@@ -83,7 +83,7 @@ class SetView(Struct, frozen=True):
     trust_domain: str = ""
 
 
-class Link(Struct, frozen=True):
+class Link(Struct, frozen=True, gc=False):
     """The way from `source` to `target` as the source sees it; requests start at the source.
 
     `is_fresh` False: the row is older than three probe periods. Times None: not known.
@@ -101,7 +101,7 @@ class Link(Struct, frozen=True):
     cert_not_after: float | None = None
 
 
-class Export(Struct, frozen=True):
+class Export(Struct, frozen=True, gc=False):
     """What `cluster` says of a Service that it exports; `allowed` None: every cluster may call it.
 
     `local_first`: while it has ready endpoints itself it calls only those (annotation `meshctl.dev/traffic`).
@@ -152,7 +152,7 @@ class Demand(Struct, frozen=True):
     beside: tuple[Beside, ...] = ()
 
 
-class Share(Struct, frozen=True):
+class Share(Struct, frozen=True, gc=False):
     """What a placement has in one cluster: `replicas` None where nothing is counted; `ready` of them are.
 
     `since` is when it was decided, `verified` whether traffic reached it: None not tried yet.
@@ -216,7 +216,7 @@ class Wanted(Struct, frozen=True):
         return self.name.partition("/")[0]
 
 
-class Reservation(Struct, frozen=True):
+class Reservation(Struct, frozen=True, gc=False):
     """Room that a decision has taken and that the cluster's numbers do not show yet."""
 
     placement: str

@@ -15,9 +15,12 @@ class Weighed(Struct, frozen=True):
     totals: Mapping[str, float]
     parts: Mapping[str, Mapping[str, float]]
 
-    def parts_of(self, cluster: str) -> dict[str, float]:
-        """0 to 100 by the name of the score."""
-        return {name: found.get(cluster, 0.0) for name, found in self.parts.items()}
+    def parts_by_cluster(self) -> Mapping[str, dict[str, float]]:
+        """0 to 100 by the name of the score, of every cluster that was weighed."""
+        names = tuple(self.parts)
+        columns = [[found.get(one, 0.0) for one in self.totals] for found in self.parts.values()]
+        rows = zip(*columns, strict=True) if columns else (() for _ in self.totals)
+        return {one: dict(zip(names, row, strict=True)) for one, row in zip(self.totals, rows, strict=True)}
 
 
 def weighed(look: Look, wanted: Wanted, clusters: Sequence[Cluster], scores: Sequence[Score]) -> Weighed:

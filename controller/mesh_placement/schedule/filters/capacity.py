@@ -14,6 +14,7 @@ from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
 from mesh_placement.schedule.reserving import reserved_by_cluster
 from mesh_placement.schedule.room import reserved_in, room_beside, unreserved, what_counts
+from mesh_placement.schedule.row_facts import facts_of
 from mesh_placement.schedule.snapshot import Cluster, Reservation, Room, Wanted
 from mesh_placement.schedule.worst_case import Pods
 
@@ -45,10 +46,15 @@ class Capacity:
         current = look.placed.get(wanted.name, {})
         bounds = wanted.spec.replicas.per_cluster
         news = _more(wanted, cluster="", current={})
+        rule = "Capacity", news.pods, *((*request.items(), count) for request, count in news.pieces)
+        takes_news = facts_of(rule, clusters, lambda one: _takes(one, news))
         found: dict[str, Rejection] = {}
         for one in clusters:
             name = one.name
-            more = _more(wanted, cluster=name, current=current) if name in current or name in bounds else news
+            is_known = name in current or name in bounds
+            if not is_known and name not in reserved and takes_news[name]:
+                continue
+            more = _more(wanted, cluster=name, current=current) if is_known else news
             if not more.pieces or (name not in reserved and _fits_at_once(one.room, more)):
                 continue
             rejection = _rejection(one, more, reserved=reserved.get(name, ()), now=look.now)
@@ -77,6 +83,13 @@ def _least(wanted: Wanted, *, cluster: str, replicas: int) -> int:
         return count
     share = rule.per_cluster.get(cluster) or rule.per_cluster.get("*")
     return min(count, max(1, share.min if share is not None else 1))
+
+
+def _takes(cluster: Cluster, more: _More) -> bool:
+    """Whether the cluster takes it where nothing is reserved."""
+    if not more.pieces or _fits_at_once(cluster.room, more):
+        return True
+    return _rejection(cluster, more, reserved=(), now=0.0) is None
 
 
 def _fits_at_once(room: Room | None, more: _More) -> bool:

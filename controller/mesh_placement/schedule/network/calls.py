@@ -1,12 +1,15 @@
 """One need of one placement, as every cluster would meet it: what filters, scores and explanations ask."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.codes import Code
 from mesh_placement.schedule.network.needs import Need, needs_of
 from mesh_placement.schedule.network.reach import Latency, Reach, ReachTable, Way, latency_of, reach_table
 from mesh_placement.schedule.snapshot import Cluster, Wanted
+
+Fact = TypeVar("Fact")
 
 
 class Calls:
@@ -25,20 +28,24 @@ class Calls:
         self.latency: Callable[[Cluster], Latency] = (
             self._latency_with_own if brings else self.table.latencies(need.percentile)
         )
+        self._brings = brings
+
+    def obstacles(self, clusters: Sequence[Cluster]) -> Mapping[str, Code | None]:
+        """`obstacle` of at least these clusters, by name."""
+        need = self.need
         rule = "obstacle", need.least, need.budget, need.percentile
-        self._known = None if brings else self.table.verdicts(rule)
+        return self.facts(rule, clusters, self.obstacle)
+
+    def facts(
+        self, rule: Hashable, clusters: Sequence[Cluster], work: Callable[[Cluster], Fact]
+    ) -> Mapping[str, Fact]:
+        """At least of these clusters, by name: what depends on nothing but `rule`, reach and latency."""
+        if self._brings:
+            return {cluster.name: work(cluster) for cluster in clusters}
+        return self.table.facts(rule, clusters, work)
 
     def obstacle(self, cluster: Cluster) -> Code | None:
         """What keeps the need from being met in the cluster; None when it is met."""
-        known = self._known
-        if known is None:
-            return self._obstacle(cluster)
-        name = cluster.name
-        if name not in known:
-            known[name] = self._obstacle(cluster)
-        return known[name]
-
-    def _obstacle(self, cluster: Cluster) -> Code | None:
         reach, need = self.reach(cluster), self.need
         if len(reach.sure) < need.least:
             return _too_few(reach, least=need.least)

@@ -8,6 +8,8 @@
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from math import inf
 
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.calls import Calls, calls_of
@@ -31,13 +33,24 @@ class GatewayHeadroom:
         """Clusters whose ways to a needed service are too full or about to end."""
         found: dict[str, Rejection] = {}
         for calls in calls_of(look, wanted):
+            safe_until = calls.facts("headroom", clusters, partial(_safe_until, calls))
             for cluster in clusters:
-                if cluster.name in found:
+                if look.now <= safe_until[cluster.name] or cluster.name in found:
                     continue
                 rejection = _rejection(calls, cluster, now=look.now)
                 if rejection is not None:
                     found[cluster.name] = rejection
         return found
+
+
+def _safe_until(calls: Calls, cluster: Cluster) -> float:
+    """Until when no way is full or about to end: most clusters need not be looked at closer."""
+    links = [way.link for way in calls.reach(cluster).sure if way.link is not None]
+    if any(one.headroom is not None and one.headroom < LEAST_HEADROOM for one in links):
+        return -inf
+    # A second earlier: the exact comparison is made where it matters.
+    ends = (one.cert_not_after - LEAST_LIFE - 1 for one in links if one.cert_not_after is not None)
+    return min(ends, default=inf)
 
 
 def _rejection(calls: Calls, cluster: Cluster, *, now: float) -> Rejection | None:

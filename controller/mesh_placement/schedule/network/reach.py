@@ -17,7 +17,7 @@
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from msgspec import Struct
 
@@ -119,7 +119,7 @@ class ReachTable:
         self._for_sets: dict[str, _ForSet] = {}
         self._reaches: dict[str, Reach] = {}
         self._latencies: dict[Percentile, dict[str, Latency]] = {}
-        self._verdicts: dict[Hashable, dict[str, Code | None]] = {}
+        self._facts: dict[Hashable, dict[str, object]] = {}
 
     def reach(self, cluster: Cluster) -> Reach:
         """reach(c, S) and why the other exporters are not in it."""
@@ -141,10 +141,16 @@ class ReachTable:
 
         return latency
 
-    def verdicts(self, rule: Hashable) -> dict[str, Code | None]:
-        """What was found of clusters by this rule, which asks nothing but reach and lat; by name, to be
-        filled by who asks."""
-        return self._verdicts.setdefault(rule, {})
+    def facts(
+        self, rule: Hashable, clusters: Sequence[Cluster], work: Callable[[Cluster], _Fact]
+    ) -> Mapping[str, _Fact]:
+        """At least of these clusters, by name: what depends on nothing but `rule` and reach and lat."""
+        # The same rule is always asked with the same kind of work.
+        known = cast(dict[str, _Fact], self._facts.setdefault(rule, {}))
+        for cluster in clusters:
+            if cluster.name not in known:
+                known[cluster.name] = work(cluster)
+        return known
 
     def carry(self, before: "ReachTable") -> None:
         """Take over what the table of another snapshot has of clusters of which nothing has changed."""
@@ -161,7 +167,7 @@ class ReachTable:
         ]
         self._reaches = _without(before._reaches, changed)
         self._latencies = {key: _without(one, changed) for key, one in tuple(before._latencies.items())}
-        self._verdicts = {key: _without(one, changed) for key, one in tuple(before._verdicts.items())}
+        self._facts = {key: _without(one, changed) for key, one in tuple(before._facts.items())}
 
     def _reach_of(self, cluster: Cluster) -> Reach:
         name = cluster.name

@@ -12,6 +12,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import log1p
 
 from mesh_placement.schedule.look import Look
@@ -36,8 +37,10 @@ class Latency:
         found = {cluster.name: 0.0 for cluster in clusters}
         for calls in needs:
             part = 100.0 * calls.need.weight / weights
-            for cluster in clusters:
-                found[cluster.name] += part * _nearness(calls, cluster)
+            rule = "nearness", calls.need.budget, calls.need.percentile
+            near = calls.facts(rule, clusters, partial(_nearness, calls))
+            for name in found:
+                found[name] += part * near[name]
         return found
 
 
@@ -54,9 +57,10 @@ class Reachability:
             return {}
         found = {cluster.name: 0.0 for cluster in clusters}
         for calls in needs:
-            for cluster in clusters:
-                if len(calls.reach(cluster).sure) >= calls.need.least:
-                    found[cluster.name] += 100.0 / len(needs)
+            reached = calls.facts("reached", clusters, partial(_reached, calls))
+            for name in found:
+                if reached[name] >= calls.need.least:
+                    found[name] += 100.0 / len(needs)
         return found
 
 
@@ -71,7 +75,9 @@ class Resilience:
         needs = calls_of(look, wanted)
         if not needs:
             return {}
-        return {cluster.name: 100.0 / len(needs) * _left(needs, cluster) for cluster in clusters}
+        hanging = [calls.facts("hanging", clusters, partial(_hangs_on, calls)) for calls in needs]
+        each = 100.0 / len(needs)
+        return {cluster.name: each * _left([one[cluster.name] for one in hanging]) for cluster in clusters}
 
 
 def _nearness(calls: Calls, cluster: Cluster) -> float:
@@ -83,18 +89,26 @@ def _nearness(calls: Calls, cluster: Cluster) -> float:
     return max(0.0, 1.0 - mean / calls.need.budget) if calls.need.budget else 0.0
 
 
-def _left(needs: Sequence[Calls], cluster: Cluster) -> int:
+def _reached(calls: Calls, cluster: Cluster) -> int:
+    return len(calls.reach(cluster).sure)
+
+
+def _hangs_on(calls: Calls, cluster: Cluster) -> str | None:
+    """The only cluster that serves it, at home with the service; "": several do, None: none does."""
+    sure = calls.reach(cluster).sure
+    if len(sure) != 1:
+        return "" if sure else None
+    only = sure[0].cluster
+    return f"{only} {calls.need.service}" if only == cluster.name else only
+
+
+def _left(hanging: Sequence[str | None]) -> int:
     """How many needs are still reached after the worst loss: all that hang on the same other cluster are lost
     together, at home only those of the same service."""
-    safe = 0
-    alone: list[str] = []
-    for calls in needs:
-        sure = calls.reach(cluster).sure
-        if len(sure) > 1:
-            safe += 1
-        elif sure:
-            only = sure[0].cluster
-            alone.append(f"{only} {calls.need.service}" if only == cluster.name else only)
+    safe = hanging.count("")
+    if safe == len(hanging):
+        return safe
+    alone = [one for one in hanging if one]
     if len(alone) < 2:
         return safe
     return safe + len(alone) - max(Counter(alone).values())

@@ -54,11 +54,12 @@ def unmet(look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> dict[str, 
     """By name: the first need that each cluster does not meet. Without words, for whoever only counts."""
     found: dict[str, Unmet] = {}
     for calls in calls_of(look, wanted):
+        codes = calls.obstacles(clusters)
         for cluster in clusters:
-            if cluster.name in found:
+            code = codes[cluster.name]
+            if code is None or cluster.name in found:
                 continue
-            code = calls.obstacle(cluster)
-            if code is None or (code is Code.PATH_UNKNOWN and calls.need.unknown == "Allow"):
+            if code is Code.PATH_UNKNOWN and calls.need.unknown == "Allow":
                 continue
             found[cluster.name] = calls, code
     return found

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 from mesh_placement.schedule.look import Look
-from mesh_placement.schedule.snapshot import Cluster, Wanted
+from mesh_placement.schedule.row_facts import facts_of
+from mesh_placement.schedule.snapshot import Cluster, Room, Wanted
 
 _WHERE_NOTHING_IS_ASKED = ("cpu", "memory")
+_NOTHING: Mapping[str, int] = {}
 
 
 class Balance:
@@ -21,23 +23,31 @@ class Balance:
         """By name; a cluster that tells nothing of its room gets 0."""
         request = wanted.demand.request
         names = tuple(name for name, amount in request.items() if amount) or _WHERE_NOTHING_IS_ASKED
+        rule = "Balance", names, tuple(request.items())
+        idle = facts_of(rule, clusters, lambda one: _left(one.room, names, request, _NOTHING))
         taken = _reserved(look)
         found: dict[str, float] = {}
         for cluster in clusters:
-            room = cluster.room
-            if room is None:
-                continue
-            gone = taken.get(cluster.name, {})
-            least = 1.0
-            for name in names:
-                total = room.total.get(name, 0)
-                if total:
-                    free = room.available.get(name, 0) - request.get(name, 0) - gone.get(name, 0)
-                    share = free / total
-                    if share < least:
-                        least = share
-            found[cluster.name] = 100.0 * least if least > 0 else 0.0
+            name = cluster.name
+            left = _left(cluster.room, names, request, taken[name]) if name in taken else idle[name]
+            if left is not None:
+                found[name] = left
         return found
+
+
+def _left(
+    room: Room | None, names: Sequence[str], request: Mapping[str, int], gone: Mapping[str, int]
+) -> float | None:
+    if room is None:
+        return None
+    least = 1.0
+    for name in names:
+        total = room.total.get(name, 0)
+        if total:
+            share = (room.available.get(name, 0) - request.get(name, 0) - gone.get(name, 0)) / total
+            if share < least:
+                least = share
+    return 100.0 * least if least > 0 else 0.0
 
 
 def _reserved(look: Look) -> dict[str, dict[str, int]]:

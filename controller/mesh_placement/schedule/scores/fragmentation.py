@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from mesh_placement.schedule.look import Look
+from mesh_placement.schedule.row_facts import facts_of
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 
@@ -15,17 +16,17 @@ class Fragmentation:
     def score(self, look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> Mapping[str, float]:
         """By name; the same 0 for all where nothing is asked for."""
         asked = [(name, amount) for name, amount in wanted.demand.request.items() if amount > 0]
-        found: dict[str, float] = {}
         if not asked:
-            return found
-        for cluster in clusters:
-            if cluster.room is None:
-                continue
-            most = cluster.room.continuous
-            tight = 0.0
-            for name, amount in asked:
-                free = most.get(name, 0)
-                if free and amount / free > tight:
-                    tight = amount / free
-            found[cluster.name] = 100.0 * min(1.0, tight)
-        return found
+            return {}
+        found = facts_of(("Fragmentation", *asked), clusters, lambda one: _tightness(one, asked))
+        return {one.name: found[one.name] for one in clusters if one.room is not None}
+
+
+def _tightness(cluster: Cluster, asked: Sequence[tuple[str, int]]) -> float:
+    most = cluster.room.continuous if cluster.room is not None else {}
+    tight = 0.0
+    for name, amount in asked:
+        free = most.get(name, 0)
+        if free and amount / free > tight:
+            tight = amount / free
+    return 100.0 * min(1.0, tight)
