@@ -21,19 +21,21 @@ WRITES = {
     "verbs": ["get", "create", "update", "patch", "delete"],
 }
 STATUS = {"apiGroups": [OURS], "resources": ["placements/status"], "verbs": ["get", "patch", "update"]}
+NAMED = {"name": "first", "namespace": "default", "labels": {"a": "b"}}
+FIRST = {"apiGroups": ["scheduling.k8s.io"], "resources": ["priorityclasses"], "verbs": ["use"]}
 UNCONFINED = {"apiGroups": [OURS], "resources": ["placements/unconfined"], "verbs": ["unconfined"]}
 
 
-def rights(user: str, *rules: Body) -> list[Body]:
-    group = "rbac.authorization.k8s.io"
-    meta = {"name": f"test-{user}", "namespace": "default"}
+def rights(user: str, *rules: Body, everywhere: bool = False) -> list[Body]:
+    group, kind = "rbac.authorization.k8s.io", "ClusterRole" if everywhere else "Role"
+    meta = {"name": f"test-{user}", **({} if everywhere else {"namespace": "default"})}
     return [
-        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": meta, "rules": list(rules)},
+        {"apiVersion": f"{group}/v1", "kind": kind, "metadata": meta, "rules": list(rules)},
         {
             "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
+            "kind": f"{kind}Binding",
             "metadata": meta,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": f"test-{user}"},
+            "roleRef": {"apiGroup": group, "kind": kind, "name": f"test-{user}"},
             "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
         },
     ]
@@ -53,7 +55,11 @@ def placement(name: str = "app", *, data: str = "a", **spec: Any) -> Body:
 def hub(pair_of_light: Bed) -> Iterator[Bed]:
     """A hub with its parts, one who places, and one who may place without an account."""
     install_parts(pair_of_light)
-    listed = [*rights(TENANT, WRITES), *rights(TRUSTED, WRITES, STATUS, UNCONFINED)]
+    listed = [
+        *rights(TENANT, WRITES),
+        *rights(TRUSTED, WRITES, STATUS, UNCONFINED),
+        *rights(TRUSTED, {**FIRST, "resourceNames": ["critical"]}, everywhere=True),
+    ]
     body: Body = {"apiVersion": "v1", "kind": "List", "items": listed}
     assert tried(pair_of_light, "admin", "apply", body=body) == ""
     yield pair_of_light
@@ -84,7 +90,7 @@ def test_what_somebody_trusted_placed_without_an_account_is_not_changed_by_a_ten
 
 
 def test_the_hubs_program_puts_a_finalizer_on_a_placement_and_changes_nothing_of_it(hub: Bed) -> None:
-    assert tried(hub, TRUSTED, "create", body=placement("its")) == ""
+    assert tried(hub, TRUSTED, "create", body=placement("its", serviceAccount="deployer")) == ""
     patch = ("patch", "placement", "its", "-n", "default", "--type=merge", "-p")
     assert tried(hub, HUB, *patch, '{"metadata":{"finalizers":["placement.meshctl.dev/placed"]}}') == ""
     assert "does not say what is placed" in tried(hub, HUB, *patch, '{"spec":{"clusterSets":["other"]}}')
@@ -99,3 +105,17 @@ def test_nobody_but_the_hubs_program_says_where_a_placement_is(hub: Bed) -> None
     claimed = '{"status":{"revision":9,"clusters":[{"cluster":"east"}]}}'
     assert "decided by the hub's program" in tried(hub, TRUSTED, *patch, claimed)
     assert tried(hub, TRUSTED, "delete", body=placement("where")) == ""
+
+
+def test_a_tenant_comes_before_others_only_by_a_class_that_he_may_use(hub: Bed) -> None:
+    def first(name: str) -> Body:
+        return placement("first", serviceAccount="deployer", priority={"className": name})
+
+    assert "for who has the verb use on priorityclasses" in tried(
+        hub, TENANT, "create", body=first("critical")
+    )
+    assert tried(hub, TRUSTED, "create", body=first("critical")) == ""
+    assert "for who has the verb use" in tried(hub, TRUSTED, "apply", body=first("system-cluster-critical"))
+    # What somebody may use stays while another one changes the rest.
+    assert tried(hub, TENANT, "apply", body={**first("critical"), "metadata": NAMED}) == ""
+    assert tried(hub, TRUSTED, "delete", body=first("critical")) == ""
