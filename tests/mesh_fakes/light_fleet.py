@@ -1,11 +1,13 @@
 """Light clusters as hub and members, each program as its own ServiceAccount with no right more."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.bed import Bed
@@ -17,17 +19,41 @@ from mesh_placement.hub.hub import Hub
 from mesh_placement.hub.placement_cycle import Scheduling
 from mesh_placement.names import AGENT, AGENT_SETTINGS, HUB, HUB_INFO
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, CLUSTER_SETS
+from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import CONFIG_MAPS, SECRETS, KubeClient, connect_to
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 
 
+class Program:
+    """A program that a test stops as a crash would, and starts again.
+
+    The types a coroutine yields and is sent are the event loop's own business, hence Any.
+    """
+
+    def __init__(self, run: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        self._run = run
+        self._task: asyncio.Task[object] | None = None
+
+    def start(self) -> None:
+        """Begin; it must not run."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """End it, if it runs; what it wrote stays."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+
+
 @dataclass(frozen=True, slots=True)
 class LightFleet:
-    """Administrators of the hub and of each member, by the member's id."""
+    """Administrators of the hub and of each member, by its id; `programs` run, by cluster."""
 
     hub: KubeClient
     members: dict[str, KubeClient]
+    programs: dict[str, Program]
 
 
 def ca_of(bed: Bed, cluster: str) -> str:
@@ -46,9 +72,9 @@ async def as_account(bed: Bed, cluster: str, account: str) -> AsyncIterator[Kube
 
 @asynccontextmanager
 async def fleet_at_work(
-    bed: Bed, *, members: Sequence[str], scheduling: Scheduling
+    bed: Bed, *, members: Sequence[str], scheduling: Scheduling, clock: Clock = utc_now
 ) -> AsyncIterator[LightFleet]:
-    """A hub that leads, and agents of `members`, all Ready; the hub's cluster is called hub."""
+    """A hub that leads by `clock`, and agents of `members`, all Ready; the hub's cluster is called hub."""
     await asyncio.to_thread(_install, bed, members)
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(bed.client("hub"))
@@ -59,22 +85,20 @@ async def fleet_at_work(
         await hub.apply(CONFIG_MAPS, {"metadata": meta, "data": info}, field_manager="test")
         for number, (name, member) in enumerate(admins.items()):
             await _tell(bed, hub, member, cluster=name, number=number, info=info)
-        runs = [
-            Hub(
-                await stack.enter_async_context(as_account(bed, "hub", HUB)),
-                name="fleet",
-                scheduling=scheduling,
-            ).run()
-        ]
-        runs += [run_agent(await stack.enter_async_context(as_account(bed, name, AGENT))) for name in members]
-        tasks = [asyncio.ensure_future(run) for run in runs]
+        account = await stack.enter_async_context(as_account(bed, "hub", HUB))
+        programs = {
+            "hub": Program(lambda: Hub(account, name="fleet", scheduling=scheduling, clock=clock).run())
+        }
+        for name in members:
+            own = await stack.enter_async_context(as_account(bed, name, AGENT))
+            programs[name] = Program(partial(run_agent, own))
+        for one in programs.values():
+            one.start()
         try:
             await until_found(lambda: _are_ready(hub, members), limit=90.0)
-            yield LightFleet(hub, admins)
+            yield LightFleet(hub, admins, programs)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(one.stop() for one in programs.values()))
 
 
 def _install(bed: Bed, members: Sequence[str]) -> None:

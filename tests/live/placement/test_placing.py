@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from mesh_fakes.bed import Bed, started
 from mesh_fakes.delivery import config_map, deployment, namespace
 from mesh_fakes.light_fleet import LightFleet, fleet_at_work
+from mesh_fakes.light_members import found_at, give_node, make_ready
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.scheduling import installed_scheduling
 from mesh_placement.objects import Placement
@@ -25,7 +25,7 @@ from mesh_placement.resources import (
     PLACEMENTS,
     WORKS,
 )
-from mesh_runtime.kube import CLUSTER_PROPERTIES, NODES, ApiError, KubeClient
+from mesh_runtime.kube import CLUSTER_PROPERTIES, KubeClient
 
 pytestmark = pytest.mark.asyncio
 
@@ -64,16 +64,6 @@ def spec(*sites: str) -> dict[str, Any]:  # Any: JSON
     }
 
 
-async def read(member: KubeClient, path: str) -> dict[str, Any] | None:  # Any: JSON
-    try:
-        found: dict[str, Any] = msgspec.json.decode(await member.request("GET", path))
-    except ApiError as error:
-        if error.is_not_found:
-            return None
-        raise
-    return found
-
-
 async def applied(hub: KubeClient, *clusters: str) -> Placement:
     """The Placement once it is in exactly these clusters."""
 
@@ -88,32 +78,17 @@ async def applied(hub: KubeClient, *clusters: str) -> Placement:
 
 async def given(fleet: LightFleet) -> None:
     """Room and properties of both members, as the hub knows them."""
-    room = {"cpu": "16", "memory": "64Gi", "pods": "100"}
     for name, site in (("east", "onprem"), ("west", "cloud")):
         body = {"metadata": {"name": SITE}, "spec": {"value": site}}
         member = fleet.members[name]
         await member.apply(CLUSTER_PROPERTIES, body, field_manager="test")
-        await member.create(NODES, {"metadata": {"name": "n1"}})
-        status = {"status": {"allocatable": room, "capacity": room}}
-        await member.merge_patch(NODES, "n1", status, subresource="status")
-        await member.merge_patch(NODES, "n1", {"spec": {"taints": None}})
+        await give_node(member)
 
     async def are_known() -> bool:
         found = [await fleet.hub.get(CLUSTER_REGISTRATIONS, name) for name in MEMBERS]
         return all(SITE in {entry.name for entry in one.status.agent.properties} for one in found)
 
     await until_found(are_known, limit=90.0)
-
-
-async def serve(member: KubeClient, *, replicas: int) -> None:
-    """Say that the Deployment's pods are ready."""
-    counts = ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")
-    web = await read(member, WEB)
-    assert web is not None
-    status = {"observedGeneration": web["metadata"]["generation"], **dict.fromkeys(counts, replicas)}
-    await member.request(
-        "PATCH", f"{WEB}/status", body={"status": status}, content_type="application/merge-patch+json"
-    )
 
 
 async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_nothing(
@@ -125,10 +100,10 @@ async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_no
         meta = {"name": "app", "namespace": "default"}
         await hub.create(PLACEMENTS, {"metadata": meta, "spec": spec("onprem")})
         await applied(hub, "east")
-        web, config = await asyncio.gather(read(east, WEB), read(east, CONFIG))
+        web, config = await asyncio.gather(found_at(east, WEB), found_at(east, CONFIG))
         assert web is not None and web["spec"]["replicas"] == 4
         assert config is not None and config["data"] == {"a": "1"}
-        assert await read(west, CONFIG) is None
+        assert await found_at(west, CONFIG) is None
         (report,) = (await hub.list(PLACEMENT_REPORTS)).items
         assert {one.cluster: one.verdict for one in report.clusters} == {
             "east": "Selected",
@@ -137,18 +112,18 @@ async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_no
         (decision,) = (await hub.list(PLACEMENT_DECISIONS)).items
         assert [one.cluster_profile_ref.name for one in decision.decisions] == ["east"]
 
-        await serve(east, replicas=4)
+        await make_ready(east, WEB)
         await hub.apply(PLACEMENTS, {"metadata": meta, "spec": spec("cloud")}, field_manager="test")
         await applied(hub, "east", "west")
-        assert await read(east, WEB) is not None
-        await serve(west, replicas=4)
+        assert await found_at(east, WEB) is not None
+        await make_ready(west, WEB)
         moved = await applied(hub, "west")
         assert [(one.source, one.target) for one in moved.status.history[1:]] == [("", "west"), ("east", "")]
-        config = await read(west, CONFIG)
+        config = await found_at(west, CONFIG)
         assert config is not None and config["data"] == {"a": "2"}
 
         async def has_left() -> bool:
-            return await read(east, WEB) is None and await read(east, CONFIG) is None
+            return await found_at(east, WEB) is None and await found_at(east, CONFIG) is None
 
         await until_found(has_left)
 
@@ -158,7 +133,7 @@ async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_no
             return await hub.find(PLACEMENTS, "app", namespace="default") is None
 
         await until_found(is_gone, limit=60.0)
-        assert [await read(west, path) for path in (WEB, CONFIG)] == [None, None]
+        assert [await found_at(west, path) for path in (WEB, CONFIG)] == [None, None]
         assert (await hub.list(PLACEMENT_REPORTS)).items == []
         assert (await hub.list(PLACEMENT_DECISIONS)).items == []
         assert (await hub.list(ASSIGNMENTS)).items == []
