@@ -2,22 +2,25 @@
 
     python bench/placement.py [--sizes 10,100,1000,5000] [--runs N] [--json FILE]
 
-No cluster runs: the scheduler is a function of a snapshot, and the snapshots are made here. Each cycle gets
-one that no cycle has seen, so nothing is kept from one to the next but what the code itself keeps. Time is
-CPU time of this process, which is all that a function takes: by the clock, others on the machine are in it.
+No cluster runs: the scheduler is a function of a snapshot, and the snapshots are made here. Once each cycle
+gets one of which no cycle has seen a row; once (`next`) each gets that of the cycle before with the rows of
+one cluster changed, as on a hub. Time is CPU time of this process, which is all that a function takes: by the
+clock, others on the machine are in it.
 """
 
 import json
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
 from mesh_bench.figures import Figure, Report, Row
 from mesh_bench.machine import commit, load, machine
-from mesh_bench.placement_scene import KINDS, new_ones, old_ones, scene
+from mesh_bench.placement_scene import KINDS, new_ones, old_ones, scene, with_rows_of
 from mesh_placement.schedule.built_in import BUILT_IN
 from mesh_placement.schedule.cycle import schedule
+from mesh_placement.schedule.snapshot import Snapshot
 from mesh_runtime.clock import utc_now
 
 SIZES = "10,100,1000,5000"
@@ -57,27 +60,43 @@ def _rows(size: int, kind: str, *, runs: int, samples: int) -> list[Row]:
     }
     found = []
     for work, (names, share) in works.items():
-        seconds: list[float] = []
-        middles = []
-        for run in range(runs):
-            taken = _timed(size, names, share=share, first=1000 * run, samples=samples)
-            seconds += taken
-            middles.append(sorted(taken)[len(taken) // 2] * 1000)
-        params: dict[str, int | str] = {"clusters": size, "kind": kind}
-        found.append(Row(work, params, "ms", Figure(tuple(middles), tuple(seconds)), load=load()))
+        for is_next, label in ((False, work), (True, f"next {work}")):
+            seconds: list[float] = []
+            middles = []
+            for run in range(runs):
+                snapshots = (_following if is_next else _unseen)(size, share, 1000 * run, samples)
+                taken = _timed(snapshots, names, share=share)
+                seconds += taken
+                middles.append(sorted(taken)[len(taken) // 2] * 1000)
+            params: dict[str, int | str] = {"clusters": size, "kind": kind}
+            found.append(Row(label, params, "ms", Figure(tuple(middles), tuple(seconds)), load=load()))
     return found
 
 
-def _timed(size: int, names: list[str], *, share: int, first: int, samples: int) -> list[float]:
-    """Seconds for each decision; each sample's snapshot is new, and the very first one is not counted."""
-    found = []
+def _unseen(size: int, share: int, first: int, samples: int) -> Iterator[Snapshot]:
     for number in range(first, first + samples + 1):
-        snapshot = scene(size, placements=share, number=number)
+        yield scene(size, placements=share, number=number)
+
+
+def _following(size: int, share: int, first: int, samples: int) -> Iterator[Snapshot]:
+    snapshot = scene(size, placements=share, number=first)
+    other = snapshot
+    for number in range(samples + 1):
+        yield snapshot
+        if number % size == 0:
+            other = scene(size, placements=share, number=first + 1 + number)
+        snapshot = with_rows_of(other, number % size, snapshot)
+
+
+def _timed(snapshots: Iterable[Snapshot], names: list[str], *, share: int) -> list[float]:
+    """Seconds for each decision; the very first one is not counted."""
+    found = []
+    for snapshot in snapshots:
         begin = time.process_time()
         plan = schedule(snapshot, BUILT_IN, only=names)
         found.append((time.process_time() - begin) / share)
         if not all(one.placed for one in plan.decisions):
-            raise click.ClickException(f"nothing was placed among {size} clusters: {plan.decisions[0].hold}")
+            raise click.ClickException(f"nothing was placed: {plan.decisions[0].hold}")
     return found[1:]
 
 

@@ -6,6 +6,8 @@ with a budget. The same number gives the same snapshot, the next one another.
 
 import hashlib
 
+from msgspec.structs import replace
+
 from mesh_placement.decide.shapes import FreeShape
 from mesh_placement.objects.placing import (
     ClusterChoice,
@@ -59,6 +61,19 @@ def scene(clusters: int, *, placements: int, number: int) -> Snapshot:
         placements=tuple(sorted(wanted, key=lambda one: one.name)),
         reservations=tuple(
             Reservation("shop/other", name, 1, {"cpu": 500}, 2, _NOW + 60) for name in names[::10]
+        ),
+    )
+
+
+def with_rows_of(other: Snapshot, number: int, snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the rows that another one of the same size has of one cluster."""
+    name = snapshot.clusters[number].name
+    return replace(
+        snapshot,
+        clusters=(*snapshot.clusters[:number], other.clusters[number], *snapshot.clusters[number + 1 :]),
+        links=tuple(
+            theirs if ours.source == name else ours
+            for ours, theirs in zip(snapshot.links, other.links, strict=True)
         ),
     )
 

@@ -18,7 +18,8 @@ from mesh_placement.schedule.plugins import Divider, Plugins, Slot
 from mesh_placement.schedule.rebalance import rebalanced
 from mesh_placement.schedule.rendezvous import tie
 from mesh_placement.schedule.reserving import reserved_by_cluster
-from mesh_placement.schedule.room import A_LOT, room_of
+from mesh_placement.schedule.room import A_LOT, room_for, room_of
+from mesh_placement.schedule.row_facts import facts_of
 from mesh_placement.schedule.select import Candidate, Request, amount, by_tier, selected
 from mesh_placement.schedule.sharing import Shares, duplicated, is_divided, shared, wanted_replicas
 from mesh_placement.schedule.snapshot import Cluster, Memory, Wanted
@@ -205,6 +206,8 @@ class _Step:
 
     def _candidates(self, *, needs_room: bool) -> list[Candidate]:
         findings, totals, tiers = self._findings, self._worth.totals, self._tiers
+        if needs_room:
+            self._rooms.update(self._idle_rooms())
         within = self._limits.within.get(self._wanted.name)
         found = []
         for one in (*findings.open, *findings.kept):
@@ -237,6 +240,16 @@ class _Step:
                 self._look, self._wanted, cluster, reservations=mine, enough=self._enough
             )
         return self._rooms[name]
+
+    def _idle_rooms(self) -> Mapping[str, int]:
+        """Room in clusters where nothing is reserved: it hangs on the cluster's row and nothing else."""
+        demand, enough = self._wanted.demand, self._enough
+        if demand.replicas is None or demand.beside:
+            return {}
+        idle = [one for one in self._findings.open if one.name not in self._reserved]
+        rule = "room", enough, *demand.request.items()
+        rooms = facts_of(rule, idle, lambda one: room_for(one, demand.request, (), now=0.0, enough=enough))
+        return {one.name: rooms[one.name] for one in idle}
 
     def _bounds(self, name: str) -> ClusterShare:
         bounds = self._wanted.spec.replicas.per_cluster

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import is_
 from typing import Final
 
 from mesh_placement.decide.phase import READY, unmet_gates
@@ -34,6 +35,44 @@ class ClusterRows:
     def namespace(self) -> str:
         """Of the cluster, on the hub."""
         return namespace_of(self.registration)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRows:
+    """What the scheduler sees of one cluster."""
+
+    cluster: Cluster
+    links: tuple[Link, ...]
+    exports: tuple[Export, ...]
+
+
+_Objects = tuple[ClusterRegistration, ClusterCapacity | None, ClusterLink | None]
+
+
+class _Last:
+    """What was seen last, by the objects that it was made of."""
+
+    def __init__(self) -> None:
+        # One value, put there at once: snapshots may be made in threads.
+        self.seen: Mapping[str, tuple[_Objects, SeenRows]] = {}
+
+
+_LAST = _Last()
+
+
+def seen_rows(rows: Iterable[ClusterRows]) -> list[SeenRows]:
+    """All of them. Where a cache still has the same objects the very same rows are given again, so that what
+    was worked out of them holds on (`row_facts`, `link_index`)."""
+    before, seen, found = _LAST.seen, {}, []
+    for one in rows:
+        name, objects = one.registration.metadata.name, (one.registration, one.capacity, one.link)
+        kept = before.get(name)
+        if kept is None or not all(map(is_, kept[0], objects)):
+            kept = objects, SeenRows(seen_cluster(one), tuple(link_rows(one)), tuple(export_rows(one)))
+        seen[name] = kept
+        found.append(kept[1])
+    _LAST.seen = seen
+    return found
 
 
 def seen_cluster(rows: ClusterRows) -> Cluster:

@@ -14,7 +14,7 @@ import msgspec
 from mesh_core.objects import KubernetesObject
 from mesh_placement.objects import Assignment, ClusterSet, NamespacedName, Placement, PlacementSpec
 from mesh_placement.schedule.network.judging import judged
-from mesh_placement.schedule.seen_clusters import ClusterRows, export_rows, link_rows, moment, seen_cluster
+from mesh_placement.schedule.seen_clusters import ClusterRows, moment, seen_rows
 from mesh_placement.schedule.snapshot import (
     Demand,
     Memory,
@@ -52,7 +52,8 @@ class Seen:
 def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
     """Everything at the moment `now`."""
     rows = sorted(seen.clusters, key=lambda one: one.registration.metadata.name)
-    clusters = tuple(map(seen_cluster, rows))
+    views = seen_rows(rows)
+    clusters = tuple(one.cluster for one in views)
     observed = {one.name: one.room.observed for one in clusters if one.room is not None}
     given = _given(seen.assignments, rows)
     placements = tuple(
@@ -66,10 +67,10 @@ def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
             _set(one, seen.namespaces) for one in sorted(seen.sets, key=lambda one: one.metadata.name)
         ),
         clusters=clusters,
-        links=tuple(link for row in rows for link in link_rows(row)),
+        links=tuple(link for one in views for link in one.links),
         exports=tuple(
             sorted(
-                (export for row in rows for export in export_rows(row)),
+                (export for one in views for export in one.exports),
                 key=lambda one: (one.service, one.cluster),
             )
         ),
