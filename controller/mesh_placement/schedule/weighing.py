@@ -17,15 +17,16 @@ class Weighed(Struct, frozen=True):
 
     def parts_by_cluster(self) -> Mapping[str, dict[str, float]]:
         """0 to 100 by the name of the score, of every cluster that was weighed."""
-        names = tuple(self.parts)
-        columns = [[found.get(one, 0.0) for one in self.totals] for found in self.parts.values()]
+        names, clusters = tuple(self.parts), list(self.totals)
+        columns = [_column(found, clusters) for found in self.parts.values()]
         rows = zip(*columns, strict=True) if columns else (() for _ in self.totals)
         return {one: dict(zip(names, row, strict=True)) for one, row in zip(self.totals, rows, strict=True)}
 
 
 def weighed(look: Look, wanted: Wanted, clusters: Sequence[Cluster], scores: Sequence[Score]) -> Weighed:
     """A score of weight 0 is not asked, and one that says nothing is no part."""
-    totals = dict.fromkeys((one.name for one in clusters), 0.0)
+    names = [one.name for one in clusters]
+    totals = [0.0] * len(names)
     parts: dict[str, Mapping[str, float]] = {}
     prefer = wanted.spec.prefer
     for rule in scores:
@@ -34,7 +35,11 @@ def weighed(look: Look, wanted: Wanted, clusters: Sequence[Cluster], scores: Seq
         if not found:
             continue
         parts[rule.name] = found
-        for name, points in found.items():
-            if name in totals:
-                totals[name] += weight * points
-    return Weighed(totals, parts)
+        points = _column(found, names)
+        totals = [total + weight * each for total, each in zip(totals, points, strict=True)]
+    return Weighed(dict(zip(names, totals, strict=True)), parts)
+
+
+def _column(found: Mapping[str, float], names: list[str]) -> list[float]:
+    """In the order of names, which most scores keep by themselves."""
+    return list(found.values()) if list(found) == names else [found.get(one, 0.0) for one in names]

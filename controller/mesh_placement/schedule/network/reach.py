@@ -108,6 +108,13 @@ class _ForSet(Struct, frozen=True):
     is_spoked: bool
 
 
+class _Changed(Struct, frozen=True):
+    """`between` keeps alive what the ids in its key are of."""
+
+    names: Sequence[str]
+    between: tuple[object, ...]
+
+
 class ReachTable:
     """reach and lat of one service, worked out for each cluster when it is first asked for."""
 
@@ -115,6 +122,7 @@ class ReachTable:
         self.service = service
         self.exporters = exporters
         self._sets, self._clusters, self._links = look.sets, look.clusters, look.links
+        self._memo = look.memo
         self._own = {one.cluster: one for one in exporters}
         self._for_sets: dict[str, _ForSet] = {}
         self._reaches: dict[str, Reach] = {}
@@ -158,16 +166,26 @@ class ReachTable:
             return
         if any(self._for_set(name) != one for name, one in tuple(before._for_sets.items())):
             return
-        changed = [
+        changed = self._changed_since(before)
+        self._reaches = _without(before._reaches, changed)
+        self._latencies = {key: _without(one, changed) for key, one in tuple(before._latencies.items())}
+        self._facts = {key: _without(one, changed) for key, one in tuple(before._facts.items())}
+
+    def _changed_since(self, before: "ReachTable") -> Sequence[str]:
+        """Clusters of which the other table says nothing any more; found once for all services of a cycle."""
+        key = "changed", id(before._clusters), id(before._links)
+        known = self._memo.get(key)
+        if isinstance(known, _Changed):
+            return known.names
+        names = [
             name
             for name, old in before._clusters.items()
             if before._links.get(name) is not self._links.get(name)
             or (new := self._clusters.get(name)) is None
             or (new is not old and new.cluster_set != old.cluster_set)
         ]
-        self._reaches = _without(before._reaches, changed)
-        self._latencies = {key: _without(one, changed) for key, one in tuple(before._latencies.items())}
-        self._facts = {key: _without(one, changed) for key, one in tuple(before._facts.items())}
+        self._memo[key] = _Changed(names, (before._clusters, before._links))
+        return names
 
     def _reach_of(self, cluster: Cluster) -> Reach:
         name = cluster.name
