@@ -19,10 +19,9 @@ from typing import Any, Generic, Self, TypeVar
 import aiohttp
 import msgspec
 
-from mesh_core.errors import MeshError
 from mesh_core.objects import KubernetesObject, Meta
 from mesh_runtime.kube.bounds import FIRST_PAGE, Bounds, TooMuch, fewer, read_within
-from mesh_runtime.kube.errors import ApiError, BadAnswer, NotTrusted, Unreachable
+from mesh_runtime.kube.errors import ApiError, BadAnswer, NotLeading, NotTrusted, Unreachable
 from mesh_runtime.kube.guarded import Guarded, always
 from mesh_runtime.kube.refusal import refusal_in
 from mesh_runtime.kube.resources import Resource
@@ -336,8 +335,8 @@ class KubeClient:
                     raise await refusal_in(response, self.bounds, path=path)
                 yield response
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            if isinstance(error.__cause__, MeshError):
-                raise error.__cause__ from error  # of `may_write`
+            if isinstance(error.__cause__, NotLeading):
+                raise error.__cause__ from error
             raise _no_answer(self.server, error) from error
 
     async def _apply(self, path: str, body: Body, *, field_manager: str) -> bytes:
