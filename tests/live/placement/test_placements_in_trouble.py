@@ -272,13 +272,14 @@ async def nobody_is_heard_and_all_stays(there: Trouble) -> None:
     before, web = (await there.app()).status, await found_at(there.fleet.members["south"], WEB)
     await asyncio.gather(*(there.fleet.programs[name].stop() for name in MEMBERS))
     await there.is_told("HubIsolated", *MEMBERS)
-    assert await there.decided_again("once-isolated", after=3600) == "Held"
+    assert await there.decided_again("once-isolated", after=3600) == "NoClusterFits"
+    assert await there.scheduled("app", unlike="Scheduled") == "Held"
     frozen = (await there.app()).status
     assert (frozen.revision, frozen.history) == (before.revision, before.history)
     for name in MEMBERS:
         there.fleet.programs[name].start()
     await there.phase("Ready", *MEMBERS)
-    assert await there.scheduled("once-isolated", unlike="Held") == "Scheduled"
+    assert await there.scheduled("once-isolated", unlike="NoClusterFits") == "Scheduled"
     after = (await there.app()).status
     assert (after.revision, after.history) == (before.revision, before.history)
     kept = await found_at(there.fleet.members["south"], WEB)
