@@ -191,6 +191,21 @@ def test_a_snapshot_is_judged_as_a_whole() -> None:
     assert {one.standing for one in cut_off.clusters} == {"HubIsolated"}
 
 
+def test_a_member_of_another_set_is_no_witness() -> None:
+    lost = structs.replace(cluster("c"), phase="Unreachable")
+    liar = cluster("x", cluster_set="other")
+    ways = {"nobody else speaks": [down("x->c")], "a neighbour sees it": [link("a->c"), down("x->c")]}
+    found = {
+        why: {
+            one.name: one.standing
+            for one in judged(snapshot([cluster("a"), lost, liar], links=rows)).clusters
+        }
+        for why, rows in ways.items()
+    }
+    assert found["nobody else speaks"]["c"] == "Unwitnessed"
+    assert found["a neighbour sees it"]["c"] == "ControlPartition"
+
+
 @given(
     some.lists(
         some.tuples(some.sampled_from(ALL), some.sampled_from(ALL), some.sampled_from(get_args(LinkState)))

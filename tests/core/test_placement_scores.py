@@ -74,6 +74,14 @@ def test_a_low_priority_looks_at_the_price_and_a_high_one_does_not(
     assert list(found.values()) == points
 
 
+@pytest.mark.parametrize("absurd", ["-1e18", "1e18"])
+def test_one_absurd_price_does_not_make_all_others_equal(absurd: str) -> None:
+    prices = {"a": "1", "b": "2", "c": "3", "x": absurd}
+    priced = [replace(cluster(name), properties={COST: price}) for name, price in prices.items()]
+    found = scored(Cost(), *priced)
+    assert found["a"] > found["b"] > found["c"] >= found["x"]
+
+
 def test_a_taint_that_only_prefers_costs_points_where_it_is_not_tolerated() -> None:
     tainted = replace(cluster("b"), taints=(HeldTaint("dirty", "PreferNoSchedule"),))
     assert scored(Taint(), cluster("a"), tainted) == {"a": 100.0, "b": 50.0}

@@ -12,9 +12,10 @@ _HALF = 1000
 
 
 class Cost:
-    """100 for the cheapest; less by the price, and by that less the higher the priority.
+    """100 for the cheapest; less by the place in the order of prices, and less so the higher the priority.
 
-    A cluster without a price, or with one that is no number, counts as the dearest.
+    The order and not the amount: one member's absurd price would make those of all others equal. A
+    cluster without a price, or with one that is no number from 0 on, counts as the dearest.
     """
 
     name = "Cost"
@@ -26,16 +27,13 @@ class Cost:
         texts = {one.name: one.properties.get(PROPERTY, "") for one in clusters}
         read = {text: thousandths(text, rounding=Rounding.UP) for text in set(texts.values())}
         prices = {name: read[text] for name, text in texts.items()}
-        known = [price for price in prices.values() if price is not None]
+        known = sorted({price for price in prices.values() if price is not None and price >= 0})
         if not known:
             return {}
-        low, high = min(known), max(known)
+        place = {price: number / max(1, len(known) - 1) for number, price in enumerate(known)}
+        dearest = place[known[-1]]
         matters = _HALF / (_HALF + max(0, wanted.priority))
         return {
-            name: 100.0 * (1.0 - matters * _part(high if price is None else price, low, high))
+            name: 100.0 * (1.0 - matters * (dearest if price is None else place.get(price, dearest)))
             for name, price in prices.items()
         }
-
-
-def _part(price: int, low: int, high: int) -> float:
-    return (price - low) / (high - low) if high > low else 0.0
