@@ -1,11 +1,13 @@
 """One cycle of scheduling: all Placements at one moment, and what is to become of each.
 
-The scheduler runs in a thread: a cycle of thousands of clusters must not hold up the hub's Leases.
+Snapshot and plan are made in a thread: a cycle of thousands of clusters, or one with absurd numbers, must
+not hold up the hub's Leases.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from mesh_core.errors import MeshError
 from mesh_placement.decide.placement_refusal import takes_part
@@ -86,22 +88,20 @@ class Cycle:
         though nothing changes. Raises SchedulingFailed."""
         placements = [one for one in self._known.values() if takes_part(one)]
         now = self._clock()
-        snapshot = snapshot_of(
-            Seen(
-                sets=self._caches.hub.sets.values(),
-                clusters=self._caches.rows(),
-                namespaces=list(self._caches.namespaces.values()),
-                placements=placements,
-                assignments=self._caches.assignments.values(),
-                priorities={one.metadata.name: one.value for one in self._caches.priorities.values()},
-                demands=self._demands_of(placements),
-                known_dead=self._known_dead,
-                reservations=self._reservations,
-            ),
-            now=now,
+        seen = Seen(
+            # Lists: what the caches give changes with them, and a thread reads these.
+            sets=list(self._caches.hub.sets.values()),
+            clusters=self._caches.rows(),
+            namespaces=list(self._caches.namespaces.values()),
+            placements=placements,
+            assignments=list(self._caches.assignments.values()),
+            priorities={one.metadata.name: one.value for one in self._caches.priorities.values()},
+            demands=self._demands_of(placements),
+            known_dead=self._known_dead,
+            reservations=self._reservations,
         )
+        snapshot, plan = await self._planned(seen, now=now)
         self._known_dead = dead_after(self._known_dead, {one.name: one.standing for one in snapshot.clusters})
-        plan = await self._plan(snapshot)
         basis = {text_of(one): one for one in placements}
         self._reservations = tuple(one for one in plan.reservations if one.placement in basis)
         before, self.decided = (
@@ -118,9 +118,13 @@ class Cycle:
         news = [key for key, one in self.decided.items() if one != before.get(key)]
         return news, None if again is None else max(1.0, again - now.timestamp())
 
-    async def _plan(self, snapshot: Snapshot) -> Plan:
+    async def _planned(self, seen: Seen, *, now: datetime) -> tuple[Snapshot, Plan]:
+        def work() -> tuple[Snapshot, Plan]:
+            snapshot = snapshot_of(seen, now=now)
+            return snapshot, self._scheduling.schedule(snapshot)
+
         try:
-            return await asyncio.to_thread(self._scheduling.schedule, snapshot)
+            return await asyncio.to_thread(work)
         except Exception as error:  # a plug-in is somebody else's code: registrations go on without it
             _log.error("the scheduler failed; all stays as it is", why=f"{type(error).__name__}: {error}")
             raise SchedulingFailed from error
