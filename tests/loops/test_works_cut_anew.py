@@ -176,3 +176,23 @@ async def test_who_writes_no_revisions_lets_go_at_once() -> None:
             await scene.decider.apply(WORKS, body, field_manager="decider")
             await asyncio.sleep(60)
             assert scene.there() == names
+
+
+async def test_an_engine_that_begins_anew_says_nothing_of_what_it_has_not_looked_at() -> None:
+    """It wrote "not whole, nothing ready" of an Assignment that was whole, until it had looked."""
+    scene = Scene()
+    await scene.prepare()
+    parts = {"a": frozenset({"one"}), "b": frozenset({"two"})}
+    async with under_way(scene.engine().run()):
+        await scene.assign(parts, revision=1)
+        for work, names in parts.items():
+            await scene.write(work, names, revision=1)
+        await asyncio.sleep(60)
+    (before,) = (await scene.decider.list(ASSIGNMENTS, namespace=SPACE)).items
+    assert (before.status.applied, before.status.health) == (1, "Healthy")
+    del scene.hub.requests[:]
+    async with under_way(scene.engine().run()):
+        await asyncio.sleep(60)
+    assert [path for _, _, path in scene.hub.requests if "/assignments/" in path] == []
+    (after,) = (await scene.decider.list(ASSIGNMENTS, namespace=SPACE)).items
+    assert after.status == before.status

@@ -191,11 +191,24 @@ class Deliverer:
             self._look(SECRETS_PREFIX + name)
             return None
         known = self._reporter.assignment_before(assignment)
+        if self._is_told(known) and not self._has_looked(assignment):
+            return None  # each look at one of its units brings it here again
         states, is_whole, waits_for = self._gathered(assignment)
         status = assignment_status(
             known, states=states, is_whole=is_whole, waits_for=waits_for, now=self._clock()
         )
         return await self._reporter.assignment(known, status)
+
+    @staticmethod
+    def _is_told(assignment: Assignment) -> bool:
+        """Whether somebody has said already what became of it as it is now."""
+        generation = assignment.metadata.generation
+        return any(one.observed_generation == generation for one in assignment.status.conditions)
+
+    def _has_looked(self, assignment: Assignment) -> bool:
+        """Whether this engine has had a look at each unit of it that there is."""
+        names = self._view.units_of(assignment)
+        return all(name in self._states or self._view.unit(name) is None for name in names)
 
     def _gathered(self, assignment: Assignment) -> tuple[list[ObjectState], bool, str]:
         """States of all its objects; whether all are there as they are wanted now; what is missing."""
