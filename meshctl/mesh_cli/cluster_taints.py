@@ -5,9 +5,13 @@ A taint is told apart by key and effect, as on nodes.
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import get_args
 
+from msgspec import structs
+
 from mesh_cli.clusters_one import Patch
+from mesh_core.conditions import rfc3339
 from mesh_core.errors import UserError
 from mesh_placement.names import TAINT_DRAIN
 from mesh_placement.objects import Effect, Taint
@@ -53,10 +57,18 @@ def parse_removal(text: str) -> tuple[str, Effect | None]:
     return key, known
 
 
-def with_taints(before: Sequence[Taint], *, added: Iterable[Taint]) -> tuple[Taint, ...]:
-    """With each of `added`, which takes the place of one with its key and effect."""
+def with_taints(before: Sequence[Taint], *, added: Iterable[Taint], now: datetime) -> tuple[Taint, ...]:
+    """With each of `added`, which takes the place of one with its key and effect.
+
+    One that drives out is there since `now`, from when tolerations count; the same one again since it came.
+    """
     taints = {(one.key, one.effect): one for one in before}
-    taints |= {(one.key, one.effect): one for one in added}
+    for one in added:
+        old = taints.get((one.key, one.effect))
+        since = rfc3339(now) if one.effect == "NoExecute" else ""
+        if old is not None and old.value == one.value:
+            since = old.time_added
+        taints[one.key, one.effect] = structs.replace(one, time_added=since)
     return tuple(taints.values())
 
 

@@ -7,6 +7,7 @@ import click
 from mesh_cli.cluster_taints import DRAIN, with_taints
 from mesh_cli.clusters_tainting import tainted
 from mesh_cli.session import run
+from mesh_runtime.clock import utc_now
 
 
 @click.command("drain")
@@ -24,7 +25,7 @@ def command(kubeconfig: Path | None, name: str, context: str | None) -> None:
                 kubeconfig,
                 context=context,
                 name=name,
-                change=lambda before: with_taints(before, added=(DRAIN,)),
+                change=lambda before: with_taints(before, added=(DRAIN,), now=utc_now()),
             )
         )
     )

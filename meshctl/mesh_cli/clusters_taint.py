@@ -7,6 +7,7 @@ import click
 from mesh_cli.cluster_taints import parse_taint, with_taints
 from mesh_cli.clusters_tainting import tainted
 from mesh_cli.session import run
+from mesh_runtime.clock import utc_now
 
 
 @click.command("taint")
@@ -24,7 +25,7 @@ def command(kubeconfig: Path | None, name: str, taints: tuple[str, ...], context
                 kubeconfig,
                 context=context,
                 name=name,
-                change=lambda before: with_taints(before, added=added),
+                change=lambda before: with_taints(before, added=added, now=utc_now()),
             )
         )
     )

@@ -365,7 +365,10 @@ def test_taints_come_and_go_and_so_does_a_drain(meshctl: Meshctl, hub: HubServer
     assert out == "east-1 has the taints maintenance=now:NoSchedule, slow:PreferNoSchedule\n"
     done(meshctl("clusters", "drain", "east-1"))
     taints = hub.get("clusterregistrations", "east-1")["spec"]["taints"]
-    assert {"key": TAINT_DRAIN, "effect": "NoExecute"} in taints and len(taints) == 3
+    (drain,) = [one for one in taints if one["key"] == TAINT_DRAIN]
+    assert drain["effect"] == "NoExecute" and drain["timeAdded"] and len(taints) == 3
+    done(meshctl("clusters", "drain", "east-1"))
+    assert hub.get("clusterregistrations", "east-1")["spec"]["taints"] == taints
     done(meshctl("clusters", "undrain", "east-1"))
     assert done(meshctl("clusters", "untaint", "east-1", "maintenance-", "slow:PreferNoSchedule")) == (
         "east-1 has no taints\n"
