@@ -11,11 +11,11 @@ import click
 from mesh_cli.backup_objects import read_hub
 from mesh_cli.clusters_one import hub_client
 from mesh_cli.hub_address import read_info
+from mesh_cli.own_file import put_own_file
 from mesh_cli.session import run
 from mesh_core.conditions import rfc3339
 from mesh_placement.decide.backup import Backup, backup_of, text_of
 from mesh_runtime.clock import utc_now
-from mesh_runtime.secret_file import DISK
 
 
 @click.command("backup")
@@ -30,7 +30,7 @@ def command(kubeconfig: Path | None, file: Path, context: str | None, with_secre
     else a hub finds out by itself.
     """
     made = run(_backup(kubeconfig, context=context, with_secrets=with_secrets))
-    DISK.put(file, content=text_of(made).encode(), mode=0o600)
+    put_own_file(file, text_of(made).encode())
     click.echo("\n".join(report(made, file=file, with_secrets=with_secrets)))
 
 

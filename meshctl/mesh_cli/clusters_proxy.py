@@ -9,12 +9,12 @@ from pathlib import Path
 import click
 
 from mesh_cli.clusters_one import hub_client, registration
+from mesh_cli.own_file import put_own_file
 from mesh_cli.session import run
 from mesh_core.identity import cluster_id
 from mesh_placement.names import ACCESS_GROUP
 from mesh_placement.objects import ClusterRegistration
 from mesh_runtime.kube import kubeconfig_of, read_login
-from mesh_runtime.secret_file import DISK
 
 _AVAILABLE = {"Available", "Ready"}
 
@@ -47,7 +47,7 @@ def command(kubeconfig: Path | None, name: str, context: str | None, file: Path 
     if file is None:
         click.echo(text, nl=False)
         return
-    DISK.put(file, content=text.encode(), mode=0o600)
+    put_own_file(file, text.encode())
     click.echo(f"next: kubectl --kubeconfig {file} get pods")
 
 

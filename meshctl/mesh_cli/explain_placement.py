@@ -12,6 +12,7 @@ import click
 from mesh_cli.clusters_one import hub_client
 from mesh_cli.decisions_render import what_if_as_json, what_if_as_text
 from mesh_cli.hub_snapshot import hub_snapshot, read_hub_objects
+from mesh_cli.own_file import put_own_file
 from mesh_cli.placements_render import explained_as_json, explained_as_text
 from mesh_cli.placements_survey import Explained, read_explained
 from mesh_cli.plan_failed import planning
@@ -26,7 +27,6 @@ from mesh_placement.schedule.snapshot import Snapshot
 from mesh_placement.schedule.what_if import FORMS
 from mesh_runtime.clock import utc_now
 from mesh_runtime.kube import KubeClient
-from mesh_runtime.secret_file import DISK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +39,6 @@ class Asked:
     changes: Sequence[str]
     capture: Path | None
     as_json: bool
-
-
-class NotWritten(UserError):
-    """There is no writing what was captured."""
-
-    def __init__(self, file: Path, *, why: str) -> None:
-        super().__init__(f"{file} cannot be written: {why}", next_step="name a file in a folder of yours")
 
 
 @click.command("placement", epilog=f"A CHANGE is one of: {'; '.join(FORMS)}.")
@@ -131,10 +124,7 @@ async def _as_scheduled(client: KubeClient, found: Explained, asked: Asked) -> s
     if asked.capture is not None:
         with planning():
             plan = scheduling.schedule(snapshot)
-        try:
-            DISK.put(asked.capture, content=recorded(snapshot, plan), mode=0o600)
-        except OSError as error:
-            raise NotWritten(asked.capture, why=str(error)) from error
+        put_own_file(asked.capture, recorded(snapshot, plan))
         click.echo(_captured(asked.capture, snapshot), err=True)
     if not asked.changes:
         return _as_stored(found, asked)

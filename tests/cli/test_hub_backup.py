@@ -122,3 +122,8 @@ def test_no_hub_and_no_backup_are_told_of_in_a_line(
     done(meshctl("backup", str(file), "--context", "old"))
     new.remove("configmaps", HUB_INFO)
     assert "is no hub" in complaint(meshctl("restore", str(file), "--context", "new"))
+
+
+def test_a_backup_that_cannot_be_written_is_told_of_in_a_line(meshctl: Meshctl, tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "not-there" / "hub.backup")
+    assert "cannot be written" in complaint(meshctl("backup", nowhere, "--context", "old"))
