@@ -49,7 +49,10 @@ _STANDARD_PROPERTIES: Final = frozenset({PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSE
 STANDARD_KINDS: Final = frozenset(
     {
         *(f"{plural}.{_MCS}" for plural in ("serviceexports", "serviceimports")),
-        *(f"{plural}.{_MCS}" for plural in ("clusterprofiles", "works", "appliedworks")),
+        *(
+            f"{plural}.{_MCS}"
+            for plural in ("clusterprofiles", "placementdecisions", "works", "appliedworks")
+        ),
         "clusterproperties.about.k8s.io",
     }
 )
