@@ -281,11 +281,12 @@ class ExportState(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class Handshake(Struct, frozen=True, rename="camel", kw_only=True):
-    """What became of a Verification."""
+    """What became of a Verification: `result` is "OK" or what went wrong, `at` when (RFC 3339)."""
 
     service: str
     via: str
     result: str
+    at: str = ""
 
 
 class ClusterLinkStatus(Struct, frozen=True, rename="camel", kw_only=True):
@@ -339,7 +340,8 @@ class AssignmentSpec(Struct, frozen=True, rename="camel", kw_only=True):
 
     `secrets` are Secrets of this namespace, which the member gets in the namespaces that
     `placement.meshctl.dev/target` names on them ("namespace/name"). `service_imports` ("namespace/name")
-    must be Ready in the member before workloads are applied.
+    must be Ready in the member before workloads are applied. `calls` ("namespace/name") are Services of the
+    clusterset that the workloads call: whether they answer in the member, `traffic_verified` says.
     """
 
     placement_ref: NamespacedName = NamespacedName()
@@ -349,6 +351,7 @@ class AssignmentSpec(Struct, frozen=True, rename="camel", kw_only=True):
     secrets: tuple[str, ...] = ()
     depends_on: tuple[str, ...] = ()
     service_imports: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
     service_account: ServiceAccountRef = ServiceAccountRef()
     feedback: tuple[FeedbackPath, ...] = ()
     overrides: tuple[Override, ...] = ()
