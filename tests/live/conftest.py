@@ -30,3 +30,6 @@ def clusterset(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         # After all that was done to them: nothing that people read holds a key, and no right was lacking.
         assert keys_shown(bed, "east", "west") == []
         assert rights_missed(bed, "east", "west") == []
+        # All of it without the module that places: its kinds are not served, its programs do not run.
+        for cluster in ("east", "west"):
+            assert "placement.meshctl.dev" not in bed.kubectl(cluster, "api-versions")
