@@ -195,6 +195,38 @@ def pushes(fleet: Fleet, member: str) -> bool:
     return fleet.bed.kubectl(HUB, "get", "clusterregistration", member, "-o", path) == "True"
 
 
+def ways(fleet: Fleet) -> set[str]:
+    """The pods of the access proxy that are ready."""
+    said = fleet.bed.kubectl(
+        HUB, "-n", SYSTEM_NAMESPACE, "get", "pods", "-l", "app.kubernetes.io/component=access", "-o", "json"
+    )
+    return {
+        one["metadata"]["name"]
+        for one in json.loads(said)["items"]
+        for found in one["status"].get("conditions", ())
+        if (found["type"], found["status"]) == ("Ready", "True")
+        and "deletionTimestamp" not in one["metadata"]
+    }
+
+
+async def test_callers_go_on_by_the_same_name_when_a_replica_of_the_way_is_killed(fleet: Fleet) -> None:
+    alice = fleet.as_alice(MANUAL)
+    await until(lambda: len(ways(fleet)) == 2)
+    before = ways(fleet)
+    killed = min(before)
+    fleet.bed.kubectl(HUB, "-n", SYSTEM_NAMESPACE, "delete", "pod", killed, "--force", "--grace-period=0")
+    in_a_row = 0
+
+    def answers() -> bool:
+        nonlocal in_a_row
+        ended = alice.run("-n", SHOP, "get", "deploy/web", "-o", "name", "--request-timeout=5s")
+        in_a_row = in_a_row + 1 if ended.stdout.strip() == "deployment.apps/web" else 0
+        return in_a_row == 10
+
+    await until(answers)
+    await until(lambda: len(ways(fleet)) == 2 and killed not in ways(fleet))
+
+
 async def test_a_hub_that_is_away_changes_nothing_in_members(fleet: Fleet) -> None:
     before = {member: uids(fleet, member) for member in (AUTO, MANUAL)}
     server = api_server_of(fleet.bed, cluster=HUB)
