@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mesh_fakes.audit import AuditLog
 from mesh_fakes.bed import Bed, started
 from mesh_fakes.delivery import config_map, deployment, namespace
 from mesh_fakes.light_fleet import LightFleet, fleet_at_work
@@ -40,7 +41,9 @@ WEB = "/apis/apps/v1/namespaces/shop/deployments/web"
 def three_of_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """`hub`, `east` and `west`, each etcd and an API server, with all kinds that we speak."""
     clusters = ("hub", *MEMBERS)
-    with started(tmp_path_factory.mktemp("three"), "--clusters", ",".join(clusters), "--light") as bed:
+    with started(
+        tmp_path_factory.mktemp("three"), "--clusters", ",".join(clusters), "--light", "--audit"
+    ) as bed:
         for cluster in clusters:
             for kinds in ("", "placement", "placement-standard"):
                 bed.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))
@@ -91,6 +94,13 @@ async def given(fleet: LightFleet) -> None:
     await until_found(are_known, limit=90.0)
 
 
+async def written(audit: AuditLog, kube: KubeClient, *resources: str) -> set[str]:
+    """The namespaces in which somebody wrote, or tried to, objects of these kinds since the last look."""
+    asked = await audit.until_now(kube)
+    targets = [one.object_ref for one in asked if not one.is_read]
+    return {one.namespace for one in targets if one.resource in resources}
+
+
 async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_nothing(
     three_of_light: Bed,
 ) -> None:
@@ -98,8 +108,15 @@ async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_no
         hub, east, west = fleet.hub, fleet.members["east"], fleet.members["west"]
         await given(fleet)
         meta = {"name": "app", "namespace": "default"}
+        of_hub, of_west = AuditLog.of(three_of_light, "hub"), AuditLog.of(three_of_light, "west")
+        await asyncio.gather(of_hub.until_now(hub), of_west.until_now(west))
         await hub.create(PLACEMENTS, {"metadata": meta, "spec": spec("onprem")})
         await applied(hub, "east")
+        # Where its rule keeps it out nobody even tried: by the API servers' own logs.
+        assert await written(of_hub, hub, "works", "assignments") == {"cluster-east"}
+        assert (
+            await written(of_west, west, "namespaces", "configmaps", "deployments", "appliedworks") == set()
+        )
         web, config = await asyncio.gather(found_at(east, WEB), found_at(east, CONFIG))
         assert web is not None and web["spec"]["replicas"] == 4
         assert config is not None and config["data"] == {"a": "1"}
