@@ -6,6 +6,8 @@
    vouch for the source. A caller of `meshctl/1` has nobody who does, so he is let in only where his whole
    cluster is.
 4. A refusal is decided before anything of the stream reached anybody.
+5. Who only asks whether the way is good (a probe) speaks for nobody: it is enough that anything in his
+   cluster is allowed. He gets no byte through, and learns no more than his gateway could by naming a source.
 """
 
 from dataclasses import dataclass
@@ -51,6 +53,28 @@ def admit(
         why = f"{_what(asked)} is exported to parts of the cluster {caller}, and nobody says which part asks"
         return Denied(Reason.SOURCE_UNKNOWN, why)
     return Denied(Reason.NOT_ALLOWED, f"{_what(asked)} is not exported to {_who(known)} of {caller}")
+
+
+def admit_probe(asked: ServicePort, *, caller: str, table: RouteTable) -> Ingress | Denied:
+    """The route that a stream of somebody in the cluster `caller` would take, or why nobody's would.
+
+    Of a service without a port its first one is meant.
+    """
+    if not asked.port:
+        asked = table.first.get((asked.namespace, asked.service), asked)
+    if asked.protocol != "TCP":
+        return Denied(Reason.UNSUPPORTED, f"{_what(asked)} has no TCP port that could be tried")
+    route = table.ingress.get(asked)
+    if route is None:
+        return _nowhere(asked, table=table)
+    if route.allow is None or route.allow.names(caller):
+        return route
+    return Denied(Reason.NOT_ALLOWED, f"{_what(asked)} is not exported to the cluster {caller}")
+
+
+def partly(route: Ingress, *, caller: str) -> bool:
+    """Whether only parts of the cluster `caller` may use the route."""
+    return route.allow is not None and not route.allow.allows(caller)
 
 
 def client_key(cluster: str, *, source: Source | None, address: str) -> str:

@@ -93,6 +93,16 @@ def ingress_routes(
     )
 
 
+def first_ports(routes: Iterable[ServicePort]) -> dict[tuple[str, str], ServicePort]:
+    """The first port of each service, in the order of the routes; one of TCP goes before all others."""
+    found: dict[tuple[str, str], ServicePort] = {}
+    for target in routes:
+        known = found.setdefault((target.namespace, target.service), target)
+        if known.protocol != "TCP" and target.protocol == "TCP":
+            found[target.namespace, target.service] = target
+    return found
+
+
 def ready_addresses(
     pieces: Iterable[EndpointSlice],
     *,

@@ -70,7 +70,8 @@ class Opening(Struct, frozen=True, omit_defaults=True):
     conversation, which is the first stream of the side that dialled.
 
     `id` is 16 hexadecimal digits and stands in the logs of both ends. `component` is who asks for a
-    reserved target.
+    reserved target. A `probe` is asked only to see whether a stream would be accepted: the port may be 0
+    then, the service's first.
     """
 
     id: Annotated[str, msgspec.Meta(max_length=32)] = ""
@@ -81,12 +82,14 @@ class Opening(Struct, frozen=True, omit_defaults=True):
     protocol: Carried = "TCP"
     reserved: _Label = ""
     component: _Label = ""
+    probe: bool = False
     source: Source | None = None
     hello: TunnelHello | None = None
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):
-    """Empty: accepted. `reason` is a `Reason`, or a word of a later version; `why` a sentence for people."""
+    """Without `reason`, which is a `Reason` or a word of a later version: accepted. `why` is a sentence for
+    people."""
 
     reason: Annotated[str, msgspec.Meta(max_length=64)] = ""
     why: Annotated[str, msgspec.Meta(max_length=512)] = ""
@@ -159,6 +162,11 @@ def read_answer(body: bytes) -> Answer:
 def read_hello(body: bytes) -> TunnelHello:
     """The hello in `body`. Raises BadMessage."""
     return _read(_hellos, body)
+
+
+def is_probe(opening: Opening) -> bool:
+    """Whether it is only asked whether a service answers; a reserved target is not asked about so."""
+    return opening.probe and not opening.reserved
 
 
 def _read(decoder: msgspec.json.Decoder[M], body: bytes) -> M:

@@ -102,7 +102,8 @@ class RouteTable:
     names whose own TLS is passed through, `names_refused` those that an export asked for in vain. `joins` is
     where ready controllers let newcomers in, while they do. `api_server` is where ours answers, as this
     gateway's own environment says, and `consents` what each peer may reach beside services, as its MeshPeer
-    says.
+    says. `first` is, of each service (namespace, name) that leads anywhere, the first port in the order of
+    its import, one of TCP if there is any.
     """
 
     cluster: ClusterId
@@ -122,6 +123,7 @@ class RouteTable:
     joins: tuple[Address, ...] = ()
     api_server: tuple[Address, ...] = ()
     consents: Mapping[ClusterId, frozenset[str]] = field(default_factory=dict)
+    first: Mapping[tuple[str, str], ServicePort] = field(default_factory=dict)
 
     def ports(self, protocol: Carried) -> tuple[int, ...]:
         """The local ports on which that protocol is spoken."""

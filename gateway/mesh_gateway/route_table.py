@@ -16,7 +16,7 @@ from mesh_core.objects import EndpointSlice, MeshPeer, ServiceExport, ServiceImp
 from mesh_core.ranges import Ranges, ranges_of
 from mesh_gateway.egress_routes import contested_claims, egress_claims, egress_routes
 from mesh_gateway.ground import Ground
-from mesh_gateway.ingress_routes import ingress_routes, ready_addresses
+from mesh_gateway.ingress_routes import first_ports, ingress_routes, ready_addresses
 from mesh_gateway.public_routes import public_routes
 from mesh_gateway.route import Address, RouteTable
 
@@ -80,6 +80,7 @@ def route_table(objects: Objects) -> RouteTable:
         joins=ready_addresses(objects.controllers, port_name=JOIN_PORT_NAME),
         api_server=objects.api_server,
         consents=_consents(objects.peers, linked=gateways),
+        first=first_ports(inward.routes),
     )
 
 

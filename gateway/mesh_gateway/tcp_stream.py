@@ -220,6 +220,12 @@ class TcpStream(asyncio.BufferedProtocol):
         else:
             self._transport.write_eof()
 
+    def close(self) -> None:
+        """Closes a connection on which nothing was said; whoever accepted it sees an end, and no reset."""
+        if not (self._aborted or self._gone):
+            self._ended = True
+            self._transport.close()
+
     def abort(self) -> None:
         if not self._gone:
             self._aborted = True

@@ -4,7 +4,9 @@
    the stream reaches the endpoint. So a refusal promises that nothing was delivered (ruling 9), and so does
    a reset without an answer.
 2. The certificate of the tunnel says which cluster asks; whom of it, its gateway vouches for (ruling 17).
-3. One peer has so many streams at most, in all its tunnels, and so many to our controller and to our API
+3. A probe is dialled and accepted as any stream, and then both of its ends are closed: not a byte goes
+   either way. It is traffic in nobody's figures, and a refusal of it is a line of the log.
+4. One peer has so many streams at most, in all its tunnels, and so many to our controller and to our API
    server, which are counted apart from all others and from each other.
 """
 
@@ -13,13 +15,13 @@ from collections.abc import Callable
 
 from mesh_core.identity import ClusterId
 from mesh_gateway.access_log import AccessEntry, AccessLog
-from mesh_gateway.admission import Denied, admit, client_key
+from mesh_gateway.admission import Denied, admit, admit_probe, client_key, partly
 from mesh_gateway.dial import Dialled, Dialler
 from mesh_gateway.errors import NoEndpoint
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import Direction, GatewayMetrics
 from mesh_gateway.mux_stream import MuxStream
-from mesh_gateway.opening import Answer, Opening, Reason
+from mesh_gateway.opening import Answer, Opening, Reason, is_probe, write_message
 from mesh_gateway.places import INWARD, Claim
 from mesh_gateway.proxy_header import proxy_header
 from mesh_gateway.refusals import Refusals
@@ -66,22 +68,25 @@ class TunnelIngress:
         cluster = tunnel.cluster
         table = self._table()
         if table is None or self.is_stopping:
-            self._refuse(stream, cluster, Reason.STOPPING, "this gateway is starting or stopping")
+            self._refuse(stream, opening, cluster, Reason.STOPPING, "this gateway is starting or stopping")
             return
         target = ServicePort(
             opening.namespace, opening.service, opening.port, opening.endpoint, opening.protocol
         )
         if opening.reserved:
             route = reserved_route(opening, cluster=cluster, table=table)
+        elif is_probe(opening):
+            route = admit_probe(target, caller=cluster, table=table)
         else:
             route = admit(target, caller=cluster, source=opening.source, table=table, passed=True)
         if isinstance(route, Denied):
-            self._refuse(stream, cluster, route.reason, route.why)
+            self._refuse(stream, opening, cluster, route.reason, route.why)
             return
         carried = self._streams.get(cluster, 0)
         claim = reserved_claim(opening, cluster=cluster) if opening.reserved else INWARD
         if carried >= self._limits.streams_per_peer or not self._traffic.admit(claim):
-            self._refuse(stream, cluster, Reason.OVERLOAD, "this gateway carries as many streams as it may")
+            why = "this gateway carries as many streams as it may"
+            self._refuse(stream, opening, cluster, Reason.OVERLOAD, why)
             return
         self._streams[cluster] = carried + 1
         visit = _Visit(self, cluster, stream=stream, opening=opening, target=target, route=route, claim=claim)
@@ -130,6 +135,9 @@ class TunnelIngress:
         header = b""
         try:
             dialled = await self._dialler.dial(visit.route, client=visit.client)
+            if is_probe(visit.opening):
+                self._tell(visit, dialled)
+                return
             header = self._header(visit, dialled)
         except NoEndpoint as error:
             self._drop(visit, Reason.ENDPOINT_FAILED, error.what)
@@ -145,6 +153,15 @@ class TunnelIngress:
             raise
         if dialled is not None and not self._is_withdrawn(visit, dialled):
             self._join(visit, dialled, header=header)
+
+    def _tell(self, visit: "_Visit", dialled: Dialled) -> None:
+        """Answers a probe whose endpoint has taken the connection."""
+        dialled.stream.close()
+        self._traffic.release(visit.claim)
+        where = f"for parts of {visit.cluster} only" if partly(visit.route, caller=visit.cluster) else ""
+        visit.stream.answer(write_message(Answer(why=where)))
+        visit.stream.end()
+        visit.stream.start(_Told(self, visit, limit=self._limits.hello))
 
     def _is_withdrawn(self, visit: "_Visit", dialled: Dialled) -> bool:
         """Whether a reserved target was taken from the cluster while we dialled; it is refused then."""
@@ -218,11 +235,14 @@ class TunnelIngress:
     def _drop(self, visit: "_Visit", reason: Reason, why: str) -> None:
         self._traffic.release(visit.claim)
         self.left(visit.cluster)
-        self._refuse(visit.stream, visit.cluster, reason, why)
+        self._refuse(visit.stream, visit.opening, visit.cluster, reason, why)
 
-    def _refuse(self, stream: MuxStream, cluster: str, reason: Reason, why: str) -> None:
+    def _refuse(self, stream: MuxStream, opening: Opening, cluster: str, reason: Reason, why: str) -> None:
         stream.refuse(Answer(reason.value, why[:500]))
-        self._refusals.note(f"a stream of cluster {cluster}: {why}", reason=reason)
+        if is_probe(opening):
+            self._refusals.tell(f"a probe of cluster {cluster}: {why}", reason=reason.value)
+        else:
+            self._refusals.note(f"a stream of cluster {cluster}: {why}", reason=reason)
 
 
 class _Visit:
@@ -270,3 +290,28 @@ class _Visit:
     def flow_over(self) -> None:
         """The UDP flow is over."""
         self._half.release(self)
+
+
+class _Told:
+    """Hears the end of a probe that was answered; who says more, or does not end, is reset."""
+
+    def __init__(self, half: TunnelIngress, visit: _Visit, *, limit: float) -> None:
+        self._half = half
+        self._visit = visit
+        self._timer = asyncio.get_running_loop().call_later(limit, visit.stream.abort)
+
+    def bytes_came(self, data: bytes) -> None:
+        self._visit.stream.abort()
+
+    def bytes_ended(self) -> None:
+        pass
+
+    def send_paused(self) -> None:
+        pass
+
+    def send_resumed(self) -> None:
+        pass
+
+    def stream_gone(self, *, cleanly: bool) -> None:
+        self._timer.cancel()
+        self._half.left(self._visit.cluster)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mesh_core.allow import allow_of
 from mesh_core.identity import cluster_id, domain
-from mesh_gateway.admission import Denied, admit, client_key
+from mesh_gateway.admission import Denied, admit, admit_probe, client_key, partly
 from mesh_gateway.opening import Answer, Reason, Source, read_answer, write_message
 from mesh_gateway.route import Address, Ingress, RouteTable, ServicePort
 
@@ -137,3 +137,50 @@ def test_a_client_of_affinity_is_an_address_in_a_cluster_ruling_14() -> None:
     assert client_key("west", source=TILL, address="192.0.2.9") == "west/10.1.0.7"
     assert client_key("west", source=None, address="192.0.2.9") == "west/192.0.2.9"
     assert client_key("west", source=Source(), address="192.0.2.9") == "west/192.0.2.9"
+
+
+@pytest.mark.parametrize(
+    ("allow", "outcome", "in_part"),
+    [
+        (None, None, False),
+        (["west"], None, False),
+        (["*"], None, False),
+        (["west/shop"], None, True),
+        (["*/shop/till"], None, True),
+        (["west/@node"], None, True),
+        (["north"], Reason.NOT_ALLOWED, True),
+        (["north/shop"], Reason.NOT_ALLOWED, True),
+        ([], Reason.NOT_ALLOWED, True),
+    ],
+)
+def test_a_probe_is_let_through_where_anything_in_its_cluster_would_be(
+    allow: list[str] | None, outcome: Reason | None, in_part: bool
+) -> None:
+    route = Ingress((POD,), None if allow is None else allow_of(allow))
+    table = replace(TABLE, ingress={HELLO: route})
+    found = admit_probe(HELLO, caller="west", table=table)
+    assert (found.reason if isinstance(found, Denied) else None) is outcome
+    assert partly(route, caller="west") is in_part
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome"),
+    [
+        (replace(HELLO, port=0), None),
+        (replace(HELLO, port=0, service="dns"), Reason.UNSUPPORTED),
+        (replace(HELLO, service="dns", protocol="UDP"), Reason.UNSUPPORTED),
+        (replace(GONE, port=0), Reason.NO_ENDPOINT),
+        (replace(DB, port=0), Reason.NOT_EXPORTED),
+        (DB, Reason.NOT_EXPORTED),
+        (OUTSIDE, Reason.EXTERNAL_ADDRESS),
+    ],
+)
+def test_a_probe_without_a_port_means_the_services_first(asked: ServicePort, outcome: Reason | None) -> None:
+    dns = ServicePort("demo", "dns", 53, protocol="UDP")
+    table = replace(
+        TABLE,
+        ingress={HELLO: Ingress((POD,)), dns: Ingress((POD,))},
+        first={("demo", "hello"): HELLO, ("demo", "dns"): dns},
+    )
+    found = admit_probe(asked, caller="west", table=table)
+    assert (found.reason if isinstance(found, Denied) else None) is outcome

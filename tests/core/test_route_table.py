@@ -276,3 +276,16 @@ def shuffled(items: Sequence[T], seed: int) -> list[T]:
     mixed = list(items)
     Random(seed).shuffle(mixed)
     return mixed
+
+
+def test_the_first_port_of_a_service_is_its_imports_first_of_tcp_that_leads_anywhere() -> None:
+    ports = (
+        ImportPort(port=53, name="dns", protocol="UDP"),
+        ImportPort(port=443, name="tls"),
+        ImportPort(port=80, name="http"),
+    )
+    datagrams = local("10.244.0.5", name="dns", port=5353, protocol="UDP")
+    table = table_of(local("10.244.0.5"), datagrams, imports=(imported("hello", *ports),))
+    assert table.first == {("demo", "hello"): HELLO}, "nobody is ready behind 443"
+    only = table_of(datagrams, imports=(imported("hello", ports[0]),))
+    assert only.first == {("demo", "hello"): replace(HELLO, port=53, protocol="UDP")}

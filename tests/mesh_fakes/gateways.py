@@ -138,6 +138,7 @@ class Ingress:
     traffic: Traffic
     leaf: Leaf
     hello: TunnelHello
+    metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
     witness: "Seen" = field(default_factory=lambda: Seen())
     tunnels: TunnelPool = field(init=False)
     keeper: TunnelKeeper = field(init=False)
@@ -248,7 +249,7 @@ async def ingress(
         hello=TunnelHello(cluster=cluster, replica=f"{cluster}-0", siblings=(f"{cluster}-0",)),
     )
     contexts = ContextKeeper(half.leaf)
-    metrics = GatewayMetrics()
+    metrics = half.metrics
     async with asyncio.TaskGroup() as group:
         dialler = Dialler(traffic=half.traffic, limits=limits, metrics=metrics)
         inward = TunnelIngress(
