@@ -96,6 +96,7 @@ test-long: setup
 	@HISTORIES=10000 SNAPSHOTS=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz tests/live/lifecycle/long
 	@RANGES=distinct $(BIN)/pytest tests/live/registration
 	@ROUNDS=50 $(BIN)/pytest tests/live/placement/test_leaving_a_hub.py
+	@PARTITIONS=200 $(BIN)/pytest tests/live/placement/test_cut_control_lines.py
 
 check: $(INSTALLED)
 	@$(BIN)/ruff format --check --quiet . || { echo "run: make format"; exit 1; }

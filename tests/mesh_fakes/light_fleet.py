@@ -1,7 +1,7 @@
 """Light clusters as hub and members, each program as its own ServiceAccount with no right more."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -72,9 +72,16 @@ async def as_account(bed: Bed, cluster: str, account: str) -> AsyncIterator[Kube
 
 @asynccontextmanager
 async def fleet_at_work(
-    bed: Bed, *, members: Sequence[str], scheduling: Scheduling, clock: Clock = utc_now
+    bed: Bed,
+    *,
+    members: Sequence[str],
+    scheduling: Scheduling,
+    clock: Clock = utc_now,
+    dialled: Mapping[str, str] | None = None,
 ) -> AsyncIterator[LightFleet]:
-    """A hub that leads by `clock`, and agents of `members`, all Ready; the hub's cluster is called hub."""
+    """A hub that leads by `clock`, and agents of `members`, all Ready; the hub's cluster is called hub.
+
+    `dialled` are the URLs at which agents find it, by member, where it is not its own."""
     await asyncio.to_thread(_install, bed, members)
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(bed.client("hub"))
@@ -84,14 +91,15 @@ async def fleet_at_work(
         meta = {"name": HUB_INFO, "namespace": "kube-public"}
         await hub.apply(CONFIG_MAPS, {"metadata": meta, "data": info}, field_manager="test")
         for number, (name, member) in enumerate(admins.items()):
-            await _tell(bed, hub, member, cluster=name, number=number, info=info)
+            own = {**info, "server": (dialled or {}).get(name, hub.server)}
+            await _tell(bed, hub, member, cluster=name, number=number, info=own)
         account = await stack.enter_async_context(as_account(bed, "hub", HUB))
         programs = {
             "hub": Program(lambda: Hub(account, name="fleet", scheduling=scheduling, clock=clock).run())
         }
         for name in members:
-            own = await stack.enter_async_context(as_account(bed, name, AGENT))
-            programs[name] = Program(partial(run_agent, own))
+            agent = await stack.enter_async_context(as_account(bed, name, AGENT))
+            programs[name] = Program(partial(run_agent, agent))
         for one in programs.values():
             one.start()
         try:
