@@ -4,11 +4,12 @@ Nothing runs there: the test says of the Deployments how many are ready, as thei
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from mesh_fakes.audit import AuditLog
 from mesh_fakes.bed import Bed, started
@@ -28,12 +29,13 @@ from mesh_placement.resources import (
 )
 from mesh_runtime.kube import CLUSTER_PROPERTIES, KubeClient
 
-pytestmark = pytest.mark.asyncio
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
 MEMBERS = ("east", "west")
 SITE = "site.topology.meshctl.dev"
 CONFIG = "/api/v1/namespaces/shop/configmaps/settings"
+PEAK = "/apis/apps/v1/namespaces/site/deployments/peak"
 WEB = "/apis/apps/v1/namespaces/shop/deployments/web"
 
 
@@ -49,6 +51,14 @@ def three_of_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
                 bed.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))
             bed.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         yield bed
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet(three_of_light: Bed) -> AsyncIterator[LightFleet]:
+    """The hub and its members at work, with room and properties as the hub knows them."""
+    async with fleet_at_work(three_of_light, members=MEMBERS, scheduling=installed_scheduling()) as found:
+        await given(found)
+        yield found
 
 
 def spec(*sites: str) -> dict[str, Any]:  # Any: JSON
@@ -102,56 +112,93 @@ async def written(audit: AuditLog, kube: KubeClient, *resources: str) -> set[str
 
 
 async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_nothing(
-    three_of_light: Bed,
+    three_of_light: Bed, fleet: LightFleet
 ) -> None:
-    async with fleet_at_work(three_of_light, members=MEMBERS, scheduling=installed_scheduling()) as fleet:
-        hub, east, west = fleet.hub, fleet.members["east"], fleet.members["west"]
-        await given(fleet)
-        meta = {"name": "app", "namespace": "default"}
-        of_hub, of_west = AuditLog.of(three_of_light, "hub"), AuditLog.of(three_of_light, "west")
-        await asyncio.gather(of_hub.until_now(hub), of_west.until_now(west))
-        await hub.create(PLACEMENTS, {"metadata": meta, "spec": spec("onprem")})
-        await applied(hub, "east")
-        # Where its rule keeps it out nobody even tried: by the API servers' own logs.
-        assert await written(of_hub, hub, "works", "assignments") == {"cluster-east"}
-        assert (
-            await written(of_west, west, "namespaces", "configmaps", "deployments", "appliedworks") == set()
-        )
-        web, config = await asyncio.gather(found_at(east, WEB), found_at(east, CONFIG))
-        assert web is not None and web["spec"]["replicas"] == 4
-        assert config is not None and config["data"] == {"a": "1"}
-        assert await found_at(west, CONFIG) is None
-        (report,) = (await hub.list(PLACEMENT_REPORTS)).items
-        assert {one.cluster: one.verdict for one in report.clusters} == {
-            "east": "Selected",
-            "west": "Rejected",
-        }
-        (decision,) = (await hub.list(PLACEMENT_DECISIONS)).items
-        assert [one.cluster_profile_ref.name for one in decision.decisions] == ["east"]
+    hub, east, west = fleet.hub, fleet.members["east"], fleet.members["west"]
+    meta = {"name": "app", "namespace": "default"}
+    of_hub, of_west = AuditLog.of(three_of_light, "hub"), AuditLog.of(three_of_light, "west")
+    await asyncio.gather(of_hub.until_now(hub), of_west.until_now(west))
+    await hub.create(PLACEMENTS, {"metadata": meta, "spec": spec("onprem")})
+    await applied(hub, "east")
+    # Where its rule keeps it out nobody even tried: by the API servers' own logs.
+    assert await written(of_hub, hub, "works", "assignments") == {"cluster-east"}
+    assert await written(of_west, west, "namespaces", "configmaps", "deployments", "appliedworks") == set()
+    web, config = await asyncio.gather(found_at(east, WEB), found_at(east, CONFIG))
+    assert web is not None and web["spec"]["replicas"] == 4
+    assert config is not None and config["data"] == {"a": "1"}
+    assert await found_at(west, CONFIG) is None
+    (report,) = (await hub.list(PLACEMENT_REPORTS)).items
+    assert {one.cluster: one.verdict for one in report.clusters} == {
+        "east": "Selected",
+        "west": "Rejected",
+    }
+    (decision,) = (await hub.list(PLACEMENT_DECISIONS)).items
+    assert [one.cluster_profile_ref.name for one in decision.decisions] == ["east"]
 
-        await make_ready(east, WEB)
-        await hub.apply(PLACEMENTS, {"metadata": meta, "spec": spec("cloud")}, field_manager="test")
-        await applied(hub, "east", "west")
-        assert await found_at(east, WEB) is not None
-        await make_ready(west, WEB)
-        moved = await applied(hub, "west")
-        assert [(one.source, one.target) for one in moved.status.history[1:]] == [("", "west"), ("east", "")]
-        config = await found_at(west, CONFIG)
-        assert config is not None and config["data"] == {"a": "2"}
+    await make_ready(east, WEB)
+    await hub.apply(PLACEMENTS, {"metadata": meta, "spec": spec("cloud")}, field_manager="test")
+    await applied(hub, "east", "west")
+    assert await found_at(east, WEB) is not None
+    await make_ready(west, WEB)
+    moved = await applied(hub, "west")
+    assert [(one.source, one.target) for one in moved.status.history[1:]] == [("", "west"), ("east", "")]
+    config = await found_at(west, CONFIG)
+    assert config is not None and config["data"] == {"a": "2"}
 
-        async def has_left() -> bool:
-            return await found_at(east, WEB) is None and await found_at(east, CONFIG) is None
+    async def has_left() -> bool:
+        return await found_at(east, WEB) is None and await found_at(east, CONFIG) is None
 
-        await until_found(has_left)
+    await until_found(has_left)
 
-        await hub.delete(PLACEMENTS, "app", namespace="default")
+    await hub.delete(PLACEMENTS, "app", namespace="default")
 
-        async def is_gone() -> bool:
-            return await hub.find(PLACEMENTS, "app", namespace="default") is None
+    async def is_gone() -> bool:
+        return await hub.find(PLACEMENTS, "app", namespace="default") is None
 
-        await until_found(is_gone, limit=60.0)
-        assert [await found_at(west, path) for path in (WEB, CONFIG)] == [None, None]
-        assert (await hub.list(PLACEMENT_REPORTS)).items == []
-        assert (await hub.list(PLACEMENT_DECISIONS)).items == []
-        assert (await hub.list(ASSIGNMENTS)).items == []
-        assert (await hub.list(WORKS)).items == []
+    await until_found(is_gone, limit=60.0)
+    assert [await found_at(west, path) for path in (WEB, CONFIG)] == [None, None]
+    assert (await hub.list(PLACEMENT_REPORTS)).items == []
+    assert (await hub.list(PLACEMENT_DECISIONS)).items == []
+    assert (await hub.list(ASSIGNMENTS)).items == []
+    assert (await hub.list(WORKS)).items == []
+
+
+def tiered(count: int) -> dict[str, Any]:  # Any: JSON
+    """Replicas of one CPU each: as many as fit on the own site, the others in the cloud."""
+    web = deployment("peak", namespace="site")
+    container = web["spec"]["template"]["spec"]["containers"][0]
+    container["resources"] = {"requests": {"cpu": "1", "memory": "64Mi"}}
+    return {
+        "clusterSets": ["prod"],
+        "manifests": [namespace("site"), web],
+        "tiers": [{"matchProperties": {SITE: "onprem"}}, {"matchProperties": {SITE: "cloud"}}],
+        "replicas": {"policy": "Divide", "by": "Pack", "count": count},
+    }
+
+
+async def test_the_own_site_is_filled_first_overflows_into_the_cloud_and_is_returned_to(
+    fleet: LightFleet,
+) -> None:
+    """A node of four CPUs in each."""
+
+    async def comes_to(count: int, **replicas: int) -> None:
+        body = {"metadata": {"name": "peak", "namespace": "default"}, "spec": tiered(count)}
+        await fleet.hub.apply(PLACEMENTS, body, field_manager="test")
+
+        async def is_there() -> bool:
+            status = (await fleet.hub.get(PLACEMENTS, "peak", namespace="default")).status
+            counts = {}
+            for name in MEMBERS:
+                found = await found_at(fleet.members[name], PEAK)
+                if found is not None:
+                    await make_ready(fleet.members[name], PEAK)
+                    counts[name] = found["spec"]["replicas"]
+            return {one.cluster: one.replicas for one in status.clusters} == counts == replicas
+
+        await until_found(is_there, limit=60.0)
+
+    await comes_to(3, east=3)
+    await comes_to(6, east=4, west=2)
+    await comes_to(5, east=4, west=1)
+    await comes_to(2, east=2)
+    await fleet.hub.delete(PLACEMENTS, "peak", namespace="default")
