@@ -57,6 +57,8 @@ WORK_MANAGER = "meshctl-work"
 """Field managers; the last one of what is distributed, and of what is said of it."""
 AGENT_LEAVING_MANAGER = f"leaving.{AGENT_MANAGER}"
 """Field manager of what a leaving agent acknowledges: `withdrawn`, `cleared`, `left` of its report."""
+STANDING_MANAGER = f"standing.{HUB_MANAGER}"
+"""Field manager of what the failure table found of a cluster: `standing` of its registration."""
 PUSH_MANAGER = "push.placement.meshctl.dev"
 """Field manager of the condition by which hub and agent agree who distributes."""
 
@@ -146,8 +148,13 @@ POOL_SUFFIX = ".pool.meshctl.dev"
 
 TAINT_INITIALISING = "meshctl.dev/initialising"
 TAINT_UNREACHABLE = "meshctl.dev/unreachable"
+TAINT_DATA_PLANE_DOWN = "meshctl.dev/data-plane-down"
+TAINT_API_DOWN = "meshctl.dev/api-down"
 TAINT_LEAVING = "meshctl.dev/leaving"
 TAINT_DRAIN = "meshctl.dev/drain"
+
+ANNOTATION_API_LOST = "placement.meshctl.dev/api-lost-since"
+"""On the Lease of an agent, by that: since when its own API server does not answer (RFC 3339)."""
 
 LABEL_CLUSTER_MANAGER = "x-k8s.io/cluster-manager"
 CLUSTER_MANAGER = "clusterset-mesh"

@@ -26,6 +26,7 @@ from mesh_placement.objects import (
     LeaseTimes,
     ReadinessGate,
 )
+from mesh_placement.objects.standings import NotedStanding
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NEVER = Heart(renewed=False, silent=0.0, seen=False)
@@ -164,6 +165,23 @@ def test_the_first_taint_goes_with_the_first_ready_and_a_lost_cluster_gets_anoth
     assert later == lost
     back = hub_status(after(later), sight=sight())
     assert (back.phase, back.lost_since, taints(back)) == ("Ready", None, [])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "key"),
+    [("DataPlaneDown", "data-plane-down"), ("ApiDown", "api-down"), ("Ok", ""), ("Dead", "")],
+)
+def test_a_trouble_of_who_is_heard_is_a_taint_since_it_was_noted(verdict: Any, key: str) -> None:
+    # Any: a Literal.
+    ready = hub_status(registration(agent=REPORT), sight=sight())
+    noted = msgspec.structs.replace(
+        ready, standing=NotedStanding(verdict=verdict, since="2026-01-01T11:59:00Z")
+    )
+    found = hub_status(after(noted), sight=sight())
+    wanted = [(f"meshctl.dev/{key}", "NoSchedule", "2026-01-01T11:59:00Z")] if key else []
+    assert [(one.key, one.effect, one.time_added) for one in found.taints] == wanted
+    silent = Heart(renewed=True, silent=60.0, seen=True)
+    assert taints(hub_status(after(noted), sight=sight(heart=silent))) == ["meshctl.dev/unreachable"]
 
 
 def test_a_hub_that_starts_waits_a_whole_period_and_calls_nobody_found_again_unseen() -> None:

@@ -10,6 +10,8 @@ The first renewal of the Lease makes a cluster Joined and Available at once, so 
 3. The taint `initialising` goes with the first Ready and does not come back: a gate that falls later keeps
    the cluster out by its condition.
 4. A cluster that is leaving is not judged here.
+5. Where the failure table found a trouble though the Lease is held, the cluster has a taint of that verdict,
+   since when it was noted: tolerations count their seconds from there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +30,13 @@ from mesh_placement.decide.gateway_reach import GATEWAY_REACHABLE, Witness, gate
 from mesh_placement.decide.heart import Heart, Pulse, pulse_of
 from mesh_placement.decide.rights import namespace_of
 from mesh_placement.decide.trust_pending import TRUST_PENDING, has_mesh, trust_finding
-from mesh_placement.names import AGENT, TAINT_INITIALISING, TAINT_UNREACHABLE
+from mesh_placement.names import (
+    AGENT,
+    TAINT_API_DOWN,
+    TAINT_DATA_PLANE_DOWN,
+    TAINT_INITIALISING,
+    TAINT_UNREACHABLE,
+)
 from mesh_placement.objects import (
     ClusterIdentity,
     ClusterRegistration,
@@ -38,6 +46,7 @@ from mesh_placement.objects import (
     ReadinessGate,
     Taint,
 )
+from mesh_placement.objects.standings import Standing
 
 HUB_ACCEPTED: Final = "HubAccepted"
 JOINED: Final = "Joined"
@@ -46,6 +55,13 @@ READY: Final = "Ready"
 _AGENTS_LOG: Final = f"kubectl -n {SYSTEM_NAMESPACE} logs deployment/{AGENT}"
 HUB_CONDITIONS: Final = (HUB_ACCEPTED, JOINED, AVAILABLE, GATEWAY_REACHABLE, TRUST_PENDING, READY)
 """GatewayReachable and TrustPending only where the ClusterSet has a mesh, once the cluster has joined."""
+
+
+_OF_STANDINGS: Final[Mapping[Standing, str]] = {
+    "DataPlaneDown": TAINT_DATA_PLANE_DOWN,
+    "ApiDown": TAINT_API_DOWN,
+}
+"""Law 5: taints of clusters whose Lease is held."""
 
 
 class Reason(Enum):
@@ -297,9 +313,12 @@ def _taints(
         keys.append(TAINT_INITIALISING)
     if pulse is Pulse.LOST:
         keys.append(TAINT_UNREACHABLE)
-    return tuple(
-        before.get(key, Taint(key=key, effect="NoSchedule", time_added=rfc3339(now))) for key in keys
-    )
+    taints = [before.get(key, Taint(key=key, effect="NoSchedule", time_added=rfc3339(now))) for key in keys]
+    noted = registration.status.standing
+    key = _OF_STANDINGS.get(noted.verdict, "") if noted is not None else ""
+    if noted is not None and key and pulse in (Pulse.FRESH, Pulse.LATE):
+        taints.append(Taint(key=key, effect="NoSchedule", time_added=noted.since))
+    return tuple(taints)
 
 
 def _standing(conditions: Iterable[Condition], kind: str) -> bool:

@@ -13,8 +13,8 @@ from mesh_core.errors import MeshError
 from mesh_placement.decide.placement_refusal import takes_part
 from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_caches import PlacementCaches
+from mesh_placement.hub.standing_book import StandingBook
 from mesh_placement.objects import Placement
-from mesh_placement.schedule.network.standing import dead_after
 from mesh_placement.schedule.plan import Decision, Plan
 from mesh_placement.schedule.snapshot import Demand, Reservation, Snapshot
 from mesh_placement.schedule.snapshotting import Seen, snapshot_of, text_of
@@ -70,6 +70,7 @@ class Cycle:
         caches: PlacementCaches,
         *,
         known: KnownPlacements,
+        standings: StandingBook,
         scheduling: Scheduling,
         clock: Clock,
     ) -> None:
@@ -79,13 +80,13 @@ class Cycle:
         self._scheduling = scheduling
         self._clock = clock
         self._demands: dict[str, tuple[int, Demand]] = {}
-        # Begun anew by each leader: one who never heard of a cluster asks its peers, or a person.
-        self._known_dead: frozenset[str] = frozenset()
+        self._standings = standings
         self._reservations: tuple[Reservation, ...] | None = None
 
     async def run(self) -> tuple[list[Key], float | None]:
         """Decide all: the Placements of which that is news, and the seconds until somebody has to look again
-        though nothing changes. Raises SchedulingFailed."""
+        though nothing changes. Raises SchedulingFailed; ApiError or Unreachable where a verdict is not noted,
+        of which then nothing follows."""
         placements = [one for one in self._known.values() if takes_part(one)]
         now = self._clock()
         seen = Seen(
@@ -97,11 +98,12 @@ class Cycle:
             assignments=list(self._caches.assignments.values()),
             priorities={one.metadata.name: one.value for one in self._caches.priorities.values()},
             demands=self._demands_of(placements),
-            known_dead=self._known_dead,
+            known_dead=self._standings.known_dead(),
+            api_lost=self._standings.api_lost(),
             reservations=self._reservations,
         )
         snapshot, plan = await self._planned(seen, now=now)
-        self._known_dead = dead_after(self._known_dead, {one.name: one.standing for one in snapshot.clusters})
+        await self._standings.note(snapshot)
         basis = {text_of(one): one for one in placements}
         self._reservations = tuple(one for one in plan.reservations if one.placement in basis)
         before, self.decided = (

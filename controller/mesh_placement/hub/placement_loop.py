@@ -7,12 +7,13 @@ waits for are decided at once, others are gathered: not each sample of a round t
 import asyncio
 from typing import Final, Never
 
-from mesh_core.objects import KubernetesObject
+from mesh_core.objects import KubernetesObject, Lease
 from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_act import PlacementActor
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.placement_cycle import Cycle, Scheduling
-from mesh_placement.names import LABEL_PLACEMENT, LABEL_PLACEMENT_KEY
+from mesh_placement.hub.standing_book import StandingBook
+from mesh_placement.names import ANNOTATION_API_LOST, LABEL_PLACEMENT, LABEL_PLACEMENT_KEY
 from mesh_placement.objects import Assignment, ClusterLink, Placement
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import ApiError, KubeClient
@@ -103,6 +104,7 @@ class PlacementLoop:
         cycle = Cycle(
             self._caches,
             known=known,
+            standings=StandingBook(self._kube, caches=self._caches.hub),
             scheduling=self._scheduling,
             clock=self._clock,
         )
@@ -123,6 +125,7 @@ class PlacementLoop:
         caches.capacities.on_change(lambda: self._gather(_SOON))
         for cache in (caches.hub.registrations, caches.hub.sets, caches.priorities):
             cache.on_change(lambda: self._gather(_NOW))
+        caches.hub.leases.follow(self._lease_changed)
         caches.namespaces.follow(self._namespace_changed)
         caches.works.follow(self._made_changed)
         caches.reports.follow(self._made_changed)
@@ -140,6 +143,10 @@ class PlacementLoop:
 
     def _link_changed(self, _key: Key, old: ClusterLink | None, new: ClusterLink | None) -> None:
         self._gather(_LATER if _edges(old) == _edges(new) else _NOW)
+
+    def _lease_changed(self, _key: Key, old: Lease | None, new: Lease | None) -> None:
+        if _api_lost(old) != _api_lost(new):
+            self._gather(_NOW)  # what is renewed is no news
 
     def _namespace_changed(
         self, _key: Key, old: KubernetesObject | None, new: KubernetesObject | None
@@ -170,6 +177,10 @@ class PlacementLoop:
 
 def _is_going(one: Placement) -> bool:
     return one.metadata.deletion_timestamp is not None
+
+
+def _api_lost(one: Lease | None) -> bool:
+    return one is not None and bool(one.metadata.annotations.get(ANNOTATION_API_LOST))
 
 
 def _edges(one: ClusterLink | None) -> object:

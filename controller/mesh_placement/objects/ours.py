@@ -8,6 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from mesh_core.objects import Condition, KubernetesObject
+from mesh_placement.objects.standings import NotedStanding
 
 Connectivity = Literal["Mesh", "HubAndSpoke", "Isolated"]
 Mode = Literal["Auto", "Manual"]
@@ -175,6 +176,7 @@ class ClusterRegistrationStatus(Struct, frozen=True, rename="camel", kw_only=Tru
     agent: AgentReport = AgentReport()
     taints: tuple[Taint, ...] = ()
     lost_since: str | None = None
+    standing: NotedStanding | None = None
     leaving_since: str | None = None
     stage: int | None = None
 

@@ -3,13 +3,14 @@
 1. When every cluster is HubIsolated it is the hub that is cut off, and nothing moves at all.
 2. ControlPartition, Unwitnessed, ApiDown and HubIsolated take nothing new and evict nothing, whoever asks for
    it: what runs there serves, or nobody can tell.
-3. Dead evicts after the toleration of the taint `unreachable`; DataPlaneDown the same, but only what exports
-   or calls across clusters.
+3. Dead evicts after the toleration of the taint `unreachable`, DataPlaneDown after that of
+   `data-plane-down`, and only what exports or calls across clusters. The seconds count from the verdict: a
+   lease that was lost long before, while peers saw the cluster, has used up none of them.
 """
 
 from math import inf
 
-from mesh_placement.names import TAINT_UNREACHABLE
+from mesh_placement.names import TAINT_DATA_PLANE_DOWN, TAINT_UNREACHABLE
 from mesh_placement.objects.placing import ClusterVerdict, PlacementSpec
 from mesh_placement.schedule.filters.taints import borne_until, tolerates
 from mesh_placement.schedule.plan import Decision, Placed
@@ -62,10 +63,13 @@ def calls_across(wanted: Wanted) -> bool:
 
 def _deadline(cluster: Cluster, spec: PlacementSpec) -> float | None:
     """When the toleration ends; None: never, or nobody knows since when the cluster is lost."""
-    since = next((one.since for one in cluster.taints if one.key == TAINT_UNREACHABLE), None)
+    key = TAINT_DATA_PLANE_DOWN if cluster.standing == "DataPlaneDown" else TAINT_UNREACHABLE
+    since = cluster.standing_since
+    if since is None:
+        since = next((one.since for one in cluster.taints if one.key == key), None)
     if since is None:
         return None
-    taint = HeldTaint(TAINT_UNREACHABLE, "NoExecute", since=since)
+    taint = HeldTaint(key, "NoExecute", since=since)
     tolerations = spec.require.tolerations
     if not any(tolerates(one, taint=taint) for one in tolerations):
         return since + DEFAULT_TOLERATION

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from operator import is_
 from typing import Final
 
+from mesh_placement.decide.gateway_reach import GATEWAY_REACHABLE
 from mesh_placement.decide.phase import READY, unmet_gates
 from mesh_placement.decide.quantity import Rounding, thousandths
 from mesh_placement.decide.rights import namespace_of
@@ -17,6 +18,8 @@ from mesh_placement.objects import (
     ClusterRegistration,
     Phase,
 )
+from mesh_placement.objects.standings import NotedStanding
+from mesh_placement.schedule.network.standing import IN_PHASES
 from mesh_placement.schedule.snapshot import Cluster, Export, HeldTaint, Link, Room
 
 _HEARD: Final[frozenset[Phase]] = frozenset(("Available", "Ready", "Joined", "Suspect"))
@@ -76,14 +79,14 @@ def seen_rows(rows: Iterable[ClusterRows]) -> list[SeenRows]:
 
 
 def seen_cluster(rows: ClusterRows) -> Cluster:
-    """The cluster itself, but for its standing, which takes all clusters to tell. One that is being deleted
-    is Leaving, whatever was written of it last."""
+    """The cluster itself, with the standing that was noted last: to tell it now takes all clusters
+    (`network.judging`). One that is being deleted is Leaving, whatever was written of it last."""
     one, status = rows.registration, rows.registration.status
     is_leaving = one.metadata.deletion_timestamp is not None
     own = {(taint.key, taint.effect) for taint in one.spec.taints}
     taints = (*one.spec.taints, *(each for each in status.taints if (each.key, each.effect) not in own))
+    noted = status.standing if status.phase in IN_PHASES and not is_leaving else None
     told = rows.capacity.status if rows.capacity is not None else ClusterCapacityStatus()
-    ready = next((each for each in status.conditions if each.type == READY and each.status == "True"), None)
     return Cluster(
         name=one.metadata.name,
         cluster_set=one.spec.cluster_set,
@@ -99,7 +102,9 @@ def seen_cluster(rows: ClusterRows) -> Cluster:
         namespaces=told.namespaces,
         storage_classes=told.storage_classes,
         room=_room(rows),
-        stable_since=moment(ready.last_transition_time) if ready is not None else None,
+        standing=noted.verdict if noted is not None else "Ok",
+        standing_since=moment(noted.since) if noted is not None else None,
+        stable_since=_stable_since(one, noted),
     )
 
 
@@ -145,6 +150,20 @@ def moment(text: str) -> float:
     except ValueError:
         return 0.0
     return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _stable_since(one: ClusterRegistration, noted: NotedStanding | None) -> float | None:
+    """Since when it is Ready, its gateway reached as far as anybody says, and no trouble noted."""
+    found = {each.type: each for each in one.status.conditions}
+    ready, reached = found.get(READY), found.get(GATEWAY_REACHABLE)
+    if ready is None or ready.status != "True" or (reached is not None and reached.status == "False"):
+        return None
+    times = [moment(ready.last_transition_time)]
+    if reached is not None and reached.status == "True":
+        times.append(moment(reached.last_transition_time))
+    if noted is not None and noted.verdict == "Ok":
+        times.append(moment(noted.since))
+    return max(times)
 
 
 def _room(rows: ClusterRows) -> Room | None:

@@ -6,25 +6,12 @@
    reads them. Services are "namespace/name", placements too.
 """
 
-from typing import Literal
-
 from msgspec import Struct, field
 
 from mesh_placement.decide.shapes import FreeShape
 from mesh_placement.objects.ours import Connectivity, Effect, LinkState, Phase
 from mesh_placement.objects.placing import PlacementSpec
-
-Standing = Literal[
-    "Ok",
-    "ControlPartition",
-    "Dead",
-    "DataPlaneDown",
-    "ApiDown",
-    "DependencyLost",
-    "Unwitnessed",
-    "HubIsolated",
-]
-"""What lease and peers together say of a cluster (section 5.5 of the plan); `LinkDown` is a fact of links."""
+from mesh_placement.objects.standings import Standing as Standing
 
 
 class HeldTaint(Struct, frozen=True):
@@ -56,7 +43,8 @@ class Cluster(Struct, frozen=True, gc=False):
     """A registered cluster. `namespaces` and `storage_classes` None: the agent does not tell.
 
     `apis` are group versions ("apps/v1"). `unmet_gates` are readiness gates that do not hold.
-    `stable_since` is since when its standing is Ok, None while it is not.
+    `stable_since` is since when its standing is Ok, None while it is not; `standing_since` since when it is
+    what it is, None where nobody has noted that.
     """
 
     name: str
@@ -72,6 +60,7 @@ class Cluster(Struct, frozen=True, gc=False):
     room: Room | None = None
     standing: Standing = "Ok"
     stable_since: float | None = 0.0
+    standing_since: float | None = None
 
 
 class SetView(Struct, frozen=True):

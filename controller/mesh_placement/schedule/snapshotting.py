@@ -16,12 +16,14 @@ from mesh_placement.objects import Assignment, ClusterSet, NamespacedName, Place
 from mesh_placement.schedule.network.judging import judged
 from mesh_placement.schedule.seen_clusters import ClusterRows, moment, seen_rows
 from mesh_placement.schedule.snapshot import (
+    Cluster,
     Demand,
     Memory,
     Reservation,
     SetView,
     Share,
     Snapshot,
+    Standing,
     Wanted,
 )
 
@@ -35,7 +37,8 @@ SETTLED_AFTER: Final = 90.0
 class Seen:
     """What the hub's caches have. `namespaces` are those of the hub, `priorities` values by PriorityClass,
     `demands` what each Placement brings and needs, by "namespace/name". `known_dead` are the clusters that
-    were found Dead (`network.standing.dead_after`). `reservations` are those of the last plan, None where
+    were found Dead and not heard of since, `api_lost` those that miss their own API server; None: as it is
+    noted on their registrations. `reservations` are those of the last plan, None where
     there was none."""
 
     sets: Iterable[ClusterSet]
@@ -45,7 +48,8 @@ class Seen:
     assignments: Iterable[Assignment]
     priorities: Mapping[str, int]
     demands: Mapping[str, Demand]
-    known_dead: Collection[str] = ()
+    known_dead: Collection[str] | None = None
+    api_lost: Collection[str] | None = None
     reservations: Iterable[Reservation] | None = None
 
 
@@ -84,12 +88,20 @@ def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
             )
         ),
     )
-    return judged(found, known_dead=seen.known_dead)
+    return judged(
+        found,
+        known_dead=_noted(clusters, "Dead") if seen.known_dead is None else seen.known_dead,
+        api_lost=_noted(clusters, "ApiDown") if seen.api_lost is None else seen.api_lost,
+    )
 
 
 def text_of(placement: Placement) -> str:
     """Its name in a snapshot."""
     return f"{placement.metadata.namespace}/{placement.metadata.name}"
+
+
+def _noted(clusters: Iterable[Cluster], standing: Standing) -> Collection[str]:
+    return {one.name for one in clusters if one.standing == standing}
 
 
 def _set(one: ClusterSet, namespaces: Iterable[KubernetesObject]) -> SetView:

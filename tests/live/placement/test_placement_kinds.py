@@ -13,6 +13,7 @@ import pytest
 from mesh_core.objects import Condition
 from mesh_fakes.bed import Bed
 from mesh_placement import objects
+from mesh_placement.objects.standings import NotedStanding
 from mesh_placement.resources import (
     APPLIED_WORKS,
     ASSIGNMENTS,
@@ -238,6 +239,7 @@ FULL: dict[AnyResource, tuple[str, Any]] = {
             hub_ca_bundle="pem",
             taints=(objects.Taint(key="meshctl.dev/leaving", effect="NoSchedule"),),
             lost_since=NOW,
+            standing=NotedStanding(verdict="Dead", since=NOW),
             leaving_since=NOW,
             stage=8,
             agent=objects.AgentReport(

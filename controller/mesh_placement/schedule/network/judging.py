@@ -5,32 +5,51 @@ from typing import Final
 
 from msgspec import structs
 
-from mesh_placement.schedule.network.standing import leases_in, standings
+from mesh_placement.schedule.network.standing import IN_PHASES, leases_in, standings
 from mesh_placement.schedule.snapshot import Cluster, Link, Snapshot, Standing
 
 STABLE: Final[frozenset[Standing]] = frozenset({"Ok", "DependencyLost"})
 """A cluster that sees nobody is well all the same: it may be the only one that is left."""
 
 
-def judged(snapshot: Snapshot, *, known_dead: Collection[str] = ()) -> Snapshot:
+def judged(
+    snapshot: Snapshot, *, known_dead: Collection[str] = (), api_lost: Collection[str] = ()
+) -> Snapshot:
     """The snapshot with each standing as leases and rows say it; `known_dead` as `standing.dead_after` told.
 
     Clusters that are not in keep theirs, but for a hub that is cut off: then all are HubIsolated.
     """
-    found = standings_in(snapshot, known_dead=known_dead)
+    found = standings_in(snapshot, known_dead=known_dead, api_lost=api_lost)
     is_cut_off = "HubIsolated" in found.values()
     rest: Mapping[str, Standing] = (
         {one.name: "HubIsolated" for one in snapshot.clusters} if is_cut_off else {}
     )
     verdicts = {**rest, **found}
     return structs.replace(
-        snapshot, clusters=tuple(_judged(one, verdicts.get(one.name)) for one in snapshot.clusters)
+        snapshot,
+        clusters=tuple(
+            _judged(one, verdicts.get(one.name), now=snapshot.now, is_new=one.name in found)
+            for one in snapshot.clusters
+        ),
     )
 
 
-def standings_in(snapshot: Snapshot, *, known_dead: Collection[str] = ()) -> Mapping[str, Standing]:
+def verdict_to_note(cluster: Cluster, *, before: Standing | None) -> Standing | None:
+    """What is to be noted of a judged cluster where `before` is noted; None for nothing.
+
+    Troubles, and that they are over; what is frozen, or not in, changes no note.
+    """
+    standing: Standing = "Ok" if cluster.standing in STABLE else cluster.standing
+    if cluster.phase not in IN_PHASES or standing == "HubIsolated":
+        return None
+    return None if standing == (before or "Ok") else standing
+
+
+def standings_in(
+    snapshot: Snapshot, *, known_dead: Collection[str] = (), api_lost: Collection[str] = ()
+) -> Mapping[str, Standing]:
     """Of each cluster that is in, by name. Only clusters of its own set are witnesses for one."""
-    return standings(leases_in(snapshot), _within_sets(snapshot), known_dead=known_dead)
+    return standings(leases_in(snapshot), _within_sets(snapshot), known_dead=known_dead, api_lost=api_lost)
 
 
 def _within_sets(snapshot: Snapshot) -> Sequence[Link]:
@@ -41,8 +60,14 @@ def _within_sets(snapshot: Snapshot) -> Sequence[Link]:
     return [one for one in snapshot.links if set_of.get(one.source) == set_of.get(one.target, "")]
 
 
-def _judged(cluster: Cluster, standing: Standing | None) -> Cluster:
-    if standing is None or standing == cluster.standing:
+def _judged(cluster: Cluster, standing: Standing | None, *, now: float, is_new: bool) -> Cluster:
+    """`is_new`: it was found now; else it is as it was noted, and so is since when."""
+    if standing is None:
         return cluster
-    since = cluster.stable_since if standing in STABLE else None
-    return structs.replace(cluster, standing=standing, stable_since=since)
+    stable = cluster.stable_since if standing in STABLE else None
+    since = cluster.standing_since
+    if standing != cluster.standing and is_new and {standing, cluster.standing} - STABLE:
+        since = now
+    if (standing, stable, since) == (cluster.standing, cluster.stable_since, cluster.standing_since):
+        return cluster
+    return structs.replace(cluster, standing=standing, stable_since=stable, standing_since=since)
