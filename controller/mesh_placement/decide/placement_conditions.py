@@ -10,6 +10,7 @@ import msgspec
 from mesh_core.conditions import merged, truth
 from mesh_core.objects import Condition
 from mesh_placement.decide.placement_refusal import PlacementReason, PlacementRefusal
+from mesh_placement.decide.rolling_out import RolledOut
 from mesh_placement.objects import Assignment, ClusterVerdict, PlacedCluster, PlacementStatus
 
 SCHEDULED: Final = "Scheduled"
@@ -68,6 +69,23 @@ def applied(status: PlacementStatus, *, assignments: Mapping[str, Assignment], g
     named = sorted(faults, key=lambda one: not one[1])[:_MOST_NAMED]
     message = "; ".join(text for text, _ in named)
     return _condition(APPLIED, False, reason, message, generation=generation)
+
+
+def rolling(
+    status: PlacementStatus, rolled: RolledOut, *, assignments: Mapping[str, Assignment], generation: int
+) -> Condition | None:
+    """Of a rollout that is not through, None of one that is."""
+    older = f"{len(rolled.behind)} of {len(status.clusters)} clusters keep what they have"
+    if rolled.is_stopped:
+        faults = [_unavailable(name, assignments.get(name)) for name in rolled.failed[:_MOST_NAMED]]
+        message = f"{'; '.join(faults)}; {older}: correct the Placement, or raise rollout.maxFailures"
+        return _condition(APPLIED, False, PlacementReason.ROLLOUT_STOPPED, message, generation=generation)
+    if not rolled.behind:
+        return None
+    message = (
+        f"{', '.join(sorted(rolled.under_way)[:_MOST_NAMED])} must prove what is new; {older} until then"
+    )
+    return _condition(APPLIED, False, PlacementReason.ROLLING_OUT, message, generation=generation)
 
 
 def removing(left: Sequence[str], *, generation: int) -> Condition:
@@ -138,6 +156,17 @@ def _fault(cluster: str, assignment: Assignment | None) -> tuple[str, bool]:
     if bad is not None and bad.observed_generation == assignment.metadata.generation:
         return f"{cluster}: {bad.reason}: {bad.message}", True
     return f"{cluster}: not applied yet", False
+
+
+def _unavailable(cluster: str, assignment: Assignment | None) -> str:
+    """What a cluster says of something that does not become available there."""
+    text, is_fault = _fault(cluster, assignment)
+    status = assignment.status if assignment is not None else None
+    if is_fault or status is None or status.waiting_for:
+        return text
+    if status.traffic_verified == "False":
+        return f"{cluster}: traffic does not reach it"
+    return f"{cluster}: not available in time ({status.health or 'nothing is heard'})"
 
 
 def _condition(

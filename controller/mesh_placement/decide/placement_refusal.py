@@ -24,6 +24,8 @@ class PlacementReason(StrEnum):
     APPLIED = "Applied"
     WAITING = "Waiting"
     FAILED = "Failed"
+    ROLLING_OUT = "RollingOut"
+    ROLLOUT_STOPPED = "RolloutStopped"
     NOWHERE = "NotPlaced"
     REMOVING = "Removing"
 

@@ -19,11 +19,13 @@ from mesh_placement.decide.placement_conditions import (
     applied,
     refused,
     removing,
+    rolling,
     taken,
     with_conditions,
     with_feedback,
 )
 from mesh_placement.decide.placement_refusal import refusal_of_placement
+from mesh_placement.decide.rolling_out import RolledOut, rolled_out
 from mesh_placement.decide.work_status import is_urgent
 from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_caches import PlacementCaches
@@ -43,6 +45,8 @@ QUIET: Final = 2.0
 """Seconds between two writes of a status that nobody waits for."""
 _ROUNDED: Final = 0.001
 """What is left of them by rounding would be waited for again and again."""
+_SOON: Final = 1.0
+"""A time that is written down has whole seconds."""
 
 
 class PlacementActor:
@@ -98,8 +102,12 @@ class PlacementActor:
         status = decided_status(
             placement, decision, least_revision=self._least_revision(placement), now=self._clock()
         )
-        placement, wait = await self._shown(placement, self._status_of(placement, status))
+        rolled = self._rolled(placement, status)
+        status = msgspec.structs.replace(status, clusters=rolled.clusters)
+        placement, wait = await self._shown(placement, self._status_of(placement, status, rolled=rolled))
         waits = [wait, await self._teller.report(placement, decision.verdicts)]
+        if rolled.again is not None:
+            waits.append(max(_SOON, (rolled.again - self._clock()).total_seconds()))
         reasons = {one.cluster: one.verdict for one in decision.verdicts}
         await self._teller.decide(placement, reasons=reasons)
         if placement.status.observed_generation == placement.metadata.generation:
@@ -137,19 +145,32 @@ class PlacementActor:
         return self._status_of(placement, placement.status, *conditions)
 
     def _status_of(
-        self, placement: Placement, status: PlacementStatus, *conditions: Condition
+        self,
+        placement: Placement,
+        status: PlacementStatus,
+        *conditions: Condition,
+        rolled: RolledOut | None = None,
     ) -> PlacementStatus:
+        """`rolled` None: nobody has looked how far a rollout is, and what is said of it stays."""
         given, generation = self._given(placement), placement.metadata.generation
         status = msgspec.structs.replace(status, clusters=with_feedback(status.clusters, assignments=given))
-        if not any(one.type == "Applied" for one in conditions) and status.revision:
+        is_said = any(one.type == "Applied" for one in conditions)
+        is_kept = rolled is None and placement.spec.rollout.max_concurrent is not None
+        if not is_said and not is_kept and status.revision:
             others = self._giver.taken(placement, status.clusters)
-            conditions = (
-                *conditions,
-                taken(others, name=name_of(placement), generation=generation)
-                if others
-                else applied(status, assignments=given, generation=generation),
-            )
+            if others:
+                news = taken(others, name=name_of(placement), generation=generation)
+            else:
+                told = rolling(status, rolled, assignments=given, generation=generation) if rolled else None
+                news = told or applied(status, assignments=given, generation=generation)
+            conditions = (*conditions, news)
         return with_conditions(status, conditions, now=self._clock())
+
+    def _rolled(self, placement: Placement, status: PlacementStatus) -> RolledOut:
+        """Who of its clusters gets now what the spec brings."""
+        rule = placement.spec.rollout
+        copies = self._giver.copies(placement, status.clusters) if rule.max_concurrent is not None else {}
+        return rolled_out(status.clusters, copies, rule=rule, revision=status.revision, now=self._clock())
 
     def _given(self, placement: Placement) -> dict[str, Assignment]:
         """Its Assignments by cluster."""

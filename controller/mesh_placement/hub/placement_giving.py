@@ -3,10 +3,13 @@
 1. What is as it should be is not written again.
 2. A cluster loses the Works first and the Assignment when they are gone: it says who takes them back.
 3. Nothing is given to a cluster that leaves; and what somebody else made under our name is left alone.
+4. Who waits for its turn in a rollout keeps Works and Assignment as they are, but for its replicas.
 """
 
 import asyncio
 from collections.abc import Sequence
+
+import msgspec
 
 from mesh_core.objects import KubernetesObject
 from mesh_placement.decide.assigning import (
@@ -18,12 +21,15 @@ from mesh_placement.decide.assigning import (
     planned_works,
     work_body,
 )
+from mesh_placement.decide.feedback import Health
+from mesh_placement.decide.rolling_out import Copy, content_of
 from mesh_placement.hub.known_placements import Key
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.writing import delete_that
 from mesh_placement.names import ANNOTATION_DIGEST, ANNOTATION_REVISION, HUB_MANAGER, LABEL_PLACEMENT
-from mesh_placement.objects import PlacedCluster, Placement
+from mesh_placement.objects import Assignment, AssignmentStatus, PlacedCluster, Placement
 from mesh_placement.resources import ASSIGNMENTS, WORKS
+from mesh_placement.schedule.rendezvous import tie
 from mesh_runtime.kube import KubeClient
 
 _AT_ONCE = 8
@@ -73,6 +79,26 @@ class PlacementGiver:
             if isinstance(end, BaseException):
                 raise end
 
+    def copies(self, placement: Placement, clusters: Sequence[PlacedCluster]) -> dict[str, Copy]:
+        """What `clusters` have of it and are to have, but for those to which nothing can be given."""
+        works, name = self._planned(placement), name_of(placement)
+        taken, found = set(self.taken(placement, clusters)), {}
+        for share in clusters:
+            target = self._target(share)
+            if target is None or share.cluster in taken:
+                continue
+            there = self._caches.assignments.get(name, namespace=target.namespace)
+            spec = assignment_spec(placement, target=target, works=works, replicas=share.replicas, revision=0)
+            status = there.status if there is not None else AssignmentStatus()
+            found[share.cluster] = Copy(
+                wanted=content_of(spec, _digests(works)),
+                has=self._content(there),
+                applied=status.applied,
+                is_available=status.health == Health.HEALTHY and status.traffic_verified != "False",
+                turn=tie(placement.metadata.uid, share.cluster),
+            )
+        return found
+
     async def remove(self, placement: Placement) -> list[str]:
         """Take everything back; namespaces that have something of it still."""
         await self._withdraw(placement, kept=set())
@@ -91,6 +117,13 @@ class PlacementGiver:
         there = self._caches.assignments.get(name, namespace=target.namespace)
         if there is not None and there.metadata.deletion_timestamp is not None:
             return  # when it is gone, it is made again
+        mark = share.rollout
+        if there is not None and mark is not None and mark.content != content_of(spec, _digests(works)):
+            kept = msgspec.structs.replace(there.spec, replicas=spec.replicas, purge=spec.purge)
+            if there.spec != kept:
+                body = assignment_body(kept, placement=placement, target=target)
+                await self._kube.apply(ASSIGNMENTS, body, field_manager=HUB_MANAGER)
+            return
         if there is None or there.spec != spec:
             body = assignment_body(spec, placement=placement, target=target)
             await self._kube.apply(ASSIGNMENTS, body, field_manager=HUB_MANAGER)
@@ -127,6 +160,18 @@ class PlacementGiver:
             kept = self._works[placement.key] = stamp, planned_works(placement)
         return kept[1]
 
+    def _content(self, there: Assignment | None) -> str:
+        """Of what a member was given, "" where some of it is missing."""
+        if there is None or there.metadata.deletion_timestamp is not None:
+            return ""
+        space, digests = there.metadata.namespace, {}
+        for name in there.spec.works:
+            work = self._caches.works.get(name, namespace=space)
+            if work is None or work.metadata.deletion_timestamp is not None:
+                return ""
+            digests[name] = work.metadata.annotations.get(ANNOTATION_DIGEST, "")
+        return content_of(there.spec, digests)
+
     def _target(self, share: PlacedCluster) -> Target | None:
         rows = self._caches.target_rows(share.cluster)
         if rows is None:
@@ -141,6 +186,10 @@ class PlacementGiver:
             *(self._caches.works.get(name, namespace=target.namespace) for name in names),
         ]
         return any(one is not None and one.metadata.labels.get(LABEL_PLACEMENT) != label for one in there)
+
+
+def _digests(works: Sequence[PlannedWork]) -> dict[str, str]:
+    return {one.name: one.digest for one in works}
 
 
 def _is_current(there: KubernetesObject | None, work: PlannedWork, *, revision: int) -> bool:

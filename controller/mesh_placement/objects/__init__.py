@@ -60,6 +60,8 @@ from mesh_placement.objects.placing import (
     PlacementReport,
     PlacementSpec,
     PlacementStatus,
+    Rollout,
+    RolloutMark,
 )
 from mesh_placement.objects.priority import PriorityClass
 from mesh_placement.objects.standard import (
@@ -158,6 +160,8 @@ __all__ = [
     "ReadinessGate",
     "ReplicaCount",
     "ResourceIdentifier",
+    "Rollout",
+    "RolloutMark",
     "RoundTrip",
     "ServiceAccountRef",
     "Shape",

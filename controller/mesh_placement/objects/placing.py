@@ -188,6 +188,7 @@ class Rollout(Struct, frozen=True, rename="camel", kw_only=True):
     max_concurrent: int | None = None
     soak_seconds: int = 0
     max_failures: int = 0
+    progress_deadline_seconds: int = 600
 
 
 class PlacementSpec(Struct, frozen=True, rename="camel", kw_only=True):
@@ -210,10 +211,24 @@ class PlacementSpec(Struct, frozen=True, rename="camel", kw_only=True):
     rollout: Rollout = Rollout()
 
 
+class RolloutMark(Struct, frozen=True, rename="camel", kw_only=True):
+    """What a cluster is to have while others wait: `content` is its digest, `revision` the one it came with.
+
+    `given_at` is when it took the place of something else, "" where it did not; `good_since` is since when
+    it is available. Times are RFC 3339.
+    """
+
+    content: str
+    revision: int = 0
+    given_at: str = ""
+    good_since: str = ""
+
+
 class PlacedCluster(Struct, frozen=True, rename="camel", kw_only=True):
     """One cluster of the decision; `replicas` None where nothing is counted.
 
-    `since` is when it came to have so many; `applied` the revision that is in the member.
+    `since` is when it came to have so many; `applied` the revision that is in the member. `rollout` is kept
+    where `spec.rollout` lets some clusters wait.
     """
 
     cluster: str
@@ -223,6 +238,7 @@ class PlacedCluster(Struct, frozen=True, rename="camel", kw_only=True):
     health: str = ""
     traffic_verified: str = ""
     since: str = ""
+    rollout: RolloutMark | None = None
 
 
 class Move(Struct, frozen=True, rename="camel", kw_only=True):

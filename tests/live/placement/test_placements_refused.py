@@ -128,7 +128,7 @@ FULL = placing.PlacementSpec(
             patch=({"op": "replace", "path": "/data", "value": None},), match_properties={"site": "a"}
         ),
     ),
-    rollout=placing.Rollout(max_concurrent=1),
+    rollout=placing.Rollout(max_concurrent=1, soak_seconds=30, progress_deadline_seconds=90),
 )
 
 
@@ -140,7 +140,15 @@ async def test_a_placement_of_defaults_and_one_that_uses_everything_are_stored_a
         observed_generation=1,
         revision=7,
         wanted=5,
-        clusters=(placing.PlacedCluster(cluster="east", replicas=5, ready=2, since="2026-01-01T00:00:00Z"),),
+        clusters=(
+            placing.PlacedCluster(
+                cluster="east",
+                replicas=5,
+                ready=2,
+                since="2026-01-01T00:00:00Z",
+                rollout=placing.RolloutMark(content="a" * 64, revision=7, given_at="2026-01-01T00:00:00Z"),
+            ),
+        ),
         history=(placing.Move(time="2026-01-01T00:00:00Z", target="east", replicas=5, cause="first"),),
         memory={"better": 1.5, "failures": {"east": 1}},
     )
