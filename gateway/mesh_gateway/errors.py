@@ -16,16 +16,18 @@ class GatewayError(MeshError):
 
 
 class HandshakeFailed(GatewayError):
-    """A TLS handshake did not end well; no byte of a client was sent."""
+    """A TLS handshake did not end well; no byte of a client was sent. `closed`: the other side only closed
+    the connection, which is how it refuses what it does not have."""
 
     fault = Fault.PEER
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, *, closed: bool = False) -> None:
         super().__init__(
             f"the TLS handshake failed ({why})",
             next_step="compare the roots and the clocks of both clusters",
         )
         self.why = why
+        self.closed = closed
 
 
 class NoStream(GatewayError):
@@ -50,14 +52,16 @@ class ClusterSilent(NoStream):
 
 
 class StreamRefused(NoStream):
-    """A gateway of it answered, and would not do, or would not have it."""
+    """A gateway of it answered, and would not do, or would not have it. `trusted`: not for who it is, or who
+    we are, as far as that was seen."""
 
-    def __init__(self, *, cluster: str, why: str) -> None:
+    def __init__(self, *, cluster: str, why: str, trusted: bool = True) -> None:
         super().__init__(
             f"cluster {cluster} takes no stream ({why})",
             cluster=cluster,
             next_step="check that it exports the service, and the trust of both clusters",
         )
+        self.trusted = trusted
 
 
 class NoEndpoint(GatewayError):

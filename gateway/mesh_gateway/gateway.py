@@ -20,7 +20,7 @@ from mesh_gateway.limits import Limits
 from mesh_gateway.listeners import Listeners
 from mesh_gateway.measured import Measured
 from mesh_gateway.metrics import GatewayMetrics
-from mesh_gateway.opener import DirectOpener
+from mesh_gateway.opener import DirectOpener, StreamOpener
 from mesh_gateway.opening import TunnelHello
 from mesh_gateway.places import Share
 from mesh_gateway.prober import Prober, WitnessingOpener
@@ -216,6 +216,11 @@ class Gateway:
     def tunnels(self) -> TunnelPool:
         """The tunnels of the moment."""
         return self._tunnels
+
+    @property
+    def opener(self) -> StreamOpener:
+        """Opens connections of their own to other gateways, which nobody counts."""
+        return DirectOpener(self._current_contexts, limits=self._limits)
 
     @property
     def traffic(self) -> Traffic:

@@ -23,6 +23,8 @@ from mesh_gateway.probing import probe
 from mesh_gateway.replica_lease import ReplicaLease
 from mesh_gateway.route import Address
 from mesh_gateway.seen import readings_of, tunnels_of
+from mesh_gateway.service_probing import ServiceProbing
+from mesh_gateway.service_try import ServiceTrier
 from mesh_gateway.settings import Settings, own_api_server
 from mesh_gateway.siblings import Siblings
 from mesh_gateway.watch import Bounds, Watches
@@ -50,6 +52,7 @@ class _Parts:
     lease: ReplicaLease
     prober: Prober
     reporter: Reporter
+    probing: ServiceProbing
     metrics: GatewayMetrics
 
     @property
@@ -85,7 +88,11 @@ async def run(door: Address, *, settings: Settings, place: Place | None = None) 
             parts.siblings.run(),
         ]
         if parts.does_all:
-            work += [parts.objects.run(), probe(parts.prober, reporter=parts.reporter, stop=stop)]
+            work += [
+                parts.objects.run(),
+                probe(parts.prober, reporter=parts.reporter, stop=stop),
+                parts.probing.run(),
+            ]
         background = [group.create_task(one) for one in work]
         async with (
             health_server(
@@ -144,6 +151,14 @@ def _parts(kube: KubeClient, *, door: Address, settings: Settings, place: Place 
     )
     gateway = Gateway(door, place=around, limits=settings.limits)
     siblings.on_change(gateway.siblings_changed)
+    trier = ServiceTrier(
+        door.host,
+        table=lambda: gateway.table,
+        tunnels=gateway.tunnels,
+        opener=gateway.opener,
+        services=watches,
+        knock=knock,
+    )
     return _Parts(
         gateway=gateway,
         place=place,
@@ -155,6 +170,13 @@ def _parts(kube: KubeClient, *, door: Address, settings: Settings, place: Place 
         lease=ReplicaLease(kube, replica=replica, settled=lambda: gateway.settled, clock=utc_now),
         prober=prober,
         reporter=reporter,
+        probing=ServiceProbing(
+            kube,
+            address=door.host,
+            trying=trier.outcome,
+            is_ready=lambda: gateway.is_ready,
+            clock=utc_now,
+        ),
         metrics=metrics,
     )
 

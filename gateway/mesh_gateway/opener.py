@@ -65,20 +65,23 @@ class DirectOpener:
         # One endpoint's name can be too long to be sent (ruling 4), and labels of slices hold any text.
         if isinstance(asked := read_server_name(name, domain=contexts.domain), NoTarget):
             raise StreamRefused(cluster=target.cluster, why=f"{target.service} has {asked.reason}")
-        answered = False
+        answered, trusted = False, True
         failures: list[str] = []
         for gateway in target.gateways:
             try:
                 return await self._open_at(gateway, target=target, name=name, contexts=contexts)
             except (HandshakeFailed, PeerRefused) as error:
                 answered = True
+                trusted = trusted and isinstance(error, HandshakeFailed) and error.closed
                 failures.append(f"{gateway}: {error.what}")
             except TimeoutError:
                 failures.append(f"{gateway}: no answer in time")
             except OSError as error:
                 failures.append(f"{gateway}: {error.strerror or error}")
         why = "; ".join(failures)
-        raise (StreamRefused if answered else ClusterSilent)(cluster=target.cluster, why=why)
+        if answered:
+            raise StreamRefused(cluster=target.cluster, why=why, trusted=trusted)
+        raise ClusterSilent(cluster=target.cluster, why=why)
 
     async def _open_at(self, gateway: Address, *, target: Target, name: str, contexts: Contexts) -> Stream:
         def broken(why: str) -> None:

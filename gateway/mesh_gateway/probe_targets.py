@@ -38,12 +38,8 @@ def pods_of(
     ready: dict[str, set[Address]] = {cluster: set() for cluster in clusters}
     other: dict[str, set[Address]] = {cluster: set() for cluster in ready}
     for piece in slices if ready else ():
-        labels, annotations = piece.metadata.labels, piece.metadata.annotations
-        cluster = labels.get(LABEL_SOURCE_CLUSTER, "")
-        if cluster not in ready or not labels.get(LABEL_SERVICE_NAME):
-            continue
-        # What lists gateways of ours, or stand-ins, lists no pods: it is of a time before the common network.
-        if ANNOTATION_READY_ENDPOINTS in annotations or piece.metadata.name.endswith(STAND_INS):
+        cluster = piece.metadata.labels.get(LABEL_SOURCE_CLUSTER, "")
+        if cluster not in ready or not _lists_pods(piece):
             continue
         for endpoint in piece.endpoints or ():
             found = _addresses(endpoint, ports=piece.ports or ())
@@ -57,12 +53,40 @@ def pods_of(
     }
 
 
+def listed_pods(slices: Iterable[EndpointSlice], *, cluster: str, own: str) -> tuple[Address, ...] | None:
+    """The ready pods of `cluster` that these slices of one service list, in the order of the gateway at the
+    address `own`; None where they list none at all, so that gateways are the way there."""
+    pieces = [
+        piece
+        for piece in slices
+        if piece.metadata.labels.get(LABEL_SOURCE_CLUSTER) == cluster and _lists_pods(piece)
+    ]
+    if not pieces:
+        return None
+    found = {
+        address
+        for piece in pieces
+        for endpoint in piece.endpoints or ()
+        if endpoint.is_ready
+        for address in _addresses(endpoint, ports=piece.ports or ())
+    }
+    return tuple(sorted(found, key=lambda it: _rank(it, own=own)))
+
+
 def in_turn(pods: Sequence[Address], *, turn: int) -> tuple[Address, ...]:
     """Those that are due in this turn: at most `AT_A_TIME`, none twice."""
     if len(pods) <= AT_A_TIME:
         return tuple(pods)
     first = turn * AT_A_TIME
     return tuple(pods[(first + step) % len(pods)] for step in range(AT_A_TIME))
+
+
+def _lists_pods(piece: EndpointSlice) -> bool:
+    """Whether it is a service's, and lists pods; gateways of ours, or stand-ins, are of no common network."""
+    labels, annotations = piece.metadata.labels, piece.metadata.annotations
+    if not labels.get(LABEL_SERVICE_NAME):
+        return False
+    return ANNOTATION_READY_ENDPOINTS not in annotations and not piece.metadata.name.endswith(STAND_INS)
 
 
 def _addresses(endpoint: Endpoint, *, ports: Iterable[EndpointPort]) -> list[Address]:

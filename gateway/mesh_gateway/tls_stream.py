@@ -168,12 +168,12 @@ class TlsStream(TcpStream):
     def eof_received(self) -> bool:
         if self._bytes_ended:
             return True  # their FIN after their close_notify; ours comes in its time
-        self._fail("the other side closed the connection")
+        self._fail("the other side closed the connection", closed=True)
         self.abort()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._fail("the connection was reset")
+        self._fail("the connection was reset", closed=True)
         super().connection_lost(exc)
 
     # The pump
@@ -234,9 +234,9 @@ class TlsStream(TcpStream):
         if self._outgoing.pending:
             self._transport.write(self._outgoing.read())
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, *, closed: bool = False) -> None:
         if not self._shaken.done():
-            self._shaken.set_exception(HandshakeFailed(why))
+            self._shaken.set_exception(HandshakeFailed(why, closed=closed))
             # Nobody may be waiting any more; the failure is no news then.
             self._shaken.exception()
 

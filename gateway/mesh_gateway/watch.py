@@ -1,19 +1,20 @@
 """The objects that routes are made of, watched."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mesh_core.membership import Membership
 from mesh_core.names import (
     CONTROLLER,
     LABEL_KUBERNETES_SERVICE,
+    LABEL_SERVICE_NAME,
     LABEL_SLICE_MANAGED_BY,
     MANAGER,
     PROPERTY_NETWORK,
     SYSTEM_NAMESPACE,
 )
-from mesh_core.objects import EndpointSlice, MeshPeer
+from mesh_core.objects import EndpointSlice, MeshPeer, ServiceImport
 from mesh_core.ranges import Ranges, ranges_of
 from mesh_gateway.route import Address
 from mesh_gateway.route_table import Objects
@@ -56,6 +57,7 @@ class Watches:
         self._membership = membership
         self._bounds = bounds
         self._slices = Informer(kube, ENDPOINT_SLICES, labels=f"{LABEL_SLICE_MANAGED_BY}={MANAGER}")
+        self._of_service = self._slices.index(_service_of)
         self._imports = Informer(kube, SERVICE_IMPORTS)
         self._exports = Informer(kube, SERVICE_EXPORTS)
         self._peers = Informer(kube, MESH_PEERS)
@@ -115,6 +117,14 @@ class Watches:
         """Those that our controller manages."""
         return self._slices.values()
 
+    def imported(self, namespace: str, *, name: str) -> ServiceImport | None:
+        """The ServiceImport of that name."""
+        return self._imports.get(name, namespace=namespace)
+
+    def slices_of(self, namespace: str, *, name: str) -> Sequence[EndpointSlice]:
+        """Those of `slices` that are of one service of the clusterset."""
+        return self._of_service.get((namespace, name))
+
     async def run(self, *, changed: Callable[[], None]) -> None:
         """Watch, for ever; `changed` is called whenever `objects` may say something new."""
         for informer in self._informers:
@@ -155,3 +165,8 @@ class Watches:
         self.sources.neighbours_changed(
             ranges_of(text for peer in near for text in peer.spec.imports.pod_cidrs)
         )
+
+
+def _service_of(piece: EndpointSlice) -> tuple[tuple[str, str], ...]:
+    name = piece.metadata.labels.get(LABEL_SERVICE_NAME)
+    return ((piece.metadata.namespace, name),) if name else ()

@@ -16,6 +16,7 @@ NEEDED: Final = {
     "meshpeers.meshctl.dev": frozenset({"v1alpha1"}),
     "importedrecords.meshctl.dev": frozenset({"v1alpha1"}),
     "importedshards.meshctl.dev": frozenset({"v1alpha1"}),
+    "serviceprobes.meshctl.dev": frozenset({"v1alpha1"}),
     "trustbundles.meshctl.dev": frozenset({"v1alpha1"}),
 }
 """Kinds and versions that our programs, CoreDNS and the conformance suite read."""

@@ -50,6 +50,8 @@ USED: dict[tuple[str, str], tuple[str, str]] = {
     (GATEWAY, "trustbundles"): (f"{RUNTIME}/membership.py", "TRUST_BUNDLES"),
     (GATEWAY, "clusterproperties"): (f"{GATEWAYS}/watch.py", "CLUSTER_PROPERTIES"),
     (GATEWAY, "certificatesigningrequests"): (f"{RUNTIME}/leaf_request.py", "CSRS"),
+    (GATEWAY, "serviceprobes"): (f"{GATEWAYS}/service_probing.py", "SERVICE_PROBES"),
+    (GATEWAY, "serviceprobes/status"): (f"{GATEWAYS}/service_probing.py", "entry_of"),
     (GATEWAY, "leases"): (f"{GATEWAYS}/replica_lease.py", "LEASES"),
     (DNS, "serviceimports"): (f"{NAMES}/names.py", "SERVICE_IMPORTS"),
     (DNS, "endpointslices"): (f"{NAMES}/names.py", "ENDPOINT_SLICES"),

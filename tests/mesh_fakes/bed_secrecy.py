@@ -14,7 +14,7 @@ _KINDS = (
     "configmaps,services,pods,deployments.apps,replicasets.apps,serviceaccounts,leases.coordination.k8s.io,"
     "endpointslices.discovery.k8s.io,events,events.events.k8s.io,"
     "serviceexports.multicluster.x-k8s.io,serviceimports.multicluster.x-k8s.io,"
-    "importedrecords.meshctl.dev,importedshards.meshctl.dev"
+    "importedrecords.meshctl.dev,importedshards.meshctl.dev,serviceprobes.meshctl.dev"
 )
 _WIDE = (
     "meshpeers.meshctl.dev,trustbundles.meshctl.dev,clusterproperties.about.k8s.io,"

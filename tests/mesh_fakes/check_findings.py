@@ -264,7 +264,7 @@ def fine(**changes: Any) -> Findings:
         "clusterproperties.about.k8s.io": {"v1beta1"},
         **{
             f"{kind}.meshctl.dev": {"v1alpha1"}
-            for kind in ("meshpeers", "importedrecords", "importedshards", "trustbundles")
+            for kind in ("meshpeers", "importedrecords", "importedshards", "serviceprobes", "trustbundles")
         },
     }
     programs = (CONTROLLER, GATEWAY, DNS)

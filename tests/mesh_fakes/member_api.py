@@ -282,7 +282,7 @@ def _copy(body: Body) -> Item:
 
 def _with_entries_of_others(old: Item, *, before: Item, change: Item) -> Item:
     """Lists by key in a status: the entries of other managers stay beside the ones applied."""
-    for name, key in (("conditions", "type"), ("gateways", "address")):
+    for name, key in (("conditions", "type"), ("gateways", "address"), ("results", "gateway")):
         applied, said = (item.get("status", {}).get(name) for item in (change, before))
         if applied is None and said is None:
             continue

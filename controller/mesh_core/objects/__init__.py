@@ -36,6 +36,10 @@ from mesh_core.objects.mesh import (
     PeerClusterset,
     PeerGateway,
     PeerImport,
+    ProbeResult,
+    ServiceProbe,
+    ServiceProbeSpec,
+    ServiceProbeStatus,
 )
 from mesh_core.objects.meta import Condition, KubernetesObject, Meta, OwnerReference
 from mesh_core.objects.platform import (
@@ -91,11 +95,15 @@ __all__ = [
     "PeerGateway",
     "PeerImport",
     "Pod",
+    "ProbeResult",
     "Secret",
     "Service",
     "ServiceExport",
     "ServiceImport",
     "ServicePort",
+    "ServiceProbe",
+    "ServiceProbeSpec",
+    "ServiceProbeStatus",
     "ServiceSpec",
     "TrustBundle",
     "TrustBundleSpec",

@@ -147,6 +147,35 @@ class MeshPeer(KubernetesObject, frozen=True, rename="camel", kw_only=True):
     status: MeshPeerStatus = MeshPeerStatus()
 
 
+class ServiceProbeSpec(Struct, frozen=True, rename="camel", kw_only=True):
+    """Whether the `service` (namespace/name) of the peer `cluster` answers; `until` is RFC 3339."""
+
+    service: str
+    cluster: str
+    until: str
+
+
+class ProbeResult(Struct, frozen=True, rename="camel", kw_only=True):
+    """What the gateway at the address `gateway` found, and when (RFC 3339): `mesh_core.service_probe`."""
+
+    gateway: str
+    result: str
+    at: str = ""
+
+
+class ServiceProbeStatus(Struct, frozen=True, rename="camel", kw_only=True):
+    """What each gateway of this cluster found."""
+
+    results: tuple[ProbeResult, ...] = ()
+
+
+class ServiceProbe(KubernetesObject, frozen=True, rename="camel", kw_only=True):
+    """A question to this cluster's gateways: does that service of that peer answer?"""
+
+    spec: ServiceProbeSpec
+    status: ServiceProbeStatus = ServiceProbeStatus()
+
+
 class ImportedRecord(KubernetesObject, frozen=True, rename="camel", kw_only=True):
     """The last accepted record of one peer's exported Service."""
 

@@ -142,6 +142,7 @@ SERVICE_IMPORTS = Resource(_MCS, "v1beta1", "serviceimports", "ServiceImport", o
 MESH_PEERS = Resource(_MESH, "v1alpha1", "meshpeers", "MeshPeer", objects.MeshPeer, namespaced=False)
 IMPORTED_RECORDS = Resource(_MESH, "v1alpha1", "importedrecords", "ImportedRecord", objects.ImportedRecord)
 IMPORTED_SHARDS = Resource(_MESH, "v1alpha1", "importedshards", "ImportedShard", objects.ImportedShard)
+SERVICE_PROBES = Resource(_MESH, "v1alpha1", "serviceprobes", "ServiceProbe", objects.ServiceProbe)
 TRUST_BUNDLES = Resource(
     _MESH, "v1alpha1", "trustbundles", "TrustBundle", objects.TrustBundle, namespaced=False
 )

@@ -18,6 +18,7 @@ from mesh_core.peer_wire import record_bytes
 from mesh_core.record import ExportRecord, RecordPort, Shard, ShardEndpoint, ShardPort
 from mesh_core.record_plan import Imported, plan_imported
 from mesh_core.record_signature import Signature
+from mesh_core.service_probe import LONGEST_RESULT, entry_of, manager_of
 from mesh_fakes.bed import Bed
 from mesh_fakes.exports import NOW
 from mesh_runtime.kube import (
@@ -25,6 +26,7 @@ from mesh_runtime.kube import (
     IMPORTED_SHARDS,
     MESH_PEERS,
     NAMESPACES,
+    SERVICE_PROBES,
     ApiError,
     KubeClient,
 )
@@ -217,3 +219,45 @@ async def test_a_peer_that_is_never_dialled_needs_no_gateway_and_a_gateway_tells
             assert (entry.tunnel, entry.problem) == ("Up", "a second one is refused")
             assert (entry.headroom_percent, entry.cert_not_after) == (0, ends)
             await kube.delete(MESH_PEERS, "west")
+
+
+PROBE = {"service": "demo/hello", "cluster": "east", "until": "2026-05-01T12:00:00.5Z"}
+
+
+async def test_each_gateway_has_its_own_entry_in_a_service_probe_which_asks_the_same_for_ever(
+    light: Bed,
+) -> None:
+    async with light.client("alone") as kube:
+        made = await kube.create(
+            SERVICE_PROBES, {"metadata": {"name": "probe-kept", "namespace": SYSTEM}, "spec": PROBE}
+        )
+        try:
+            for gateway, result in (("10.0.0.1", "OK"), ("fd00::1", "x" * 600), ("10.0.0.1", "NoEndpoint")):
+                body = entry_of(made, gateway=gateway, result=result, now=NOW)
+                await kube.apply(
+                    SERVICE_PROBES, body, field_manager=manager_of(gateway), subresource="status"
+                )
+            seen = await kube.get(SERVICE_PROBES, "probe-kept", namespace=SYSTEM)
+            found = {one.gateway: one.result for one in seen.status.results}
+            assert found == {"10.0.0.1": "NoEndpoint", "fd00::1": "x" * LONGEST_RESULT}
+            for change in ({"service": "demo/other"}, {"cluster": "west"}, {"until": "soon"}):
+                with pytest.raises(ApiError, match="422"):
+                    await kube.merge_patch(SERVICE_PROBES, "probe-kept", {"spec": change}, namespace=SYSTEM)
+            later = {"spec": {"until": "2026-05-01T13:00:00Z"}}
+            await kube.merge_patch(SERVICE_PROBES, "probe-kept", later, namespace=SYSTEM)
+        finally:
+            await kube.delete(SERVICE_PROBES, "probe-kept", namespace=SYSTEM)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"service": "hello"}, {"service": "a/b/c"}, {"cluster": "a.b"}, {"cluster": ""}, {"until": "tomorrow"}],
+    ids=str,
+)
+async def test_a_service_probe_that_asks_for_nothing_is_refused_by_the_api_server(
+    light: Bed, change: dict[str, str]
+) -> None:
+    meta = {"name": "probe-wrong", "namespace": SYSTEM}
+    async with light.client("alone") as kube:
+        with pytest.raises(ApiError, match="422"):
+            await kube.create(SERVICE_PROBES, {"metadata": meta, "spec": {**PROBE, **change}})
