@@ -9,6 +9,7 @@ from mesh_fakes.slow_scheduler import NEVER_EVICTED, SlowScheduler
 from mesh_placement.schedule.built_in import BUILT_IN
 from mesh_placement.schedule.cycle import schedule
 from mesh_placement.schedule.replay import decode, differing, encode, recorded, replay, stored_plan
+from mesh_placement.schedule.snapshot import Snapshot
 
 ROUNDS = 40
 
@@ -25,7 +26,11 @@ def agrees_with_the_slow_scheduler(seed: int) -> str:
 
 def says_something_of_every_cluster(seed: int) -> str:
     """In the order of names, and nothing is placed without the verdict that says so."""
-    snapshot = random_snapshot(seed)
+    return unsaid(random_snapshot(seed))
+
+
+def unsaid(snapshot: Snapshot) -> str:
+    """What of it no verdict says."""
     names = [one.name for one in snapshot.clusters]
     for one in schedule(snapshot, BUILT_IN).decisions:
         if [verdict.cluster for verdict in one.verdicts] != names:
@@ -34,15 +39,19 @@ def says_something_of_every_cluster(seed: int) -> str:
         said = {it.cluster for it in one.verdicts if it.verdict in ("Selected", "Held")}
         if placed - said or {it.cluster for it in one.verdicts if it.verdict == "Selected"} - placed:
             return f"{one.placement} is in {placed}, and {said} are said to have it"
-        unsaid = [it for it in one.verdicts if it.verdict == "Rejected" and not (it.code and it.filter)]
-        if unsaid:
-            return f"{one.placement}: no reason against {unsaid[0].cluster}"
+        silent = [it for it in one.verdicts if it.verdict == "Rejected" and not (it.code and it.filter)]
+        if silent:
+            return f"{one.placement}: no reason against {silent[0].cluster}"
     return ""
 
 
 def never_evicts_where_nobody_can_tell(seed: int) -> str:
     """Partition, no witness, API server or hub lost: replicas there stay, if as many are wanted at all."""
-    snapshot = random_snapshot(seed)
+    return evicted_blindly(random_snapshot(seed))
+
+
+def evicted_blindly(snapshot: Snapshot) -> str:
+    """What goes though nobody can tell."""
     standings = {one.name: one.standing for one in snapshot.clusters}
     placements = {one.name: one for one in snapshot.placements}
     plan = schedule(snapshot, BUILT_IN)
@@ -91,7 +100,11 @@ def keeps_the_sum(seed: int) -> str:
 
 def replays(seed: int) -> str:
     """A stored snapshot reads as it was, and gives the stored plan again."""
-    snapshot = random_snapshot(seed)
+    return replayed_otherwise(random_snapshot(seed))
+
+
+def replayed_otherwise(snapshot: Snapshot) -> str:
+    """What a replay has wrong."""
     if decode(encode(snapshot)) != snapshot:
         return "the snapshot reads otherwise than it was written"
     stored = recorded(snapshot, schedule(snapshot, BUILT_IN))

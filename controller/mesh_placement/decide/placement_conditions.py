@@ -21,13 +21,20 @@ _EXPLAIN: Final = "see meshctl explain placement"
 
 
 def scheduled(
-    status: PlacementStatus, *, verdicts: Sequence[ClusterVerdict], hold: str, generation: int
+    status: PlacementStatus,
+    *,
+    verdicts: Sequence[ClusterVerdict],
+    hold: str,
+    generation: int,
+    is_tried: bool = False,
 ) -> Condition:
-    """Of a decision as it stands in `status`."""
+    """Of a decision as it stands in `status`; `is_tried`: clusters fit, and handshakes are waited for."""
     count = len(status.clusters)
     why = rejections(verdicts)
     if hold and count:
         return _condition(SCHEDULED, True, PlacementReason.HELD, hold, generation=generation)
+    if not count and is_tried:
+        return _condition(SCHEDULED, False, PlacementReason.HELD, hold, generation=generation)
     if not count and hold:
         message = f"{hold}; {_EXPLAIN}"
         return _condition(SCHEDULED, False, PlacementReason.NO_CLUSTER, message, generation=generation)

@@ -11,11 +11,14 @@ from datetime import datetime
 
 from mesh_core.errors import MeshError
 from mesh_placement.decide.placement_refusal import takes_part
+from mesh_placement.decide.rights import namespace_of
 from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.standing_book import StandingBook
-from mesh_placement.objects import Placement
-from mesh_placement.schedule.plan import Decision, Plan
+from mesh_placement.names import LINKS
+from mesh_placement.objects import Placement, Verification
+from mesh_placement.schedule.handshakes import Handshakes, Said, Says, asked_by
+from mesh_placement.schedule.plan import Decision, Plan, Probe
 from mesh_placement.schedule.snapshot import Demand, Reservation, Snapshot
 from mesh_placement.schedule.snapshotting import Seen, snapshot_of, text_of
 from mesh_runtime.clock import Clock
@@ -82,6 +85,7 @@ class Cycle:
         self._demands: dict[str, tuple[int, Demand]] = {}
         self._standings = standings
         self._reservations: tuple[Reservation, ...] | None = None
+        self._handshakes = Handshakes()
 
     async def run(self) -> tuple[list[Key], float | None]:
         """Decide all: the Placements of which that is news, and the seconds until somebody has to look again
@@ -89,6 +93,7 @@ class Cycle:
         of which then nothing follows."""
         placements = [one for one in self._known.values() if takes_part(one)]
         now = self._clock()
+        handshakes = self._handshakes.heard(self._says(), now=now.timestamp())
         seen = Seen(
             # Lists: what the caches give changes with them, and a thread reads these.
             sets=list(self._caches.hub.sets.values()),
@@ -101,9 +106,11 @@ class Cycle:
             known_dead=self._standings.known_dead(),
             api_lost=self._standings.api_lost(),
             reservations=self._reservations,
+            probes=handshakes.rows(),
         )
         snapshot, plan = await self._planned(seen, now=now)
         await self._standings.note(snapshot)
+        self._handshakes = handshakes.asking(asked_by(plan), self._says(), now=now.timestamp())
         basis = {text_of(one): one for one in placements}
         self._reservations = tuple(one for one in plan.reservations if one.placement in basis)
         before, self.decided = (
@@ -119,6 +126,33 @@ class Cycle:
         again = min((one.again for one in plan.decisions if one.again is not None), default=None)
         news = [key for key, one in self.decided.items() if one != before.get(key)]
         return news, None if again is None else max(1.0, again - now.timestamp())
+
+    @property
+    def asked(self) -> Mapping[str, tuple[Verification, ...]]:
+        """The handshakes that are waited for, by the cluster that is to try them."""
+        found: dict[str, list[Verification]] = {}
+        for probe in self._handshakes.asked:
+            found.setdefault(probe.source, []).append(Verification(service=probe.service, via=probe.via))
+        return {name: tuple(sorted(each, key=_order)) for name, each in found.items()}
+
+    def _says(self) -> Says:
+        """What members say of handshakes; each member's rows are read once."""
+        read: dict[str, Mapping[tuple[str, str], Said]] = {}
+
+        def says(probe: Probe) -> Said | None:
+            if probe.source not in read:
+                read[probe.source] = self._said_by(probe.source)
+            return read[probe.source].get((probe.service, probe.via))
+
+        return says
+
+    def _said_by(self, cluster: str) -> Mapping[tuple[str, str], Said]:
+        registration = self._caches.hub.registrations.get(cluster)
+        if registration is None:
+            return {}
+        link = self._caches.links.get(LINKS, namespace=namespace_of(registration))
+        shakes = link.status.handshakes if link is not None else ()
+        return {(one.service, one.via): (one.result, one.at) for one in shakes}
 
     async def _planned(self, seen: Seen, *, now: datetime) -> tuple[Snapshot, Plan]:
         def work() -> tuple[Snapshot, Plan]:
@@ -140,3 +174,7 @@ class Cycle:
                 kept = one.metadata.generation, self._scheduling.demand_of(one)
             self._demands[one.metadata.uid] = kept
         return {text_of(one): self._demands[one.metadata.uid][1] for one in placements}
+
+
+def _order(one: Verification) -> tuple[str, str]:
+    return one.service, one.via

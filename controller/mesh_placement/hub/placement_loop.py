@@ -1,6 +1,7 @@
 """Places: decides all Placements together, then carries each one out by itself.
 
-One key decides (`hub.placement_cycle`), one key a Placement acts (`hub.placement_act`). Changes that somebody
+One key decides (`hub.placement_cycle`), one key a Placement acts (`hub.placement_act`), one key asks members
+for handshakes (`hub.probe_asking`). Changes that somebody
 waits for are decided at once, others are gathered: not each sample of a round trip is news.
 """
 
@@ -12,6 +13,7 @@ from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_act import PlacementActor
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.placement_cycle import Cycle, Scheduling
+from mesh_placement.hub.probe_asking import ask_members
 from mesh_placement.hub.standing_book import StandingBook
 from mesh_placement.names import ANNOTATION_API_LOST, LABEL_PLACEMENT, LABEL_PLACEMENT_KEY
 from mesh_placement.objects import Assignment, ClusterLink, Placement
@@ -24,6 +26,7 @@ _WORKERS: Final = 4
 _AGAIN: Final = 0.2
 # No namespace is called "".
 _DECIDE: Final[Key] = ("", "decide")
+_ASK: Final[Key] = ("", "ask")
 _NOW: Final[Key] = ("", "now")
 _SOON: Final[Key] = ("", "soon")
 _LATER: Final[Key] = ("", "later")
@@ -71,6 +74,9 @@ class PlacementLoop:
             return None
         if key == _DECIDE:
             return await self._decide()
+        if key == _ASK:
+            await ask_members(self._kube, self._caches, wanted=self._term[1].asked)
+            return None
         try:
             return await self._act(key)
         except ApiError as error:
@@ -84,6 +90,7 @@ class PlacementLoop:
         news, again = await cycle.run()
         for key in news:
             self._add(key)
+        self._add(_ASK)
         return again
 
     async def _act(self, key: Key) -> float | None:
@@ -143,6 +150,8 @@ class PlacementLoop:
 
     def _link_changed(self, _key: Key, old: ClusterLink | None, new: ClusterLink | None) -> None:
         self._gather(_LATER if _edges(old) == _edges(new) else _NOW)
+        if _asked(old) != _asked(new):
+            self._add(_ASK)  # an echo of ours, as a rule: it may be older than what is wanted by now
 
     def _lease_changed(self, _key: Key, old: Lease | None, new: Lease | None) -> None:
         if _api_lost(old) != _api_lost(new):
@@ -191,5 +200,10 @@ def _edges(one: ClusterLink | None) -> object:
     return (
         [(peer.cluster, peer.state) for peer in status.peers],
         [(export.service, export.ready > 0, export.conflict) for export in status.exports],
-        status.handshakes,
+        # Of what nobody asks for no word is news.
+        status.handshakes if one.spec.verify else (),
     )
+
+
+def _asked(one: ClusterLink | None) -> object:
+    return one.spec.verify if one is not None else ()

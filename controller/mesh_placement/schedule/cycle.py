@@ -6,6 +6,9 @@
 3. Every decision says of every cluster why it is or is not in it.
 4. What has to go stays in `placed`, with the verdict Held, until its replacement serves (`replacing`).
 5. A victim of preemption is decided in the same plan, also if nobody asked for it.
+6. What would come to a cluster where it is not yet waits for handshakes (`probing`): until they are answered
+   the placement stays as it is, and its room is kept. Who answers badly gets a Backoff, and the next cluster
+   is looked at in the same cycle.
 """
 
 from collections.abc import Collection, Sequence
@@ -13,6 +16,7 @@ from collections.abc import Collection, Sequence
 from msgspec.structs import replace
 
 from mesh_placement.schedule import holding
+from mesh_placement.schedule.backing_off import backed_off
 from mesh_placement.schedule.deciding import Given, Limits, earliest, given
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.budgets import budget_memory
@@ -22,7 +26,8 @@ from mesh_placement.schedule.network.standing import hub_is_cut_off
 from mesh_placement.schedule.plan import Decision, Placed, Plan
 from mesh_placement.schedule.plugins import Plugins
 from mesh_placement.schedule.preempt import NOMINATED_SECONDS, Nomination, after_waiting, nominated
-from mesh_placement.schedule.replacing import after_failures, goes_at_once, leaving
+from mesh_placement.schedule.probing import ANSWER_WITHIN, Asked, Tried, tried
+from mesh_placement.schedule.replacing import after_failures, goes_at_once, has_no_right, leaving
 from mesh_placement.schedule.reporting import cause_of, hold_of, verdicts_of
 from mesh_placement.schedule.ring import together
 from mesh_placement.schedule.room import reservations_for
@@ -53,6 +58,7 @@ class _Cycle:
         placements = look.snapshot.placements
         self._limits = Limits({}, {}, moves_left_of(placements, now=look.now))
         self._preempted: dict[str, str] = {}
+        self._asked = Asked()
 
     def plan(self, only: Collection[str] | None) -> Plan:
         placements = self._look.placements
@@ -73,12 +79,14 @@ class _Cycle:
         memory = after_waiting(after_failures(wanted, now=look.now), now=look.now)
         memory = budget_memory(look, replace(wanted, memory=memory))
         wanted = replace(wanted, memory=memory)
-        if memory.nominated:
+        if memory.nominated or look.snapshot.probing:
             _let_go(look, wanted)
-        made = given(look, wanted, self._plugins, self._limits)
-        least = wanted.spec.clusters.min
-        if made.chosen and len(made.chosen) < least:
-            return self._waiting(wanted, made, f"{len(made.chosen)} of at least {least} clusters take it")
+        wanted, made, handshakes = self._probed(wanted)
+        if _is_too_little(wanted, made):
+            why = f"{len(made.chosen)} of at least {wanted.spec.clusters.min} clusters take it"
+            return self._waiting(wanted, made, why)
+        if handshakes.waits:
+            return self._probing(wanted, made, handshakes)
         chosen = {one.cluster for one in made.chosen}
         going = leaving(look, wanted, made.findings, made.shares, chosen=chosen)
         room = self._room_made(wanted, made)
@@ -103,6 +111,54 @@ class _Cycle:
             memory,
             room.shrinks if room is not None else (),
             leaving=tuple(sorted(going.held)),
+        )
+
+    def _probed(self, wanted: Wanted) -> tuple[Wanted, Given, Tried]:
+        """What it is given, without clusters from which handshakes failed: the memory notes those."""
+        while True:
+            moves = self._limits.moves_left
+            made = given(self._look, wanted, self._plugins, self._limits)
+            if _is_too_little(wanted, made):
+                return wanted, made, Tried()
+            found = tried(self._look, wanted, made.shares, self._asked)
+            if found.failed or found.waits:
+                self._limits.moves_left = moves
+            if not found.failed:
+                return wanted, made, found
+            memory = wanted.memory
+            for cluster, cause in found.failed.items():
+                memory = backed_off(memory, cluster, cause=cause, now=self._look.now)
+            wanted = replace(wanted, memory=memory)
+
+    def _probing(self, wanted: Wanted, made: Given, handshakes: Tried) -> Decision:
+        """Nothing moves yet; not even what is dead goes, so that a move is one step of the history."""
+        look = self._look
+        held: Shares = {
+            one.cluster: one.replicas
+            for one in wanted.current
+            if not has_no_right(look, made.findings, one.cluster)
+        }
+        coming = {name: share for name, share in made.shares.items() if name not in held}
+        kept = [one for one in look.reservations if one.placement == wanted.name and one.cluster in held]
+        until = look.now + 2 * ANSWER_WITHIN
+        kept += reservations_for(look, wanted, coming, revision=wanted.revision + 1, until=until)
+        look.decided(wanted.name, held, taken=kept)
+        changes = len(held) != len(wanted.current)
+        # A move that was not made is none to remember.
+        memory = wanted.memory if made.moves else made.memory
+        return Decision(
+            wanted.name,
+            wanted.uid,
+            _ordered(held),
+            verdicts_of(look, made, held=held, waits=handshakes.waits),
+            changes,
+            made.wanted,
+            max(0, (made.wanted or 0) - sum(share or 0 for share in held.values())),
+            handshakes.waits,
+            "a cluster is gone" if changes else "",
+            self._again(wanted, made, memory, handshakes.again),
+            memory,
+            probes=handshakes.probes,
         )
 
     def _waiting(self, wanted: Wanted, made: Given, why: str) -> Decision:
@@ -176,8 +232,13 @@ class _Cycle:
         return earliest(made.again, held, until, next_crossing(memory), memory.nominated_until)
 
 
+def _is_too_little(wanted: Wanted, made: Given) -> bool:
+    return bool(made.chosen) and len(made.chosen) < wanted.spec.clusters.min
+
+
 def _let_go(look: Look, wanted: Wanted) -> None:
-    """What lower priorities made room for is for this placement: its own reservation is not in its way."""
+    """What lower priorities made room for, or what is kept while handshakes are waited for, is for this
+    placement: its own reservation is not in its way."""
     here = {one.cluster for one in wanted.current}
     look.reservations = [
         one for one in look.reservations if one.placement != wanted.name or one.cluster in here

@@ -70,9 +70,9 @@ class Look:
         return {service: tuple(rows) for service, rows in found.items()}
 
     @cached_property
-    def probes(self) -> Mapping[tuple[str, str], ProbeResult]:
-        """By source and service."""
-        return {(one.source, one.service): one for one in self.snapshot.probes}
+    def probes(self) -> Mapping[tuple[str, str, str], ProbeResult]:
+        """By source, service and via."""
+        return {(one.source, one.service, one.via): one for one in self.snapshot.probes}
 
     @cached_property
     def apis_of(self) -> Mapping[str, frozenset[str]]:

@@ -51,7 +51,13 @@ def decided_status(
 def _with_condition(
     status: PlacementStatus, decision: Decision, *, generation: int, now: datetime
 ) -> PlacementStatus:
-    wanted = scheduled(status, verdicts=decision.verdicts, hold=decision.hold, generation=generation)
+    wanted = scheduled(
+        status,
+        verdicts=decision.verdicts,
+        hold=decision.hold,
+        is_tried=bool(decision.probes),
+        generation=generation,
+    )
     return with_conditions(status, (wanted,), now=now)
 
 

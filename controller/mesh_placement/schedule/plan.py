@@ -22,10 +22,11 @@ class Shrink(Struct, frozen=True):
 
 
 class Probe(Struct, frozen=True):
-    """A handshake that must succeed before the decision is carried out."""
+    """A handshake for `service` from the gateways of `source` with `via`'s. A decision waits for it."""
 
     source: str
     service: str
+    via: str
 
 
 class Decision(Struct, frozen=True):
@@ -33,7 +34,7 @@ class Decision(Struct, frozen=True):
 
     `changes` False: everything stays (then `hold` says why, "" because it is right as it is). `cause` is the
     one sentence for the history. `again`: when to look again without a change (seconds since 1970).
-    `leaving` are those of `placed` that stay only until others serve.
+    `leaving` are those of `placed` that stay only until others serve. `probes` are tried while it is held.
     """
 
     placement: str

@@ -70,6 +70,13 @@ def goes_at_once(look: Look, wanted: Wanted, findings: Findings, name: str) -> b
     return purge == "Immediately" or (purge != "Never" and cluster.standing in _SERVES_NOBODY)
 
 
+def has_no_right(look: Look, findings: Findings, name: str) -> bool:
+    """Whether it may not stay for a moment, whatever comes instead: the cluster is gone, or not for it."""
+    refusal = findings.refusals.get(name)
+    is_refused = refusal is not None and refusal.rejection.code.partition("(")[0] in _AT_ONCE
+    return name not in look.clusters or (is_refused and any(one.name == name for one in findings.evicted))
+
+
 def is_short(wanted: Wanted, shares: Shares) -> bool:
     """Whether they are less than what is wanted."""
     total = wanted_replicas(wanted)

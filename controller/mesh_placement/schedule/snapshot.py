@@ -106,10 +106,15 @@ class Export(Struct, frozen=True, gc=False):
 
 
 class ProbeResult(Struct, frozen=True):
-    """What a handshake for `service` from the gateway of `source` met; `result` "OK" or the reason."""
+    """What a handshake for `service` from the gateways of `source` with those of `via` met.
+
+    `result` is "OK", "NotProbed: why" or what went wrong, "" while nobody has answered; `at` is when the hub
+    saw the answer first, without one when it asked.
+    """
 
     source: str
     service: str
+    via: str
     result: str
     at: float
 
@@ -217,7 +222,8 @@ class Reservation(Struct, frozen=True, gc=False):
 
 
 class Snapshot(Struct, frozen=True):
-    """Everything at one moment."""
+    """Everything at one moment. `probing`: members are asked for handshakes before a decision is carried out;
+    else rows alone decide."""
 
     now: float
     sets: tuple[SetView, ...] = ()
@@ -227,3 +233,4 @@ class Snapshot(Struct, frozen=True):
     probes: tuple[ProbeResult, ...] = ()
     placements: tuple[Wanted, ...] = ()
     reservations: tuple[Reservation, ...] = ()
+    probing: bool = False

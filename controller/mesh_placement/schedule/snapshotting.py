@@ -19,6 +19,7 @@ from mesh_placement.schedule.snapshot import (
     Cluster,
     Demand,
     Memory,
+    ProbeResult,
     Reservation,
     SetView,
     Share,
@@ -39,7 +40,7 @@ class Seen:
     `demands` what each Placement brings and needs, by "namespace/name". `known_dead` are the clusters that
     were found Dead and not heard of since, `api_lost` those that miss their own API server; None: as it is
     noted on their registrations. `reservations` are those of the last plan, None where
-    there was none."""
+    there was none. `probes` are what is known of handshakes, None where nobody is asked for any."""
 
     sets: Iterable[ClusterSet]
     clusters: Iterable[ClusterRows]
@@ -51,6 +52,7 @@ class Seen:
     known_dead: Collection[str] | None = None
     api_lost: Collection[str] | None = None
     reservations: Iterable[Reservation] | None = None
+    probes: tuple[ProbeResult, ...] | None = None
 
 
 def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
@@ -78,6 +80,8 @@ def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
                 key=lambda one: (one.service, one.cluster),
             )
         ),
+        probes=seen.probes or (),
+        probing=seen.probes is not None,
         placements=placements,
         reservations=tuple(
             sorted(
