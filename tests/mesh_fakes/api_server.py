@@ -252,6 +252,8 @@ class _FakeClient(SessionlessClient):
     ) -> bytes:
         await asyncio.sleep(0)
         self._reach()
+        if path == "/readyz":
+            return b"ok"
         if path in self._fake.pages:
             return json.dumps(self._fake.pages[path]).encode()
         answer = self._fake.answer(self._username, method, _target(path), params=params or {}, body=body)

@@ -15,6 +15,7 @@ from typing import Never
 from mesh_core.errors import EnvironmentFault, MeshError, UserError
 from mesh_core.lifetimes import retry_delay
 from mesh_placement.agent.access_token import access_part
+from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.asker import HubRefused, Who, joined, kube_system_uid
 from mesh_placement.agent.capacity_loop import capacity_part
 from mesh_placement.agent.credential_book import CredentialBook
@@ -35,7 +36,7 @@ from mesh_placement.names import AGENT_SETTINGS, cluster_namespace
 from mesh_placement.objects import ClusterIdentity
 from mesh_placement.resources import CLUSTER_REGISTRATIONS
 from mesh_runtime.clock import Clock, utc_now
-from mesh_runtime.kube import ApiError, KubeClient, NotTrusted
+from mesh_runtime.kube import ApiError, KubeClient, NotTrusted, Unreachable
 from mesh_runtime.latest import first_of
 from mesh_runtime.log import logger
 from mesh_runtime.pem import key_to_pem
@@ -92,7 +93,9 @@ class Agent:
         self._deliver = deliver
         self._settings = SettingsWatch(member)
         self._book = CredentialBook(member)
+        self._pulse = ApiPulse(member, clock=clock)
         self._rejected = ""
+        self._last: tuple[Who, Credential] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -103,6 +106,7 @@ class Agent:
         """Work, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._settings.run())
+            group.create_task(self._pulse.run())
             group.create_task(self._sessions())
         raise AssertionError("both go on for ever")
 
@@ -132,17 +136,17 @@ class Agent:
 
     async def _session(self, settings: HubSettings) -> None:
         """One session; returns when the next one is to begin."""
-        if await has_left(self._member) and (await self._book.kept()).credential is None:
+        found = await self._identity(settings)
+        if found is None:
             # The hub was told before the credential went: what is left of the agent is all that is left.
             await remove_agent(self._member)
             return
-        key = await self._book.key()
-        who = Who(settings=settings, key=key, kube_system_uid=await kube_system_uid(self._member))
-        credential = await self._credential(who)
+        who, credential = found
         held = Held(credential)
-        door = own_door(self._door, settings, credential=lambda: held.credential, key=key_to_pem(key))
+        door = own_door(self._door, settings, credential=lambda: held.credential, key=key_to_pem(who.key))
         async with door as hub:
             held.credential = await self._known(hub, credential)
+            self._last = who, held.credential
             run = SessionRun(
                 hub=hub,
                 member=self._member,
@@ -152,6 +156,7 @@ class Agent:
                 watch=self._settings,
                 clock=self._clock,
                 deliver=self._deliver,
+                pulse=self._pulse,
             )
             _log.info("joined", hub=settings.server, cluster=settings.cluster)
             try:
@@ -162,6 +167,25 @@ class Agent:
             except Rejected:
                 self._rejected = held.credential.proof
                 raise
+
+    async def _identity(self, settings: HubSettings) -> tuple[Who, Credential] | None:
+        """Who we are and what we show, None once this member has left.
+
+        While the member's own API server is lost, as the last session knew it: the hub is to hear of that.
+        """
+        try:
+            if await has_left(self._member) and (await self._book.kept()).credential is None:
+                return None
+            uid = await kube_system_uid(self._member)
+            who = Who(settings=settings, key=await self._book.key(), kube_system_uid=uid)
+            return who, await self._credential(who)
+        except (ApiError, Unreachable):
+            last = self._last
+            if not self._pulse.lost_since or last is None or not last[1].is_for(settings):
+                raise
+            if not last[1].is_good(self._clock()) or last[1].proof == self._rejected:
+                raise
+            return replace(last[0], settings=settings), last[1]
 
     async def _credential(self, who: Who) -> Credential:
         """The one that is there and good, else a new one by the token. Raises NoCredential, HubRefused."""

@@ -4,6 +4,7 @@
    are made shorter; nothing else of the agent asks the hub for anything while nothing happens.
 2. A hub that does not answer is asked again, soon at first and then once a period.
 3. So is a hub that refuses us, or has no Lease for us; whoever is told of that decides what follows.
+4. That our own API server is lost is told with a renewal, on its Lease: it costs no request more.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from typing import Never
 
 from mesh_core.errors import MeshError
 from mesh_core.lifetimes import retry_delay
-from mesh_placement.names import LEASE
+from mesh_placement.names import ANNOTATION_API_LOST, LEASE
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import LEASES, ApiError, KubeClient, NotTrusted
 from mesh_runtime.log import logger
@@ -38,7 +39,8 @@ class Heartbeat:
     """Renews the Lease in `namespace` of `hub` as `holder`; `period` gives the seconds between two.
 
     `heard` is told "" after each that was taken, and why after each that was refused; `mistrusted`, when
-    somebody answered who is not the hub as we know it.
+    somebody answered who is not the hub as we know it. `api_lost_since` is since when the member's own API
+    server does not answer, "" while it does.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Heartbeat:
         period: Callable[[], int],
         heard: Callable[[str], Awaitable[None]],
         mistrusted: Callable[[NotTrusted], Awaitable[None]] | None = None,
+        api_lost_since: Callable[[], str] = str,
         clock: Clock = utc_now,
     ) -> None:
         self._hub = hub
@@ -56,6 +59,8 @@ class Heartbeat:
         self._period = period
         self._heard = heard
         self._mistrusted = mistrusted
+        self._api_lost_since = api_lost_since
+        self._told = ""  # of it, as the Lease said last
         self._clock = clock
         self._look_again = asyncio.Event()
         self._failures = 0
@@ -73,15 +78,18 @@ class Heartbeat:
 
     async def _beaten(self) -> float:
         """Beat once; the seconds until the next time."""
+        lost_since = self._api_lost_since()
+        notes = {"annotations": {ANNOTATION_API_LOST: lost_since or None}}
         body = {
+            **({"metadata": notes} if lost_since != self._told else {}),
             "spec": {
                 "holderIdentity": self._place.holder,
                 "leaseDurationSeconds": self._period(),
                 "renewTime": self._clock().strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-            }
+            },
         }
         try:
-            await self._hub.merge_patch(LEASES, LEASE, body, namespace=self._place.namespace)
+            lease = await self._hub.merge_patch(LEASES, LEASE, body, namespace=self._place.namespace)
         except MeshError as error:
             wait = retry_delay(self._failures, jitter=random.random())
             self._failures += 1
@@ -96,6 +104,7 @@ class Heartbeat:
                 await self._mistrusted(error)
             return wait
         self._failures = 0
+        self._told = lease.metadata.annotations.get(ANNOTATION_API_LOST, "")
         await self._heard("")
         return float(self._period())
 

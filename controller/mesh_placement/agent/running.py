@@ -11,6 +11,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from mesh_core.errors import EnvironmentFault, MeshError, causes
+from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.heartbeat import Heartbeat, LeasePlace
 from mesh_placement.agent.hub_trouble import hub_trouble
@@ -53,8 +54,10 @@ class SessionRun:
         watch: SettingsWatch,
         clock: Clock,
         deliver: Part | None,
+        pulse: ApiPulse,
     ) -> None:
         self._watch = watch
+        self._pulse = pulse
         self._deliver = deliver
         self._refusals = 0
         self._registrations = Informer(hub, CLUSTER_REGISTRATIONS, fields=f"metadata.name={settings.cluster}")
@@ -88,6 +91,7 @@ class SessionRun:
             period=lambda: self._lease.duration_seconds,
             heard=self._heard,
             mistrusted=self._note_stranger,
+            api_lost_since=lambda: pulse.lost_since,
             clock=clock,
         )
         self._bundle_changed = asyncio.Event()
@@ -134,6 +138,7 @@ class SessionRun:
     def _follow(self, registration: ClusterRegistration | None) -> None:
         self.session.delivery.follow(registration)
         self._report.follow(registration)
+        self._pulse.times = self._lease
         self._heartbeat.period_changed()
         self._bundle_changed.set()
 
