@@ -2,18 +2,21 @@
 
 1. Duplicate gives each all of them, as far as it has room; Divide asks a divider.
 2. A hard spread is kept by all that is new: values are levelled first, then each value's clusters share.
-   Of several spreads the first is levelled, and the others take away what goes beyond them.
+   Of several spreads see `several_spreads`.
 3. Who is given nothing is not in the result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 from mesh_placement.schedule.dividers import Even
 from mesh_placement.schedule.dividers.steady import by_merit, upper
 from mesh_placement.schedule.plugins import Divider, Slot
+from mesh_placement.schedule.several_spreads import Cell, within_all
 from mesh_placement.schedule.snapshot import Wanted
 from mesh_placement.schedule.spread import Spread, most_by_value
 
+_Key = TypeVar("_Key", bound=Hashable)
 Shares = Mapping[str, int | None]
 
 
@@ -45,15 +48,43 @@ def shared(
     """Divided among them, within the skew of all spreads."""
     if not spreads:
         return dict(divider.divide(total, slots))
-    first = spreads[0]
-    groups: dict[str, list[Slot]] = {}
-    for slot in slots:
-        groups.setdefault(first.values[slot.cluster], []).append(slot)
-    levels = Even().divide(total, _as_slots(groups, first.skew))
+    if len(spreads) > 1:
+        return _within_all(total, slots, divider=divider, spreads=spreads)
+    groups = _grouped(slots, lambda slot: spreads[0].values[slot.cluster])
+    levels = Even().divide(total, _as_slots(groups, spreads[0].skew))
     found: dict[str, int] = {}
     for value, members in groups.items():
         found.update(divider.divide(levels.get(value, 0), members))
-    return found if len(spreads) == 1 else _trimmed(found, slots, spreads)
+    return found
+
+
+def _grouped(slots: Sequence[Slot], key: Callable[[Slot], _Key]) -> dict[_Key, list[Slot]]:
+    groups: dict[_Key, list[Slot]] = {}
+    for slot in slots:
+        groups.setdefault(key(slot), []).append(slot)
+    return groups
+
+
+def _within_all(
+    total: int, slots: Sequence[Slot], *, divider: Divider, spreads: Sequence[Spread]
+) -> dict[str, int]:
+    """Levelled by the first spread, then what goes too far for the others is moved, and at last given up."""
+    first = shared(total, slots, divider=divider, spreads=spreads[:1])
+    cells = _grouped(slots, lambda slot: tuple(spread.values[slot.cluster] for spread in spreads))
+    had = [sum(min(slot.current, upper(slot)) for slot in members) for members in cells.values()]
+    is_growing = sum(had) <= total
+    asked = within_all(
+        [spread.skew for spread in spreads],
+        [
+            Cell(values, was if is_growing else 0, sum(map(upper, members)), was)
+            for (values, members), was in zip(cells.items(), had, strict=True)
+        ],
+        [sum(first.get(slot.cluster, 0) for slot in members) for members in cells.values()],
+    )
+    found: dict[str, int] = {}
+    for count, members in zip(asked, cells.values(), strict=True):
+        found.update(divider.divide(count, members))
+    return found
 
 
 def _as_slots(groups: Mapping[str, Sequence[Slot]], skew: int) -> list[Slot]:
@@ -75,28 +106,3 @@ def _as_slots(groups: Mapping[str, Sequence[Slot]], skew: int) -> list[Slot]:
             )
         )
     return found
-
-
-def _trimmed(found: dict[str, int], slots: Sequence[Slot], spreads: Sequence[Spread]) -> dict[str, int]:
-    """Less of what is new, one at a time from the least good, until no spread is exceeded by it."""
-    current = {slot.cluster: slot.current for slot in slots}
-    worst_first = sorted(slots, key=by_merit, reverse=True)
-    while True:
-        over = next((one for one in worst_first if _is_over(one.cluster, found, current, spreads)), None)
-        if over is None:
-            return {cluster: share for cluster, share in found.items() if share > 0}
-        found[over.cluster] -= 1
-
-
-def _is_over(
-    cluster: str, found: Mapping[str, int], current: Mapping[str, int], spreads: Sequence[Spread]
-) -> bool:
-    if found.get(cluster, 0) <= current[cluster]:
-        return False
-    for spread in spreads:
-        sums = dict.fromkeys((spread.values[one] for one in current), 0)
-        for one, share in found.items():
-            sums[spread.values[one]] += share
-        if sums[spread.values[cluster]] > min(sums.values()) + spread.skew:
-            return True
-    return False

@@ -1,6 +1,6 @@
-"""The pairs of light clusters of this folder's tests."""
+"""The light clusters of this folder's tests."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,12 +37,26 @@ def audited_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         yield bed
 
 
+@pytest.fixture(scope="module")
+def three_of_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
+    """`hub`, `east` and `west`, with all kinds that we speak; they write down who asks for what."""
+    clusters = ("hub", "east", "west")
+    folder = tmp_path_factory.mktemp("three")
+    with started(folder, "--clusters", ",".join(clusters), "--light", "--audit") as bed:
+        _speak(bed, clusters)
+        yield bed
+
+
 @contextmanager
 def light_pair(folder: Path, *arguments: str) -> Iterator[Bed]:
     """`hub` and `member`, with our kinds, while the block runs."""
     with started(folder, "--clusters", "hub,member", "--light", *arguments) as bed:
-        for cluster in ("hub", "member"):
-            for kinds in ("", "placement", "placement-standard"):
-                bed.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))
-            bed.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        _speak(bed, ("hub", "member"))
         yield bed
+
+
+def _speak(bed: Bed, clusters: Sequence[str]) -> None:
+    for cluster in clusters:
+        for kinds in ("", "placement", "placement-standard"):
+            bed.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))
+        bed.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")

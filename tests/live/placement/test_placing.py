@@ -4,15 +4,14 @@ Nothing runs there: the test says of the Deployments how many are ready, as thei
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from mesh_fakes.audit import AuditLog
-from mesh_fakes.bed import Bed, started
+from mesh_fakes.bed import Bed
 from mesh_fakes.delivery import config_map, deployment, namespace
 from mesh_fakes.light_fleet import LightFleet, fleet_at_work
 from mesh_fakes.light_members import found_at, give_node, make_ready
@@ -31,26 +30,11 @@ from mesh_runtime.kube import CLUSTER_PROPERTIES, KubeClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MANIFESTS = Path(__file__).parents[3] / "manifests"
 MEMBERS = ("east", "west")
 SITE = "site.topology.meshctl.dev"
 CONFIG = "/api/v1/namespaces/shop/configmaps/settings"
 PEAK = "/apis/apps/v1/namespaces/site/deployments/peak"
 WEB = "/apis/apps/v1/namespaces/shop/deployments/web"
-
-
-@pytest.fixture(scope="module")
-def three_of_light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    """`hub`, `east` and `west`, each etcd and an API server, with all kinds that we speak."""
-    clusters = ("hub", *MEMBERS)
-    with started(
-        tmp_path_factory.mktemp("three"), "--clusters", ",".join(clusters), "--light", "--audit"
-    ) as bed:
-        for cluster in clusters:
-            for kinds in ("", "placement", "placement-standard"):
-                bed.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))
-            bed.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-        yield bed
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
