@@ -48,6 +48,8 @@ HUB_ACCESS_ACCOUNT = "placement-hub-access"
 """ServiceAccount of a member, in `SYSTEM_NAMESPACE`: what the hub is there; it may only impersonate."""
 WORK_ACCOUNT = "placement-work"
 """ServiceAccount of a member, in `SYSTEM_NAMESPACE`: applies what no Assignment gives to somebody else."""
+DEPENDENCIES_ACCOUNT = "placement-dependencies"
+"""ServiceAccount of the hub, in `SYSTEM_NAMESPACE`: what it may read there, Placements take along."""
 WORK_MORE_ROLE = "placement-work-more"
 """ClusterRole of it, and its binding: what a member's administrator adds to its rights."""
 
@@ -97,6 +99,8 @@ ANNOTATION_TAKE_OVER = "placement.meshctl.dev/take-over"
 """On a Work without Assignment: Never, IfNoDiff or Always."""
 ANNOTATION_TARGET = "placement.meshctl.dev/target"
 """On a Secret that an Assignment lists: where the member gets it, "namespace/name"."""
+ANNOTATION_SOURCE = "placement.meshctl.dev/source"
+"""On a Secret that a Placement brings: of which Secret of the hub it is a copy, "uid/resourceVersion"."""
 ANNOTATION_INTENDED = "placement.meshctl.dev/intended"
 """On an AppliedWork: what is being applied for the first time, until its status says it."""
 ANNOTATION_ACCOUNT = "placement.meshctl.dev/account"
@@ -168,6 +172,7 @@ LABELS_OF_SET_NAMESPACE = ("multicluster.x-k8s.io/clusterset", "clusterset.multi
 """KEP-4322 says the second, the code of cluster-inventory-api the first: both are written."""
 
 _LONGEST_NAME = 63
+_LONGEST_OBJECT_NAME = 253
 
 
 def agent_role(cluster: str) -> str:
@@ -213,3 +218,12 @@ def placed_name(namespace: str, *, name: str) -> str:
         return full
     digest = hashlib.sha256(full.encode()).hexdigest()[:10]
     return f"{namespace}-{name}"[: _LONGEST_NAME - 11].rstrip("-.") + f"-{digest}"
+
+
+def copied_secret_name(placed: str, *, secret: str) -> str:
+    """The copy of a Secret that the Placement called `placed` brings, in each member's namespace there."""
+    full = f"{placed}.{secret}"
+    if len(full) <= _LONGEST_OBJECT_NAME:
+        return full
+    digest = hashlib.sha256(full.encode()).hexdigest()[:10]
+    return full[: _LONGEST_OBJECT_NAME - 11].rstrip("-.") + f"-{digest}"

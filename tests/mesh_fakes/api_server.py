@@ -2,8 +2,8 @@
 
 It does what our loops rely on: optimistic locking by resourceVersion, watches from a resourceVersion,
 names made from generateName, finalizers, subresources that change nothing but the status, the name of
-whoever made a request, selection by field and label. It checks no permissions, fills in no defaults and
-has no schema.
+whoever made a request, selection by field and label. It checks no permissions but reads that are
+forbidden, fills in no defaults and has no schema.
 """
 
 import asyncio
@@ -64,6 +64,8 @@ class FakeApiServer:
     """Of the tokens that ServiceAccounts get."""
     writes_left: dict[str, int] = field(default_factory=dict)
     """By user: after so many writes nobody answers that user's writes any more."""
+    forbidden: set[tuple[str, str]] = field(default_factory=set)
+    """(username, plural): what that user may not read."""
     pages: dict[str, Item] = field(default_factory=dict)
     """What is read at paths that hold no objects, as `/version`."""
     after_write: dict[str, Callable[[], None]] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class FakeApiServer:
     ) -> Item:
         """One request; raises ApiError as the real one refuses."""
         if method == "GET":
+            self._refuse(username, target)
             return self._get(target) if target.name else self._list(target, params=params)
         left = self.writes_left.get(username, 1)
         if left == 0:
@@ -134,6 +137,10 @@ class FakeApiServer:
                 if event.collection == target.collection and _selected(event.item, target, params):
                     yield json.dumps({"type": event.kind, "object": event.item}).encode() + b"\n"
             await changed.wait()
+
+    def _refuse(self, username: str, target: _Target) -> None:
+        if (username, target.collection.rpartition("/")[2]) in self.forbidden:
+            raise ApiError(status=403, reason="Forbidden", message=f"{username} may not")
 
     def _get(self, target: _Target) -> Item:
         if target.key not in self._objects:
@@ -256,7 +263,8 @@ class _FakeClient(SessionlessClient):
             return b"ok"
         if path in self._fake.pages:
             return json.dumps(self._fake.pages[path]).encode()
-        answer = self._fake.answer(self._username, method, _target(path), params=params or {}, body=body)
+        user = self._headers.get("Impersonate-User", self._username)
+        answer = self._fake.answer(user, method, _target(path), params=params or {}, body=body)
         if method != "GET":
             self._fake.after_write.pop(self._username, _nothing)()
         return json.dumps(answer).encode()

@@ -92,8 +92,10 @@ def assignment_spec(
     works: Sequence[PlannedWork],
     replicas: int | None,
     revision: int,
+    secrets: Sequence[str] = (),
 ) -> AssignmentSpec:
-    """What it says; `replicas` is the cluster's share, None where the manifests say it."""
+    """What it says; `replicas` is the cluster's share, None where the manifests say it. `secrets` travel
+    beside the Works."""
     meta, spec = placement.metadata, placement.spec
     is_shared = spec.replicas.policy == "Divide" or spec.replicas.count is not None
     account = ServiceAccountRef(name=spec.service_account, namespace=meta.namespace)
@@ -102,11 +104,13 @@ def assignment_spec(
         revision=revision,
         replicas=replicas if is_shared else None,
         works=tuple(one.name for one in works),
+        secrets=tuple(secrets),
         service_imports=tuple(
             dict.fromkeys(f"{need.namespace or meta.namespace}/{need.name}" for need in spec.require.services)
         ),
         service_account=account if spec.service_account else ServiceAccountRef(),
         overrides=_overrides(placement, target=target),
+        take_over=spec.take_over,
         purge=spec.failover.purge,
     )
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -96,9 +97,14 @@ def refusal_of(one: Named) -> Refusal | None:
     return None
 
 
+def without_cluster(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata without what belongs to the cluster that it was read in. JSON, hence Any."""
+    return {key: value for key, value in meta.items() if key not in _OF_ANOTHER_CLUSTER}
+
+
 def cleaned(manifest: Manifest, *, namespace: str) -> Manifest:
     """What is applied: nothing of another cluster, with our label, in `namespace` ("": cluster-scoped)."""
-    meta = {key: value for key, value in manifest["metadata"].items() if key not in _OF_ANOTHER_CLUSTER}
+    meta = without_cluster(manifest["metadata"])
     labels = meta.get("labels")
     meta["labels"] = {**(labels if isinstance(labels, Mapping) else {}), LABEL_DISTRIBUTED: "true"}
     meta.pop("namespace", None)

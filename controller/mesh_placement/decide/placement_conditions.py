@@ -1,7 +1,9 @@
-"""What is said of a Placement: whether it found a place (Scheduled), and whether it is there (Applied)."""
+"""What is said of a Placement: whether it found a place (Scheduled), whether it is there (Applied), and,
+where it takes along what it names, whether all of that is on the hub (Dependencies)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -15,7 +17,8 @@ from mesh_placement.objects import Assignment, ClusterVerdict, PlacedCluster, Pl
 
 SCHEDULED: Final = "Scheduled"
 APPLIED: Final = "Applied"
-_OURS: Final = (SCHEDULED, APPLIED)
+DEPENDENCIES: Final = "Dependencies"
+_OURS: Final = (SCHEDULED, APPLIED, DEPENDENCIES)
 _MOST_NAMED: Final = 5
 _EXPLAIN: Final = "see meshctl explain placement"
 
@@ -114,11 +117,29 @@ def taken(clusters: Sequence[str], *, name: str, generation: int) -> Condition:
     return _condition(APPLIED, False, PlacementReason.NAME_TAKEN, message, generation=generation)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Along:
+    """What a Placement takes along of the hub, in counts and names: see `schedule.bringing.Brought`."""
+
+    namespace: str
+    objects: int = 0
+    secrets: int = 0
+    missing: Sequence[str] = ()
+    forbidden: Sequence[str] = ()
+    too_much: str = ""
+
+
+def dependencies(along: Along, *, generation: int) -> Condition:
+    """Of one that takes along what it names."""
+    reason, message = _dependencies(along)
+    return _condition(DEPENDENCIES, reason is PlacementReason.BROUGHT, reason, message, generation=generation)
+
+
 def with_conditions(
-    status: PlacementStatus, wanted: Sequence[Condition], *, now: datetime
+    status: PlacementStatus, wanted: Sequence[Condition], *, now: datetime, without: Sequence[str] = ()
 ) -> PlacementStatus:
-    """The status with those of ours that are `wanted`, and the others as they were."""
-    kept = [one for one in status.conditions if one.type in _OURS]
+    """The status with those of ours that are `wanted`, and the others as they were, but for `without`."""
+    kept = [one for one in status.conditions if one.type in _OURS and one.type not in without]
     new = {one.type for one in wanted}
     ours = [*wanted, *(one for one in kept if one.type not in new)]
     ours.sort(key=lambda one: _OURS.index(one.type))
@@ -131,6 +152,28 @@ def rejections(verdicts: Sequence[ClusterVerdict]) -> str:
     counts = Counter(one.code or one.verdict for one in verdicts if one.verdict == "Rejected")
     ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:_MOST_NAMED]
     return ": " + ", ".join(f"{count} {code}" for code, count in ordered) if ordered else ""
+
+
+def _dependencies(along: Along) -> tuple[PlacementReason, str]:
+    where = f"in namespace {along.namespace} of the hub"
+    if along.too_much:
+        message = (
+            f"what it names {where} is {along.too_much}, so nothing of it comes along; bring it in parts"
+        )
+        return PlacementReason.TOO_MUCH, message
+    if along.forbidden:
+        message = (
+            f"nobody let the hub read kind {', '.join(along.forbidden)} {where}, so members must have "
+            "what it names, or keep what they have; see dependencies in docs/placement.md"
+        )
+        return PlacementReason.MAY_NOT_READ, message
+    if along.missing:
+        some = ", ".join(along.missing[:_MOST_NAMED]) + (
+            " and more" if len(along.missing) > _MOST_NAMED else ""
+        )
+        message = f"it names {some}, which is not on the hub: create it there, or have it in the members"
+        return PlacementReason.NOT_ON_HUB, message
+    return PlacementReason.BROUGHT, f"{along.objects} objects and {along.secrets} Secrets come along"
 
 
 def _reported(one: PlacedCluster, assignment: Assignment | None) -> PlacedCluster:

@@ -28,6 +28,10 @@ class PlacementReason(StrEnum):
     ROLLOUT_STOPPED = "RolloutStopped"
     NOWHERE = "NotPlaced"
     REMOVING = "Removing"
+    BROUGHT = "Brought"
+    NOT_ON_HUB = "NotOnHub"
+    MAY_NOT_READ = "MayNotRead"
+    TOO_MUCH = "TooMuch"
 
 
 @dataclass(frozen=True, slots=True)

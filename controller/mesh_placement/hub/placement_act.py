@@ -1,6 +1,7 @@
 """Carries out what was decided of one Placement, in an order in which the hub may die anywhere:
 
-    finalizer -> status (the decision itself) -> Report -> PlacementDecisions -> Assignments -> Works
+    finalizer -> status (the decision itself) -> Report -> PlacementDecisions
+              -> Secrets -> Assignments -> Works
 
 Whoever comes after us does the rest from the status. What members report comes into the same status.
 """
@@ -16,7 +17,9 @@ from mesh_core.objects import Condition
 from mesh_core.plan import Json
 from mesh_placement.decide.assigning import name_of
 from mesh_placement.decide.placement_conditions import (
+    DEPENDENCIES,
     applied,
+    dependencies,
     refused,
     removing,
     rolling,
@@ -27,11 +30,14 @@ from mesh_placement.decide.placement_conditions import (
 from mesh_placement.decide.placement_refusal import refusal_of_placement
 from mesh_placement.decide.rolling_out import RolledOut, rolled_out
 from mesh_placement.decide.work_status import is_urgent
+from mesh_placement.hub.bringing import Bringer
 from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.placement_cycle import Decided
 from mesh_placement.hub.placement_giving import PlacementGiver
+from mesh_placement.hub.placement_secrets import SecretCopier
 from mesh_placement.hub.placement_telling import PlacementTeller
+from mesh_placement.hub.sources import Sources
 from mesh_placement.names import HUB_MANAGER, PLACEMENT_FINALIZER
 from mesh_placement.objects import Assignment, Placement, PlacementStatus
 from mesh_placement.resources import PLACEMENTS
@@ -58,16 +64,20 @@ class PlacementActor:
         *,
         caches: PlacementCaches,
         known: KnownPlacements,
+        bringer: Bringer,
+        sources: Sources,
         ask: Callable[[], None],
         clock: Clock,
     ) -> None:
         self._kube = kube
         self._caches = caches
         self._known = known
+        self._bringer = bringer
         self._ask = ask
         self._clock = clock
         self._teller = PlacementTeller(kube, caches=caches, clock=clock)
-        self._giver = PlacementGiver(kube, caches=caches)
+        copier = SecretCopier(kube, caches=caches, sources=sources)
+        self._giver = PlacementGiver(kube, caches=caches, bringer=bringer, copier=copier)
         self._written: dict[Key, float] = {}
 
     async def act(self, placement: Placement, decided: Decided | None) -> tuple[Decided | None, float | None]:
@@ -82,12 +92,14 @@ class PlacementActor:
         if refusal is not None:
             condition = refused(refusal, generation=placement.metadata.generation)
             return None, await self._show(placement, self._status(placement, condition))
+        if self._bringer.is_held(placement):
+            return None, await self._show(placement, self._status(placement))
         if decided is not None and not decided.is_about(placement):
             self._ask()
             decided = None
         if decided is None:
             # What was decided before is kept true meanwhile.
-            if placement.status.observed_generation == placement.metadata.generation:
+            if self._is_told(placement):
                 await self._giver.assign(placement)
             return None, await self._show(placement, self._status(placement))
         return await self._carry_out(await self._finalized(placement), decided)
@@ -100,7 +112,11 @@ class PlacementActor:
     async def _carry_out(self, placement: Placement, decided: Decided) -> tuple[Decided, float | None]:
         decision = decided.decision
         status = decided_status(
-            placement, decision, least_revision=self._least_revision(placement), now=self._clock()
+            placement,
+            decision,
+            least_revision=self._least_revision(placement),
+            now=self._clock(),
+            content=self._bringer.brought(placement).content,
         )
         rolled = self._rolled(placement, status)
         status = msgspec.structs.replace(status, clusters=rolled.clusters)
@@ -110,10 +126,15 @@ class PlacementActor:
             waits.append(max(_SOON, (rolled.again - self._clock()).total_seconds()))
         reasons = {one.cluster: one.verdict for one in decision.verdicts}
         await self._teller.decide(placement, reasons=reasons)
-        if placement.status.observed_generation == placement.metadata.generation:
+        if self._is_told(placement):
             await self._giver.assign(placement)
         rest = min((one for one in waits if one is not None), default=None)
         return decided.carried_out(placement), rest
+
+    def _is_told(self, placement: Placement) -> bool:
+        """Whether the status says what it brings by now: members are given nothing else."""
+        status, content = placement.status, self._bringer.brought(placement).content
+        return (status.observed_generation, status.content) == (placement.metadata.generation, content)
 
     async def _remove(self, placement: Placement) -> None:
         if PLACEMENT_FINALIZER not in placement.metadata.finalizers:
@@ -164,6 +185,11 @@ class PlacementActor:
                 told = rolling(status, rolled, assignments=given, generation=generation) if rolled else None
                 news = told or applied(status, assignments=given, generation=generation)
             conditions = (*conditions, news)
+        if placement.spec.dependencies != "Auto":
+            return with_conditions(status, conditions, now=self._clock(), without=(DEPENDENCIES,))
+        along = self._bringer.along(placement)
+        if along is not None:
+            conditions = (*conditions, dependencies(along, generation=generation))
         return with_conditions(status, conditions, now=self._clock())
 
     def _rolled(self, placement: Placement, status: PlacementStatus) -> RolledOut:

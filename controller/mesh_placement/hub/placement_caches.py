@@ -20,11 +20,13 @@ from mesh_placement.resources import (
     WORKS_WITHOUT_CONTENT,
 )
 from mesh_placement.schedule.seen_clusters import ClusterRows
-from mesh_runtime.kube import NAMESPACES, Informer, KubeClient
+from mesh_runtime.kube import NAMESPACES, SECRETS, Informer, KubeClient, Resource
+
+_SECRETS_WITHOUT_CONTENT = Resource("", "v1", SECRETS.plural, SECRETS.kind, KubernetesObject)
 
 
 class PlacementCaches(WatchedTogether):
-    """Wire followers first, then `run()`. Of Works and namespaces only the metadata is held."""
+    """Wire followers first, then `run()`. Of Works, namespaces and Secrets only the metadata is held."""
 
     def __init__(self, kube: KubeClient, *, hub: HubCaches) -> None:
         self.hub = hub
@@ -33,6 +35,7 @@ class PlacementCaches(WatchedTogether):
         self.links = Informer(kube, CLUSTER_LINKS)
         self.assignments = Informer(kube, ASSIGNMENTS)
         self.works = Informer(kube.lists_metadata(), WORKS_WITHOUT_CONTENT)
+        self.copies = Informer(kube.lists_metadata(), _SECRETS_WITHOUT_CONTENT, labels=LABEL_PLACEMENT)
         self.namespaces = Informer(kube.lists_metadata(), NAMESPACES)
         self.priorities = Informer(kube, PRIORITY_CLASSES)
         self.decisions = Informer(kube, PLACEMENT_DECISIONS, labels=LABEL_DECISION_KEY)
@@ -40,6 +43,7 @@ class PlacementCaches(WatchedTogether):
         self._owners = hub.registrations.index(lambda one: (namespace_of(one),))
         self.named = self.placements.index(lambda one: (name_of(one),))
         self._works_of = self.works.index(_labelled)
+        self._copies_of = self.copies.index(_labelled)
         self._assignments_of = self.assignments.index(_labelled)
         self.reports_of = self.reports.index(
             lambda one: ((one.metadata.namespace, label) for label in _labelled(one))
@@ -57,6 +61,7 @@ class PlacementCaches(WatchedTogether):
             self.links,
             self.assignments,
             self.works,
+            self.copies,
             self.namespaces,
             self.priorities,
             self.decisions,
@@ -75,6 +80,10 @@ class PlacementCaches(WatchedTogether):
     def given_works(self, label: str) -> list[KubernetesObject]:
         """The same of Works."""
         return [one for one in self._works_of.get(label) if self.cluster_in(one.metadata.namespace)]
+
+    def given_copies(self, label: str) -> list[KubernetesObject]:
+        """The same of Secrets that travel beside them."""
+        return [one for one in self._copies_of.get(label) if self.cluster_in(one.metadata.namespace)]
 
     def rows(self) -> list[ClusterRows]:
         """All registrations with the rows of their agents."""

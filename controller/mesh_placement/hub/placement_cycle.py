@@ -12,6 +12,7 @@ from datetime import datetime
 from mesh_core.errors import MeshError
 from mesh_placement.decide.placement_refusal import takes_part
 from mesh_placement.decide.rights import namespace_of
+from mesh_placement.hub.bringing import Bringer
 from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.standing_book import StandingBook
@@ -74,15 +75,17 @@ class Cycle:
         *,
         known: KnownPlacements,
         standings: StandingBook,
+        bringer: Bringer,
         scheduling: Scheduling,
         clock: Clock,
     ) -> None:
         self.decided: dict[Key, Decided] = {}
         self._caches = caches
         self._known = known
+        self._bringer = bringer
         self._scheduling = scheduling
         self._clock = clock
-        self._demands: dict[str, tuple[int, Demand]] = {}
+        self._demands: dict[str, tuple[tuple[int, str], Demand]] = {}
         self._standings = standings
         self._reservations: tuple[Reservation, ...] | None = None
         self._handshakes = Handshakes()
@@ -91,7 +94,9 @@ class Cycle:
         """Decide all: the Placements of which that is news, and the seconds until somebody has to look again
         though nothing changes. Raises SchedulingFailed; ApiError or Unreachable where a verdict is not noted,
         of which then nothing follows."""
-        placements = [one for one in self._known.values() if takes_part(one)]
+        everyone = self._known.values()
+        self._bringer.attend(everyone)
+        placements = [one for one in everyone if takes_part(one) and self._is_known(one)]
         now = self._clock()
         handshakes = self._handshakes.heard(self._says(), now=now.timestamp())
         seen = Seen(
@@ -154,6 +159,10 @@ class Cycle:
         shakes = link.status.handshakes if link is not None else ()
         return {(one.service, one.via): (one.result, one.at) for one in shakes}
 
+    def _is_known(self, placement: Placement) -> bool:
+        """Whether what it brings is known; what is placed keeps its room meanwhile."""
+        return bool(placement.status.clusters) or not self._bringer.is_held(placement)
+
     async def _planned(self, seen: Seen, *, now: datetime) -> tuple[Snapshot, Plan]:
         def work() -> tuple[Snapshot, Plan]:
             snapshot = snapshot_of(seen, now=now)
@@ -170,8 +179,9 @@ class Cycle:
         before, self._demands = self._demands, {}
         for one in placements:
             kept = before.get(one.metadata.uid)
-            if kept is None or kept[0] != one.metadata.generation:
-                kept = one.metadata.generation, self._scheduling.demand_of(one)
+            stamp = one.metadata.generation, self._bringer.brought(one).content
+            if kept is None or kept[0] != stamp:
+                kept = stamp, self._scheduling.demand_of(one)
             self._demands[one.metadata.uid] = kept
         return {text_of(one): self._demands[one.metadata.uid][1] for one in placements}
 

@@ -1,17 +1,18 @@
-"""Gives members what a Placement's status says: Assignments and Works, in this order.
+"""Gives members what a Placement's status says: Secrets, Assignments and Works, in this order.
 
 1. What is as it should be is not written again.
-2. A cluster loses the Works first and the Assignment when they are gone: it says who takes them back.
+2. A cluster loses the Works first and the Assignment when they are gone: it says who takes them back. The
+   Secrets go last.
 3. Nothing is given to a cluster that leaves; and what somebody else made under our name is left alone.
 4. Who waits for its turn in a rollout keeps Works and Assignment as they are, but for its replicas.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from mesh_core.objects import KubernetesObject
+from mesh_core.objects import KubernetesObject, Secret
 from mesh_placement.decide.assigning import (
     PlannedWork,
     Target,
@@ -23,8 +24,10 @@ from mesh_placement.decide.assigning import (
 )
 from mesh_placement.decide.feedback import Health
 from mesh_placement.decide.rolling_out import Copy, content_of
+from mesh_placement.hub.bringing import Bringer
 from mesh_placement.hub.known_placements import Key
 from mesh_placement.hub.placement_caches import PlacementCaches
+from mesh_placement.hub.placement_secrets import SecretCopier
 from mesh_placement.hub.writing import delete_that
 from mesh_placement.names import ANNOTATION_DIGEST, ANNOTATION_REVISION, HUB_MANAGER, LABEL_PLACEMENT
 from mesh_placement.objects import Assignment, AssignmentStatus, PlacedCluster, Placement
@@ -39,10 +42,14 @@ _AT_ONCE = 8
 class PlacementGiver:
     """Raises ApiError, Unreachable, BadAnswer for the first write that fails."""
 
-    def __init__(self, kube: KubeClient, *, caches: PlacementCaches) -> None:
+    def __init__(
+        self, kube: KubeClient, *, caches: PlacementCaches, bringer: Bringer, copier: SecretCopier
+    ) -> None:
         self._kube = kube
         self._caches = caches
-        self._works: dict[Key, tuple[tuple[str, int], tuple[PlannedWork, ...]]] = {}
+        self._bringer = bringer
+        self._copier = copier
+        self._works: dict[Key, tuple[tuple[str, int, str], tuple[PlannedWork, ...]]] = {}
 
     def forget(self, key: Key) -> None:
         """The Placement is gone."""
@@ -62,16 +69,19 @@ class PlacementGiver:
         works = self._planned(placement)
         taken = set(self.taken(placement, placement.status.clusters))
         gate = asyncio.Semaphore(_AT_ONCE)
+        given = [one for one in placement.status.clusters if one.cluster not in taken]
+        targets = [(one, target) for one in given if (target := self._target(one)) is not None]
+        contents = await self._copier.read(
+            placement, self._bringer.brought(placement).secrets, targets=[target for _, target in targets]
+        )
 
         async def one_cluster(share: PlacedCluster, target: Target) -> None:
             async with gate:
-                await self._assign(placement, target, share, works=works)
+                await self._assign(placement, target, share, works=works, contents=contents)
 
-        targets = [(one, self._target(one)) for one in placement.status.clusters if one.cluster not in taken]
         # Not a group: the first failure would cancel writes that are under way.
         ends = await asyncio.gather(
-            *(one_cluster(share, target) for share, target in targets if target is not None),
-            return_exceptions=True,
+            *(one_cluster(share, target) for share, target in targets), return_exceptions=True
         )
         # One cluster that cannot be written to keeps nothing from being taken back elsewhere.
         await self._withdraw(placement, kept={one.cluster for one in placement.status.clusters})
@@ -105,14 +115,28 @@ class PlacementGiver:
         name = name_of(placement)
         left = {one.metadata.namespace for one in self._caches.given_works(name)}
         left |= {one.metadata.namespace for one in self._caches.given_assignments(name)}
+        left |= {one.metadata.namespace for one in self._caches.given_copies(name)}
         return sorted(left)
 
     async def _assign(
-        self, placement: Placement, target: Target, share: PlacedCluster, *, works: Sequence[PlannedWork]
+        self,
+        placement: Placement,
+        target: Target,
+        share: PlacedCluster,
+        *,
+        works: Sequence[PlannedWork],
+        contents: Mapping[str, Secret],
     ) -> None:
         name, revision = name_of(placement), placement.status.revision
+        wanted = self._bringer.brought(placement).secrets
+        secrets = await self._copier.write(placement, wanted, target=target, contents=contents)
         spec = assignment_spec(
-            placement, target=target, works=works, replicas=share.replicas, revision=revision
+            placement,
+            target=target,
+            works=works,
+            replicas=share.replicas,
+            revision=revision,
+            secrets=secrets,
         )
         there = self._caches.assignments.get(name, namespace=target.namespace)
         if there is not None and there.metadata.deletion_timestamp is not None:
@@ -136,6 +160,7 @@ class PlacementGiver:
         for part in self._caches.given_works(name):
             if part.metadata.namespace == target.namespace and part.metadata.name not in names:
                 await delete_that(self._kube, WORKS, part)
+        await self._copier.withdraw(placement, target=target.namespace, kept=secrets)
 
     async def _withdraw(self, placement: Placement, *, kept: set[str]) -> None:
         """From clusters that are not `kept`: law 2."""
@@ -151,10 +176,15 @@ class PlacementGiver:
             space = assignment.metadata.namespace
             if cluster_in(space) not in kept and space not in busy:
                 await delete_that(self._kube, ASSIGNMENTS, assignment)
+            busy.add(space)
+        for space in {one.metadata.namespace for one in self._caches.given_copies(name)} - busy:
+            if cluster_in(space) not in kept:
+                await self._copier.withdraw(placement, target=space, kept=())
 
     def _planned(self, placement: Placement) -> tuple[PlannedWork, ...]:
         """Made once for a spec: it may be long, and each report of a member asks for it."""
-        stamp = placement.metadata.uid, placement.metadata.generation
+        content = self._bringer.brought(placement).content
+        stamp = placement.metadata.uid, placement.metadata.generation, content
         kept = self._works.get(placement.key)
         if kept is None or kept[0] != stamp:
             kept = self._works[placement.key] = stamp, planned_works(placement)

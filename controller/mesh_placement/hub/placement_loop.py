@@ -9,11 +9,13 @@ import asyncio
 from typing import Final, Never
 
 from mesh_core.objects import KubernetesObject, Lease
+from mesh_placement.hub.bringing import Bringer
 from mesh_placement.hub.known_placements import Key, KnownPlacements
 from mesh_placement.hub.placement_act import PlacementActor
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.placement_cycle import Cycle, Scheduling
 from mesh_placement.hub.probe_asking import ask_members
+from mesh_placement.hub.sources import Sources
 from mesh_placement.hub.standing_book import StandingBook
 from mesh_placement.names import ANNOTATION_API_LOST, LABEL_PLACEMENT, LABEL_PLACEMENT_KEY
 from mesh_placement.objects import Assignment, ClusterLink, Placement
@@ -50,18 +52,18 @@ class PlacementLoop:
         self._scheduling = scheduling
         self._clock = clock
         self._queue: WorkQueue[Key] | None = None
-        self._term = self._new_term()
+        self._term: tuple[KnownPlacements, Cycle, PlacementActor] | None = None
         self._follow()
 
     async def run(self) -> Never:
         """Work, for ever, or until cancelled because another replica leads."""
-        self._term = self._new_term()
         queue = self._queue = WorkQueue[Key]()
         queue.add(_DECIDE)
         for one in self._caches.placements.values():
             queue.add(one.key)
         try:
             async with asyncio.TaskGroup() as group:
+                self._term = self._new_term(group)
                 for _ in range(_WORKERS):
                     group.create_task(work(queue, self._reconcile, name="placement"))
         finally:
@@ -86,6 +88,7 @@ class PlacementLoop:
             return _AGAIN
 
     async def _decide(self) -> float | None:
+        assert self._term is not None, "keys are worked in a term"
         _, cycle, _ = self._term
         news, again = await cycle.run()
         for key in news:
@@ -94,6 +97,7 @@ class PlacementLoop:
         return again
 
     async def _act(self, key: Key) -> float | None:
+        assert self._term is not None, "keys are worked in a term"
         known, cycle, actor = self._term
         placement = known.get(key)
         if placement is None:
@@ -106,12 +110,15 @@ class PlacementLoop:
             cycle.decided[key] = decided  # else there is a newer one by now
         return wait
 
-    def _new_term(self) -> tuple[KnownPlacements, Cycle, PlacementActor]:
-        known = KnownPlacements(self._caches.placements)
+    def _new_term(self, group: asyncio.TaskGroup) -> tuple[KnownPlacements, Cycle, PlacementActor]:
+        sources = Sources(self._kube, group=group)
+        bringer = Bringer(sources, changed=self._brings_otherwise)
+        known = KnownPlacements(self._caches.placements, filled=bringer.filled)
         cycle = Cycle(
             self._caches,
             known=known,
             standings=StandingBook(self._kube, caches=self._caches.hub),
+            bringer=bringer,
             scheduling=self._scheduling,
             clock=self._clock,
         )
@@ -119,6 +126,8 @@ class PlacementLoop:
             self._kube,
             caches=self._caches,
             known=known,
+            bringer=bringer,
+            sources=sources,
             ask=lambda: self._gather(_NOW),
             clock=self._clock,
         )
@@ -135,6 +144,7 @@ class PlacementLoop:
         caches.hub.leases.follow(self._lease_changed)
         caches.namespaces.follow(self._namespace_changed)
         caches.works.follow(self._made_changed)
+        caches.copies.follow(self._made_changed)
         caches.reports.follow(self._made_changed)
         caches.decisions.follow(self._told_changed)
 
@@ -142,6 +152,11 @@ class PlacementLoop:
         self._add(key)
         if old is None or new is None or old.spec != new.spec or _is_going(old) != _is_going(new):
             self._gather(_NOW)
+
+    def _brings_otherwise(self, key: Key) -> None:
+        """What it takes along is there now, has changed, or is gone."""
+        self._add(key)
+        self._gather(_NOW)
 
     def _assignment_changed(self, key: Key, old: Assignment | None, new: Assignment | None) -> None:
         self._made_changed(key, old, new)

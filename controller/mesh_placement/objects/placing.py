@@ -8,7 +8,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from mesh_core.objects import Condition, KubernetesObject
-from mesh_placement.objects.ours import NamespacedName
+from mesh_placement.objects.ours import NamespacedName, TakeOver
 
 PropertyOperator = Literal["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Ge", "Lt", "Le"]
 Affinity = Literal["With", "Away"]
@@ -197,9 +197,10 @@ class PlacementSpec(Struct, frozen=True, rename="camel", kw_only=True):
     cluster_sets: tuple[str, ...]
     resource_selectors: tuple[ResourceSelector, ...] = ()
     manifests: tuple[dict[str, Any], ...] = ()
-    dependencies: Dependencies = "Auto"
+    dependencies: Dependencies = "None"
     data_policy: DataPolicy = "Keep"
     service_account: str = ""
+    take_over: TakeOver = "Never"
     clusters: ClusterChoice = ClusterChoice()
     tiers: tuple[PropertyMatch, ...] = ()
     require: Require = Require()
@@ -257,6 +258,7 @@ class PlacementStatus(Struct, frozen=True, rename="camel", kw_only=True):
     `revision` counts decisions and manifests; `observed_generation` is the spec that members are given,
     `decided_generation` the one that all clusters were chosen by: while a move for its sake goes on, or
     everything is held, it is an older one.
+    `content` stands for what it takes along of the hub, "" for nothing.
     `memory` is what the scheduler keeps from one decision to the next, as JSON, hence Any.
     """
 
@@ -266,6 +268,7 @@ class PlacementStatus(Struct, frozen=True, rename="camel", kw_only=True):
     wanted: int | None = None
     clusters: tuple[PlacedCluster, ...] = ()
     shortfall: int = 0
+    content: str = ""
     conditions: tuple[Condition, ...] = ()
     history: tuple[Move, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)

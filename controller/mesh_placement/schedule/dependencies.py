@@ -7,7 +7,7 @@ Permissions are not followed: what a ServiceAccount may do is nobody's pod's to 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mesh_placement.decide.ranks import WORKLOADS, rank_of_kind
 from mesh_placement.objects import Manifest
@@ -27,11 +27,12 @@ _CRDS = "apiextensions.k8s.io", "CustomResourceDefinition"
 class Closure:
     """`brought` are those of the given objects that come along, in their order. `missing` are waited for
     ("Secret/shop/x", "Secret/shop/x[key]"), `expected` the member must have; both in order, without
-    repetition."""
+    repetition. `unmet` are all references that led nowhere, those that nobody waits for too."""
 
     brought: tuple[Manifest, ...] = ()
     missing: tuple[str, ...] = ()
     expected: tuple[str, ...] = ()
+    unmet: tuple[Reference, ...] = field(default=(), compare=False)
 
 
 def closure(
@@ -52,11 +53,12 @@ def closure(
         tuple(item.manifest for item in brought),
         tuple(sorted(str(one) for one in follow.absent if one.namespace)),
         tuple(sorted(str(one) for one in follow.absent if not one.namespace)),
+        tuple(sorted(follow.unmet)),
     )
 
 
 class _Follow:
-    """Goes from object to object; `absent` are references that led nowhere."""
+    """Goes from object to object; `unmet` are references that led nowhere, `absent` those that matter."""
 
     def __init__(self, pool: tuple[Item, ...], there: Mapping[Identity, Item]) -> None:
         self._there = there
@@ -65,6 +67,7 @@ class _Follow:
             item for item in there.values() if rank_of_kind(item.one.group, item.one.kind) == WORKLOADS
         ]
         self.absent: set[Reference] = set()
+        self.unmet: set[Reference] = set()
 
     def all_from(self, roots: Iterable[Identity]) -> set[Identity]:
         """The roots and all that they lead to."""
@@ -82,6 +85,8 @@ class _Follow:
             found = self._there.get(reference.identity)
             if found is not None:
                 yield found.identity
+            if found is None or not _is_whole(found, reference):
+                self.unmet.add(reference)
             if not reference.must or (found is not None and _is_whole(found, reference)):
                 continue
             self.absent.add(reference)

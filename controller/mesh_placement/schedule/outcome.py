@@ -1,7 +1,8 @@
 """What a decision makes of a Placement's status. The status is the decision: all else is written after it.
 
-1. The revision grows with each change of clusters, replicas or spec, and never goes back: `least_revision` is
-   the greatest that a member was given, should the Placement have been made anew from an old copy.
+1. The revision grows with each change of clusters, replicas, spec or what comes along, and never goes back:
+   `least_revision` is the greatest that a member was given, should the Placement have been made anew from an
+   old copy.
 2. What is held stays where it is, and gets what the spec brings by now: nobody waits for a new image because
    clusters are waited for. Until nothing is held or leaving, the spec counts as not decided.
 """
@@ -19,9 +20,10 @@ from mesh_placement.schedule.plan import Decision
 
 
 def decided_status(
-    placement: Placement, decision: Decision, *, least_revision: int, now: datetime
+    placement: Placement, decision: Decision, *, least_revision: int, now: datetime, content: str = ""
 ) -> PlacementStatus:
-    """The status after `decision`, which was made of the Placement as it is."""
+    """The status after `decision`, which was made of the Placement as it is; `content` stands for what it
+    takes along of the hub."""
     before, generation = placement.status, placement.metadata.generation
     memory = msgspec.to_builtins(decision.memory)
     is_held = bool(decision.hold) and not decision.changes
@@ -32,7 +34,7 @@ def decided_status(
         return _with_condition(nowhere, decision, generation=generation, now=now)
     old: dict[str, int | None] = {one.cluster: one.replicas for one in before.clusters}
     new = old if is_held else {one.cluster: one.replicas for one in decision.placed}
-    is_new = old != new or before.observed_generation != generation
+    is_new = old != new or (before.observed_generation, before.content) != (generation, content)
     steps = moves(old, new, time=rfc3339(now), cause=decision.cause)
     status = msgspec.structs.replace(
         before,
@@ -42,6 +44,7 @@ def decided_status(
         wanted=before.wanted if is_held else decision.wanted,
         shortfall=before.shortfall if is_held else decision.shortfall,
         clusters=_clusters(before, new, now=now),
+        content=content,
         history=with_moves(before.history, steps),
         memory=memory,
     )

@@ -3,8 +3,8 @@
 One spread is levelled directly (`sharing`, `select`). Of several, each alone may be kept by a choice that
 another one forbids: what goes too far is moved to other combinations first and given up last.
 
-1. The result has the sum of what was asked for if any division of it keeps all spreads, as far as `MOST_TRIED`
-   tries find one; for a handful of combinations that is every one there is.
+1. The result has the sum of what was asked for if any division of it keeps all spreads, as far as
+   `MOST_TRIED` tries find one; for a handful of combinations that is every one there is.
 2. What is there already is not taken away for a spread: a value may keep what it had.
 3. It is as near to what was asked for as the way there was short; equal moves are made in the given order.
 """
@@ -79,7 +79,9 @@ class _Rule:
     def one_less(self, state: _State) -> _State | None:
         """With one less where that helps most, the last of equals."""
         fewer = [
-            _changed(state, at, -1) for at, one in enumerate(self._cells) if state[at] > min(one.least, one.had)
+            _changed(state, at, -1)
+            for at, one in enumerate(self._cells)
+            if state[at] > min(one.least, one.had)
         ]
         return min(reversed(fewer), key=self._cost, default=None)
 

@@ -13,6 +13,8 @@ Body = dict[str, Any]
 
 TENANT = "tenant"
 TRUSTED = "trusted"
+READER = "reader"
+BLIND = "blind"
 HUB = "system:serviceaccount:meshctl-system:placement-hub"
 OURS = "placement.meshctl.dev"
 WRITES = {
@@ -24,6 +26,13 @@ STATUS = {"apiGroups": [OURS], "resources": ["placements/status"], "verbs": ["ge
 NAMED = {"name": "first", "namespace": "default", "labels": {"a": "b"}}
 FIRST = {"apiGroups": ["scheduling.k8s.io"], "resources": ["priorityclasses"], "verbs": ["use"]}
 UNCONFINED = {"apiGroups": [OURS], "resources": ["placements/unconfined"], "verbs": ["unconfined"]}
+
+
+READS = {
+    "apiGroups": [""],
+    "resources": ["configmaps", "persistentvolumeclaims", "secrets", "serviceaccounts", "services"],
+    "verbs": ["get"],
+}
 
 
 def rights(user: str, *rules: Body, everywhere: bool = False) -> list[Body]:
@@ -58,6 +67,10 @@ def hub(pair_of_light: Bed) -> Iterator[Bed]:
     listed = [
         *rights(TENANT, WRITES),
         *rights(TRUSTED, WRITES, STATUS, UNCONFINED),
+        *rights(READER, WRITES, READS),
+        *rights(
+            BLIND, WRITES, {**READS, "resources": [one for one in READS["resources"] if one != "secrets"]}
+        ),
         *rights(TRUSTED, {**FIRST, "resourceNames": ["critical"]}, everywhere=True),
     ]
     body: Body = {"apiVersion": "v1", "kind": "List", "items": listed}
@@ -119,3 +132,15 @@ def test_a_tenant_comes_before_others_only_by_a_class_that_he_may_use(hub: Bed) 
     # What somebody may use stays while another one changes the rest.
     assert tried(hub, TENANT, "apply", body={**first("critical"), "metadata": NAMED}) == ""
     assert tried(hub, TRUSTED, "delete", body=first("critical")) == ""
+
+
+def test_what_lies_in_a_namespace_is_taken_along_only_for_who_may_read_it_there(hub: Bed) -> None:
+    along = {"serviceAccount": "deployer", "dependencies": "Auto"}
+    for user in (TENANT, BLIND):
+        assert "that is for who may get secrets" in tried(hub, user, "create", body=placement(**along))
+    assert tried(hub, READER, "create", body=placement(**along)) == ""
+    changed = tried(hub, BLIND, "apply", body=placement(data="another", **along))
+    assert "that is for who may get secrets" in changed
+    label = ("label", "placement", "app", "-n", "default", "a=b")
+    assert tried(hub, BLIND, *label) == "", "what is taken along stays the same"
+    assert tried(hub, READER, "delete", body=placement()) == ""
