@@ -77,7 +77,7 @@ class PlacementLoop:
         if key == _DECIDE:
             return await self._decide()
         if key == _ASK:
-            await ask_members(self._kube, self._caches, wanted=self._term[1].asked)
+            await self._ask_members()
             return None
         try:
             return await self._act(key)
@@ -95,6 +95,11 @@ class PlacementLoop:
             self._add(key)
         self._add(_ASK)
         return again
+
+    async def _ask_members(self) -> None:
+        assert self._term is not None, "keys are worked in a term"
+        _, cycle, _ = self._term
+        await ask_members(self._kube, self._caches, wanted=cycle.asked)
 
     async def _act(self, key: Key) -> float | None:
         assert self._term is not None, "keys are worked in a term"
