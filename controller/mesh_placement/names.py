@@ -61,6 +61,8 @@ AGENT_LEAVING_MANAGER = f"leaving.{AGENT_MANAGER}"
 """Field manager of what a leaving agent acknowledges: `withdrawn`, `cleared`, `left` of its report."""
 STANDING_MANAGER = f"standing.{HUB_MANAGER}"
 """Field manager of what the failure table found of a cluster: `standing` of its registration."""
+PROVIDER_MANAGER = "provider.placement.meshctl.dev"
+"""Field manager of what a provider says of a ClusterClaim."""
 PUSH_MANAGER = "push.placement.meshctl.dev"
 """Field manager of the condition by which hub and agent agree who distributes."""
 
@@ -70,6 +72,11 @@ WORK_FINALIZER = "placement.meshctl.dev/applied"
 
 PLACEMENT_FINALIZER = "placement.meshctl.dev/placed"
 """On a Placement that may have brought something to a member."""
+
+CLAIM_FINALIZER = "placement.meshctl.dev/ordered"
+"""On a ClusterClaim, by the hub: the cluster is in, or may be. Once it is gone, the provider may destroy."""
+PROVIDER_FINALIZER = "placement.meshctl.dev/provided"
+"""On a ClusterClaim, by its provider: there may be something of it to destroy."""
 
 LABEL_CLUSTER = "placement.meshctl.dev/cluster"
 LABEL_CLUSTERSET = "placement.meshctl.dev/clusterset"

@@ -12,6 +12,7 @@ CLUSTER_SETS = Resource(GROUP, _V, "clustersets", "ClusterSet", objects.ClusterS
 CLUSTER_REGISTRATIONS = Resource(
     GROUP, _V, "clusterregistrations", "ClusterRegistration", objects.ClusterRegistration, namespaced=False
 )
+CLUSTER_CLAIMS = Resource(GROUP, _V, "clusterclaims", "ClusterClaim", objects.ClusterClaim, namespaced=False)
 CLUSTER_CAPACITIES = Resource(GROUP, _V, "clustercapacities", "ClusterCapacity", objects.ClusterCapacity)
 CLUSTER_LINKS = Resource(GROUP, _V, "clusterlinks", "ClusterLink", objects.ClusterLink)
 ASSIGNMENTS = Resource(GROUP, _V, "assignments", "Assignment", objects.Assignment)

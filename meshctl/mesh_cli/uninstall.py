@@ -93,6 +93,12 @@ async def check_unused(client: KubeClient, *, context: str, kubeconfig: Path | N
             f"context {context} is in use: it is the hub of {_few(clusters)}",
             next_step=f"run {leave} for each of them, or give --force: what they have stays where it is",
         )
+    if claims := inventory.named("clusterclaims", group=GROUP):
+        raise InUse(
+            f"context {context} is in use: it ordered {_few(claims)}",
+            next_step="delete these ClusterClaims while their providers run, which destroy what they "
+            "made, or give --force: what was made stays",
+        )
     users = users_of(inventory)
     if users:
         leave = command_line(kubeconfig, "leave", "--context", context)
@@ -119,7 +125,9 @@ def dry_lines(inventory: Inventory, *, context: str) -> list[str]:
     if inventory.is_empty:
         return [f"nothing of ours is in context {context}", *kept_lines(inventory)]
     clusters = inventory.named("clusterregistrations", group=GROUP)
+    claims = inventory.named("clusterclaims", group=GROUP)
     users = users_of(inventory) + ([f"is the hub of {_few(clusters)}"] if clusters else [])
+    users += [f"has ordered {_few(claims)}"] if claims else []
     used = [f"  in use: {user}" for user in users]
     return [f"would be removed from context {context}:", *lines_of(inventory), *kept_lines(inventory), *used]
 

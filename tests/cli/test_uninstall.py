@@ -307,3 +307,13 @@ def test_a_run_that_broke_off_anywhere_is_gone_on_with(
     east.refusals.clear()
     done(meshctl("uninstall"))
     assert shape(east) == joined
+
+
+def test_a_hub_that_has_ordered_clusters_names_them_and_is_left(meshctl: Meshctl, east: ObjectServer) -> None:
+    spec = {"clusterSet": "prod", "provider": "local"}
+    order = {"kind": "ClusterClaim", "metadata": {"name": "prod-1"}, "spec": spec}
+    east.put("placement.meshctl.dev/v1alpha1", "clusterclaims", order)
+    before = shape(east)
+    refused = complaint(meshctl("uninstall", "--context", "e"))
+    assert "it ordered prod-1; delete these ClusterClaims while their providers run" in refused
+    assert shape(east) == before

@@ -12,7 +12,8 @@ from mesh_core.identity import ClusterId, cluster_id
 from mesh_core.lanes import TOLERANCE, Division, best
 from mesh_fakes.network_scene import NOW, PAY, SET, cluster, export, link, placement, snapshot, unfresh
 from mesh_gateway.balance import Weighted, next_turn
-from mesh_placement.objects.ours import Connectivity, LinkState
+from mesh_placement.objects.cluster_sets import Connectivity
+from mesh_placement.objects.ours import LinkState
 from mesh_placement.objects.placing import Percentile, ServiceNeed
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.calls import calls_of

@@ -18,7 +18,7 @@ from mesh_fakes.network_scene import (
     snapshot,
     unfresh,
 )
-from mesh_placement.objects.ours import Connectivity
+from mesh_placement.objects.cluster_sets import Connectivity
 from mesh_placement.objects.placing import Exposure, PropertyMatch, ServiceNeed, UnknownLink
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network import NETWORK_FILTERS, NETWORK_SCORES

@@ -41,7 +41,7 @@ KINDS = {
     "admissionregistration.k8s.io/v1": "validatingadmissionpolicies validatingadmissionpolicybindings",
     "apiregistration.k8s.io/v1": "apiservices",
     "placement.meshctl.dev/v1alpha1": (
-        "clustersets clusterregistrations clustercapacities clusterlinks assignments"
+        "clustersets clusterregistrations clusterclaims clustercapacities clusterlinks assignments"
     ),
     "multicluster.x-k8s.io/v1alpha1": "works",
 }
@@ -69,6 +69,7 @@ SPELLING = {
     "apiservices": "APIService",
     "clustersets": "ClusterSet",
     "clusterregistrations": "ClusterRegistration",
+    "clusterclaims": "ClusterClaim",
     "clustercapacities": "ClusterCapacity",
     "clusterlinks": "ClusterLink",
 }
@@ -82,6 +83,7 @@ CLUSTER_WIDE = {"namespaces", "nodes", "clusterroles", "clusterrolebindings", "c
     "apiservices",
     "clustersets",
     "clusterregistrations",
+    "clusterclaims",
 }
 
 

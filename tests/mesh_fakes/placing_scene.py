@@ -63,7 +63,10 @@ class PlacingScene:
             },
         }
         await self.admin.apply(CLUSTER_REGISTRATIONS, body, field_manager="test")
-        room = {"cpu": "16", "memory": "64Gi", "pods": "100"}
+        await self.roomy(name, {"cpu": "16", "memory": "64Gi", "pods": "100"})
+
+    async def roomy(self, name: str, room: dict[str, str]) -> None:
+        """The cluster has one node with that much, all of it free."""
         status = {
             **dict.fromkeys(("total", "available", "continuous"), room),
             "shapes": [{"count": 1, "free": room}],
@@ -71,6 +74,24 @@ class PlacingScene:
         }
         meta = {"name": CAPACITY, "namespace": f"cluster-{name}"}
         await self.admin.apply(CLUSTER_CAPACITIES, {"metadata": meta, "status": status}, field_manager="test")
+
+    async def let_go(self, name: str) -> None:
+        """The member gives back what it had of Works: whoever delivers takes its finalizer off."""
+
+        async def has_none() -> bool:
+            here = [
+                one
+                for one in (await self.admin.list(WORKS)).items
+                if one.metadata.namespace == f"cluster-{name}"
+            ]
+            for one in here:
+                meta = one.metadata
+                if meta.deletion_timestamp is not None:
+                    change = {"metadata": {"finalizers": None}}
+                    await self.admin.merge_patch(WORKS, meta.name, change, namespace=meta.namespace)
+            return not here
+
+        await until_found(has_none)
 
     async def leaves(self, name: str) -> None:
         """The cluster is taken out; its registration waits for somebody."""

@@ -16,6 +16,7 @@ from mesh_placement.hub.caches import HubCaches
 from mesh_placement.hub.dial_in import Connect, DialIn, connect_member
 from mesh_placement.hub.hearts import Hearts
 from mesh_placement.hub.leave_loop import LeaveLoop
+from mesh_placement.hub.order_loop import OrderLoop
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.placement_cycle import Scheduling
 from mesh_placement.hub.placement_loop import PlacementLoop
@@ -76,7 +77,10 @@ class Hub:
         )
         if scheduling is not None:
             placing = kube.only_while(may_write)
-            self._loops += (PlacementLoop(placing, caches=self._placing, scheduling=scheduling, clock=clock),)
+            self._loops += (
+                PlacementLoop(placing, caches=self._placing, scheduling=scheduling, clock=clock),
+                OrderLoop(placing, caches=self._placing, demand_of=scheduling.demand_of, clock=clock),
+            )
 
     @property
     def is_ready(self) -> bool:

@@ -12,6 +12,7 @@ from mesh_placement.objects import Assignment, ClusterRegistration
 from mesh_placement.resources import (
     ASSIGNMENTS,
     CLUSTER_CAPACITIES,
+    CLUSTER_CLAIMS,
     CLUSTER_LINKS,
     PLACEMENT_DECISIONS,
     PLACEMENT_REPORTS,
@@ -40,6 +41,7 @@ class PlacementCaches(WatchedTogether):
         self.priorities = Informer(kube, PRIORITY_CLASSES)
         self.decisions = Informer(kube, PLACEMENT_DECISIONS, labels=LABEL_DECISION_KEY)
         self.reports = Informer(kube, PLACEMENT_REPORTS, labels=LABEL_PLACEMENT)
+        self.claims = Informer(kube, CLUSTER_CLAIMS)
         self._owners = hub.registrations.index(lambda one: (namespace_of(one),))
         self.named = self.placements.index(lambda one: (name_of(one),))
         self._works_of = self.works.index(_labelled)
@@ -66,6 +68,7 @@ class PlacementCaches(WatchedTogether):
             self.priorities,
             self.decisions,
             self.reports,
+            self.claims,
         )
 
     def cluster_in(self, namespace: str) -> str:

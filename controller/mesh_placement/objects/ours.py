@@ -8,9 +8,9 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from mesh_core.objects import Condition, KubernetesObject
+from mesh_placement.objects.claiming import Provisioned
 from mesh_placement.objects.standings import NotedStanding
 
-Connectivity = Literal["Mesh", "HubAndSpoke", "Isolated"]
 Mode = Literal["Auto", "Manual"]
 Distribution = Literal["Pull", "Push"]
 Driver = Literal["csr", "token"]
@@ -22,27 +22,6 @@ Phase = Literal[
     "Pending", "Accepted", "Joined", "Available", "Ready", "Suspect", "Unreachable", "Leaving", "Left", ""
 ]
 LinkState = Literal["Up", "Degraded", "Down", "Unknown"]
-
-
-class LabelSelector(Struct, frozen=True, rename="camel", kw_only=True):
-    """The part of metav1.LabelSelector that we take."""
-
-    match_labels: dict[str, str] = field(default_factory=dict)
-
-
-class ClusterSetSpec(Struct, frozen=True, rename="camel", kw_only=True):
-    """`namespaces` None: every namespace of the hub may place into the set."""
-
-    namespaces: LabelSelector | None = None
-    profile_namespace: str = ""
-    connectivity: Connectivity = "Mesh"
-    trust_domain: str = ""
-
-
-class ClusterSet(KubernetesObject, frozen=True, rename="camel", kw_only=True):
-    """Clusters that belong together; cluster-scoped."""
-
-    spec: ClusterSetSpec = ClusterSetSpec()
 
 
 class LeaseTimes(Struct, frozen=True, rename="camel", kw_only=True):
@@ -96,6 +75,7 @@ class ClusterRegistrationSpec(Struct, frozen=True, rename="camel", kw_only=True)
     taints: tuple[Taint, ...] = ()
     budgets: Budgets = Budgets()
     leave: Leave = Leave()
+    provision: Provisioned | None = None
 
 
 class ClusterIdentity(Struct, frozen=True, rename="camel", kw_only=True):

@@ -9,7 +9,8 @@
 from msgspec import Struct, field
 
 from mesh_placement.decide.shapes import FreeShape
-from mesh_placement.objects.ours import Connectivity, Effect, LinkState, Phase
+from mesh_placement.objects.cluster_sets import Connectivity
+from mesh_placement.objects.ours import Effect, LinkState, Phase
 from mesh_placement.objects.placing import PlacementSpec
 from mesh_placement.objects.standings import Standing as Standing
 

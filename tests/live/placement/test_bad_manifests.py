@@ -16,6 +16,7 @@ from mesh_fakes.bed import Bed
 from mesh_placement.resources import (
     ASSIGNMENTS,
     CLUSTER_CAPACITIES,
+    CLUSTER_CLAIMS,
     CLUSTER_LINKS,
     CLUSTER_REGISTRATIONS,
     CLUSTER_SETS,
@@ -30,7 +31,7 @@ KINDS: dict[str, Resource[Any]] = {
     one.kind: one
     for one in (
         *(CLUSTER_SETS, CLUSTER_REGISTRATIONS, CLUSTER_CAPACITIES, CLUSTER_LINKS, ASSIGNMENTS),
-        *(PLACEMENTS, PLACEMENT_REPORTS),
+        *(PLACEMENTS, PLACEMENT_REPORTS, CLUSTER_CLAIMS),
     )
 }
 WHOLE: dict[str, Json] = {"Placement": {"manifests": GOOD["manifests"]}}

@@ -18,6 +18,7 @@ from mesh_placement.resources import (
     APPLIED_WORKS,
     ASSIGNMENTS,
     CLUSTER_CAPACITIES,
+    CLUSTER_CLAIMS,
     CLUSTER_LINKS,
     CLUSTER_PROFILES,
     CLUSTER_REGISTRATIONS,
@@ -36,6 +37,8 @@ AnyResource = Resource[Any]
 NOW = "2026-01-01T00:00:00Z"
 TAINT = {"key": "maintenance", "effect": "NoSchedule"}
 EAST: Body = {"clusterSet": "prod"}
+ORDERED: Body = {"clusterSet": "prod", "provider": "local"}
+CAME: Body = {"provider": "local", "claim": "a", "claimUID": "u"}
 
 
 def body(resource: AnyResource, name: str, **fields: Any) -> Body:
@@ -80,6 +83,8 @@ BORN_WRONG: dict[str, tuple[AnyResource, str, Body, str]] = {
         {**EAST, "lease": {"missed": 1}},
         "should be greater",
     ),
+    "an order with a dot": (CLUSTER_CLAIMS, "a.b", ORDERED, "will be a cluster id"),
+    "an order of nobody": (CLUSTER_CLAIMS, "a", EAST, "provider: Required value"),
     "a second capacity": (CLUSTER_CAPACITIES, "b", {}, "named capacity"),
     "a second link": (CLUSTER_LINKS, "b", {}, "named links"),
     "waiting for itself": (ASSIGNMENTS, "a", {"dependsOn": ["a"]}, "does not wait for itself"),
@@ -133,6 +138,18 @@ CHANGED_WRONG: dict[str, tuple[AnyResource, str, Body, Body, Body, Body, str]] =
     "another kind of credential": (
         *(CLUSTER_REGISTRATIONS, "a", EAST, MEMBER),
         *({"driver": "token"}, {}, "the kind of its credential"),
+    ),
+    "an order of another set": (
+        *(CLUSTER_CLAIMS, "a", ORDERED, {}),
+        *({"clusterSet": "dev"}, {}, "keeps its set and its provider"),
+    ),
+    "ordered only afterwards": (
+        *(CLUSTER_REGISTRATIONS, "a", EAST, {}),
+        *({"provision": CAME}, {}, "said when it is registered"),
+    ),
+    "ordered by another": (
+        *(CLUSTER_REGISTRATIONS, "a", {**EAST, "provision": CAME}, {}),
+        *({"provision": {**CAME, "claimUID": "v"}}, {}, "said when it is registered"),
     ),
     "another namespace": (
         *(CLUSTER_REGISTRATIONS, "a", EAST, MEMBER),
@@ -281,6 +298,17 @@ FULL: dict[AnyResource, tuple[str, Any]] = {
             handshakes=(objects.Handshake(service="shop/cart", via="b", result="OK"),),
         ),
     ),
+    CLUSTER_CLAIMS: (
+        "a",
+        objects.ClusterClaimStatus(
+            phase="Ready",
+            registration="r",
+            idle_since=NOW,
+            used=True,
+            conditions=(CONDITION,),
+            provider=objects.ProviderReport(phase="Running", nodes=3, uid="u"),
+        ),
+    ),
     ASSIGNMENTS: (
         "a",
         objects.AssignmentStatus(
@@ -299,7 +327,7 @@ async def test_a_status_with_and_without_its_defaults_is_stored_as_it_is(
     pair_of_light: Bed, resource: AnyResource
 ) -> None:
     name, full = FULL[resource]
-    spec = EAST if resource is CLUSTER_REGISTRATIONS else {}
+    spec = {CLUSTER_REGISTRATIONS: EAST, CLUSTER_CLAIMS: ORDERED}.get(resource, {})
     async with existing(pair_of_light, resource, name, spec=spec, status={}) as kube:
         stays = {"namespace": full.namespace} if resource is CLUSTER_REGISTRATIONS else {}
         for status in (full, type(full)(**stays)):

@@ -219,5 +219,28 @@ def test_the_hubs_wide_role_is_fenced(hub: Bed, body: Body) -> None:
     assert "placement-hub-fence" in tried(hub, HUB, "apply", "--server-side", "--force-conflicts", body=body)
 
 
+def test_the_hub_sends_away_only_what_was_ordered(hub: Bed) -> None:
+    order = {"clusterSet": "prod", "provider": "local"}
+    kept = {"apiVersion": OURS, "kind": "ClusterClaim", "metadata": {"name": "kept"}, "spec": order}
+    ends = {**kept, "metadata": {"name": "ends"}, "spec": {**order, "drainWhenIdleSeconds": 60}}
+    came = registration("ends", provision={"provider": "local", "claim": "ends", "claimUID": "u"})
+    for body in (kept, ends, came, registration("members")):
+        assert tried(hub, "admin", "create", body=body) == ""
+    try:
+        assert "ordered or imported" in tried(hub, HUB, "delete", "clusterregistration", "members")
+        assert "until it stands idle" in tried(hub, HUB, "delete", "clusterclaim", "kept")
+        patch = ("--type=merge", "-p", '{"spec":{"nodes":9}}')
+        assert "changes no order" in tried(hub, HUB, "patch", "clusterclaim", "kept", *patch)
+        held = ("--type=merge", "-p", '{"metadata":{"finalizers":["placement.meshctl.dev/ordered"]}}')
+        assert tried(hub, HUB, "patch", "clusterclaim", "kept", *held) == ""
+        assert tried(hub, HUB, "delete", "clusterregistration", "ends") == ""
+        assert tried(hub, HUB, "delete", "clusterclaim", "ends") == ""
+    finally:
+        free = ("--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+        tried(hub, "admin", "patch", "clusterclaim", "kept", *free)
+        tried(hub, "admin", "delete", "clusterclaim", "kept", "ends", "--ignore-not-found")
+        tried(hub, "admin", "delete", "clusterregistration", "members", "ends", "--ignore-not-found")
+
+
 def test_the_hub_takes_no_namespace_of_the_system_away(hub: Bed) -> None:
     assert "no namespace of the system" in tried(hub, HUB, "delete", "namespace", "meshctl-system")

@@ -7,7 +7,7 @@
 """
 
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from mesh_placement.decide.quantity import Rounding, thousandths
 from mesh_placement.objects.placing import ClusterChoice, PropertyTerm
@@ -44,6 +44,11 @@ class Properties:
                 if not holds(one.properties.get(term.name)):
                     found[one.name] = _broken(term, value=one.properties.get(term.name))
         return found
+
+
+def holds(terms: Iterable[PropertyTerm], properties: Mapping[str, str]) -> bool:
+    """Whether a cluster with these properties is as all of them ask."""
+    return all(_test(term)(properties.get(term.name)) for term in terms)
 
 
 def _test(term: PropertyTerm) -> Callable[[str | None], bool]:
