@@ -16,6 +16,8 @@ import msgspec
 from msgspec import Struct
 
 LONGEST_MESSAGE = 4096
+PROBES = "probe"
+"""Feature of who knows an opening's `probe`."""
 VERSION = 1
 
 Carried = Literal["TCP", "UDP"]

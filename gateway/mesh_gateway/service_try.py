@@ -21,7 +21,7 @@ from mesh_gateway.egress import Ways
 from mesh_gateway.errors import ClusterSilent, StreamRefused
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opener import StreamOpener, Target
-from mesh_gateway.opening import Answer, BadMessage, Opening, Reason, read_answer, write_message
+from mesh_gateway.opening import PROBES, Answer, BadMessage, Opening, Reason, read_answer, write_message
 from mesh_gateway.probe_knock import Answer as Knocked
 from mesh_gateway.probe_knock import Knock
 from mesh_gateway.probe_targets import AT_A_TIME, in_turn, listed_pods
@@ -29,8 +29,8 @@ from mesh_gateway.route import Address, RouteTable, ServicePort
 from mesh_gateway.tunnel import Tunnel
 from mesh_gateway.yamux import ProtocolError
 
-LIMIT: Final = 10.0
-"""Seconds for one try: a peer that tries three endpoints in vain takes nine."""
+LIMIT: Final = 9.0
+"""Seconds for one try: so long a peer takes that tries three endpoints in vain."""
 _EVIDENCE: Final = 3.0
 """Seconds in which a connection of its own must bring an answer."""
 _CLOSING: Final = 1.0
@@ -39,7 +39,17 @@ _CLOSING: Final = 1.0
 # Of these the gateway speaks for itself, and another one of the cluster is asked.
 _OF_ONE_GATEWAY: Final = frozenset({Reason.STOPPING.value, Reason.OVERLOAD.value})
 _TAKEN: Final = frozenset({Knocked.OPEN, Knocked.SHUT})
-_FOUND: Final = {one.value: one for one in Found} | {Reason.SOURCE_UNKNOWN.value: Found.OK_IN_PART}
+_REFUSALS: Final = {
+    Reason.NOT_EXPORTED.value: Found.NOT_EXPORTED,
+    Reason.NOT_ALLOWED.value: Found.NOT_ALLOWED,
+    Reason.SOURCE_UNKNOWN.value: Found.OK_IN_PART,
+    Reason.NO_ENDPOINT.value: Found.NO_ENDPOINT,
+    Reason.ENDPOINT_FAILED.value: Found.ENDPOINT_FAILED,
+    Reason.EXTERNAL_ADDRESS.value: Found.EXTERNAL_ADDRESS,
+    Reason.OVERLOAD.value: Found.OVERLOAD,
+    Reason.STOPPING.value: Found.STOPPING,
+    Reason.UNSUPPORTED.value: Found.UNSUPPORTED,
+}
 
 
 class Services(Protocol):
@@ -145,6 +155,8 @@ class ServiceTrier:
         last: Outcome | None = None
         while (tunnel := self._tunnels.best(peer, without=tried)) is not None:
             tried.append(tunnel)
+            if not target.port and not _knows_probes(tunnel):
+                continue  # without that word no port would be a port that it does not have
             said = await _asked(tunnel, message)
             if said is not None:
                 last = said
@@ -186,6 +198,10 @@ def _port(seen: ServiceImport | None) -> int | None:
     return next((port.port for port in seen.spec.ports if port.protocol == "TCP"), None)
 
 
+def _knows_probes(tunnel: Tunnel) -> bool:
+    return tunnel.hello is not None and PROBES in tunnel.hello.features
+
+
 async def _asked(tunnel: Tunnel, message: bytes) -> Outcome | None:
     """What the other end says; None when the tunnel gives no stream, or is lost."""
     heard: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
@@ -197,7 +213,7 @@ async def _asked(tunnel: Tunnel, message: bytes) -> Outcome | None:
             refused = stream.is_gone and not tunnel.is_gone
             heard.set_result(Outcome(Found.STOPPING, "refused without a word") if refused else None)
             return
-        outcome = _read(body)
+        outcome = read(body)
         if outcome.found in (Found.OK, Found.OK_IN_PART):
             stream.accepted()
             stream.start(_Closing(stream))
@@ -218,18 +234,15 @@ async def _asked(tunnel: Tunnel, message: bytes) -> Outcome | None:
         raise
 
 
-def _read(body: bytes) -> Outcome:
+def read(body: bytes) -> Outcome:
+    """What an answer comes to. A refusal is none of the words that only we say, whatever a peer calls it."""
     try:
         answer = read_answer(body)
     except BadMessage:
         answer = Answer(Found.REFUSED.value, "an answer that does not read")
     if not answer.reason:
         return Outcome(Found.OK_IN_PART if answer.why else Found.OK, answer.why)
-    found = _FOUND.get(answer.reason, Found.REFUSED)
-    # A refusal is none of the words for what is good, whatever a peer says.
-    if found is Found.OK or (found is Found.OK_IN_PART and answer.reason != Reason.SOURCE_UNKNOWN.value):
-        found = Found.REFUSED
-    return Outcome(found, answer.why or answer.reason)
+    return Outcome(_REFUSALS.get(answer.reason, Found.REFUSED), answer.why or answer.reason)
 
 
 class _Quiet:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from mesh_core.identity import ClusterId
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import (
+    PROBES,
     VERSION,
     Answer,
     BadMessage,
@@ -34,7 +35,7 @@ from mesh_gateway.yamux import ProtocolError
 Done = Callable[[Tunnel, str], None]
 """Hears that the ends have talked; the text says why they cannot work together, "" that they can."""
 
-FEATURES = ("udp", "source")
+FEATURES = ("udp", "source", PROBES)
 """What this version understands beyond the first one's necessities."""
 
 

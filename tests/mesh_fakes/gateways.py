@@ -38,7 +38,7 @@ from mesh_gateway.sources import Found, Looked
 from mesh_gateway.tcp_stream import listen
 from mesh_gateway.traffic import Traffic
 from mesh_gateway.tunnel import Tunnel
-from mesh_gateway.tunnel_hello import HelloTalk
+from mesh_gateway.tunnel_hello import FEATURES, HelloTalk
 from mesh_gateway.tunnel_ingress import TunnelIngress
 from mesh_gateway.tunnel_keeper import TunnelKeeper
 from mesh_gateway.tunnels import TunnelPool
@@ -246,7 +246,9 @@ async def ingress(
         ),
         traffic=Traffic(limits),
         leaf=leaf or leaf_of(clusterset, cluster),
-        hello=TunnelHello(cluster=cluster, replica=f"{cluster}-0", siblings=(f"{cluster}-0",)),
+        hello=TunnelHello(
+            cluster=cluster, replica=f"{cluster}-0", siblings=(f"{cluster}-0",), features=FEATURES
+        ),
     )
     contexts = ContextKeeper(half.leaf)
     metrics = half.metrics

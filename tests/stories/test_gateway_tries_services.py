@@ -4,12 +4,14 @@ The far half, the tunnels and TLS are real.
 """
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import pytest
+from msgspec import structs
 
 from mesh_core.identity import ClusterId, cluster_id
 from mesh_core.names import LABEL_SERVICE_NAME, LABEL_SOURCE_CLUSTER
@@ -46,9 +48,10 @@ from mesh_gateway.limits import Limits
 from mesh_gateway.opener import DirectOpener, Target
 from mesh_gateway.probe_knock import knock
 from mesh_gateway.route import Address
-from mesh_gateway.service_try import LIMIT, Outcome, ServiceTrier
+from mesh_gateway.service_try import LIMIT, Outcome, ServiceTrier, read
 from mesh_gateway.stream import Stream
 from mesh_gateway.tunnel import Tunnel
+from mesh_gateway.tunnel_hello import FEATURES
 
 SERVICE = "demo/hello"
 
@@ -104,11 +107,13 @@ async def scene(
     tunnels: bool | None = None,
     gateways: Callable[[Ingress], tuple[Address, ...]] | None = None,
     limits: Limits = PATIENT,
+    features: tuple[str, ...] = FEATURES,
 ) -> AsyncIterator[Scene]:
     clusterset, program, caches = FakeClusterset(), Program(), Caches()
     async with AsyncExitStack() as stack:
         there = await stack.enter_async_context(backend(program.talk))
         far = await stack.enter_async_context(ingress(clusterset, "east", endpoints=(there,)))
+        far.hello = structs.replace(far.hello, features=features)
         ways = gateways(far) if gateways is not None else (far.address,)
         near = await stack.enter_async_context(egress(clusterset, {"east": ways}, tunnels=tunnels))
         contexts = ContextKeeper(near.leaf)
@@ -257,6 +262,14 @@ async def test_where_nobody_imports_the_service_yet_its_exporter_chooses_the_por
 
 
 @on_both_loops
+async def test_a_peer_that_knows_no_probes_is_not_asked_to_choose_and_else_takes_them_for_calls() -> None:
+    async with scene(tunnels=True, features=()) as here:
+        assert await here.found() == Outcome(Found.OK)
+        here.caches.item = None
+        assert (await here.found()).found is Found.UNPROVEN
+
+
+@on_both_loops
 async def test_a_service_of_datagrams_alone_is_not_judged() -> None:
     async with scene(tunnels=True) as here:
         here.caches.item = imported("hello", ImportPort(port=53, name="dns", protocol="UDP"))
@@ -309,3 +322,15 @@ async def test_without_routes_nothing_is_said() -> None:
             knock=knock,
         )
         assert await trier.outcome(SERVICE, cluster="east") is None
+
+
+@pytest.mark.parametrize("word", ["OK", "OKInPart", "OK: all is well", "Unproven", "Splendid"])
+def test_a_refusal_is_good_by_no_word_of_the_peers(word: str) -> None:
+    said = read(json.dumps({"reason": word, "why": "believe me"}).encode())
+    assert said == Outcome(Found.REFUSED, "believe me")
+
+
+def test_an_answer_that_does_not_read_is_a_refusal() -> None:
+    assert read(b"[]").found is Found.REFUSED
+    assert read(b"{}") == Outcome(Found.OK)
+    assert read(b'{"reason": "SourceUnknown"}').found is Found.OK_IN_PART

@@ -53,7 +53,8 @@ class MemberKinds:
 
 
 class OptionalCache(Generic[T]):
-    """All objects of `resource` that `fields` selects, none while the member does not serve it.
+    """All objects of `resource` in `namespace`, "" for all, that `fields` and `labels` select; none while the
+    member does not serve it.
 
     `synced` is set when what is in it is all there is.
     """
@@ -66,12 +67,14 @@ class OptionalCache(Generic[T]):
         kinds: MemberKinds,
         changed: Callable[[], None],
         fields: str = "",
+        namespace: str = "",
+        labels: str = "",
     ) -> None:
         self._member = member
         self._resource = resource
         self._kinds = kinds
         self._changed = changed
-        self._fields = fields
+        self._selected = {"fields": fields, "namespace": namespace, "labels": labels}
         self._cache: Informer[T] | None = None
         self.synced = asyncio.Event()
 
@@ -87,7 +90,7 @@ class OptionalCache(Generic[T]):
                 self.synced.set()
                 await self._kinds.until(lambda: self._kinds.has(self._resource))
             self.synced.clear()
-            cache = self._cache = Informer(self._member, self._resource, fields=self._fields)
+            cache = self._cache = Informer(self._member, self._resource, **self._selected)
             cache.on_change(self._changed)
             gone = self._kinds.until(lambda: not self._kinds.has(self._resource))
             await first_of(cache.run(), self._told(cache), gone)

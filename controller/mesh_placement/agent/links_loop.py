@@ -1,4 +1,5 @@
-"""Tells the hub of the ways to peers and of our exports: ClusterLink `links`, from MeshPeers and slices.
+"""Tells the hub of the ways to peers, of our exports, and of handshakes that it wants: ClusterLink `links`,
+from MeshPeers, slices and ServiceProbes.
 
 Without the mesh there is nothing to tell. Slices are watched only while the member serves ServiceExports.
 """
@@ -6,11 +7,14 @@ Without the mesh there is nothing to tell. Slices are watched only while the mem
 import asyncio
 from typing import Never
 
+from msgspec.structs import replace
+
 from mesh_core.names import GATEWAY, LABEL_KUBERNETES_SERVICE, SYSTEM_NAMESPACE
 from mesh_core.objects import EndpointSlice
 from mesh_placement.agent.kinds import OptionalCache, all_synced
 from mesh_placement.agent.session import Session
 from mesh_placement.agent.telling import Teller, Told
+from mesh_placement.agent.verifying import Verifying
 from mesh_placement.decide.links import (
     GATHER,
     ServiceKey,
@@ -48,6 +52,7 @@ class LinksLoop:
         self._slices = Informer(member, ENDPOINT_SLICES)
         self._slices.on_change(tell)
         self._of_service = self._slices.index(_service_of)
+        self._verifying = Verifying(session, changed=tell)
 
     async def run(self) -> None:
         """Watch and write, for ever."""
@@ -55,6 +60,7 @@ class LinksLoop:
             group.create_task(self._peers.run())
             group.create_task(self._exports.run())
             group.create_task(self._watch_slices())
+            group.create_task(self._verifying.run())
             group.create_task(self._tell())
 
     async def _watch_slices(self) -> Never:
@@ -63,7 +69,7 @@ class LinksLoop:
         await self._slices.run()
 
     async def _tell(self) -> None:
-        await all_synced((self._peers.synced, self._exports.synced))
+        await all_synced((self._peers.synced, self._exports.synced, self._verifying.synced))
         if self._session.kinds.has(SERVICE_EXPORTS):
             await self._slices.synced.wait()
         await self._teller.run()
@@ -72,7 +78,8 @@ class LinksLoop:
         exports = self._exports.values()
         ready = {one.key: ready_endpoints(self._of_service.get(one.key)) for one in exports}
         gateways = ready_gateways(self._of_service.get((SYSTEM_NAMESPACE, GATEWAY)))
-        return link_status(self._peers.values(), exports=exports, ready=ready, gateways=gateways)
+        status = link_status(self._peers.values(), exports=exports, ready=ready, gateways=gateways)
+        return replace(status, handshakes=self._verifying.found(gateways=gateways, ready=ready))
 
 
 def _service_of(one: EndpointSlice) -> tuple[ServiceKey, ...]:

@@ -28,6 +28,7 @@ from mesh_runtime.kube import (
     DEPLOYMENTS,
     MESH_PEERS,
     SECRETS,
+    SERVICE_PROBES,
     TRUST_BUNDLES,
     AnyObject,
     ApiError,
@@ -54,6 +55,8 @@ _RESOURCES: Final[Mapping[OwnKind, Resource[Any]]] = {
     ),
 }
 _TRIES: Final = 3
+_FORBIDDEN: Final = 403
+_NOT_FOUND: Final = 404
 _TOKEN: Final = "token"
 """Key of `AGENT_SETTINGS`: with a bootstrap token there, somebody has registered the member anew."""
 
@@ -133,6 +136,7 @@ async def remove_agent(member: KubeClient) -> None:
         if number == 1:
             # By now nobody writes them again: without settings the agent's other work has ended.
             await _drop_properties(member)
+            await _drop_probes(member)
         # Looked at first, so that each deletion has a connection and none waits for another's handshake.
         await side_by_side(_went(member, one, only_look=True) for one in group)
         await _bequeath(member, group)
@@ -181,6 +185,20 @@ async def _drop_properties(member: KubeClient) -> None:
         raise
     for one in ours.items:
         await member.delete(CLUSTER_PROPERTIES, one.metadata.name, uid=one.metadata.uid)
+
+
+async def _drop_probes(member: KubeClient) -> None:
+    """What the agent had gateways try; they end by themselves where we may not any more."""
+    try:
+        ours = await member.list(
+            SERVICE_PROBES, namespace=SYSTEM_NAMESPACE, labels=f"{LABEL_MANAGED_BY}={AGENT_MANAGER}"
+        )
+        for one in ours.items:
+            meta = one.metadata
+            await member.delete(SERVICE_PROBES, meta.name, namespace=meta.namespace, uid=meta.uid)
+    except ApiError as error:
+        if error.status not in (_FORBIDDEN, _NOT_FOUND):
+            raise
 
 
 async def _mesh(member: KubeClient) -> tuple[TrustBundle | None, list[MeshPeer]]:

@@ -8,8 +8,9 @@
 3. Headroom is the mean of our gateways', which connections are spread over. Nobody counts what is lost in a
    tunnel, so no loss is told. An export whose annotations do not read is withheld: nobody is allowed.
 4. What somebody waits for is written at once: a peer or an export that comes or goes, another state,
-   endpoints that come to nought or from it, a conflict, who is allowed, whether calls stay. Other numbers
-   are written every `REST` seconds, round trips and headroom only when they moved by a tenth.
+   endpoints that come to nought or from it, a conflict, who is allowed, whether calls stay, what a handshake
+   came to. That one was tried again and came to the same is written every `SHAKEN` seconds, other numbers
+   every `REST`, round trips and headroom only when they moved by a tenth.
 5. So nothing is written while nothing changes, and a row is as fresh as its agent: it is as good as new while
    the agent renews its Lease on the hub, and from the last renewal on it gets old. No clock but the hub's is
    asked. `lastProbe` is by the member's clock, for people.
@@ -25,6 +26,7 @@ from mesh_core.record import Traffic
 from mesh_placement.objects import ClusterLinkStatus, ExportState, LinkState, LinkToPeer, RoundTrip
 
 REST = 30.0
+SHAKEN = 4.0
 GATHER = 0.2
 MOST_PEERS = 1_024
 MOST_EXPORTS = 10_000
@@ -83,7 +85,9 @@ def seconds_until_write(
         return None if seen == wanted else 0.0
     if _urgent(seen) != _urgent(wanted):
         return 0.0
-    return max(0.0, REST - since_last) if _has_moved(seen, wanted) else None
+    rests = [SHAKEN] if seen.handshakes != wanted.handshakes else []
+    rests += [REST] if _has_moved(seen, wanted) else []
+    return max(0.0, min(rests) - since_last) if rests else None
 
 
 def _link(peer: MeshPeer, *, gateways: Set[str] | None) -> LinkToPeer:
@@ -147,7 +151,8 @@ def _urgent(status: ClusterLinkStatus) -> tuple[object, ...]:
     exports = [
         (one.service, one.ready > 0, one.conflict, one.allowed, one.local_first) for one in status.exports
     ]
-    return peers, exports, status.handshakes
+    handshakes = [(one.service, one.via, one.result) for one in status.handshakes]
+    return peers, exports, handshakes
 
 
 def _has_moved(seen: ClusterLinkStatus, wanted: ClusterLinkStatus) -> bool:
