@@ -12,6 +12,8 @@ from mesh_core.objects import Meta
 from mesh_placement.objects import ClusterRegistration, ClusterRegistrationSpec
 from mesh_placement.schedule.built_in import BUILT_IN
 from mesh_placement.schedule.cycle import schedule
+from mesh_placement.schedule.keeping import Kept, forget_all
+from mesh_placement.schedule.plan import Plan
 from mesh_placement.schedule.seen_clusters import ClusterRows
 from mesh_placement.schedule.snapshot import Cluster, Export, Link, Snapshot
 from mesh_placement.schedule.snapshotting import Seen, snapshot_of
@@ -97,13 +99,40 @@ def anew(snapshot: Snapshot) -> Snapshot:
 def test_a_plan_is_the_same_whether_the_snapshots_before_it_were_alike_or_not(first: int) -> None:
     snapshot = scene(20, placements=1, number=first)
     schedule(snapshot, BUILT_IN)
+    made: list[tuple[str, Snapshot, Plan]] = []
     for name, change in CHANGES.items():
         changed = change(snapshot)
-        plan = schedule(changed, BUILT_IN)
-        back = schedule(snapshot, BUILT_IN)
-        assert plan == schedule(anew(changed), BUILT_IN), name
-        assert back == schedule(anew(snapshot), BUILT_IN), name
+        made += [(name, changed, schedule(changed, BUILT_IN))]
+        made += [(f"back from: {name}", snapshot, schedule(snapshot, BUILT_IN))]
         snapshot = changed
+    for name, seen, plan in made:
+        forget_all()
+        assert plan == schedule(anew(seen), BUILT_IN), name
+
+
+def test_what_is_kept_is_the_same_verdicts_again_and_goes_when_it_is_forgotten() -> None:
+    snapshot = scene(20, placements=1, number=0)
+    first, changed = schedule(snapshot, BUILT_IN), cluster(9, room=None)(snapshot)
+    pairs = list(zip(first.decisions, schedule(changed, BUILT_IN).decisions, strict=True))
+    said = [
+        (before.cluster, before is after)
+        for one, other in pairs
+        for before, after in zip(one.verdicts, other.verdicts, strict=True)
+    ]
+    assert {name for name, is_same in said if not is_same} >= {"cluster-00009"}
+    assert sum(is_same for _, is_same in said) > len(said) / 2
+    forget_all()
+    again = schedule(snapshot, BUILT_IN)
+    assert again == first
+    assert again.decisions[0].verdicts[0] is not first.decisions[0].verdicts[0]
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_the_newest_are_kept(most: int) -> None:
+    kept = Kept[int, str](3)
+    for number in (1, 2, 3, 1, 4):
+        kept.put(number, str(number), most=most)
+    assert [kept.get(number) for number in (4, 1, 3, 2)] == ["4", "1", "3", None][:most] + [None] * (4 - most)
 
 
 def test_a_cluster_of_which_no_object_changed_is_the_same_row_in_the_next_snapshot() -> None:

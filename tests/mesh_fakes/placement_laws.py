@@ -3,11 +3,14 @@
 from collections.abc import Callable, Iterable
 from random import Random
 
+from msgspec.structs import replace
+
 from mesh_fakes.random_snapshots import random_snapshot
 from mesh_fakes.settling import applied
 from mesh_fakes.slow_scheduler import NEVER_EVICTED, SlowScheduler
 from mesh_placement.schedule.built_in import BUILT_IN
 from mesh_placement.schedule.cycle import schedule
+from mesh_placement.schedule.keeping import forget_all
 from mesh_placement.schedule.replay import decode, differing, encode, recorded, replay, stored_plan
 from mesh_placement.schedule.snapshot import Snapshot
 
@@ -112,6 +115,49 @@ def replayed_otherwise(snapshot: Snapshot) -> str:
     return "" if again == stored_plan(stored) else f"differs in {differing(again, stored_plan(stored))}"
 
 
+def is_not_changed_by_what_is_kept(seed: int) -> str:
+    """After other cycles, of which rows, placements or time were otherwise, a plan is as if it were the first
+    one ever made."""
+    snapshots = list(_alike(seed))
+    warm = [schedule(one, BUILT_IN) for one in (*snapshots, *reversed(snapshots))]
+    for snapshot, *plans in zip(snapshots, warm, reversed(warm), strict=False):
+        forget_all()
+        cold = schedule(snapshot, BUILT_IN)
+        for plan in plans:
+            if plan != cold:
+                return f"differs in {differing(plan, cold) or 'the reservations'}"
+    return ""
+
+
+def _alike(seed: int) -> Iterable[Snapshot]:
+    """Each with something of another one put into the snapshot before, most rows the same objects."""
+    dice, snapshot, other = Random(seed), random_snapshot(seed), random_snapshot(seed + 1)
+    known = {one.name: one for one in other.clusters}
+    yield snapshot
+    for _ in range(6):
+        match dice.randrange(6):
+            case 0:
+                name = dice.choice(snapshot.clusters).name
+                rows = [known.get(one.name, one) if one.name == name else one for one in snapshot.clusters]
+                snapshot = replace(snapshot, clusters=tuple(rows))
+            case 1:
+                source = dice.choice(snapshot.clusters).name
+                ways = [one for one in snapshot.links if one.source != source]
+                ways += [one for one in other.links if one.source == source]
+                snapshot = replace(snapshot, links=tuple(sorted(ways, key=lambda one: one.source)))
+            case 2:
+                left = [one for one in snapshot.clusters if dice.random() < 0.8] or snapshot.clusters[:1]
+                snapshot = replace(snapshot, clusters=tuple(left))
+            case 3:
+                snapshot = replace(snapshot, exports=other.exports)
+            case 4:
+                snapshot = replace(snapshot, now=snapshot.now + dice.choice((1.0, 61.0, 700.0)))
+            case _:
+                plan = schedule(snapshot, BUILT_IN)
+                snapshot = replace(snapshot, reservations=plan.reservations)
+        yield snapshot
+
+
 _LAWS: dict[str, Callable[[int], str]] = {
     one.__name__: one
     for one in (
@@ -121,6 +167,7 @@ _LAWS: dict[str, Callable[[int], str]] = {
         comes_to_rest,
         keeps_the_sum,
         replays,
+        is_not_changed_by_what_is_kept,
     )
 }
 LAWS = tuple(_LAWS)

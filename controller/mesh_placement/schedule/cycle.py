@@ -29,10 +29,12 @@ from mesh_placement.schedule.preempt import NOMINATED_SECONDS, Nomination, after
 from mesh_placement.schedule.probing import ANSWER_WITHIN, Asked, Tried, tried
 from mesh_placement.schedule.replacing import after_failures, goes_at_once, has_no_right, leaving
 from mesh_placement.schedule.reporting import cause_of, hold_of, verdicts_of
+from mesh_placement.schedule.reporting import cause_of, hold_of
 from mesh_placement.schedule.ring import together
 from mesh_placement.schedule.room import reservations_for
 from mesh_placement.schedule.sharing import Shares
 from mesh_placement.schedule.snapshot import Memory, Reservation, Snapshot, Wanted
+from mesh_placement.schedule.verdicts import verdicts_of
 
 RESERVED_SECONDS = 300.0
 """How long room is held for a decision that never becomes visible."""
@@ -72,7 +74,7 @@ class _Cycle:
                 found[name] = self._decision(placements[name])
         for name in self._preempted.keys() - found.keys():
             found[name] = self._decision(placements[name])
-        return Plan(tuple(found.values()), tuple(self._look.reservations))
+        return Plan(tuple(found.values()), self._look.reservations)
 
     def _decision(self, wanted: Wanted) -> Decision:
         look = self._look
@@ -101,7 +103,7 @@ class _Cycle:
             wanted.name,
             wanted.uid,
             _ordered(placed),
-            verdicts_of(look, made, held=going.held, pending=pending),
+            verdicts_of(look, wanted.name, made, held=going.held, pending=pending),
             changes,
             made.wanted,
             made.shortfall,
@@ -172,13 +174,13 @@ class _Cycle:
             and not (one.cluster in evicted and goes_at_once(look, wanted, findings, one.cluster))
         }
         changes = len(held) != len(wanted.current)
-        mine = [one for one in self._look.reservations if one.placement == wanted.name]
-        self._look.decided(wanted.name, held, taken=[one for one in mine if one.cluster in held])
+        mine = look.reserved_for(wanted.name)
+        look.decided(wanted.name, held, taken=[one for one in mine if one.cluster in held])
         return Decision(
             wanted.name,
             wanted.uid,
             _ordered(held),
-            verdicts_of(self._look, made, held=held, waits=why),
+            verdicts_of(look, wanted.name, made, held=held, waits=why),
             changes,
             made.wanted,
             max(0, (made.wanted or 0) - sum(share or 0 for share in held.values())),
@@ -208,7 +210,7 @@ class _Cycle:
     ) -> list[Reservation]:
         look = self._look
         if placed == {one.cluster: one.replicas for one in wanted.current}:
-            found = [one for one in look.reservations if one.placement == wanted.name]
+            found = list(look.reserved_for(wanted.name))
         else:
             until = look.now + RESERVED_SECONDS
             found = list(reservations_for(look, wanted, placed, revision=wanted.revision + 1, until=until))
@@ -240,9 +242,8 @@ def _let_go(look: Look, wanted: Wanted) -> None:
     """What lower priorities made room for, or what is kept while handshakes are waited for, is for this
     placement: its own reservation is not in its way."""
     here = {one.cluster for one in wanted.current}
-    look.reservations = [
-        one for one in look.reservations if one.placement != wanted.name or one.cluster in here
-    ]
+    mine = look.reserved_for(wanted.name)
+    look.reserve(wanted.name, tuple(one for one in mine if one.cluster in here))
 
 
 def _remembered(memory: Memory, room: Nomination | None, *, now: float) -> Memory:

@@ -4,7 +4,7 @@ Nothing is written down here; `cycle` makes a decision out of it. Steps and thei
 the plan.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,12 +17,11 @@ from mesh_placement.schedule.network.hysteresis import Better, may_move
 from mesh_placement.schedule.plugins import Divider, Plugins, Slot
 from mesh_placement.schedule.rebalance import rebalanced
 from mesh_placement.schedule.rendezvous import tie
-from mesh_placement.schedule.reserving import reserved_by_cluster
-from mesh_placement.schedule.room import A_LOT, room_for, room_of
-from mesh_placement.schedule.row_facts import facts_of
-from mesh_placement.schedule.select import Candidate, Request, amount, by_tier, selected
+from mesh_placement.schedule.room import A_LOT, pods_of, room_beside, room_of
+from mesh_placement.schedule.row_facts import facts_beside
+from mesh_placement.schedule.select import Candidate, Request, amount, by_tier, selected, selected_of_best
 from mesh_placement.schedule.sharing import Shares, duplicated, is_divided, shared, wanted_replicas
-from mesh_placement.schedule.snapshot import Cluster, Memory, Wanted
+from mesh_placement.schedule.snapshot import Cluster, Memory, Reservation, Room, Wanted
 from mesh_placement.schedule.spread import spreads_of
 from mesh_placement.schedule.tiers import NAME as TIERS
 from mesh_placement.schedule.tiers import no_tier, tier_of
@@ -69,13 +68,12 @@ def given(look: Look, wanted: Wanted, plugins: Plugins, limits: Limits) -> Given
     step = _Step(look, wanted, findings, tiers, worth, limits)
     chosen, memory, moves, note, again = step.choice()
     total = wanted_replicas(wanted)
-    slots = step.slots(chosen)
     if not is_divided(wanted):
-        shares: Shares = duplicated(total, slots)
-        full = (total or 0) * len(slots)
+        shares = step.duplicates(total, chosen)
+        full = (total or 0) * len(chosen)
         got = sum(share or 0 for share in shares.values())
         return Given(findings, worth, chosen, shares, total, full - got, memory, moves, note, again)
-    count = total or 0
+    count, slots = total or 0, step.slots(chosen)
     divider = _divider(wanted, plugins.dividers)
     spreads = step.spreads
     now = shared(count, slots, divider=divider, spreads=spreads)
@@ -116,8 +114,9 @@ class _Step:
         self._tiers, self._worth, self._limits = tiers, worth, limits
         self._current = {share.cluster: share.replicas for share in wanted.current}
         self._kept = {one.name for one in findings.kept}
-        self._reserved = reserved_by_cluster(look) if wanted.demand.replicas is not None else {}
-        self._rooms: dict[str, int] = {}
+        self._rooms: Mapping[str, int] = {}
+        self._stabilize = float(wanted.spec.failover.failback.stabilize_seconds)
+        self._by_score: list[str] | None = None
         # Only who weighs clusters by their room must know all of it.
         is_weighed = is_divided(wanted) and wanted.spec.replicas.by == "Available"
         self._enough = A_LOT if is_weighed else wanted_replicas(wanted) or 0
@@ -129,20 +128,61 @@ class _Step:
     def choice(self) -> tuple[tuple[Candidate, ...], Memory, bool, str, float | None]:
         """The chosen ones; the memory; whether it moves by choice, and why; when to look again."""
         request = self._request()
-        candidates = self._candidates(needs_room=request.replicas is not None and request.count is not None)
-        chosen = selected(candidates, request)
+        chosen = self._selected(request, may_move=False)
         memory = self._wanted.memory
         if request.count is None or self._wanted.spec.failover.failback.mode != "Auto":
             return chosen, memory, False, "", None
-        staying = [one for one in candidates if one.stays and one.cluster not in self._kept]
-        if not staying or len(self._current) > request.count:
+        is_staying = any(one.name in self._current for one in self._findings.open)
+        if not is_staying or len(self._current) > request.count:
             return chosen, memory, False, "", None
-        return self._moved(candidates, chosen, request)
+        return self._moved(chosen, request)
+
+    def _selected(self, request: Request, *, may_move: bool) -> tuple[Candidate, ...]:
+        """The choice; `may_move`: as if what runs in open clusters could be anywhere that is stable."""
+        if request.count is None and request.replicas is None and not request.spreads:
+            return tuple(self._candidates(None, request, may_move=may_move))  # whoever may
+        few = self._best_names(request, may_move=may_move)
+        if few is not None:
+            found = selected_of_best(self._candidates(few, request, may_move=may_move), request)
+            if found is not None:
+                return found
+        return selected(self._candidates(None, request, may_move=may_move), request)
+
+    def _best_names(self, request: Request, *, may_move: bool) -> list[str] | None:
+        """Who has some already, and the best others: as many as are wanted, and all that are as good as the
+        last of them. None where more than score and place decide."""
+        if request.count is None or request.spreads or self._wanted.spec.tiers:
+            return None
+        if self._wanted.name in self._limits.within:
+            return None
+        totals, current = self._worth.totals, self._current
+        found = [name for name in current if name in totals]
+        if self._by_score is None:
+            self._by_score = sorted(totals, key=totals.__getitem__, reverse=True)
+        number, last = 0, 0.0
+        for name in self._by_score:
+            if number >= request.count and totals[name] < last:
+                break
+            if name not in current and (not may_move or self._may_take(name)):
+                found.append(name)
+                number, last = number + 1, totals[name]
+        return found
+
+    def duplicates(self, total: int | None, chosen: Sequence[Candidate]) -> Shares:
+        """What each gets where all get the same."""
+        if not (total and self._is_counted) or self._limits.most or self._wanted.spec.replicas.per_cluster:
+            return duplicated(total, self.slots(chosen))
+        # Whoever may take more takes all of them.
+        open_ = [one.cluster for one in chosen if one.cluster not in self._kept]
+        kept = [one for one in chosen if one.cluster in self._kept]
+        return {**dict.fromkeys(open_, total), **duplicated(total, self.slots(kept))}
 
     def slots(self, chosen: Sequence[Candidate]) -> list[Slot]:
         """What the divider is told of them."""
         wanted, found = self._wanted, []
-        latencies = self._latencies(chosen)
+        # Only what is divided has an order.
+        latencies = self._latencies(chosen) if is_divided(wanted) else {}
+        has_order = is_divided(wanted) and len(chosen) > 1
         for one in chosen:
             bounds = self._bounds(one.cluster)
             current = self._current.get(one.cluster) or 0
@@ -160,23 +200,18 @@ class _Step:
                     score=one.score,
                     tier=one.tier,
                     latency=latencies.get(one.cluster),
-                    tie=tie(wanted.uid, one.cluster) if len(chosen) > 1 else 0,
+                    tie=tie(wanted.uid, one.cluster) if has_order else 0,
                 )
             )
         return found
 
     def _moved(
-        self, candidates: Sequence[Candidate], chosen: tuple[Candidate, ...], request: Request
+        self, chosen: tuple[Candidate, ...], request: Request
     ) -> tuple[tuple[Candidate, ...], Memory, bool, str, float | None]:
         """Whether another choice is so much better, and for so long, that it is worth a move."""
         look, wanted = self._look, self._wanted
-        stabilize = float(wanted.spec.failover.failback.stabilize_seconds)
-        free = [
-            one if one.pinned or one.cluster in self._kept else replace(one, stays=False)
-            for one in candidates
-            if one.stays or self._is_stable(one.cluster, stabilize)
-        ]
-        best = selected(free, request)
+        stabilize = self._stabilize
+        best = self._selected(request, may_move=True)
         names = tuple(sorted(one.cluster for one in best))
         better = None
         has = sum(one.score for one in chosen)
@@ -204,23 +239,30 @@ class _Step:
         total = wanted_replicas(self._wanted) if is_divided(self._wanted) else None
         return Request(self._wanted.uid, self._wanted.spec.clusters.count, total, self.spreads)
 
-    def _candidates(self, *, needs_room: bool) -> list[Candidate]:
+    def _candidates(
+        self, names: Iterable[str] | None, request: Request, *, may_move: bool
+    ) -> list[Candidate]:
+        """These, or all that may be chosen."""
         findings, totals, tiers = self._findings, self._worth.totals, self._tiers
-        if needs_room:
-            self._rooms.update(self._idle_rooms())
+        needs_room = request.replicas is not None and request.count is not None
+        if needs_room and names is None:
+            self._rooms = self._open_rooms()
         within = self._limits.within.get(self._wanted.name)
         found = []
-        for one in (*findings.open, *findings.kept):
-            name = one.name
-            stays = name in self._current
-            if within is not None and name not in within and not stays:
+        for name in totals if names is None else names:
+            is_here = name in self._current
+            if not is_here and (
+                (within is not None and name not in within) or (may_move and not self._may_take(name))
+            ):
                 continue
             room = 0
             if needs_room:
                 room = (self._current.get(name) or 0) + self._room(name)
                 most = self._bounds(name).max
                 room = room if most is None else min(room, most)
-            found.append(Candidate(name, totals[name], tiers[name], room, stays, name in findings.pinned))
+            pinned = name in findings.pinned
+            stays = is_here and (not may_move or pinned or name in self._kept)
+            found.append(Candidate(name, totals[name], tiers.get(name, 0), room, stays, pinned))
         return found
 
     def _room(self, name: str) -> int:
@@ -233,23 +275,22 @@ class _Step:
             return self._enough
         if self._wanted.demand.replicas is None:
             return 0
-        if name not in self._rooms:
-            cluster = self._look.clusters[name]
-            mine = self._reserved.get(name, ())
-            self._rooms[name] = room_of(
-                self._look, self._wanted, cluster, reservations=mine, enough=self._enough
-            )
-        return self._rooms[name]
+        room = self._rooms.get(name)
+        if room is None:
+            room = room_of(self._look, self._wanted, self._look.clusters[name], enough=self._enough)
+        return room
 
-    def _idle_rooms(self) -> Mapping[str, int]:
-        """Room in clusters where nothing is reserved: it hangs on the cluster's row and nothing else."""
+    def _open_rooms(self) -> Mapping[str, int]:
+        """Room where no pods come once besides: it hangs on the cluster's row and what is reserved there."""
         demand, enough = self._wanted.demand, self._enough
         if demand.replicas is None or demand.beside:
             return {}
-        idle = [one for one in self._findings.open if one.name not in self._reserved]
+
+        def room(one: Cluster, held: Sequence[Reservation]) -> int:
+            return room_beside(one.room or Room(), demand.request, taken=pods_of(held), enough=enough)
+
         rule = "room", enough, *demand.request.items()
-        rooms = facts_of(rule, idle, lambda one: room_for(one, demand.request, (), now=0.0, enough=enough))
-        return {one.name: rooms[one.name] for one in idle}
+        return facts_beside(self._look, rule, self._findings.open, room)
 
     def _bounds(self, name: str) -> ClusterShare:
         bounds = self._wanted.spec.replicas.per_cluster
@@ -269,9 +310,10 @@ class _Step:
             found[candidate.cluster] = sum(known) / weights if len(known) == len(means) else None
         return found
 
-    def _is_stable(self, name: str, seconds: float) -> bool:
+    def _may_take(self, name: str) -> bool:
+        """Whether the cluster has been well for long enough to move there by choice."""
         since = self._look.clusters[name].stable_since
-        return since is not None and self._look.now - since >= seconds
+        return since is not None and self._look.now - since >= self._stabilize
 
 
 class _Shared:
@@ -285,9 +327,12 @@ class _Shared:
 
 
 def _tiers(wanted: Wanted, findings: Findings) -> dict[str, int]:
-    """By cluster; who stays although no tier wants it comes after all of them."""
+    """By cluster, nothing where no tiers are asked for; who stays although no tier wants it comes after all
+    of them."""
     tiers = wanted.spec.tiers
-    found = {}
+    found: dict[str, int] = {}
+    if not tiers:
+        return found
     for one in (*findings.open, *findings.kept):
         tier = tier_of(one, tiers)
         found[one.name] = len(tiers) if tier is None else tier

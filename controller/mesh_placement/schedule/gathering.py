@@ -58,7 +58,8 @@ def gathered(look: Look, wanted: Wanted, filters: Sequence[Filter]) -> Findings:
 
     refusals = _before_filters(look, wanted)
     last: dict[str, Refusal] = {}
-    asked: Sequence[Cluster] = [one for one in every if one.name not in refusals or one.name in here]
+    # All of them as long as nobody is refused: whoever keeps facts of all has them at hand.
+    asked = _still_asked(every, refusals, here)
     for rule in filters:
         rejections = rule.reject(look, wanted, asked)
         if not rejections:
@@ -69,9 +70,17 @@ def gathered(look: Look, wanted: Wanted, filters: Sequence[Filter]) -> Findings:
                 last.setdefault(name, refusal)
             elif name not in refusals or (name in here and goes(refusal) and not goes(refusals[name])):
                 refusals[name] = refusal
-        asked = [one for one in asked if one.name not in refusals or one.name in here]
+        asked = _still_asked(asked, refusals, here)
     lacking = tuple(look.clusters[name] for name in last if name not in refusals and name not in here)
     return _sorted_out(every, here, goes, {**last, **refusals}, lacking)
+
+
+def _still_asked(
+    clusters: Sequence[Cluster], refusals: Mapping[str, Refusal], here: set[str]
+) -> Sequence[Cluster]:
+    if not refusals:
+        return clusters
+    return [one for one in clusters if one.name not in refusals or one.name in here]
 
 
 def _before_filters(look: Look, wanted: Wanted) -> dict[str, Refusal]:
@@ -97,10 +106,11 @@ def _sorted_out(
     refusals: dict[str, Refusal],
     lacking: tuple[Cluster, ...],
 ) -> Findings:
-    pinned = frozenset(one.name for one in every if one.name in here and one.standing in holding.NEVER_EVICTS)
+    present = [one for one in every if one.name in here] if here else []
+    pinned = frozenset(one.name for one in present if one.standing in holding.NEVER_EVICTS)
     kept, evicted = [], []
-    for one in every:
-        if one.name not in here or one.name not in refusals:
+    for one in present:
+        if one.name not in refusals:
             continue
         refusal = refusals[one.name]
         if goes(refusal) and one.name not in pinned:
@@ -109,7 +119,7 @@ def _sorted_out(
             kept.append(one)
             if refusal.rejection.evicts:
                 refusals[one.name] = Refusal(refusal.rule, replace(refusal.rejection, evicts=False))
-    open_ = tuple(one for one in every if one.name not in refusals)
+    open_ = tuple([one for one in every if one.name not in refusals]) if refusals else tuple(every)
     return Findings(open_, tuple(kept), tuple(evicted), refusals, pinned, lacking)
 
 

@@ -1,10 +1,13 @@
 """A snapshot with its indexes: made once a cycle, read by every plug-in."""
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
+from itertools import chain
 
 from mesh_placement.schedule.link_index import LinkIndex, links_by_source
+from mesh_placement.schedule.reserving import held_by_cluster, with_those_of
+from mesh_placement.schedule.row_changes import Change, change_between
 from mesh_placement.schedule.snapshot import (
     Cluster,
     Export,
@@ -20,17 +23,32 @@ class Look:
     """Read-only, but for what `decided` adds while a cycle decides one placement after another.
 
     `memo` is where a plug-in keeps what it has worked out once a cycle, under a key that begins with its
-    name.
+    name. `held` are the reservations by cluster that take room which its numbers do not show yet; whoever is
+    not named has none.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.now = snapshot.now
-        self.reservations: list[Reservation] = list(snapshot.reservations)
+        reserved: dict[str, list[Reservation]] = {}
+        for one in snapshot.reservations:
+            reserved.setdefault(one.placement, []).append(one)
+        self._reserved = {name: tuple(mine) for name, mine in reserved.items()}
         self.placed: dict[str, Mapping[str, int | None]] = {
             one.name: {share.cluster: share.replicas for share in one.current} for one in snapshot.placements
         }
         self.memo: dict[Hashable, object] = {}
+        self._changes: dict[int, Change] = {}
+
+    @property
+    def reservations(self) -> tuple[Reservation, ...]:
+        """All of them, as the cycle stands now."""
+        return tuple(chain.from_iterable(self._reserved.values()))
+
+    @cached_property
+    def held(self) -> dict[str, tuple[Reservation, ...]]:
+        """By cluster; who is not named has none."""
+        return held_by_cluster(self.snapshot.reservations, self.clusters, now=self.now)
 
     @cached_property
     def sets(self) -> Mapping[str, SetView]:
@@ -75,21 +93,6 @@ class Look:
         return {(one.source, one.service, one.via): one for one in self.snapshot.probes}
 
     @cached_property
-    def apis_of(self) -> Mapping[str, frozenset[str]]:
-        """Group versions by cluster; empty where they are not told."""
-        return {one.name: frozenset(one.apis) for one in self.snapshot.clusters}
-
-    @cached_property
-    def namespaces_of(self) -> Mapping[str, frozenset[str] | None]:
-        """Namespaces by cluster; None where they are not told."""
-        return {one.name: _set_of(one.namespaces) for one in self.snapshot.clusters}
-
-    @cached_property
-    def storage_classes_of(self) -> Mapping[str, frozenset[str] | None]:
-        """StorageClasses by cluster; None where they are not told."""
-        return {one.name: _set_of(one.storage_classes) for one in self.snapshot.clusters}
-
-    @cached_property
     def avoided_by(self) -> Mapping[str, tuple[str, ...]]:
         """Placement to those of its namespace that do not want to be where it is."""
         found: dict[str, list[str]] = {}
@@ -112,13 +115,31 @@ class Look:
         """Whether anything of `placement` is in `cluster`."""
         return self.placed.get(placement, {}).get(cluster, 0) != 0
 
+    def reserved_for(self, placement: str) -> tuple[Reservation, ...]:
+        """What is reserved for the placement, wherever."""
+        return self._reserved.get(placement, ())
+
+    def changed_since(self, rows: Sequence[Cluster]) -> Change:
+        """What is another row now than in `rows`, those of another snapshot; found once for all who ask."""
+        known = self._changes.get(id(rows))
+        if known is None:
+            known = self._changes[id(rows)] = change_between(rows, self.snapshot.clusters)
+        return known
+
     def decided(
         self, placement: str, shares: Mapping[str, int | None], *, taken: Iterable[Reservation]
     ) -> None:
         """What this cycle has decided, so that the next placement sees it."""
         self.placed[placement] = shares
-        self.reservations = [one for one in self.reservations if one.placement != placement]
-        self.reservations.extend(taken)
+        self.reserve(placement, tuple(taken))
+
+    def reserve(self, placement: str, taken: tuple[Reservation, ...]) -> None:
+        """What the placement takes, in place of all that it took."""
+        before = self.reserved_for(placement)
+        if before == taken:
+            return
+        with_those_of(self.held, placement, before=before, after=taken, clusters=self.clusters, now=self.now)
+        self._reserved[placement] = taken
 
     def supposing(self, shares: Mapping[str, Mapping[str, int | None]]) -> "Look":
         """The same look if these placements were placed so; indexes are shared."""
@@ -126,10 +147,7 @@ class Look:
         _ = self.sets, self.clusters, self.placements, self.links, self.exporters, self.bringing, self.probes
         other = copy(self)
         other.placed = {**self.placed, **shares}
-        other.reservations = list(self.reservations)
+        other._reserved = dict(self._reserved)
+        other.__dict__["held"] = dict(self.held)
         other.memo = {}
         return other
-
-
-def _set_of(names: tuple[str, ...] | None) -> frozenset[str] | None:
-    return None if names is None else frozenset(names)

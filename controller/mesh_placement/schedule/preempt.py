@@ -24,7 +24,7 @@ from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.needs import needs_of
 from mesh_placement.schedule.plan import Shrink
 from mesh_placement.schedule.rendezvous import tie
-from mesh_placement.schedule.room import holds, unreserved, what_counts
+from mesh_placement.schedule.room import unreserved, what_counts
 from mesh_placement.schedule.sharing import is_divided, wanted_replicas
 from mesh_placement.schedule.snapshot import Cluster, Memory, Room, Wanted
 
@@ -168,9 +168,7 @@ def _lacks(look: Look, wanted: Wanted, cluster: Cluster, replicas: int) -> dict[
     """What is missing of each resource for so many replicas; empty where sums are not what is lacking."""
     room = cluster.room or Room()
     taken = [
-        (one.request, one.replicas)
-        for one in look.reservations
-        if one.placement != wanted.name and holds(one, cluster=cluster, now=look.now)
+        (one.request, one.replicas) for one in look.held.get(cluster.name, ()) if one.placement != wanted.name
     ]
     taken += [(one.request, one.count) for one in wanted.demand.beside]
     asked = what_counts(wanted.demand.request, room=room)

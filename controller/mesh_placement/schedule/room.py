@@ -13,6 +13,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from mesh_placement.schedule.look import Look
+from mesh_placement.schedule.reserving import holds
 from mesh_placement.schedule.snapshot import Cluster, Reservation, Room, Wanted
 from mesh_placement.schedule.worst_case import Pods, surely_left
 
@@ -44,16 +45,13 @@ def room_of(
     wanted: Wanted,
     cluster: Cluster,
     *,
-    reservations: Iterable[Reservation] | None = None,
     enough: int = A_LOT,
 ) -> int:
     """Replicas that the cluster takes of a placement beyond those that it has of it, as the cycle stands now.
 
-    `reservations` are those that may be the cluster's, None: all of the look. A cluster that has nothing of
-    the placement yet must take the pods that come once, too.
+    A cluster that has nothing of the placement yet must take the pods that come once, too.
     """
-    held = look.reservations if reservations is None else reservations
-    taken = reserved_in(held, cluster=cluster, now=look.now)
+    taken = pods_of(look.held.get(cluster.name, ()))
     if wanted.demand.beside and not look.has(wanted.name, cluster=cluster.name):
         taken += [(one.request, one.count) for one in wanted.demand.beside]
     return room_beside(cluster.room or Room(), wanted.demand.request, taken=taken, enough=enough)
@@ -98,16 +96,14 @@ def unreserved(resource: str, *, room: Room, taken: Iterable[Pods]) -> int:
     return there - sum(one.get(resource, 0) * count for one, count in taken)
 
 
-def holds(reservation: Reservation, *, cluster: Cluster, now: float) -> bool:
-    """Whether the reservation takes room in the cluster that its numbers do not show yet."""
-    if reservation.cluster != cluster.name or reservation.until <= now:
-        return False
-    return cluster.room is None or cluster.room.observed.get(reservation.placement, -1) < reservation.revision
-
-
 def reserved_in(reservations: Iterable[Reservation], *, cluster: Cluster, now: float) -> list[Pods]:
     """What is reserved in the cluster and not visible there yet."""
-    return [(one.request, one.replicas) for one in reservations if holds(one, cluster=cluster, now=now)]
+    return pods_of(one for one in reservations if holds(one, cluster=cluster, now=now))
+
+
+def pods_of(reservations: Iterable[Reservation]) -> list[Pods]:
+    """What they hold."""
+    return [(one.request, one.replicas) for one in reservations]
 
 
 def reservations_for(
@@ -119,29 +115,27 @@ def reservations_for(
     yet, is.
     """
     found: list[Reservation] = []
-    own = [one for one in look.reservations if one.placement == wanted.name]
+    beside = [(one.request, one.count) for one in wanted.demand.beside if one.count]
     for name, count in sorted(shares.items()):
-        cluster = look.clusters.get(name)
-        if cluster is None:
+        if name not in look.clusters:
             continue
-        mine = [one for one in own if holds(one, cluster=cluster, now=look.now)]
-        for request, pods in _pods_of(look, wanted, cluster=name, count=count or 0):
-            hidden = sum(one.replicas for one in mine if one.request == request)
-            visible = max(0, _there(look, wanted, cluster=name, request=request) - hidden)
+        is_here = look.has(wanted.name, cluster=name)
+        # All pods of the placement in the cluster by what they ask for, replicas first.
+        for request, pods in [(wanted.demand.request, count), *beside] if count else beside:
+            visible = _visible(look, wanted, cluster=name, request=request) if is_here else 0
             if pods > visible:
                 found.append(Reservation(wanted.name, name, revision, request, pods - visible, until))
     return tuple(found)
 
 
-def _pods_of(look: Look, wanted: Wanted, *, cluster: str, count: int) -> list[tuple[dict[str, int], int]]:
-    """All pods of the placement in the cluster by what they ask for, replicas first."""
-    found = [(one.request, one.count) for one in wanted.demand.beside if one.count]
-    return [(wanted.demand.request, count), *found] if count else found
+def _visible(look: Look, wanted: Wanted, *, cluster: str, request: Mapping[str, int]) -> int:
+    """How many pods with this request the placement has in the cluster that its numbers show."""
+    mine = [one for one in look.held.get(cluster, ()) if one.placement == wanted.name]
+    hidden = sum(one.replicas for one in mine if one.request == request)
+    return max(0, _there(look, wanted, cluster=cluster, request=request) - hidden)
 
 
 def _there(look: Look, wanted: Wanted, *, cluster: str, request: Mapping[str, int]) -> int:
     """How many pods with this request the placement has in the cluster, decided before."""
-    if not look.has(wanted.name, cluster=cluster):
-        return 0
     replicas = look.placed[wanted.name][cluster] or 0 if request == wanted.demand.request else 0
     return replicas + sum(one.count for one in wanted.demand.beside if one.request == request)

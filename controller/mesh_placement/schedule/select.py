@@ -15,6 +15,7 @@ Else all choices are tried while they are at most `MOST_TRIED`, and beyond that 
 import itertools
 from collections.abc import Iterable, Sequence
 from math import comb
+from operator import eq, itemgetter
 
 from msgspec import Struct
 
@@ -50,26 +51,36 @@ Worth = tuple[int, int, int, tuple[int, ...], float]
 def selected(candidates: Sequence[Candidate], request: Request) -> tuple[Candidate, ...]:
     """The chosen ones, best first."""
     ordered = ranked(candidates, request.uid)
-    staying = [one for one in ordered if one.stays or one.pinned]
-    if request.count is not None and len(staying) > request.count:
-        # Fewer than run are wanted: the best of those, and nobody new.
-        forced = [one for one in staying if one.pinned]
-        free = [one for one in staying if not one.pinned]
-    else:
-        forced = staying
-        free = [one for one in ordered if not (one.stays or one.pinned)]
-    places = len(free) if request.count is None else max(0, request.count - len(forced))
+    forced, free, places = _sorted_out(ordered, request)
     choose = _spread_choice if request.replicas is None else _roomy_choice
-    kept = {one.cluster for one in choose(forced, free, min(places, len(free)), request)}
-    return tuple(one for one in ordered if one.cluster in kept)
+    chosen = choose(forced, free, places, request)
+    if len(chosen) == len(ordered):
+        return tuple(ordered)
+    kept = {one.cluster for one in chosen}
+    return tuple([one for one in ordered if one.cluster in kept])
+
+
+def selected_of_best(best: Sequence[Candidate], request: Request) -> tuple[Candidate, ...] | None:
+    """The same out of those that stay and the `count` best others, or some more; None where all of them have
+    to be looked at. Without spreads only."""
+    ordered = ranked(best, request.uid)
+    forced, free, places = _sorted_out(ordered, request)
+    chosen = forced + free[:places]
+    if request.replicas is not None and not _is_full(chosen, request):
+        return None
+    kept = {one.cluster for one in chosen}
+    return tuple([one for one in ordered if one.cluster in kept])
 
 
 def ranked(candidates: Iterable[Candidate], uid: str) -> list[Candidate]:
     """By tier, score, and the hash among equals, which is asked only there."""
     ordered = sorted(candidates, key=_merit)
+    merits = list(map(_merit, ordered))
+    if not any(map(eq, merits, merits[1:])):
+        return ordered
     found: list[Candidate] = []
-    for _, equals in itertools.groupby(ordered, key=_merit):
-        group = list(equals)
+    for _, equals in itertools.groupby(zip(merits, ordered, strict=True), key=itemgetter(0)):
+        group = [one for _, one in equals]
         found += group if len(group) == 1 else sorted(group, key=lambda one: tie(uid, one.cluster))
     return found
 
@@ -105,6 +116,21 @@ def amount(chosen: Sequence[Candidate], request: Request) -> int:
             caps[value] = caps.get(value, 0) + one.room
         room = min(room, sum(most_by_value(caps, spread.skew).values()))
     return min(room, request.replicas)
+
+
+def _sorted_out(
+    ordered: Sequence[Candidate], request: Request
+) -> tuple[list[Candidate], list[Candidate], int]:
+    """Those that are chosen in any case, the others, and for how many of these there is a place."""
+    forced = [one for one in ordered if one.stays or one.pinned]
+    if request.count is not None and len(forced) > request.count:
+        # Fewer than run are wanted: the best of those, and nobody new.
+        free = [one for one in forced if not one.pinned]
+        forced = [one for one in forced if one.pinned]
+    else:
+        free = [one for one in ordered if not (one.stays or one.pinned)]
+    places = len(free) if request.count is None else max(0, request.count - len(forced))
+    return forced, free, min(places, len(free))
 
 
 def _merit(one: Candidate) -> tuple[int, float]:

@@ -1,43 +1,90 @@
-"""Scores by weight: what each cluster is worth to a placement, and out of which parts."""
+"""Scores by weight: what each cluster is worth to a placement, and out of which parts.
+
+What was found for the placement last is kept, and worked out again only for clusters of which a score says
+something else: a score gives the same numbers of all others, so they have the same sum.
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct
 
+from mesh_placement.schedule.keeping import Kept
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Score
+from mesh_placement.schedule.row_changes import differing
 from mesh_placement.schedule.snapshot import Cluster, Wanted
+
+MOST_KEPT: Final = 4096
+"""Placements."""
 
 
 class Weighed(Struct, frozen=True):
-    """`totals` by cluster; `parts` by score, then by cluster."""
+    """`totals` by cluster; `parts` by score, then by cluster; `parts_of` the other way round: 0 to 100 by the
+    name of the score, of every cluster that was weighed."""
 
     totals: Mapping[str, float]
     parts: Mapping[str, Mapping[str, float]]
+    parts_of: Mapping[str, dict[str, float]]
 
-    def parts_by_cluster(self) -> Mapping[str, dict[str, float]]:
-        """0 to 100 by the name of the score, of every cluster that was weighed."""
-        names, clusters = tuple(self.parts), list(self.totals)
-        columns = [_column(found, clusters) for found in self.parts.values()]
-        rows = zip(*columns, strict=True) if columns else (() for _ in self.totals)
-        return {one: dict(zip(names, row, strict=True)) for one, row in zip(self.totals, rows, strict=True)}
+
+class _Last(Struct, frozen=True):
+    names: list[str]
+    weights: Mapping[str, int]
+    weighed: Weighed
+
+
+_KEPT = Kept[str, _Last](MOST_KEPT)
 
 
 def weighed(look: Look, wanted: Wanted, clusters: Sequence[Cluster], scores: Sequence[Score]) -> Weighed:
     """A score of weight 0 is not asked, and one that says nothing is no part."""
     names = [one.name for one in clusters]
-    totals = [0.0] * len(names)
+    weights: dict[str, int] = {}
     parts: dict[str, Mapping[str, float]] = {}
     prefer = wanted.spec.prefer
     for rule in scores:
         weight = prefer.get(rule.name, rule.default_weight)
         found = rule.score(look, wanted, clusters) if weight else {}
-        if not found:
-            continue
-        parts[rule.name] = found
-        points = _column(found, names)
+        if found:
+            parts[rule.name], weights[rule.name] = found, weight
+    kept = _KEPT.get(wanted.name)
+    if kept is not None and kept.names == names and list(kept.weights.items()) == list(weights.items()):
+        made = _renewed(kept.weighed, parts, weights)
+    else:
+        made = _anew(names, parts, weights)
+    _KEPT.put(wanted.name, _Last(names, weights, made))
+    return made
+
+
+def _anew(names: list[str], parts: Mapping[str, Mapping[str, float]], weights: Mapping[str, int]) -> Weighed:
+    columns = [_column(found, names) for found in parts.values()]
+    totals = [0.0] * len(names)
+    for weight, points in zip(weights.values(), columns, strict=True):
         totals = [total + weight * each for total, each in zip(totals, points, strict=True)]
-    return Weighed(dict(zip(names, totals, strict=True)), parts)
+    rules = tuple(parts)
+    rows = zip(*columns, strict=True) if columns else (() for _ in names)
+    parts_of = {one: dict(zip(rules, row, strict=True)) for one, row in zip(names, rows, strict=True)}
+    return Weighed(dict(zip(names, totals, strict=True)), parts, parts_of)
+
+
+def _renewed(
+    before: Weighed, parts: Mapping[str, Mapping[str, float]], weights: Mapping[str, int]
+) -> Weighed:
+    news = {one for rule, found in parts.items() for one in differing(before.parts[rule], found)}
+    news.intersection_update(before.totals)
+    if not news:
+        return before
+    if 4 * len(news) > len(before.totals):
+        return _anew(list(before.totals), parts, weights)
+    totals, parts_of = dict(before.totals), dict(before.parts_of)
+    for name in news:
+        row = {rule: found.get(name, 0.0) for rule, found in parts.items()}
+        total = 0.0
+        for rule, points in row.items():
+            total += weights[rule] * points
+        totals[name], parts_of[name] = total, row
+    return Weighed(totals, parts, parts_of)
 
 
 def _column(found: Mapping[str, float], names: list[str]) -> list[float]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
+from mesh_placement.schedule.row_facts import exceptions_of
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 _EVERYWHERE = frozenset(("v1", "apps/v1", "batch/v1", "rbac.authorization.k8s.io/v1"))
@@ -20,16 +21,15 @@ class Apis:
         needed = frozenset(wanted.demand.apis) - _EVERYWHERE
         if not needed:
             return {}
-        served = look.apis_of
-        found: dict[str, Rejection] = {}
-        for one in clusters:
-            there = served[one.name]
-            if there and not needed <= there:
-                found[one.name] = _rejection(sorted(needed - there), there=there)
-        return found
+        return exceptions_of(look, ("API", needed), clusters, lambda one: _missing(needed, there=one.apis))
 
 
-def _rejection(missing: list[str], *, there: frozenset[str]) -> Rejection:
+def _missing(needed: frozenset[str], *, there: Sequence[str]) -> Rejection | None:
+    missing = needed.difference(there)
+    return _rejection(sorted(missing), there=there) if there and missing else None
+
+
+def _rejection(missing: list[str], *, there: Sequence[str]) -> Rejection:
     group = missing[0].rpartition("/")[0]
     others = sorted(one for one in there if group and one.startswith(f"{group}/"))
     hint = f"install the definition of {missing[0]} there, or bring it with the placement"

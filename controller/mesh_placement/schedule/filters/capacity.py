@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from mesh_placement.decide.quantity import quantity
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
-from mesh_placement.schedule.reserving import reserved_by_cluster
-from mesh_placement.schedule.room import reserved_in, room_beside, unreserved, what_counts
-from mesh_placement.schedule.row_facts import facts_of
+from mesh_placement.schedule.room import pods_of, room_beside, unreserved, what_counts
+from mesh_placement.schedule.row_facts import facts_beside
 from mesh_placement.schedule.snapshot import Cluster, Reservation, Room, Wanted
 from mesh_placement.schedule.worst_case import Pods
 
@@ -42,24 +41,40 @@ class Capacity:
         """Those that have not enough room for it, as far as is known."""
         if wanted.demand.replicas is None and not wanted.demand.beside:
             return {}
-        reserved = reserved_by_cluster(look)
         current = look.placed.get(wanted.name, {})
         bounds = wanted.spec.replicas.per_cluster
         news = _more(wanted, cluster="", current={})
         rule = "Capacity", news.pods, *((*request.items(), count) for request, count in news.pieces)
-        takes_news = facts_of(rule, clusters, lambda one: _takes(one, news))
+        said = facts_beside(look, rule, clusters, lambda one, held: _said(one, news, held))
+        own = self._of_its_own(look, wanted, current) if current or bounds else {}
+        if not own and not any(said.values()):
+            return {}
         found: dict[str, Rejection] = {}
         for one in clusters:
-            name = one.name
-            is_known = name in current or name in bounds
-            if not is_known and name not in reserved and takes_news[name]:
-                continue
-            more = _more(wanted, cluster=name, current=current) if is_known else news
-            if not more.pieces or (name not in reserved and _fits_at_once(one.room, more)):
-                continue
-            rejection = _rejection(one, more, reserved=reserved.get(name, ()), now=look.now)
+            rejection = own[one.name] if one.name in own else said[one.name]
             if rejection is not None:
-                found[name] = rejection
+                found[one.name] = rejection
+        return found
+
+    def _of_its_own(
+        self, look: Look, wanted: Wanted, current: Mapping[str, int | None]
+    ) -> dict[str, Rejection | None]:
+        """Of clusters that have some of it, or bounds that a user set for them."""
+        found: dict[str, Rejection | None] = {}
+        bounds = wanted.spec.replicas.per_cluster
+        known: dict[int | None, _More] = {}
+        for name in (*current, *(one for one in bounds if one not in current)):
+            cluster = look.clusters.get(name)
+            if cluster is None:
+                continue
+            there = current.get(name, 0)
+            if name in bounds:
+                more = _more(wanted, cluster=name, current=current)
+            elif there in known:
+                more = known[there]
+            else:
+                more = known[there] = _more(wanted, cluster=name, current=current)
+            found[name] = _said(cluster, more, look.held.get(name, ()))
         return found
 
 
@@ -85,11 +100,11 @@ def _least(wanted: Wanted, *, cluster: str, replicas: int) -> int:
     return min(count, max(1, share.min if share is not None else 1))
 
 
-def _takes(cluster: Cluster, more: _More) -> bool:
-    """Whether the cluster takes it where nothing is reserved."""
-    if not more.pieces or _fits_at_once(cluster.room, more):
-        return True
-    return _rejection(cluster, more, reserved=(), now=0.0) is None
+def _said(cluster: Cluster, more: _More, held: Sequence[Reservation]) -> Rejection | None:
+    """Why the cluster does not take it beside what is reserved."""
+    if not more.pieces or (not held and _fits_at_once(cluster.room, more)):
+        return None
+    return _rejection(cluster, more, held)
 
 
 def _fits_at_once(room: Room | None, more: _More) -> bool:
@@ -109,15 +124,13 @@ def _fits_at_once(room: Room | None, more: _More) -> bool:
     return True
 
 
-def _rejection(
-    cluster: Cluster, more: _More, *, reserved: Sequence[Reservation], now: float
-) -> Rejection | None:
+def _rejection(cluster: Cluster, more: _More, held: Sequence[Reservation]) -> Rejection | None:
     room = cluster.room
     if room is None or not room.is_fresh:
         return _stale(cluster, room)
     if room.nodes >= MOST_NODES or room.pods + more.pods > MOST_PODS:
         return _at_limit(room, more=more.pods)
-    taken: list[Pods] = reserved_in(reserved, cluster=cluster, now=now) if reserved else []
+    taken: list[Pods] = pods_of(held)
     for request, count in more.pieces:
         fits = room_beside(room, request, taken=taken, enough=count)
         if fits < count:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
+from mesh_placement.schedule.row_facts import exceptions_of
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 _LEAVES = ("Leaving", "Left")
@@ -22,11 +23,16 @@ class Membership:
         """Those that are not in a set of the placement, or not ready in it."""
         sets = frozenset(wanted.spec.cluster_sets)
         granted = frozenset(name for name in sets if _is_granted(look, name, wanted=wanted))
-        return {
-            one.name: _rejection(look, one, wanted=wanted, granted=granted)
-            for one in clusters
-            if one.cluster_set not in granted or one.phase != "Ready" or one.unmet_gates or not one.accepted
-        }
+        there = sets.intersection(look.sets)
+        # What is said of a set that is not granted names the namespace.
+        rule = "Membership", sets, granted, there, wanted.namespace if granted != sets else ""
+
+        def rejection(one: Cluster) -> Rejection | None:
+            if one.cluster_set in granted and one.phase == "Ready" and one.accepted and not one.unmet_gates:
+                return None
+            return _rejection(look, one, wanted=wanted, granted=granted)
+
+        return exceptions_of(look, rule, clusters, rejection)
 
 
 def _is_granted(look: Look, name: str, *, wanted: Wanted) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
+from mesh_placement.schedule.row_facts import exceptions_of
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 
@@ -22,19 +23,27 @@ class Namespaces:
         brought = frozenset(wanted.demand.brings_namespaces)
         if not needed and not brought:
             return {}
-        namespaces = look.namespaces_of
-        found: dict[str, Rejection] = {}
-        for one in clusters:
-            there = namespaces[one.name]
-            if there is None:
-                continue
-            if not needed <= there:
-                found[one.name] = _missing(sorted(needed - there))
-            elif not brought.isdisjoint(there):
-                foreign = sorted(ns for ns in brought & there if not _is_ours(look, ns, cluster=one.name))
-                if foreign:
-                    found[one.name] = _conflict(foreign)
+        rule = "Namespace", needed
+        found = dict(exceptions_of(look, rule, clusters, lambda one: _lacking(needed, one)))
+        if not brought:
+            return found
+        there = exceptions_of(look, ("brought", brought), clusters, lambda one: _present(brought, one))
+        for name, present in there.items():
+            foreign = sorted(ns for ns in present if not _is_ours(look, ns, cluster=name))
+            if foreign and name not in found:
+                found[name] = _conflict(foreign)
         return found
+
+
+def _lacking(needed: frozenset[str], cluster: Cluster) -> Rejection | None:
+    there = cluster.namespaces
+    missing = needed.difference(there) if there is not None else None
+    return _missing(sorted(missing)) if missing else None
+
+
+def _present(brought: frozenset[str], cluster: Cluster) -> frozenset[str] | None:
+    """Of what is brought, what is there."""
+    return brought.intersection(cluster.namespaces or ()) or None
 
 
 def _is_ours(look: Look, namespace: str, *, cluster: str) -> bool:

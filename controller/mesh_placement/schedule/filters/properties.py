@@ -13,6 +13,7 @@ from mesh_placement.decide.quantity import Rounding, thousandths
 from mesh_placement.objects.placing import ClusterChoice, PropertyTerm
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
+from mesh_placement.schedule.row_facts import exceptions_of
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 _COMPARE: dict[str, tuple[str, Callable[[int, int], bool]]] = {
@@ -39,10 +40,9 @@ class Properties:
                     found[one.name] = _excluded(one.name, choice)
         # The first broken term is told; the last written wins here, hence backwards.
         for term in reversed(terms):
-            holds = _test(term)
-            for one in clusters:
-                if not holds(one.properties.get(term.name)):
-                    found[one.name] = _broken(term, value=one.properties.get(term.name))
+            rule = "Properties", term.name, term.operator, term.values
+            broken = exceptions_of(look, rule, clusters, _breaking(term))
+            found = {**found, **broken} if found else dict(broken)
         return found
 
 
@@ -51,6 +51,12 @@ def holds(terms: Iterable[PropertyTerm], properties: Mapping[str, str]) -> bool:
     return all(_test(term)(properties.get(term.name)) for term in terms)
 
 
+def _breaking(term: PropertyTerm) -> Callable[[Cluster], Rejection | None]:
+    holds = _test(term)
+    def breaking(one: Cluster) -> Rejection | None:
+        value = one.properties.get(term.name)
+        return None if holds(value) else _broken(term, value=value)
+    return breaking
 def _test(term: PropertyTerm) -> Callable[[str | None], bool]:
     values = frozenset(term.values)
     match term.operator:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
+from mesh_placement.schedule.row_facts import exceptions_of
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 
@@ -26,5 +27,13 @@ class Spread:
                     required=f"{term.property} is set, because replicas are spread over its values",
                     hint=f"set ClusterProperty {term.property} in the member",
                 )
-                found.update({one.name: rejection for one in clusters if term.property not in one.properties})
+                found.update(_without(look, term.property, clusters, rejection))
         return found
+
+
+def _without(
+    look: Look, name: str, clusters: Sequence[Cluster], rejection: Rejection
+) -> Mapping[str, Rejection]:
+    return exceptions_of(
+        look, ("Spread", name), clusters, lambda one: None if name in one.properties else rejection
+    )

@@ -12,6 +12,7 @@ from math import inf
 from mesh_placement.objects.placing import Toleration
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
+from mesh_placement.schedule.row_facts import exceptions_of
 from mesh_placement.schedule.snapshot import Cluster, HeldTaint, Wanted
 
 _OURS = "meshctl.dev/"
@@ -26,11 +27,11 @@ class Taints:
         """Those with a taint that keeps it away or drives it out."""
         tolerations = wanted.spec.require.tolerations
         found: dict[str, Rejection] = {}
-        for one in clusters:
-            if one.taints:
-                rejection = _rejection(one.taints, tolerations=tolerations, now=look.now)
-                if rejection is not None:
-                    found[one.name] = rejection
+        tainted = exceptions_of(look, "tainted", clusters, lambda one: one.taints or None)
+        for name, taints in tainted.items():
+            rejection = _rejection(taints, tolerations=tolerations, now=look.now)
+            if rejection is not None:
+                found[name] = rejection
         return found
 
 

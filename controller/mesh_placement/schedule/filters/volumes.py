@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
+from mesh_placement.schedule.row_facts import exceptions_of
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 
@@ -17,19 +18,22 @@ class Volumes:
         found: dict[str, Rejection] = {}
         classes = frozenset(wanted.demand.storage_classes)
         if classes:
-            there = look.storage_classes_of
-            for one in clusters:
-                has = there[one.name]
-                if has is not None and not classes <= has:
-                    found[one.name] = _no_class(sorted(classes - has), has=has)
+            rule = "Volume", classes
+            found.update(exceptions_of(look, rule, clusters, lambda one: _lacking(classes, one)))
         pinned = wanted.demand.pinned if wanted.spec.data_policy == "Keep" else ()
         if pinned:
             found.update({one.name: _pinned(pinned) for one in clusters if one.name not in pinned})
         return found
 
 
-def _no_class(missing: list[str], *, has: frozenset[str]) -> Rejection:
-    some = sorted(has)
+def _lacking(classes: frozenset[str], cluster: Cluster) -> Rejection | None:
+    has = cluster.storage_classes
+    missing = classes.difference(has) if has is not None else None
+    return _no_class(sorted(missing), has=has) if missing and has is not None else None
+
+
+def _no_class(missing: list[str], *, has: Sequence[str]) -> Rejection:
+    some = sorted(set(has))
     more = f" and {len(some) - 3} more" if len(some) > 3 else ""
     return Rejection(
         "StorageClassMissing",

@@ -1,6 +1,6 @@
 """One need of one placement, as every cluster would meet it: what filters, scores and explanations ask."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from mesh_placement.schedule.look import Look
@@ -66,6 +66,11 @@ class Calls:
 def calls_of(look: Look, wanted: Wanted) -> tuple[Calls, ...]:
     """One for each need, in the placement's own order."""
     return tuple(Calls(look, wanted, need) for need in needs_of(wanted))
+
+
+def keys_of(calls: Iterable[Calls]) -> tuple[Need, ...]:
+    """What tells these calls from other ones, for who keeps what he worked out of all of them."""
+    return tuple(one.need for one in calls)
 
 
 def _too_few(reach: Reach, *, least: int) -> Code:

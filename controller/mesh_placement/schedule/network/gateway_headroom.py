@@ -34,6 +34,8 @@ class GatewayHeadroom:
         found: dict[str, Rejection] = {}
         for calls in calls_of(look, wanted):
             safe_until = calls.facts("headroom", clusters, partial(_safe_until, calls))
+            if look.now <= min(safe_until.values(), default=inf):
+                continue
             for cluster in clusters:
                 if look.now <= safe_until[cluster.name] or cluster.name in found:
                     continue

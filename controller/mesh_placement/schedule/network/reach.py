@@ -13,18 +13,22 @@
 3. What is not fresh is unsure: neither reached nor lost. So is a way of which there is no row.
 4. A round trip that nobody measured makes the mean unknown; then `floor` is what it is at least.
 5. The last table of a service hands on what it found for clusters whose rows, and whose set's exporters, are
-   the same: that depends on nothing else, so the answer is the one that would be worked out again.
+   the same: that depends on nothing else, so the answer is the one that would be worked out again. What was
+   handed out is never written to again.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar, cast
 
 from msgspec import Struct
 
 from mesh_placement.objects.placing import Percentile
+from mesh_placement.schedule.keeping import Kept
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.codes import Code
 from mesh_placement.schedule.network.exporters import Exporter, exporters_of
+from mesh_placement.schedule.row_changes import Change, differing
 from mesh_placement.schedule.snapshot import Cluster, Link, SetView
 
 _Fact = TypeVar("_Fact")
@@ -108,26 +112,22 @@ class _ForSet(Struct, frozen=True):
     is_spoked: bool
 
 
-class _Changed(Struct, frozen=True):
-    """`between` keeps alive what the ids in its key are of."""
-
-    names: Sequence[str]
-    between: tuple[object, ...]
-
-
 class ReachTable:
     """reach and lat of one service, worked out for each cluster when it is first asked for."""
 
     def __init__(self, look: Look, service: str, exporters: tuple[Exporter, ...]) -> None:
         self.service = service
         self.exporters = exporters
+        self._rows = look.snapshot.clusters
         self._sets, self._clusters, self._links = look.sets, look.clusters, look.links
-        self._memo = look.memo
         self._own = {one.cluster: one for one in exporters}
         self._for_sets: dict[str, _ForSet] = {}
         self._reaches: dict[str, Reach] = {}
         self._latencies: dict[Percentile, dict[str, Latency]] = {}
         self._facts: dict[Hashable, dict[str, object]] = {}
+        # Of the table before, and the clusters of which they say nothing any more.
+        self._handed_on: Mapping[Hashable, dict[str, object]] = {}
+        self._changed: Sequence[str] = ()
 
     def reach(self, cluster: Cluster) -> Reach:
         """reach(c, S) and why the other exporters are not in it."""
@@ -143,8 +143,7 @@ class ReachTable:
         def latency(cluster: Cluster) -> Latency:
             found = known.get(cluster.name)
             if found is None:
-                reach = self.reach(cluster)
-                found = known[cluster.name] = latency_of(reach, cluster=cluster.name, percentile=percentile)
+                found = known[cluster.name] = self._latency_of(percentile, cluster)
             return found
 
         return latency
@@ -153,39 +152,50 @@ class ReachTable:
         self, rule: Hashable, clusters: Sequence[Cluster], work: Callable[[Cluster], _Fact]
     ) -> Mapping[str, _Fact]:
         """At least of these clusters, by name: what depends on nothing but `rule` and reach and lat."""
-        # The same rule is always asked with the same kind of work.
-        known = cast(dict[str, _Fact], self._facts.setdefault(rule, {}))
-        for cluster in clusters:
-            if cluster.name not in known:
-                known[cluster.name] = work(cluster)
-        return known
+        known = self._facts.get(rule)
+        if known is None:
+            known = self._handed_on.get(rule, {})
+            if self._changed and known:
+                known = self._renewed(known, work)
+        # As many as there are clusters are all of them.
+        if len(known) < len(self._rows) and not all([one.name in known for one in clusters]):
+            known = {**known, **{one.name: work(one) for one in clusters if one.name not in known}}
+        self._facts[rule] = known
+        return cast(Mapping[str, _Fact], known)  # the same rule is always asked with the same kind of work
 
-    def carry(self, before: "ReachTable") -> None:
+    def carry(self, before: "ReachTable", look: Look) -> None:
         """Take over what the table of another snapshot has of clusters of which nothing has changed."""
         if before.exporters != self.exporters:
             return
         if any(self._for_set(name) != one for name, one in tuple(before._for_sets.items())):
             return
-        changed = self._changed_since(before)
-        self._reaches = _without(before._reaches, changed)
-        self._latencies = {key: _without(one, changed) for key, one in tuple(before._latencies.items())}
-        self._facts = {key: _without(one, changed) for key, one in tuple(before._facts.items())}
+        self._changed = self._changed_since(before, look.changed_since(before._rows))
+        self._handed_on = dict(before._facts)
+        self._reaches = self._renewed(before._reaches, self._reach_of)
+        for percentile, found in tuple(before._latencies.items()):
+            self._latencies[percentile] = self._renewed(found, partial(self._latency_of, percentile))
 
-    def _changed_since(self, before: "ReachTable") -> Sequence[str]:
-        """Clusters of which the other table says nothing any more; found once for all services of a cycle."""
-        key = "changed", id(before._clusters), id(before._links)
-        known = self._memo.get(key)
-        if isinstance(known, _Changed):
-            return known.names
-        names = [
-            name
-            for name, old in before._clusters.items()
-            if before._links.get(name) is not self._links.get(name)
-            or (new := self._clusters.get(name)) is None
-            or (new is not old and new.cluster_set != old.cluster_set)
-        ]
-        self._memo[key] = _Changed(names, (before._clusters, before._links))
-        return names
+    def _renewed(self, before: Mapping[str, _Fact], work: Callable[[Cluster], _Fact]) -> dict[str, _Fact]:
+        """The same, but for clusters that changed: the order of names stays, so few changes are seen soon."""
+        found = dict(before)
+        for name in self._changed:
+            cluster = self._clusters.get(name)
+            if cluster is None:
+                found.pop(name, None)
+            elif name in found:
+                found[name] = work(cluster)
+        return found
+
+    def _changed_since(self, before: "ReachTable", change: Change) -> Sequence[str]:
+        """Clusters of which the other table says nothing any more."""
+        old, found = before._clusters, {*differing(before._links, self._links), *change.gone}
+        for one in change.news:
+            if one.name in old and one.cluster_set != old[one.name].cluster_set:
+                found.add(one.name)
+        return sorted(found)
+
+    def _latency_of(self, percentile: Percentile, cluster: Cluster) -> Latency:
+        return latency_of(self.reach(cluster), cluster=cluster.name, percentile=percentile)
 
     def _reach_of(self, cluster: Cluster) -> Reach:
         name = cluster.name
@@ -249,8 +259,8 @@ class ReachTable:
         return Code.CONNECTIVITY_DISABLED if is_trusted else Code.TRUST_MISMATCH
 
 
-# Law 5; the one that was asked for longest ago goes first.
-_KEPT: dict[str, ReachTable] = {}
+# Law 5.
+_KEPT = Kept[str, ReachTable](MOST_KEPT)
 
 
 def reach_table(look: Look, service: str) -> ReachTable:
@@ -263,20 +273,12 @@ def reach_table(look: Look, service: str) -> ReachTable:
     if isinstance(found, ReachTable) and found.exporters == exporters:
         return found
     made = ReachTable(look, service, exporters)
-    kept = _KEPT.pop(service, None)
+    kept = _KEPT.get(service)
     if kept is not None:
-        made.carry(kept)
-    look.memo[key] = _KEPT[service] = made
-    while len(_KEPT) > MOST_KEPT:
-        _KEPT.pop(next(iter(_KEPT)), None)
+        made.carry(kept, look)
+    look.memo[key] = made
+    _KEPT.put(service, made)
     return made
-
-
-def _without(found: Mapping[str, _Fact], names: Sequence[str]) -> dict[str, _Fact]:
-    rest = dict(found)
-    for name in names:
-        rest.pop(name, None)
-    return rest
 
 
 def _is_told(links: Mapping[str, Link]) -> bool:

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from math import log1p
 
+from mesh_placement.schedule.combining import combined
 from mesh_placement.schedule.look import Look
-from mesh_placement.schedule.network.calls import Calls, calls_of
+from mesh_placement.schedule.network.calls import Calls, calls_of, keys_of
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 _FARTHEST = log1p(1000.0)
@@ -34,14 +35,21 @@ class Latency:
         weights = sum(calls.need.weight for calls in needs)
         if not weights:
             return {}
-        found = {cluster.name: 0.0 for cluster in clusters}
-        for calls in needs:
-            part = 100.0 * calls.need.weight / weights
-            rule = "nearness", calls.need.budget, calls.need.percentile
-            near = calls.facts(rule, clusters, partial(_nearness, calls))
-            for name in found:
-                found[name] += part * near[name]
-        return found
+        near = [
+            calls.facts(
+                ("nearness", calls.need.budget, calls.need.percentile), clusters, partial(_nearness, calls)
+            )
+            for calls in needs
+        ]
+        parts = [100.0 * calls.need.weight / weights for calls in needs]
+
+        def latency(name: str) -> float:
+            total = 0.0
+            for part, one in zip(parts, near, strict=True):
+                total += part * one[name]
+            return total
+
+        return combined(("Latency", *keys_of(needs)), near, clusters, latency)
 
 
 class Reachability:
@@ -55,13 +63,17 @@ class Reachability:
         needs = calls_of(look, wanted)
         if not needs:
             return {}
-        found = {cluster.name: 0.0 for cluster in clusters}
-        for calls in needs:
-            reached = calls.facts("reached", clusters, partial(_reached, calls))
-            for name in found:
-                if reached[name] >= calls.need.least:
-                    found[name] += 100.0 / len(needs)
-        return found
+        reached = [calls.facts("reached", clusters, partial(_reached, calls)) for calls in needs]
+        least = [calls.need.least for calls in needs]
+
+        def reachability(name: str) -> float:
+            total = 0.0
+            for fewest, one in zip(least, reached, strict=True):
+                if one[name] >= fewest:
+                    total += 100.0 / len(needs)
+            return total
+
+        return combined(("Reachability", *keys_of(needs)), reached, clusters, reachability)
 
 
 class Resilience:
@@ -77,7 +89,11 @@ class Resilience:
             return {}
         hanging = [calls.facts("hanging", clusters, partial(_hangs_on, calls)) for calls in needs]
         each = 100.0 / len(needs)
-        return {cluster.name: each * _left([one[cluster.name] for one in hanging]) for cluster in clusters}
+
+        def resilience(name: str) -> float:
+            return each * _left([one[name] for one in hanging])
+
+        return combined(("Resilience", *keys_of(needs)), hanging, clusters, resilience)
 
 
 def _nearness(calls: Calls, cluster: Cluster) -> float:

@@ -55,6 +55,8 @@ def unmet(look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> dict[str, 
     found: dict[str, Unmet] = {}
     for calls in calls_of(look, wanted):
         codes = calls.obstacles(clusters)
+        if not any(codes.values()):
+            continue
         for cluster in clusters:
             code = codes[cluster.name]
             if code is None or cluster.name in found:

@@ -28,6 +28,7 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from mesh_placement.schedule.link_index import sources_heard
 from mesh_placement.schedule.snapshot import Link, Snapshot, Standing
 
 GatewayWord = Literal["Up", "Down", "Unknown"]
@@ -119,22 +120,28 @@ def is_cut_off(
     leases: Mapping[str, bool], links: Iterable[Link], *, known_dead: Collection[str] = ()
 ) -> bool:
     """Law 4, from leases and rows."""
-    if leases and not any(leases.values()):
-        return True
-    telling: set[str] = set()
-    heard: set[str] = set()
+    is_heard: dict[str, bool] = {}
     for one in links:
-        (heard if one.is_fresh else telling).add(one.source)
-    silent = telling - heard - set(known_dead)
-    # Who has no rows, as in a set that is not connected, is heard by its lease.
-    well = (heard | {name for name, is_held in leases.items() if is_held}) - silent - set(known_dead)
-    return len(silent) > len(well)
+        is_heard[one.source] = one.is_fresh or is_heard.get(one.source, False)
+    return _hears_too_few(leases, is_heard, known_dead)
 
 
 def hub_is_cut_off(snapshot: Snapshot) -> bool:
     """Law 4, of a snapshot: then everything is frozen."""
     dead = {one.name for one in snapshot.clusters if one.standing == "Dead"}
-    return is_cut_off(leases_in(snapshot), snapshot.links, known_dead=dead)
+    return _hears_too_few(leases_in(snapshot), sources_heard(snapshot.links), dead)
+
+
+def _hears_too_few(
+    leases: Mapping[str, bool], is_heard: Mapping[str, bool], known_dead: Collection[str]
+) -> bool:
+    """Law 4: `is_heard` is whether any row of it is fresh, of each cluster that has rows."""
+    if leases and not any(leases.values()):
+        return True
+    silent = {name for name, is_fresh in is_heard.items() if not is_fresh}.difference(known_dead)
+    # Who has no rows, as in a set that is not connected, is heard by its lease.
+    known = {*is_heard, *(name for name, is_held in leases.items() if is_held)}
+    return len(silent) > len(known.difference(silent, known_dead))
 
 
 def leases_in(snapshot: Snapshot) -> Mapping[str, bool]:

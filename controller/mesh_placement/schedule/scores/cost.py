@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from mesh_placement.decide.quantity import Rounding, thousandths
 from mesh_placement.schedule.look import Look
+from mesh_placement.schedule.row_facts import facts_of
 from mesh_placement.schedule.snapshot import Cluster, Wanted
 
 PROPERTY = "cost.topology.meshctl.dev"
@@ -23,17 +24,26 @@ class Cost:
 
     def score(self, look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> Mapping[str, float]:
         """By name."""
-        # Few prices are told by many clusters: each text is read once.
-        texts = {one.name: one.properties.get(PROPERTY, "") for one in clusters}
-        read = {text: thousandths(text, rounding=Rounding.UP) for text in set(texts.values())}
-        prices = {name: read[text] for name, text in texts.items()}
-        known = sorted({price for price in prices.values() if price is not None and price >= 0})
+        prices = facts_of(look, "price", clusters, _price)
+        told = prices.values() if len(prices) == len(clusters) else [prices[one.name] for one in clusters]
+        known = sorted(price for price in set(told) if price is not None)
         if not known:
             return {}
         place = {price: number / max(1, len(known) - 1) for number, price in enumerate(known)}
         dearest = place[known[-1]]
         matters = _HALF / (_HALF + max(0, wanted.priority))
-        return {
-            name: 100.0 * (1.0 - matters * (dearest if price is None else place.get(price, dearest)))
-            for name, price in prices.items()
-        }
+        points = {price: 100.0 * (1.0 - matters * share) for price, share in place.items()}
+        last = 100.0 * (1.0 - matters * dearest)
+
+        def cost(one: Cluster) -> float:
+            # Of the row alone: it is asked again of clusters that changed, whether they are asked for or not.
+            price = prices[one.name] if one.name in prices else _price(one)
+            return last if price is None else points.get(price, last)
+
+        return facts_of(look, ("Cost", matters, *known), clusters, cost)
+
+
+def _price(cluster: Cluster) -> int | None:
+    """None for a cluster without one, or with one that is no number from 0 on."""
+    price = thousandths(cluster.properties.get(PROPERTY, ""), rounding=Rounding.UP)
+    return price if price is not None and price >= 0 else None

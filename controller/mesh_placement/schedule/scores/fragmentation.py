@@ -16,10 +16,9 @@ class Fragmentation:
     def score(self, look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> Mapping[str, float]:
         """By name; the same 0 for all where nothing is asked for."""
         asked = [(name, amount) for name, amount in wanted.demand.request.items() if amount > 0]
-        if not asked:
+        if not asked or all(one.room is None for one in clusters):
             return {}
-        found = facts_of(("Fragmentation", *asked), clusters, lambda one: _tightness(one, asked))
-        return {one.name: found[one.name] for one in clusters if one.room is not None}
+        return facts_of(look, ("Fragmentation", *asked), clusters, lambda one: _tightness(one, asked))
 
 
 def _tightness(cluster: Cluster, asked: Sequence[tuple[str, int]]) -> float:
