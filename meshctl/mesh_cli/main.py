@@ -16,6 +16,7 @@ from mesh_core.errors import MeshError
 
 VERBS = {
     "accept": Verb("mesh_cli.accept", "Make a cluster a member by the token of an invitation."),
+    "adopt": Verb("mesh_cli.adopt", "Have a workload that runs in a cluster placed by its hub."),
     "backup": Verb("mesh_cli.backup", "What a hub knows of its clusters, into a file."),
     "check": Verb("mesh_cli.check", "Is all as it should be, and if not, what is the next step."),
     "clusters": Verb(

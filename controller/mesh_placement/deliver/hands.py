@@ -72,7 +72,7 @@ class Hands:
         await self._pace.turn()
         now = await self.as_user(user).request("GET", _path(resource, manifest))
         then = await self._apply(resource, manifest, user=user, params={"force": "true", "dryRun": "All"})
-        return bool(_bare(now) != _bare(then))
+        return bool(bare(now) != bare(then))
 
     async def delete(self, resource: Resource[Seen], ref: Ref, *, uid: str, user: str) -> bool:
         """Delete that very object; True when it is gone, False while finalizers hold it."""
@@ -113,7 +113,7 @@ def _path(resource: Resource[Seen], manifest: Manifest) -> str:
     return resource.path(meta["name"], namespace=meta.get("namespace", ""))
 
 
-def _bare(raw: bytes) -> Any:  # JSON
+def bare(raw: bytes) -> Any:  # JSON
     """The object without what every write changes, and without our label."""
     found = msgspec.json.decode(raw)
     meta = found["metadata"]

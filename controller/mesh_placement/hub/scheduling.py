@@ -19,8 +19,11 @@ def installed_scheduling() -> Scheduling:
 
 def _demand(placement: Placement) -> Demand:
     """Where an account applies it, of the services that it brings those of its own namespace count: others
-    would be called where that account could make no export."""
+    would be called where that account could make no export. What is taken over as it is has its room already.
+    """
     found = demand_of(placement.spec.manifests, replicas=placement.spec.replicas)
+    if placement.spec.take_over == "IfNoDiff":
+        found = replace(found, request={}, beside=())
     if not placement.spec.service_account:
         return found
     own = f"{placement.metadata.namespace}/"
