@@ -28,7 +28,6 @@ from mesh_placement.schedule.plugins import Plugins
 from mesh_placement.schedule.preempt import NOMINATED_SECONDS, Nomination, after_waiting, nominated
 from mesh_placement.schedule.probing import ANSWER_WITHIN, Asked, Tried, tried
 from mesh_placement.schedule.replacing import after_failures, goes_at_once, has_no_right, leaving
-from mesh_placement.schedule.reporting import cause_of, hold_of, verdicts_of
 from mesh_placement.schedule.reporting import cause_of, hold_of
 from mesh_placement.schedule.ring import together
 from mesh_placement.schedule.room import reservations_for
@@ -141,7 +140,7 @@ class _Cycle:
             if not has_no_right(look, made.findings, one.cluster)
         }
         coming = {name: share for name, share in made.shares.items() if name not in held}
-        kept = [one for one in look.reservations if one.placement == wanted.name and one.cluster in held]
+        kept = [one for one in look.reserved_for(wanted.name) if one.cluster in held]
         until = look.now + 2 * ANSWER_WITHIN
         kept += reservations_for(look, wanted, coming, revision=wanted.revision + 1, until=until)
         look.decided(wanted.name, held, taken=kept)
@@ -152,7 +151,7 @@ class _Cycle:
             wanted.name,
             wanted.uid,
             _ordered(held),
-            verdicts_of(look, made, held=held, waits=handshakes.waits),
+            verdicts_of(look, wanted.name, made, held=held, waits=handshakes.waits),
             changes,
             made.wanted,
             max(0, (made.wanted or 0) - sum(share or 0 for share in held.values())),
