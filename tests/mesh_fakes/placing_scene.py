@@ -135,16 +135,25 @@ class PlacingScene:
         return sorted((await self.admin.list(WORKS, labels=label)).items, key=lambda one: one.key)
 
     async def report(
-        self, cluster: str, *, name: str = "app", ready: int = 0, health: str = "Healthy"
+        self, cluster: str, *, name: str = "app", ready: int = 0, health: str = "Healthy", verified: str = ""
     ) -> None:
-        """The member says that it has what it was given."""
+        """The member says that it has what it was given; `verified` whether what it calls was reached."""
         called, namespace = placed_name(NAMESPACE, name=name), f"cluster-{cluster}"
         given = await self.admin.get(ASSIGNMENTS, called, namespace=namespace)
-        status = {
+        status: Json = {
             "applied": given.spec.revision,
             "replicas": {"desired": ready, "ready": ready},
             "health": health,
+            "trafficVerified": verified,
         }
+        if verified:
+            told = {
+                "type": "TrafficVerified",
+                "status": verified,
+                "reason": "Tried",
+                "message": "as it was tried",
+            }
+            status["conditions"] = [told | {"lastTransitionTime": "2026-01-01T00:00:00Z"}]
         await self.admin.merge_patch(
             ASSIGNMENTS, called, {"status": status}, namespace=namespace, subresource="status"
         )

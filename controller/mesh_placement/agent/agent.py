@@ -30,6 +30,7 @@ from mesh_placement.agent.renewal import Held, keep_fresh
 from mesh_placement.agent.running import Rejected, SessionRun
 from mesh_placement.agent.session import Part
 from mesh_placement.agent.settings_watch import SettingsWatch
+from mesh_placement.agent.traffic_part import traffic_part
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.decide.credential import Credential
 from mesh_placement.names import AGENT_SETTINGS, cluster_namespace
@@ -43,7 +44,14 @@ from mesh_runtime.pem import key_to_pem
 
 _log = logger(__name__)
 
-PARTS: tuple[Part, ...] = (capacity_part, links_part, access_part, leaving_part, peers_part)
+PARTS: tuple[Part, ...] = (
+    capacity_part,
+    links_part,
+    access_part,
+    leaving_part,
+    peers_part,
+    traffic_part,
+)
 """What runs in each session beside heartbeat, report and delivery."""
 
 

@@ -98,6 +98,9 @@ def assignment_spec(
     beside the Works."""
     meta, spec = placement.metadata, placement.spec
     is_shared = spec.replicas.policy == "Divide" or spec.replicas.count is not None
+    calls = tuple(
+        dict.fromkeys(f"{need.namespace or meta.namespace}/{need.name}" for need in spec.require.services)
+    )
     account = ServiceAccountRef(name=spec.service_account, namespace=meta.namespace)
     return AssignmentSpec(
         placement_ref=NamespacedName(name=meta.name, namespace=meta.namespace),
@@ -105,9 +108,8 @@ def assignment_spec(
         replicas=replicas if is_shared else None,
         works=tuple(one.name for one in works),
         secrets=tuple(secrets),
-        service_imports=tuple(
-            dict.fromkeys(f"{need.namespace or meta.namespace}/{need.name}" for need in spec.require.services)
-        ),
+        service_imports=calls,
+        calls=calls,
         service_account=account if spec.service_account else ServiceAccountRef(),
         overrides=_overrides(placement, target=target),
         take_over=spec.take_over,

@@ -1,5 +1,6 @@
-"""What is said of a Placement: whether it found a place (Scheduled), whether it is there (Applied), and,
-where it takes along what it names, whether all of that is on the hub (Dependencies)."""
+"""What is said of a Placement: whether it found a place (Scheduled), whether it is there (Applied), where it
+calls anything, whether that was reached (TrafficVerified), and, where it takes along what it names, whether
+all of that is on the hub (Dependencies)."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,13 @@ from mesh_core.conditions import merged, truth
 from mesh_core.objects import Condition
 from mesh_placement.decide.placement_refusal import PlacementReason, PlacementRefusal
 from mesh_placement.decide.rolling_out import RolledOut
+from mesh_placement.decide.traffic_trial import TRAFFIC_VERIFIED
 from mesh_placement.objects import Assignment, ClusterVerdict, PlacedCluster, PlacementStatus
 
 SCHEDULED: Final = "Scheduled"
 APPLIED: Final = "Applied"
 DEPENDENCIES: Final = "Dependencies"
-_OURS: Final = (SCHEDULED, APPLIED, DEPENDENCIES)
+_OURS: Final = (SCHEDULED, APPLIED, TRAFFIC_VERIFIED, DEPENDENCIES)
 _MOST_NAMED: Final = 5
 _EXPLAIN: Final = "see meshctl explain placement"
 
@@ -96,6 +98,36 @@ def rolling(
         f"{', '.join(sorted(rolled.under_way)[:_MOST_NAMED])} must prove what is new; {older} until then"
     )
     return _condition(APPLIED, False, PlacementReason.ROLLING_OUT, message, generation=generation)
+
+
+def traffic_verified(
+    status: PlacementStatus, *, assignments: Mapping[str, Assignment], generation: int
+) -> Condition:
+    """Whether what it calls was reached from every cluster, as the members' agents tried it."""
+    verdicts = {one.cluster: one.traffic_verified for one in status.clusters}
+    failed = [name for name, verdict in verdicts.items() if verdict == "False"]
+    open_ = [name for name, verdict in verdicts.items() if verdict not in ("True", "False")]
+    if failed or open_ or not verdicts:
+        named = [(name, _told(assignments.get(name))) for name in failed or open_]
+        message = "; ".join(f"{name}: {told}" for name, told in named[:_MOST_NAMED]) or "it is in no cluster"
+        reason = PlacementReason.CALLS_FAIL if failed else PlacementReason.NOT_VERIFIED
+        value = "False" if failed else "Unknown"
+    else:
+        message = f"what it calls was reached from {len(verdicts)} clusters"
+        reason, value = PlacementReason.VERIFIED, "True"
+    return Condition(
+        type=TRAFFIC_VERIFIED,
+        status=value,
+        reason=reason.value,
+        message=message,
+        observed_generation=generation,
+    )
+
+
+def _told(assignment: Assignment | None) -> str:
+    conditions = assignment.status.conditions if assignment is not None else ()
+    told = next((one.message for one in conditions if one.type == TRAFFIC_VERIFIED), "")
+    return told or "not tried yet"
 
 
 def removing(left: Sequence[str], *, generation: int) -> Condition:

@@ -32,6 +32,9 @@ class PlacementReason(StrEnum):
     NOT_ON_HUB = "NotOnHub"
     MAY_NOT_READ = "MayNotRead"
     TOO_MUCH = "TooMuch"
+    VERIFIED = "Verified"
+    CALLS_FAIL = "CallsFail"
+    NOT_VERIFIED = "NotVerifiedYet"
 
 
 @dataclass(frozen=True, slots=True)

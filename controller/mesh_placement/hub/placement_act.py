@@ -24,11 +24,13 @@ from mesh_placement.decide.placement_conditions import (
     removing,
     rolling,
     taken,
+    traffic_verified,
     with_conditions,
     with_feedback,
 )
 from mesh_placement.decide.placement_refusal import refusal_of_placement
 from mesh_placement.decide.rolling_out import RolledOut, rolled_out
+from mesh_placement.decide.traffic_trial import TRAFFIC_VERIFIED
 from mesh_placement.decide.work_status import is_urgent
 from mesh_placement.hub.bringing import Bringer
 from mesh_placement.hub.known_placements import Key, KnownPlacements
@@ -185,12 +187,17 @@ class PlacementActor:
                 told = rolling(status, rolled, assignments=given, generation=generation) if rolled else None
                 news = told or applied(status, assignments=given, generation=generation)
             conditions = (*conditions, news)
+        without = []
+        if not placement.spec.require.services:
+            without.append(TRAFFIC_VERIFIED)
+        elif status.revision:
+            verified = traffic_verified(status, assignments=given, generation=generation)
+            conditions = (*conditions, verified)
         if placement.spec.dependencies != "Auto":
-            return with_conditions(status, conditions, now=self._clock(), without=(DEPENDENCIES,))
-        along = self._bringer.along(placement)
-        if along is not None:
+            without.append(DEPENDENCIES)
+        elif (along := self._bringer.along(placement)) is not None:
             conditions = (*conditions, dependencies(along, generation=generation))
-        return with_conditions(status, conditions, now=self._clock())
+        return with_conditions(status, conditions, now=self._clock(), without=tuple(without))
 
     def _rolled(self, placement: Placement, status: PlacementStatus) -> RolledOut:
         """Who of its clusters gets now what the spec brings."""

@@ -53,10 +53,14 @@ def holds(terms: Iterable[PropertyTerm], properties: Mapping[str, str]) -> bool:
 
 def _breaking(term: PropertyTerm) -> Callable[[Cluster], Rejection | None]:
     holds = _test(term)
+
     def breaking(one: Cluster) -> Rejection | None:
         value = one.properties.get(term.name)
         return None if holds(value) else _broken(term, value=value)
+
     return breaking
+
+
 def _test(term: PropertyTerm) -> Callable[[str | None], bool]:
     values = frozenset(term.values)
     match term.operator:
