@@ -9,14 +9,17 @@ import pytest
 from mesh_core.conditions import rfc3339
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.under_way import under_way
+from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.peers_part import peers_part
 from mesh_placement.agent.session import Session
+from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import LINKS
 from mesh_placement.objects import ClusterIdentity
 from mesh_placement.resources import CLUSTER_LINKS, CLUSTER_REGISTRATIONS
+from mesh_runtime.clock import utc_now
 from mesh_runtime.kube import CRDS, MESH_PEERS, Informer
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -57,6 +60,7 @@ async def test_who_said_good_bye_goes_at_once_and_who_is_connected_stays() -> No
         kinds=kinds,
         delivery=delivery,
         clock=lambda: NOW,
+        vitals=VitalSigns(ApiPulse(member.client("agent"), clock=utc_now)),
     )
 
     async def peers() -> list[str]:

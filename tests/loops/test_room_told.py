@@ -10,15 +10,18 @@ import pytest
 
 from mesh_core.errors import EnvironmentFault
 from mesh_fakes.api_server import FakeApiServer
+from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.capacity_loop import CapacityLoop
 from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.session import Session
 from mesh_placement.agent.telling import Teller, Told
+from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import CAPACITY
 from mesh_placement.objects import ClusterCapacity, ClusterCapacityStatus, ClusterIdentity
 from mesh_placement.resources import ASSIGNMENTS, CLUSTER_CAPACITIES, CLUSTER_REGISTRATIONS
+from mesh_runtime.clock import utc_now
 from mesh_runtime.kube import NAMESPACES, NODES, PODS, Informer
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -80,6 +83,7 @@ async def scene() -> AsyncIterator[Scene]:
         kinds=kinds,
         delivery=Delivery(None, changed=lambda: None),
         clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        vitals=VitalSigns(ApiPulse(member, clock=utc_now)),
     )
     tasks = [asyncio.ensure_future(one) for one in (kinds.run(), CapacityLoop(session).run())]
     try:

@@ -70,6 +70,8 @@ class FakeApiServer:
     """What is read at paths that hold no objects, as `/version`."""
     after_write: dict[str, Callable[[], None]] = field(default_factory=dict)
     """By user: what happens between that user's next write and its answer."""
+    unsaying: frozenset[str] = frozenset()
+    """Managers who, as with the real one, take away what they applied before and leave out now."""
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     """(username, method, path) of each request that came through, without reads."""
     _objects: dict[tuple[str, str, str], Item] = field(default_factory=dict)
@@ -77,6 +79,7 @@ class FakeApiServer:
     _version: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _applied: dict[tuple[tuple[str, str, str], str], frozenset[str]] = field(default_factory=dict)
+    _unsayable: dict[tuple[tuple[str, str, str], str], Item] = field(default_factory=dict)
 
     def client(self, username: str = "admin", *, believing: str = "") -> KubeClient:
         """Somebody who talks to it; who is `believing` CAs (PEM) hears it only while it shows one of them."""
@@ -190,6 +193,10 @@ class FakeApiServer:
             before = self._applied.get((target.key, manager), frozenset())
             self._applied[target.key, manager] = frozenset(body["status"])
             change = {"status": {**dict.fromkeys(before), **body["status"]}}
+        elif manager in self.unsaying:
+            said = self._unsayable.get((target.key, manager), {})
+            self._unsayable[target.key, manager] = body
+            change = _merged(_unsaid(said, body), change)
         return self._end(target, self._store(target, _merged(old, change), kind="MODIFIED"))
 
     def _replace(self, target: _Target, item: Item) -> Item:
@@ -350,6 +357,18 @@ def _at(item: Item, path: str) -> object:
     for part in path.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
+
+
+def _unsaid(before: Item, now: Mapping[str, Any]) -> Item:
+    """Nothing in the place of each field that is in one and not in the other."""
+    found: Item = {}
+    for key, value in before.items():
+        if isinstance(value, dict):
+            below = now.get(key)
+            found[key] = _unsaid(value, below if isinstance(below, dict) else {})
+        elif key not in now:
+            found[key] = None
+    return found
 
 
 def _merged(old: Item, change: Item) -> Item:

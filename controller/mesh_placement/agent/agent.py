@@ -20,6 +20,7 @@ from mesh_placement.agent.asker import HubRefused, Who, joined, kube_system_uid
 from mesh_placement.agent.capacity_loop import capacity_part
 from mesh_placement.agent.credential_book import CredentialBook
 from mesh_placement.agent.delivering import deliver_part
+from mesh_placement.agent.fencing import fencing_part
 from mesh_placement.agent.hub_door import HubDoor, RealDoor, own_door
 from mesh_placement.agent.hub_trouble import hub_trouble
 from mesh_placement.agent.leaving_part import leaving_part
@@ -31,6 +32,7 @@ from mesh_placement.agent.running import Rejected, SessionRun
 from mesh_placement.agent.session import Part
 from mesh_placement.agent.settings_watch import SettingsWatch
 from mesh_placement.agent.traffic_part import traffic_part
+from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.decide.credential import Credential
 from mesh_placement.names import AGENT_SETTINGS, cluster_namespace
@@ -51,6 +53,7 @@ PARTS: tuple[Part, ...] = (
     leaving_part,
     peers_part,
     traffic_part,
+    fencing_part,
 )
 """What runs in each session beside heartbeat, report and delivery."""
 
@@ -102,6 +105,7 @@ class Agent:
         self._settings = SettingsWatch(member)
         self._book = CredentialBook(member)
         self._pulse = ApiPulse(member, clock=clock)
+        self._vitals: VitalSigns | None = None
         self._rejected = ""
         self._last: tuple[Who, Credential] | None = None
 
@@ -165,6 +169,7 @@ class Agent:
                 clock=self._clock,
                 deliver=self._deliver,
                 pulse=self._pulse,
+                vitals=self._vital_signs(),
             )
             _log.info("joined", hub=settings.server, cluster=settings.cluster)
             try:
@@ -175,6 +180,11 @@ class Agent:
             except Rejected:
                 self._rejected = held.credential.proof
                 raise
+
+    def _vital_signs(self) -> VitalSigns:
+        if self._vitals is None:
+            self._vitals = VitalSigns(self._pulse)
+        return self._vitals
 
     async def _identity(self, settings: HubSettings) -> tuple[Who, Credential] | None:
         """Who we are and what we show, None once this member has left.

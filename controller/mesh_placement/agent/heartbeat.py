@@ -40,7 +40,7 @@ class Heartbeat:
 
     `heard` is told "" after each that was taken, and why after each that was refused; `mistrusted`, when
     somebody answered who is not the hub as we know it. `api_lost_since` is since when the member's own API
-    server does not answer, "" while it does.
+    server does not answer, "" while it does; `renewed` is told when a renewal that was taken began.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Heartbeat:
         heard: Callable[[str], Awaitable[None]],
         mistrusted: Callable[[NotTrusted], Awaitable[None]] | None = None,
         api_lost_since: Callable[[], str] = str,
+        renewed: Callable[[float], None] | None = None,
         clock: Clock = utc_now,
     ) -> None:
         self._hub = hub
@@ -60,6 +61,7 @@ class Heartbeat:
         self._heard = heard
         self._mistrusted = mistrusted
         self._api_lost_since = api_lost_since
+        self._renewed = renewed
         self._told = ""  # of it, as the Lease said last
         self._clock = clock
         self._look_again = asyncio.Event()
@@ -78,6 +80,7 @@ class Heartbeat:
 
     async def _beaten(self) -> float:
         """Beat once; the seconds until the next time."""
+        began = asyncio.get_running_loop().time()
         lost_since = self._api_lost_since()
         notes = {"annotations": {ANNOTATION_API_LOST: lost_since or None}}
         body = {
@@ -104,6 +107,8 @@ class Heartbeat:
                 await self._mistrusted(error)
             return wait
         self._failures = 0
+        if self._renewed is not None:
+            self._renewed(began)
         self._told = lease.metadata.annotations.get(ANNOTATION_API_LOST, "")
         await self._heard("")
         return float(self._period())

@@ -82,6 +82,10 @@ class OptionalCache(Generic[T]):
         """The objects by (namespace, name)."""
         return sorted(self._cache.values() if self._cache else (), key=lambda one: one.key)
 
+    def is_current(self, *, within: float) -> bool:
+        """Whether what is in it was confirmed so lately; where the kind is not served, nothing can be old."""
+        return self._cache is None or self._cache.is_current(within=within)
+
     async def run(self) -> Never:
         """Fill and empty it, for ever."""
         while True:

@@ -21,6 +21,7 @@ from mesh_placement.agent.mesh_trust import MeshTrust
 from mesh_placement.agent.report import Report
 from mesh_placement.agent.session import Part, Session
 from mesh_placement.agent.settings_watch import SettingsWatch
+from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.decide.credential import Credential
 from mesh_placement.objects import AgentReport, ClusterIdentity, ClusterRegistration, LeaseTimes
@@ -55,6 +56,7 @@ class SessionRun:
         clock: Clock,
         deliver: Part | None,
         pulse: ApiPulse,
+        vitals: VitalSigns,
     ) -> None:
         self._watch = watch
         self._pulse = pulse
@@ -74,6 +76,7 @@ class SessionRun:
             kinds=kinds,
             delivery=delivery,
             clock=clock,
+            vitals=vitals,
         )
         self._member = Member(member, settings=settings, kinds=kinds, changed=self._look_again)
         self._trust = MeshTrust(
@@ -92,6 +95,7 @@ class SessionRun:
             heard=self._heard,
             mistrusted=self._note_stranger,
             api_lost_since=lambda: pulse.lost_since,
+            renewed=vitals.renewed,
             clock=clock,
         )
         self._bundle_changed = asyncio.Event()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.kinds import MemberKinds
+from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.objects import ClusterIdentity, ClusterRegistration
 from mesh_runtime.clock import Clock
@@ -34,6 +35,7 @@ class Session:
     kinds: MemberKinds
     delivery: Delivery
     clock: Clock
+    vitals: VitalSigns
     on_refused: list[Callable[[], None]] = field(default_factory=list)
 
     @property

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from mesh_core.plan import Json
+from mesh_placement.decide.fence_times import fence_after
 from mesh_placement.decide.manifests import digest
 from mesh_placement.decide.splitting import split_work
 from mesh_placement.names import (
@@ -114,6 +115,7 @@ def assignment_spec(
         overrides=_overrides(placement, target=target),
         take_over=spec.take_over,
         purge=spec.failover.purge,
+        fence_after_seconds=fence_after(spec),
     )
 
 

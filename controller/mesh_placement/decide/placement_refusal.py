@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mesh_placement.decide.fence_times import why_no_fence
 from mesh_placement.decide.manifests import Refusal, named, refusal_of
 from mesh_placement.decide.splitting import TooLarge, split_work
 from mesh_placement.objects import Placement, PlacementSpec
@@ -20,6 +21,7 @@ class PlacementReason(StrEnum):
     SECRET = "SecretInPlacement"
     INVALID = "InvalidManifest"
     TOO_LARGE = "ManifestTooLarge"
+    FENCE = "CannotFence"
     NAME_TAKEN = "NameTaken"
     APPLIED = "Applied"
     WAITING = "Waiting"
@@ -66,6 +68,8 @@ def refusal_of_placement(spec: PlacementSpec) -> PlacementRefusal | None:
         refusal = refusal_of(one)
         if refusal is not None:
             return PlacementRefusal(PlacementReason.INVALID, f"spec.manifests[{number}]: {refusal.message}")
+    if message := why_no_fence(spec):
+        return PlacementRefusal(PlacementReason.FENCE, message)
     try:
         split_work("any", spec.manifests)
     except TooLarge as error:

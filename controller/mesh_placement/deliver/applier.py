@@ -4,6 +4,7 @@
 2. A rank begins when the one before is in the member, in all Works of the Assignment.
 3. Nobody's object is touched, and nobody's field taken, unless the Assignment says so (`takeOver`).
 4. What is as it was left costs no request.
+5. What is fenced is left alone until its agent lets it go (`agent.fencing`); taken back it may be.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from mesh_placement.objects import AppliedResource
 from mesh_runtime.side_by_side import side_by_side
 
 _AT_ONCE = 4
+FENCE = "Fence"
+"""What a unit waits for whose agent was seen by nobody for too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class Applier:
         """How all objects are afterwards; raises ApiError for the inventory's sake, and Unreachable."""
         if unit.waits_for:
             return tuple(_held_back(one, unit.waits_for) for one in unit.wanted)
+        if self._store.is_fenced(unit.name):
+            return tuple(_held_back(one, FENCE) for one in unit.wanted)
         placed = await self._place(unit)
         await self._intend(unit, placed.places)
         states, needs = await self._by_rank(unit, placed)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from mesh_core.resource_version import is_earlier
+from mesh_placement.decide.fencing import fenced_since
 from mesh_placement.decide.inventory import (
     LARGEST_ANNOTATION,
     Ref,
@@ -62,6 +63,11 @@ class Store:
         """As whom it was applied, "" when nothing says so."""
         known = self._known.get(name)
         return known.metadata.annotations.get(ANNOTATION_ACCOUNT, "") if known is not None else ""
+
+    def is_fenced(self, name: str) -> bool:
+        """Whether its agent has stopped what the unit brought, and it is to stay so."""
+        known = self._known.get(name)
+        return known is not None and bool(fenced_since(known))
 
     def holders(self, ref: Ref) -> frozenset[str]:
         """Units that have it in their inventories."""

@@ -10,17 +10,15 @@
 
 from math import inf
 
+from mesh_placement.decide.tolerations import seconds_until_left
 from mesh_placement.names import TAINT_DATA_PLANE_DOWN, TAINT_UNREACHABLE
 from mesh_placement.objects.placing import ClusterVerdict, PlacementSpec
-from mesh_placement.schedule.filters.taints import borne_until, tolerates
 from mesh_placement.schedule.plan import Decision, Placed
 from mesh_placement.schedule.plugins import Rejection
-from mesh_placement.schedule.snapshot import Cluster, HeldTaint, Snapshot, Standing, Wanted
+from mesh_placement.schedule.snapshot import Cluster, Snapshot, Standing, Wanted
 
 NAME = "Standing"
 NEVER_EVICTS: frozenset[Standing] = frozenset({"ControlPartition", "Unwitnessed", "ApiDown", "HubIsolated"})
-DEFAULT_TOLERATION = 300
-"""Seconds, as Kubernetes tolerates its own taint `unreachable`."""
 
 _HINTS: dict[Standing, str] = {
     "ControlPartition": "its peers still see it: what runs there goes on; look at its way to the hub",
@@ -69,11 +67,7 @@ def _deadline(cluster: Cluster, spec: PlacementSpec) -> float | None:
         since = next((one.since for one in cluster.taints if one.key == key), None)
     if since is None:
         return None
-    taint = HeldTaint(key, "NoExecute", since=since)
-    tolerations = spec.require.tolerations
-    if not any(tolerates(one, taint=taint) for one in tolerations):
-        return since + DEFAULT_TOLERATION
-    until = borne_until(taint, tolerations=tolerations)
+    until = since + seconds_until_left(spec.require.tolerations, key=key)
     return None if until == inf else until
 
 

@@ -3,19 +3,18 @@
 1. NoSchedule keeps new ones away; PreferNoSchedule only costs score and is not judged here.
 2. NoExecute drives out what runs: at once, or, where it is tolerated for some seconds, when those are over.
    Until then it stays, and new ones are kept away: why bring what will have to go?
-3. Of several tolerations that fit a taint the shortest counts, as Kubernetes counts them for nodes.
+3. How long a taint is borne says `decide.tolerations`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
 
+from mesh_placement.decide.tolerations import borne_seconds, fits
 from mesh_placement.objects.placing import Toleration
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.plugins import Rejection
 from mesh_placement.schedule.row_facts import exceptions_of
 from mesh_placement.schedule.snapshot import Cluster, HeldTaint, Wanted
-
-_OURS = "meshctl.dev/"
 
 
 class Taints:
@@ -38,23 +37,13 @@ class Taints:
 def borne_until(taint: HeldTaint, *, tolerations: Iterable[Toleration]) -> float:
     """When the taint begins to matter, in seconds since 1970: its own beginning where nothing tolerates it,
     never (`inf`) where it is tolerated for ever."""
-    fitting = [one for one in tolerations if tolerates(one, taint=taint)]
-    if not fitting:
-        return taint.since
-    seconds = [one.seconds for one in fitting if one.seconds is not None]
-    if taint.effect != "NoExecute" or not seconds:
-        return inf
-    return taint.since + max(0, min(seconds))
+    seconds = borne_seconds(tolerations, key=taint.key, effect=taint.effect, value=taint.value)
+    return taint.since + (seconds or 0.0)
 
 
 def tolerates(toleration: Toleration, *, taint: HeldTaint) -> bool:
-    """Whether it is about this taint; our own taints may be named without `meshctl.dev/`."""
-    key = toleration.key
-    return (
-        (not key or key == taint.key or _OURS + key == taint.key)
-        and toleration.effect in ("", taint.effect)
-        and toleration.value in (None, taint.value)
-    )
+    """Whether it is about this taint."""
+    return fits(toleration, key=taint.key, effect=taint.effect, value=taint.value)
 
 
 def _rejection(

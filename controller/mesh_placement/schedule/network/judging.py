@@ -1,5 +1,6 @@
 """A snapshot with the standing of every cluster in it, from leases and peers' rows (`standing`)."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
@@ -48,8 +49,22 @@ def verdict_to_note(cluster: Cluster, *, before: Standing | None) -> Standing | 
 def standings_in(
     snapshot: Snapshot, *, known_dead: Collection[str] = (), api_lost: Collection[str] = ()
 ) -> Mapping[str, Standing]:
-    """Of each cluster that is in, by name. Only clusters of its own set are witnesses for one."""
-    return standings(leases_in(snapshot), _within_sets(snapshot), known_dead=known_dead, api_lost=api_lost)
+    """Of each cluster that is in, by name. Only clusters of its own set are witnesses for one.
+
+    Where more of a set are lost than heard, nobody of it is newly found Dead: what is left of it may be the
+    part that is cut off, and members count on it that half of them are asked (`decide.fencing`).
+    """
+    leases = leases_in(snapshot)
+    found = standings(leases, _within_sets(snapshot), known_dead=known_dead, api_lost=api_lost)
+    set_of = {one.name: one.cluster_set for one in snapshot.clusters}
+    lost = Counter(set_of[name] for name, held in leases.items() if not held and name not in known_dead)
+    heard = Counter(set_of[name] for name, held in leases.items() if held)
+    return {
+        name: "Unwitnessed"
+        if one == "Dead" and name not in known_dead and lost[set_of[name]] > heard[set_of[name]]
+        else one
+        for name, one in found.items()
+    }
 
 
 def _within_sets(snapshot: Snapshot) -> Sequence[Link]:
