@@ -210,12 +210,16 @@ def _require(dice: Random) -> Require:
         workloads=(WorkloadTerm(placement="p0", affinity=dice.choice(("With", "Away"))),)
         if sometimes()
         else (),
-        spread=(SpreadTerm(property=REGION, max_skew=dice.randint(1, 2), when_unsatisfiable=hard),)
-        if sometimes()
-        else (),
+        spread=_spread(dice, hard) if sometimes() else (),
         services=services,
         exposes=(Exposure(service="pay", max_rtt="80ms"),) if dice.random() < 0.05 else (),
     )
+
+
+def _spread(dice: Random, hard: Unsatisfiable) -> tuple[SpreadTerm, ...]:
+    one = SpreadTerm(property=REGION, max_skew=dice.randint(1, 2), when_unsatisfiable=hard)
+    other = SpreadTerm(property=SITE, max_skew=dice.randint(1, 2), when_unsatisfiable="DoNotSchedule")
+    return (one, other) if dice.random() < 0.5 else (one,)
 
 
 def _some(dice: Random, names: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ Which of several equal choices is taken, and who gets an odd replica, are other 
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mesh_placement.names import TAINT_UNREACHABLE
 from mesh_placement.schedule.look import Look
@@ -163,15 +163,18 @@ class SlowScheduler:
 
     def _room_for_all(self, chosen: Sequence[Cluster]) -> int:
         """As if nothing were there: what the choice could hold, within the skew of values."""
-        most = sum(map(self._upper, chosen))
-        for term in self._hard():
-            sums: dict[str, int] = {}
-            for one in chosen:
-                value = one.properties.get(term, "")
-                sums[value] = sums.get(value, 0) + self._upper(one)
-            least = min(sums.values(), default=0)
-            most = min(most, sum(min(has, least + self._skew(term)) for has in sums.values()))
-        return min(most, self._count())
+        terms = self._hard()
+        values = [tuple(one.properties.get(term, "") for term in terms) for one in chosen]
+        cells = [
+            (
+                some,
+                0,
+                sum(self._upper(one) for one, its in zip(chosen, values, strict=True) if its == some),
+                0,
+            )
+            for some in sorted(set(values))
+        ]
+        return _most_within([self._skew(term) for term in terms], cells, self._count())
 
     def _most_placed(self, chosen: Sequence[Cluster]) -> int:
         if self.wanted.demand.replicas is None:
@@ -181,22 +184,14 @@ class SlowScheduler:
         terms = self._hard()
         if not terms:
             return min(self._count(), sum(map(self._upper, chosen)))
-        values = sorted({one.properties.get(terms[0], "") for one in chosen})
-        groups = [[one for one in chosen if one.properties.get(terms[0], "") == value] for value in values]
-        caps = [sum(map(self._upper, group)) for group in groups]
+        values = [tuple(one.properties.get(term, "") for term in terms) for one in chosen]
+        names = sorted(set(values))
+        groups = [[one for one, its in zip(chosen, values, strict=True) if its == some] for some in names]
         had = [sum(min(self.here.get(one.name) or 0, self._upper(one)) for one in it) for it in groups]
         stays = had if sum(had) <= self._count() else [0] * len(had)
-        tried = itertools.product(*(range(low, high + 1) for low, high in zip(stays, caps, strict=True)))
-        skew = self._skew(terms[0])
-        return max(
-            (
-                sum(some)
-                for some in tried
-                if sum(some) <= self._count()
-                and all(now <= was or now <= min(some) + skew for now, was in zip(some, had, strict=True))
-            ),
-            default=0,
-        )
+        caps = [sum(map(self._upper, group)) for group in groups]
+        cells = list(zip(names, stays, caps, had, strict=True))
+        return _most_within([self._skew(term) for term in terms], cells, self._count())
 
     def _upper(self, cluster: Cluster) -> int:
         current = self.here.get(cluster.name) or 0
@@ -241,3 +236,34 @@ class SlowScheduler:
 def _rounded(worth: tuple[int, int, int, tuple[int, ...], float]) -> tuple[object, ...]:
     """Sums of scores in another order differ in the last digit."""
     return (*worth[:4], round(worth[4], 6))
+
+
+_Cell = tuple[tuple[str, ...], int, int, int]
+"""Values, at least, at most, and how many there were."""
+
+
+def _most_within(skews: Sequence[int], cells: Sequence[_Cell], total: int) -> int:
+    """The most that any division places: no value beyond the least one and the skew, but for what it had."""
+
+    def keeps(counts: Sequence[int]) -> bool:
+        for at, skew in enumerate(skews):
+            sums: dict[str, int] = {}
+            had: dict[str, int] = {}
+            for (values, _, _, was), count in zip(cells, counts, strict=True):
+                sums[values[at]] = sums.get(values[at], 0) + count
+                had[values[at]] = had.get(values[at], 0) + was
+            least = min(sums.values(), default=0)
+            if any(count > max(least + skew, had[value]) for value, count in sums.items()):
+                return False
+        return True
+
+    def divisions(at: int, left: int) -> Iterator[tuple[int, ...]]:
+        if at == len(cells):
+            yield ()
+            return
+        _, low, high, _ = cells[at]
+        for count in range(low, min(high, left) + 1):
+            for rest in divisions(at + 1, left - count):
+                yield (count, *rest)
+
+    return max((sum(some) for some in divisions(0, total) if keeps(some)), default=0)

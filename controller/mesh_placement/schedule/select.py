@@ -19,7 +19,9 @@ from operator import eq, itemgetter
 
 from msgspec import Struct
 
+from mesh_placement.schedule.dividers.bounded import Line, shares
 from mesh_placement.schedule.rendezvous import tie
+from mesh_placement.schedule.several_spreads import Cell, within_all
 from mesh_placement.schedule.spread import Spread, counts, most_by_value, skew_of
 
 MOST_TRIED = 2000
@@ -109,6 +111,8 @@ def amount(chosen: Sequence[Candidate], request: Request) -> int:
     if request.replicas is None:
         return len(chosen)
     room = sum(one.room for one in chosen)
+    if len(request.spreads) > 1:
+        return _amount_within_all(chosen, request)
     for spread in request.spreads:
         caps: dict[str, int] = {}
         for one in chosen:
@@ -144,13 +148,48 @@ def _spread_choice(
         return forced + free[:places]
     if len(request.spreads) == 1:
         return _levelled(forced, free, places, request)
-    chosen = list(forced)
-    for one in _repeatedly(free):
-        if len(chosen) - len(forced) == places:
-            break
-        if one not in chosen and _fits([*chosen, one], request):
-            chosen.append(one)
-    return chosen
+    if sum(comb(len(free), size) for size in range(places + 1)) <= MOST_TRIED:
+        sizes = range(places + 1)
+        tried = (forced + list(some) for size in sizes for some in itertools.combinations(free, size))
+        return max(tried, key=lambda chosen: worth(chosen, request))
+    return _counted(forced, free, places, request)
+
+
+def _counted(
+    forced: list[Candidate], free: list[Candidate], places: int, request: Request
+) -> list[Candidate]:
+    """Several rules and too many choices: how many of each combination of values, then the best of it."""
+    groups = _combined((*forced, *free), request)
+    fixed, best = {one.cluster for one in forced}, {one.cluster for one in free[:places]}
+    held = [sum(one.cluster in fixed for one in some) for some in groups.values()]
+    counts_of = within_all(
+        [spread.skew for spread in request.spreads],
+        [Cell(values, had, len(some), had) for (values, some), had in zip(groups.items(), held, strict=True)],
+        [
+            had + sum(one.cluster in best for one in some)
+            for some, had in zip(groups.values(), held, strict=True)
+        ],
+    )
+    taken = set(fixed)
+    for some, had, count in zip(groups.values(), held, counts_of, strict=True):
+        taken.update([one.cluster for one in some if one.cluster not in fixed][: count - had])
+    return forced + [one for one in free if one.cluster in taken]
+
+
+def _combined(candidates: Iterable[Candidate], request: Request) -> dict[tuple[str, ...], list[Candidate]]:
+    """By their values in all spreads."""
+    groups: dict[tuple[str, ...], list[Candidate]] = {}
+    for one in candidates:
+        groups.setdefault(tuple(spread.values[one.cluster] for spread in request.spreads), []).append(one)
+    return groups
+
+
+def _amount_within_all(chosen: Sequence[Candidate], request: Request) -> int:
+    groups = _combined(chosen, request)
+    rooms = [sum(one.room for one in some) for some in groups.values()]
+    cells = [Cell(values, 0, room) for values, room in zip(groups, rooms, strict=True)]
+    asked = shares(min(request.replicas or 0, sum(rooms)), [Line(0, room, 1) for room in rooms])
+    return sum(within_all([spread.skew for spread in request.spreads], cells, asked))
 
 
 def _levelled(
@@ -223,14 +262,3 @@ def _first_of_values(free: Sequence[Candidate], request: Request) -> list[Candid
 
 def _is_full(chosen: Sequence[Candidate], request: Request) -> bool:
     return amount(chosen, request) == request.replicas
-
-
-def _repeatedly(free: Sequence[Candidate]) -> Iterable[Candidate]:
-    """Again from the first after each round: who did not fit then may fit later."""
-    for _ in range(len(free)):
-        yield from free
-
-
-def _fits(chosen: Sequence[Candidate], request: Request) -> bool:
-    names = [one.cluster for one in chosen]
-    return all(skew_of(counts(names, spread)) <= spread.skew for spread in request.spreads)

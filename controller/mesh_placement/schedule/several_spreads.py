@@ -3,8 +3,8 @@
 One spread is levelled directly (`sharing`, `select`). Of several, each alone may be kept by a choice that
 another one forbids: what goes too far is moved to other combinations first and given up last.
 
-1. The result has the sum of what was asked for if any division of it keeps all spreads, as far as
-   `MOST_TRIED` tries find one; for a handful of combinations that is every one there is.
+1. No division that keeps all spreads places more, where `MOST_TRIED` tries are all there are: that is so for
+   a handful of combinations. Of dozens that lack room it may be fewer; where they have room it is all.
 2. What is there already is not taken away for a spread: a value may keep what it had.
 3. It is as near to what was asked for as the way there was short; equal moves are made in the given order.
 """
@@ -13,8 +13,10 @@ import heapq
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-MOST_TRIED = 4000
+MOST_TRIED = 2000
+_FEW, _FEW_TRIES, _MANY = 4, 100, 32
 
 
 class Cell(Struct, frozen=True):
@@ -29,16 +31,38 @@ class Cell(Struct, frozen=True):
 
 def within_all(skews: Sequence[int], cells: Sequence[Cell], asked: Sequence[int]) -> list[int]:
     """As much of `asked` as keeps all skews, by cell; `asked` lies within `least` and `most`."""
-    rule = _Rule(skews, cells)
-    now = tuple(asked)
-    while True:
-        found = rule.settled(now)
+    rule = _Rule(skews, _tightened(skews, cells))
+    now, tries = rule.filled(asked), MOST_TRIED
+    while tries:
+        found, tries = rule.settled(now, tries)
         if found is not None:
             return list(found)
         fewer = rule.one_less(now)
         if fewer is None:
             return list(now)
         now = fewer
+    return list(max(rule.trimmed(now), rule.grown(sum(now), asked), key=sum))
+
+
+def _tightened(skews: Sequence[int], cells: Sequence[Cell]) -> list[Cell]:
+    """Without what no division could give them: a value has no more than the least one can, and the skew."""
+    found = list(cells)
+    while True:
+        before = [one.most for one in found]
+        for spread, skew in enumerate(skews):
+            caps: dict[str, int] = {}
+            had: dict[str, int] = {}
+            for one in found:
+                value = one.values[spread]
+                caps[value] = caps.get(value, 0) + one.most
+                had[value] = had.get(value, 0) + one.had
+            least = min(caps.values(), default=0)
+            found = [
+                replace(one, most=max(one.least, min(one.most, max(least + skew, had[one.values[spread]]))))
+                for one in found
+            ]
+        if before == [one.most for one in found]:
+            return found
 
 
 _State = tuple[int, ...]
@@ -54,18 +78,35 @@ class _Rule:
         self._sizes = [len(some) for some in names]
         self._had: list[list[int]] = self._sums([one.had for one in cells])
 
-    def settled(self, state: _State) -> _State | None:
-        """One with the same sum and no spread exceeded: downhill as long as that goes, then the least bad of
-        all that were met."""
+    def filled(self, asked: Sequence[int]) -> _State:
+        """Within the bounds of the cells, with the sum of what was asked for if that can be."""
+        now = [min(count, one.most) for count, one in zip(asked, self._cells, strict=True)]
+        rest = min(sum(asked), self._most()) - sum(now)
+        for at, one in enumerate(self._cells):
+            more = max(0, min(rest, one.most - now[at]))
+            now[at] += more
+            rest -= more
+        for at in sorted(range(len(now)), key=lambda at: -now[at]) if rest < 0 else ():
+            less = max(0, min(-rest, now[at] - self._cells[at].least))
+            now[at] -= less
+            rest += less
+        return tuple(now)
+
+    def settled(self, state: _State, tries: int) -> tuple[_State | None, int]:
+        """One with the same sum and no spread exceeded, and the tries that are left: downhill as long as that
+        goes, then the least bad of all that were met."""
         cost, count = self._cost(state), 0
         waiting, seen = [(cost, count, state)], {state}
-        while waiting and count < MOST_TRIED:
+        while waiting:
             cost, _, state = heapq.heappop(waiting)
             if not cost:
-                return state
+                return state, tries
             for other in self._moves(state):
                 if other in seen:
                     continue
+                if not tries:
+                    return None, 0
+                tries -= 1
                 seen.add(other)
                 count += 1
                 worse = self._cost(other)
@@ -74,7 +115,40 @@ class _Rule:
                     # Downhill at once: at a hundred combinations the rest of the moves is a waste.
                     heapq.heappush(waiting, (cost, count, state))
                     break
-        return None
+        return None, tries
+
+    def trimmed(self, state: _State) -> _State:
+        """Less and less until no spread is exceeded; of very many cells the largest of the worst value."""
+        while len(state) <= _MANY and self._cost(state) and (fewer := self.one_less(state)) is not None:
+            state = fewer
+        now = list(state)
+        while self._cost(now):
+            _, spread, place = max(self._over(now))
+            inside = [at for at in range(len(now)) if self._where[at][spread] == place]
+            at = max(inside, key=lambda at: now[at] - self._cells[at].had)
+            now[at] -= 1
+        return tuple(now)
+
+    def grown(self, total: int, asked: Sequence[int]) -> _State:
+        """From what is there one more at a time, where values have least, until that exceeds a spread."""
+        state = tuple(min(one.least, one.had) for one in self._cells)
+        for _ in range(total - sum(state)):
+            sums = self._sums(state)
+
+            def merit(at: int, state: _State = state, sums: list[list[int]] = sums) -> tuple[int, int]:
+                has = max(sums[spread][place] for spread, place in enumerate(self._where[at]))
+                return has, state[at] - asked[at]
+
+            more = sorted((at for at, one in enumerate(self._cells) if state[at] < one.most), key=merit)
+            bigger: _State | None = next(
+                (one for one in (_changed(state, at, 1) for at in more) if not self._cost(one)), None
+            )
+            for one in (_changed(state, at, 1) for at in more[:_FEW] if bigger is None):
+                bigger = bigger or self.settled(one, _FEW_TRIES)[0]
+            if bigger is None:
+                return state
+            state = bigger
+        return state
 
     def one_less(self, state: _State) -> _State | None:
         """With one less where that helps most, the last of equals."""
@@ -84,6 +158,17 @@ class _Rule:
             if state[at] > min(one.least, one.had)
         ]
         return min(reversed(fewer), key=self._cost, default=None)
+
+    def _most(self) -> int:
+        """More than that cannot be placed in all."""
+        bounds = []
+        for spread, size in enumerate(self._sizes):
+            caps = [0] * size
+            for at, one in enumerate(self._cells):
+                caps[self._where[at][spread]] += one.most
+            least = min(caps, default=0)
+            bounds.append(sum(min(cap, self._limit(spread, place, least)) for place, cap in enumerate(caps)))
+        return min(bounds, default=0)
 
     def _moves(self, state: _State) -> Iterator[_State]:
         sums = self._sums(state)
@@ -105,13 +190,19 @@ class _Rule:
                 if source != target:
                     yield _changed(_changed(state, source, -1), target, 1)
 
-    def _cost(self, state: _State) -> int:
+    def _cost(self, state: Sequence[int]) -> int:
         """How many there are beyond all limits."""
-        total = 0
+        return sum(over for over, _, _ in self._over(state))
+
+    def _over(self, state: Sequence[int]) -> list[tuple[int, int, int]]:
+        """By how much, of which spread, the which of its values."""
+        found = []
         for spread, some in enumerate(self._sums(state)):
             least = min(some, default=0)
-            total += sum(max(0, count - self._limit(spread, at, least)) for at, count in enumerate(some))
-        return total
+            for place, count in enumerate(some):
+                if count > (limit := self._limit(spread, place, least)):
+                    found.append((count - limit, spread, place))
+        return found
 
     def _limit(self, spread: int, place: int, least: int) -> int:
         return max(least + self._skews[spread], self._had[spread][place])
