@@ -25,22 +25,29 @@ def together(look: Look, names: Sequence[str], plugins: Plugins) -> Mapping[str,
 
     Until they are decided the look takes them for placed there: what they bring is assumed.
     """
-    if all(look.placements[name].current for name in names):
+    homes = {name: _homes(look, look.placements[name]) for name in names}
+    if all(homes.values()):
         return {}
-    options = {name: _options(look, look.placements[name], plugins) for name in names}
+    options = {
+        name: [home] if home else _options(look, look.placements[name], plugins)
+        for name, home in homes.items()
+    }
     choice = joint_choice(options, score=lambda picked: network_score(look, picked))
     if choice is None:
         return {}
     for name in names:
-        if not look.placements[name].current:
+        if not homes[name]:
             look.placed[name] = dict.fromkeys(choice[name])
     return {name: frozenset(choice[name]) for name in names}
 
 
+def _homes(look: Look, wanted: Wanted) -> tuple[str, ...]:
+    """Where it is, without clusters that are gone."""
+    return tuple(share.cluster for share in wanted.current if share.cluster in look.clusters)
+
+
 def _options(look: Look, wanted: Wanted, plugins: Plugins) -> list[tuple[str, ...]]:
-    """Sets of clusters that it may have, the best first: where it is, or as many as it wants of the best."""
-    if wanted.current:
-        return [tuple(share.cluster for share in wanted.current)]
+    """Sets of clusters that it may have, the best first: as many as it wants of the best."""
     filters = [one for one in plugins.filters if one.name not in _OF_THE_NETWORK]
     clusters = gathered(look, wanted, filters).open
     totals = weighed(look, wanted, clusters, plugins.scores).totals
