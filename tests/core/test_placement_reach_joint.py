@@ -7,6 +7,8 @@ from hypothesis import strategies as some
 
 from mesh_fakes.network_scene import both_ways, export, placement, snapshot
 from mesh_placement.objects.placing import ServiceNeed
+from mesh_placement.schedule.built_in import BUILT_IN
+from mesh_placement.schedule.cycle import schedule
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.joint import (
     MOST_COMBINATIONS,
@@ -146,3 +148,12 @@ def test_a_supposition_leaves_the_look_as_it_was() -> None:
     assert network_score(look, {"shop/a": ("east",), "shop/b": ("east",)}) is not None
     assert look.placed == {"shop/a": {}, "shop/b": {}}
     assert not look.memo
+
+
+def test_of_a_ring_one_was_in_a_cluster_that_is_gone_and_all_find_a_home_together() -> None:
+    gone = placement("shop/a", needs=[ServiceNeed(name="b")], exports=("shop/a",), present=["gone"])
+    plan = schedule(snapshot(["east"], placements=[gone, app("b", "a")]), BUILT_IN)
+    assert {(one.placement, share.cluster) for one in plan.decisions for share in one.placed} == {
+        ("shop/a", "east"),
+        ("shop/b", "east"),
+    }
