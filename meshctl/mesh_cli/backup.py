@@ -26,8 +26,8 @@ from mesh_runtime.clock import utc_now
 def command(kubeconfig: Path | None, file: Path, context: str | None, with_secrets: bool) -> None:
     """Write what a hub knows of its clusters into FILE, readable by you alone.
 
-    ClusterSets, registrations with the keys that they are pinned to, and what each cluster is to have. All
-    else a hub finds out by itself.
+    ClusterSets, registrations with the keys that they are pinned to, what each cluster is to have, and the
+    Placements that it has it from. All else a hub finds out by itself.
     """
     made = run(_backup(kubeconfig, context=context, with_secrets=with_secrets))
     put_own_file(file, text_of(made).encode())
@@ -46,7 +46,7 @@ def report(made: Backup, *, file: Path, with_secrets: bool) -> list[str]:
     kinds = [one["kind"] for one in made.objects]
     lines = [
         f"{file}: {kinds.count('ClusterRegistration')} clusters, {kinds.count('Assignment')} Assignments, "
-        f"{kinds.count('Work')} Works of {made.head.server}"
+        f"{kinds.count('Work')} Works, {kinds.count('Placement')} Placements of {made.head.server}"
     ]
     if with_secrets and "Secret" in kinds:
         lines.append(f"  {kinds.count('Secret')} Secrets are in it in clear text: keep it as you keep those")

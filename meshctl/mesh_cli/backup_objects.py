@@ -11,7 +11,14 @@ from mesh_core.plan import Json
 from mesh_placement.decide.backup import PUBLIC, Backup
 from mesh_placement.decide.restoring import Key, key_of
 from mesh_placement.names import LABEL_CLUSTER, TOMBSTONES
-from mesh_placement.resources import ASSIGNMENTS, CLUSTER_LINKS, CLUSTER_REGISTRATIONS, CLUSTER_SETS, WORKS
+from mesh_placement.resources import (
+    ASSIGNMENTS,
+    CLUSTER_LINKS,
+    CLUSTER_REGISTRATIONS,
+    CLUSTER_SETS,
+    PLACEMENTS,
+    WORKS,
+)
 from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES, SECRETS, ApiError, KubeClient, Resource
 
 # Only paths and names are taken of them; what objects are decoded into does not matter, hence Any.
@@ -24,8 +31,9 @@ RESOURCES: Final[dict[str, Resource[Any]]] = {
     "ClusterLink": CLUSTER_LINKS,
     "ConfigMap": CONFIG_MAPS,
     "ClusterRegistration": CLUSTER_REGISTRATIONS,
+    "Placement": PLACEMENTS,
 }
-_LISTED: Final = ("ClusterSet", "Assignment", "Work", "ClusterLink", "ClusterRegistration")
+_LISTED: Final = ("Placement", "ClusterSet", "Assignment", "Work", "ClusterLink", "ClusterRegistration")
 
 
 class _Page(msgspec.Struct):
@@ -35,11 +43,16 @@ class _Page(msgspec.Struct):
 
 async def read_hub(client: KubeClient, *, with_secrets: bool) -> dict[str, list[Json]]:
     """All that may be kept, by kind. Registrations are read first: what comes to them later does no harm.
+    Placements are read last: Works without theirs would stay for ever.
 
     Raises ApiError, Unreachable.
     """
     seen = {kind: await _all(client, RESOURCES[kind]) for kind in reversed(_LISTED)}
     seen["Namespace"] = await _all(client, NAMESPACES, labels=LABEL_CLUSTER)
+    members = {one["metadata"]["name"] for one in seen["Namespace"]}
+    for name in sorted({one["metadata"]["namespace"] for one in seen["Placement"]} - members):
+        home = await find_raw(client, "Namespace", name)
+        seen["Namespace"] += [home] if home is not None else []
     stones = await find_raw(client, "ConfigMap", TOMBSTONES, namespace=PUBLIC)
     seen["ConfigMap"] = [stones] if stones is not None else []
     listed = {

@@ -39,6 +39,9 @@ def with_a_member(server: ObjectServer) -> ObjectServer:
     )
     meta = {"name": "shop", "namespace": SPACE, "finalizers": [WORK_FINALIZER]}
     server.put(STANDARD, "works", {"metadata": meta, "spec": {"workload": {"manifests": []}}})
+    server.put("v1", "namespaces", {"metadata": {"name": "shop", "labels": {"team": "shop"}}})
+    placement = {"metadata": {"name": "shop", "namespace": "shop"}, "spec": {"clusterSets": ["prod"]}}
+    server.put(PLACEMENT, "placements", placement)
     registration = {
         "metadata": {"name": "east-1", "uid": "the-old-one"},
         "spec": {"clusterSet": "prod", "accepted": True, "driver": "token"},
@@ -74,7 +77,7 @@ def meshctl(tmp_path: Path, old: ObjectServer, new: ObjectServer) -> Meshctl:
 def test_a_new_hub_knows_what_the_old_one_knew(meshctl: Meshctl, new: ObjectServer, tmp_path: Path) -> None:
     file = tmp_path / "hub.backup"
     said = done(meshctl("backup", str(file), "--context", "old"))
-    assert "1 clusters, 1 Assignments, 1 Works" in said and f"{SPACE}/login" in said
+    assert "1 clusters, 1 Assignments, 1 Works, 1 Placements" in said and f"{SPACE}/login" in said
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "c2VjcmV0" not in file.read_text()
     before = new.versions()
@@ -86,6 +89,8 @@ def test_a_new_hub_knows_what_the_old_one_knew(meshctl: Meshctl, new: ObjectServ
     assert found["metadata"]["annotations"][ANNOTATION_FORMERLY] == "the-old-one"
     assert found["status"] == {"id": PIN, "namespace": SPACE} and found["spec"]["accepted"] is True
     assert new.get("works", "shop")["metadata"]["finalizers"] == [WORK_FINALIZER]
+    assert new.get("placements", "shop")["spec"] == {"clusterSets": ["prod"]}
+    assert new.get("namespaces", "shop")["metadata"]["labels"]["team"] == "shop"
     before = new.versions()
     assert "nothing to write" in done(meshctl("restore", str(file), "--context", "new"))
     assert new.versions() == before

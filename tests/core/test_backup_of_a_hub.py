@@ -18,7 +18,13 @@ from mesh_placement.decide.backup import (
     text_of,
 )
 from mesh_placement.decide.restoring import Act, Key, OtherCluster, Step, key_of, restore_plan
-from mesh_placement.names import ANNOTATION_FORMERLY, LABEL_CLUSTER, TOMBSTONES, WORK_FINALIZER
+from mesh_placement.names import (
+    ANNOTATION_FORMERLY,
+    LABEL_CLUSTER,
+    PLACEMENT_FINALIZER,
+    TOMBSTONES,
+    WORK_FINALIZER,
+)
 
 KEY = {"uid": "kube-system-of-east", "keyFingerprint": "sha256:" + "ab" * 32}
 OTHER = {"uid": "kube-system-of-west", "keyFingerprint": "sha256:" + "cd" * 32}
@@ -53,6 +59,7 @@ def a_hub() -> dict[str, list[Json]]:
         "Namespace": [
             an_object("Namespace", EAST, labels=labels, spec={"finalizers": ["kubernetes"]}),
             an_object("Namespace", "kube-system"),
+            an_object("Namespace", "shop", labels={"team": "shop"}),
         ],
         "Secret": [
             an_object("Secret", "login", namespace=EAST, type="Opaque", data={"a": "eA=="}),
@@ -76,6 +83,17 @@ def a_hub() -> dict[str, list[Json]]:
         "ClusterLink": [an_object("ClusterLink", "links", namespace=EAST, spec={"services": ["shop/web"]})],
         "ConfigMap": [an_object("ConfigMap", TOMBSTONES, namespace="kube-public", data={"old": "{}"})],
         "ClusterRegistration": [a_registration()],
+        "Placement": [
+            an_object(
+                "Placement",
+                "app",
+                namespace="shop",
+                finalizers=[PLACEMENT_FINALIZER],
+                spec={"clusterSets": ["prod"]},
+                status={"revision": 4, "clusters": [{"cluster": "east"}]},
+            ),
+            an_object("Placement", "stray", namespace=EAST, spec={"clusterSets": ["prod"]}),
+        ],
     }
 
 
@@ -136,18 +154,21 @@ def test_kept_is_what_was_said_and_what_pins_and_nothing_that_is_found_out_again
     assert [key_of(one) for one in made.objects] == [
         ("ClusterSet", "", "prod"),
         ("Namespace", "", EAST),
+        ("Namespace", "", "shop"),
         ("Secret", EAST, "login"),
         ("Assignment", EAST, "shop"),
         ("Work", EAST, "app"),
         ("ClusterLink", EAST, "links"),
         ("ConfigMap", "kube-public", TOMBSTONES),
         ("ClusterRegistration", "", "east"),
+        ("Placement", "shop", "app"),
     ]
     by_kind = {one["kind"]: one for one in made.objects}
     assert by_kind["ClusterRegistration"]["status"] == {"id": KEY, "namespace": EAST}
     work = by_kind["Work"]
     assert work["metadata"] == {"name": "app", "namespace": EAST, "finalizers": [WORK_FINALIZER]}
     assert "status" not in work
+    assert "status" not in by_kind["Placement"], "where it stands, members' Assignments say"
 
 
 def test_secrets_are_in_it_only_where_that_was_asked_for() -> None:
@@ -166,6 +187,12 @@ def test_secrets_are_in_it_only_where_that_was_asked_for() -> None:
         (lambda text: text.replace('"kind": "ConfigMap"', '"kind": "Pod"'), "never in one"),
         (lambda text: text.replace("kube-public", "kube-system"), "does not belong"),
         (lambda text: text.replace('"namespace": "cluster-east",', '"namespace": "default",'), "not belong"),
+        (lambda text: text.replace('"namespace": "cluster-east",', '"namespace": "shop",'), "not belong"),
+        (lambda text: text.replace('"namespace": "shop",', '"namespace": "cluster-east",'), "not belong"),
+        (
+            lambda text: text.replace('"name": "shop"', '"name": "web"', 1),
+            "not belong",
+        ),
         (lambda _text: "hello", "malformed"),
         (lambda _text: "", "truncated"),
     ],
@@ -178,10 +205,11 @@ def test_what_no_backup_would_have_is_restored_nowhere(change: Any, why: str) ->
 def test_a_member_is_let_in_after_all_that_it_is_to_have_and_never_without_its_pin() -> None:
     hub = Hub()
     hub.restore(backed_up(a_hub()))
-    assert hub.written[-3:] == [
+    assert hub.written[-4:] == [
         "create ClusterRegistration east",
         "pin ClusterRegistration east",
         "merge ClusterRegistration east",
+        "create Placement app",
     ]
     assert hub.written.index("create Assignment shop") < hub.written.index("create Work app")
     back = hub.there["ClusterRegistration", "", "east"]
@@ -219,7 +247,13 @@ def test_a_name_that_is_another_clusters_by_now_gets_nothing(how: str) -> None:
         hub.restore(backed_up(a_hub()))
     before = dict(hub.there)
     hub.restore(backed_up(a_hub()), skip_existing=True)
-    assert {key[0] for key in hub.there.keys() - before.keys()} == {"ClusterSet", "ConfigMap"}
+    assert {key[0] for key in hub.there.keys() - before.keys()} == {
+        "ClusterSet",
+        "ConfigMap",
+        "Namespace",
+        "Placement",
+    }
+    assert {key[2] for key in hub.there.keys() - before.keys() if key[0] == "Namespace"} == {"shop"}
 
 
 def test_what_is_there_stays_but_for_sets_and_tombstones() -> None:

@@ -5,8 +5,10 @@
 2. Objects come in the order in which they are restored: a member's registration, by which its agent is let
    in, comes after all that the agent is to have.
 3. What is being deleted keeps its deletionTimestamp, and is deleted again once it is back.
-4. Owners are left out: their UIDs are nobody's on another hub, and Kubernetes would collect the objects.
-5. A Secret is in it only where that was asked for; bootstrap tokens and kubeconfigs never are.
+4. Placements come last: a hub that saw one before the clusters it is in would place it anew. Of their
+   namespaces the labels are kept, which ClusterSets ask for; what else lies there is its owners' business.
+5. Owners are left out: their UIDs are nobody's on another hub, and Kubernetes would collect the objects.
+6. A Secret is in it only where that was asked for; bootstrap tokens and kubeconfigs never are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,6 +34,7 @@ KINDS: Final = {
     "ClusterLink": _OURS,
     "ConfigMap": "v1",
     "ClusterRegistration": _OURS,
+    "Placement": _OURS,
 }
 """Every kind that is kept, with its apiVersion, in the order of being restored."""
 INSIDE: Final = frozenset(("Secret", "Assignment", "Work", "ClusterLink"))
@@ -82,6 +85,7 @@ def backup_of(seen: Mapping[str, Sequence[Json]], *, server: str, at: str, with_
         for one in seen.get("Namespace", ())
         if LABEL_CLUSTER in one["metadata"].get("labels", {}) and not _is_ending(one)
     }
+    homes = {one["metadata"]["namespace"] for one in seen.get("Placement", ())} - spaces
     listed = {
         (one["metadata"]["namespace"], name)
         for one in seen.get("Assignment", ())
@@ -92,7 +96,7 @@ def backup_of(seen: Mapping[str, Sequence[Json]], *, server: str, at: str, with_
     for kind in KINDS:
         for one in sorted(seen.get(kind, ()), key=_place):
             place = _place(one)
-            if not _is_kept(kind, one, spaces=spaces, listed=listed):
+            if not _is_kept(kind, one, spaces=spaces, homes=homes, listed=listed):
                 continue
             if kind == "Secret" and not with_secrets:
                 left_out.append("/".join(place))
@@ -140,9 +144,15 @@ def read_backup(text: str) -> Backup:
         raise BadBackup(f"it is {head.kind} of {head.api_version}, not {HEAD_KIND} of {FORMAT}")
     if len(objects) != head.objects:
         raise BadBackup(f"{len(objects)} of its {head.objects} objects are there")
-    spaces = {name_of(one) for one in objects if one.get("kind") == "Namespace"}
+    named = [one for one in objects if one.get("kind") == "Namespace" and name_of(one)]
+    spaces = {name_of(one) for one in named if cluster_of(one)}
+    homes = {
+        str(one["metadata"].get("namespace", ""))
+        for one in objects
+        if one.get("kind") == "Placement" and name_of(one)
+    }
     for one in objects:
-        _check(one, spaces=spaces)
+        _check(one, spaces=spaces, homes=homes - spaces)
     return Backup(head=head, objects=objects)
 
 
@@ -152,7 +162,12 @@ def name_of(one: Json) -> str:
     return str(meta.get("name", "")) if isinstance(meta, dict) else ""
 
 
-def _check(one: Json, *, spaces: set[str]) -> None:
+def cluster_of(namespace: Json) -> str:
+    """The member whose namespace it is, "" for one of people."""
+    return str(namespace["metadata"].get("labels", {}).get(LABEL_CLUSTER, ""))
+
+
+def _check(one: Json, *, spaces: set[str], homes: set[str]) -> None:
     """A backup brings only kinds that are kept, to where they are kept."""
     kind, name = str(one.get("kind")), name_of(one)
     if not name or KINDS.get(kind) != one.get("apiVersion"):
@@ -163,18 +178,24 @@ def _check(one: Json, *, spaces: set[str]) -> None:
     elif kind == "ConfigMap":
         is_well = (space, name) == (PUBLIC, TOMBSTONES)
     elif kind == "Namespace":
-        is_well = LABEL_CLUSTER in one["metadata"].get("labels", {})
+        is_well = name in spaces or name in homes
+    elif kind == "Placement":
+        is_well = space in homes
     else:
         is_well = not space
     if not is_well:
         raise BadBackup(f"{kind} {name} does not belong where it is to be")
 
 
-def _is_kept(kind: str, one: Json, *, spaces: set[str], listed: set[tuple[str, str]]) -> bool:
+def _is_kept(
+    kind: str, one: Json, *, spaces: set[str], homes: set[str], listed: set[tuple[str, str]]
+) -> bool:
     namespace, name = _place(one)
     match kind:
         case "Namespace":
-            return name in spaces
+            return name in spaces or (name in homes and not _is_ending(one))
+        case "Placement":
+            return namespace in homes
         case "Secret":
             return namespace in spaces and (namespace, name) in listed and not _is_ending(one)
         case "ClusterLink":

@@ -15,8 +15,8 @@ from typing import Final
 
 from mesh_core.errors import UserError
 from mesh_core.plan import Json
-from mesh_placement.decide.backup import INSIDE, Backup, name_of
-from mesh_placement.names import ANNOTATION_FORMERLY, LABEL_CLUSTER, cluster_namespace
+from mesh_placement.decide.backup import INSIDE, Backup, cluster_of, name_of
+from mesh_placement.names import ANNOTATION_FORMERLY, cluster_namespace
 
 Key = tuple[str, str, str]
 """(kind, namespace, name)."""
@@ -85,7 +85,7 @@ def restore_plan(backup: Backup, *, there: Mapping[Key, Json], skip_existing: bo
             continue
         found = there.get(key)
         steps += _written(one, there=found)
-        if found is not None and kind in INSIDE and _says(one) != _says(found):
+        if found is not None and kind in {*INSIDE, "Placement"} and _says(one) != _says(found):
             kept.append(f"{kind} {space}/{name}")
     return Plan(tuple(steps), tuple(sorted(others)), tuple(kept))
 
@@ -96,17 +96,16 @@ def _conflicts(backup: Backup, *, there: Mapping[Key, Json]) -> Iterable[str]:
         if one["kind"] == "ClusterRegistration":
             if found is not None and not _is_same(one, found):
                 yield name_of(one)
-        elif one["kind"] == "Namespace" and found is not None:
-            cluster = one["metadata"]["labels"][LABEL_CLUSTER]
-            if found["metadata"].get("labels", {}).get(LABEL_CLUSTER) != cluster:
-                yield cluster
+        elif one["kind"] == "Namespace" and found is not None and cluster_of(one):
+            if cluster_of(found) != cluster_of(one):
+                yield cluster_of(one)
 
 
 def _spaces(backup: Backup, *, clusters: frozenset[str]) -> frozenset[str]:
     """Namespaces of those clusters, by whatever names them."""
     found = {cluster_namespace(one) for one in clusters}
     for one in backup.objects:
-        if one["kind"] == "Namespace" and one["metadata"]["labels"][LABEL_CLUSTER] in clusters:
+        if one["kind"] == "Namespace" and cluster_of(one) in clusters:
             found.add(name_of(one))
         if one["kind"] == "ClusterRegistration" and name_of(one) in clusters:
             found.add(one.get("status", {}).get("namespace", ""))

@@ -141,17 +141,20 @@ def _referred(ref: NamespacedName) -> str:
 
 def _wanted(placement: Placement, *, seen: Seen, given: Mapping[str, Assignment]) -> Wanted:
     meta, status, name = placement.metadata, placement.status, text_of(placement)
+    current = _shares(placement, given)
+    # Without a status, but with Assignments: it was restored, and a spec that is no news moves nothing.
+    is_restored = not status.revision and bool(current)
     return Wanted(
         name=name,
         uid=meta.uid,
         spec=_without_contents(placement.spec),
         demand=seen.demands.get(name, Demand()),
         generation=meta.generation,
-        decided_generation=status.decided_generation,
+        decided_generation=meta.generation if is_restored else status.decided_generation,
         revision=status.revision,
         priority=seen.priorities.get(placement.spec.priority.class_name, 0),
         created=moment(meta.creation_timestamp),
-        current=_shares(placement, given),
+        current=current,
         memory=_memory(status.memory),
     )
 
