@@ -19,10 +19,12 @@ from mesh_core.objects import PeerGateway
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.bed import Bed
 from mesh_fakes.under_way import under_way
+from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.links_loop import LinksLoop
 from mesh_placement.agent.session import Session
+from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import LINKS
 from mesh_placement.objects import ClusterIdentity
@@ -96,6 +98,7 @@ async def hub_of_west(hello: Hello) -> AsyncIterator[Hub]:
         kinds=kinds,
         delivery=Delivery(None, changed=lambda: None),
         clock=utc_now,
+        vitals=VitalSigns(ApiPulse(hello.west, clock=utc_now)),
     )
     async with under_way(kinds.run(), LinksLoop(session).run()):
         hub = Hub(api, hello.west)

@@ -15,11 +15,13 @@ from mesh_core.service_probe import entry_of, manager_of
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.member_api import MemberApi
 from mesh_fakes.under_way import under_way
+from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.links_loop import LinksLoop
 from mesh_placement.agent.parting import remove_agent
 from mesh_placement.agent.session import Session
+from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import LINKS
 from mesh_placement.objects import ClusterIdentity
@@ -59,6 +61,7 @@ class Scene:
             kinds=kinds,
             delivery=Delivery(None, changed=lambda: None),
             clock=now,
+            vitals=VitalSigns(ApiPulse(member, clock=now)),
         )
         async with under_way(kinds.run(), LinksLoop(session).run()):
             await asyncio.sleep(5)

@@ -14,11 +14,13 @@ from mesh_core.names import SYSTEM_NAMESPACE, imported_record_name
 from mesh_fakes.member_api import MemberApi
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until_found
+from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.calling import WATCHED, Denied, Found, PodNetwork, Silent
 from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.session import Session
 from mesh_placement.agent.traffic_part import TrafficPart
+from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import WORK_MANAGER
 from mesh_placement.objects import Assignment, ClusterIdentity
@@ -132,6 +134,7 @@ async def scene(*, calls: Sequence[str] = (PAY,), kinds: bool = True) -> AsyncIt
         kinds=known,
         delivery=Delivery(None, changed=lambda: None),
         clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+        vitals=VitalSigns(ApiPulse(member, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))),
     )
     async with under_way(known.run(), TrafficPart(session, network=found.network).run()):
         yield found
