@@ -14,7 +14,11 @@ from mesh_fakes.api_server import FakeApiServer, Item, _FakeClient, _Target
 from mesh_runtime.kube import KubeClient
 from mesh_runtime.kube.client import Body
 
-_CORE = {"namespaces": ("Namespace", False), "configmaps": ("ConfigMap", True)}
+_SERVED = {
+    "/api/v1": {"namespaces": ("Namespace", False), "configmaps": ("ConfigMap", True)},
+    "/apis/apps/v1": {"deployments": ("Deployment", True)},
+    "/apis/multicluster.x-k8s.io/v1beta1": {"serviceexports": ("ServiceExport", True)},
+}
 
 
 @dataclass(slots=True)
@@ -58,13 +62,16 @@ class _Client(_FakeClient):
         content_type: str = "application/json",
         limit: float = 10.0,
     ) -> bytes:
-        if path == "/api/v1":
+        if path in _SERVED:
             await asyncio.sleep(0)
             listed = [
                 {"name": name, "kind": kind, "namespaced": is_namespaced}
-                for name, (kind, is_namespaced) in _CORE.items()
+                for name, (kind, is_namespaced) in _SERVED[path].items()
             ]
             return json.dumps({"resources": listed}).encode()
+        version = next((one for one in _SERVED if one.rpartition("/")[0] == path), "")
+        if version:
+            return json.dumps({"preferredVersion": {"version": version.rpartition("/")[2]}}).encode()
         return await super().request(
             method, path, params=params, body=body, content_type=content_type, limit=limit
         )

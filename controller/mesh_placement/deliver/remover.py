@@ -4,13 +4,17 @@
 2. What another unit has too, or is about to have, stays. What goes from one Work of an Assignment into
    another stays in the inventory of the first until it is in the other's: it is always somebody's.
 3. A rank is gone before the one below goes; namespaces and CRDs are not waited for, nothing comes after them.
+4. Of what leaves as a whole the exports go first, before anything that serves them, and the rest `DRAIN`
+   later: other clusters have to hear of it, names are kept by DNS, and calls under way have to end.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mesh_placement.decide.inventory import Ref, ranks_backwards, ref_of
 from mesh_placement.decide.ranks import NAMESPACES_AND_CRDS
+from mesh_placement.decide.withdrawal import DRAIN
 from mesh_placement.decide.work_plan import user_of
 from mesh_placement.deliver.book import Book
 from mesh_placement.deliver.hands import Hands
@@ -24,6 +28,9 @@ from mesh_runtime.side_by_side import side_by_side
 
 _AT_ONCE = 4
 _DEFAULT_USER = user_of(None)
+_TOGETHER = 2.0
+"""Seconds in which Works that are deleted together are seen to be."""
+_EXPORTS = "multicluster.x-k8s.io", "serviceexports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +52,17 @@ class Remover:
         self._book = book
         # What each unit is letting go, from when that is decided until its inventory says so.
         self._parting: dict[str, frozenset[Ref]] = {}
+        # When each unit was first seen to leave, and when its exports were gone, by the loop's clock.
+        self._leaving: dict[str, float] = {}
+        self._withdrawn: dict[str, float] = {}
 
     async def remove(self, unit: Unit) -> str:
         """All of a unit, and its inventory; what it still waits for, "" when nothing of it is left."""
         if not self._store.has(unit.name):
             return ""
+        waits_for = await self._withdraw(unit)
+        if waits_for:
+            return waits_for
         for rank, entries in ranks_backwards(self._store.held(unit.name)):
             companion = self._companion_above(unit, rank)
             if companion:
@@ -60,8 +73,45 @@ class Remover:
             if still.ending and rank != NAMESPACES_AND_CRDS:
                 return f"{still.ending[0]} to be gone from the member"
         await self._store.remove(unit.name)
+        self._withdrawn.pop(unit.name, None)
+        self._leaving.pop(unit.name, None)
         self.has_let_go(unit.name)
         return ""
+
+    async def _withdraw(self, unit: Unit) -> str:
+        """Law 4: take the exports back, and wait for those of all that leave with it."""
+        exports = self._exports(unit.name)
+        if exports and unit.name not in self._withdrawn:
+            still = await self.take_back(unit.name, exports)
+            if still.ending:
+                return f"{still.ending[0]} to be gone from the member"
+            if still.awaited:
+                return f"another Work of its Assignment to take over {still.awaited[0]}"
+            self._withdrawn[unit.name] = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time()
+        began = self._leaving.setdefault(unit.name, now)
+        for name in sorted({unit.name, *self._view.companions(unit.name)}):
+            exports = self._exports(name)
+            if not exports:
+                continue
+            if name != unit.name and not self._is_leaving(name):
+                # Whoever gives up an Assignment deletes its Works one after the other.
+                if self._is_assigned(unit.name) and now < began + _TOGETHER:
+                    return f"Work/{name} to leave with it"
+                continue
+            since = self._withdrawn.get(name)
+            if since is None or now < since + DRAIN.total_seconds():
+                return f"other clusters to hear that {ref_of(exports[0])} is withdrawn"
+        return ""
+
+    def _is_assigned(self, name: str) -> bool:
+        """Whether its Assignment still has it: what was cut anew is not in it any more."""
+        assignment = self._view.assignment_of(name)
+        return assignment is not None and name in assignment.spec.works
+
+    def _exports(self, name: str) -> list[AppliedResource]:
+        held = self._store.held(name)
+        return [held[ref] for ref in sorted(held) if (ref.group, ref.resource) == _EXPORTS]
 
     def has_let_go(self, name: str) -> None:
         """The inventory says what it was about to."""
