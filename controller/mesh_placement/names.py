@@ -170,6 +170,8 @@ TAINT_API_DOWN = "meshctl.dev/api-down"
 TAINT_LEAVING = "meshctl.dev/leaving"
 TAINT_DRAIN = "meshctl.dev/drain"
 
+ANNOTATION_FAILBACK = "placement.meshctl.dev/failback"
+"""On a Placement, by a person: "<RFC 3339 time> [<cluster>]"; back once, where `failback.mode` is Manual."""
 ANNOTATION_API_LOST = "placement.meshctl.dev/api-lost-since"
 """On the Lease of an agent, by that: since when its own API server does not answer (RFC 3339)."""
 

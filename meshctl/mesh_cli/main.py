@@ -25,6 +25,7 @@ VERBS = {
     "demo": Verb("mesh_cli.demo", "Two clusters on this machine and a first call across them."),
     "dns": Verb("mesh_cli.dns", "What a name resolves to, step by step, and who on its way disagrees."),
     "explain": Verb("mesh_cli.explain", "Why something is as it is."),
+    "failback": Verb("mesh_cli.failback", "Let a Placement go back to a cluster that has recovered."),
     "gateways": Verb(
         "mesh_cli.gateways", "What each gateway carries, how far its peers are, what it refused."
     ),

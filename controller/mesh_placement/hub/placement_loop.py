@@ -17,7 +17,12 @@ from mesh_placement.hub.placement_cycle import Cycle, Scheduling
 from mesh_placement.hub.probe_asking import ask_members
 from mesh_placement.hub.sources import Sources
 from mesh_placement.hub.standing_book import StandingBook
-from mesh_placement.names import ANNOTATION_API_LOST, LABEL_PLACEMENT, LABEL_PLACEMENT_KEY
+from mesh_placement.names import (
+    ANNOTATION_API_LOST,
+    ANNOTATION_FAILBACK,
+    LABEL_PLACEMENT,
+    LABEL_PLACEMENT_KEY,
+)
 from mesh_placement.objects import Assignment, ClusterLink, Placement
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import ApiError, KubeClient
@@ -155,7 +160,7 @@ class PlacementLoop:
 
     def _placement_changed(self, key: Key, old: Placement | None, new: Placement | None) -> None:
         self._add(key)
-        if old is None or new is None or old.spec != new.spec or _is_going(old) != _is_going(new):
+        if old is None or new is None or _asked(old) != _asked(new):
             self._gather(_NOW)
 
     def _brings_otherwise(self, key: Key) -> None:
@@ -204,8 +209,10 @@ class PlacementLoop:
             self._queue.add_later(key, seconds=_GATHERED[key])
 
 
-def _is_going(one: Placement) -> bool:
-    return one.metadata.deletion_timestamp is not None
+def _asked(one: Placement) -> object:
+    """What a person says, and not the hub."""
+    meta = one.metadata
+    return one.spec, meta.deletion_timestamp is not None, meta.annotations.get(ANNOTATION_FAILBACK)
 
 
 def _api_lost(one: Lease | None) -> bool:

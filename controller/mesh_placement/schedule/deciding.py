@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mesh_placement.objects.placing import ClusterShare
+from mesh_placement.schedule.failing_back import back, is_asked, on_the_way
 from mesh_placement.schedule.gathering import Findings, Refusal, gathered
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.calls import calls_of
@@ -20,6 +21,7 @@ from mesh_placement.schedule.rendezvous import tie
 from mesh_placement.schedule.room import A_LOT, pods_of, room_beside, room_of
 from mesh_placement.schedule.row_facts import facts_beside
 from mesh_placement.schedule.select import Candidate, Request, amount, by_tier, selected, selected_of_best
+from mesh_placement.schedule.scores.steady import Steady
 from mesh_placement.schedule.sharing import Shares, duplicated, is_divided, shared, wanted_replicas
 from mesh_placement.schedule.snapshot import Cluster, Memory, Reservation, Room, Wanted
 from mesh_placement.schedule.spread import spreads_of
@@ -28,6 +30,7 @@ from mesh_placement.schedule.tiers import no_tier, tier_of
 from mesh_placement.schedule.weighing import Weighed, weighed
 
 _DEFAULT_SHARE = ClusterShare()
+A_MINUTE = 60.0
 
 
 class Given(Struct, frozen=True):
@@ -130,6 +133,13 @@ class _Step:
         request = self._request()
         chosen = self._selected(request, may_move=False)
         memory = self._wanted.memory
+        if memory.back_to:
+            returning = on_the_way(self._wanted, candidates)
+            if returning is not None:
+                return returning, memory, False, "", None
+            memory = replace(memory, back_to=())
+        if request.count is not None and is_asked(self._wanted):
+            return self._back(candidates, chosen, request)
         if request.count is None or self._wanted.spec.failover.failback.mode != "Auto":
             return chosen, memory, False, "", None
         is_staying = any(one.name in self._current for one in self._findings.open)
@@ -234,6 +244,36 @@ class _Step:
         self._limits.moves_left -= 1
         note = f"{', '.join(names)} has been better for {stabilize:.0f} s"
         return best, verdict.memory, True, note, None
+
+    def _back(
+        self, candidates: Sequence[Candidate], chosen: tuple[Candidate, ...], request: Request
+    ) -> tuple[tuple[Candidate, ...], Memory, bool, str, float | None]:
+        """What a person asks for (`failing_back`), as far as moves are left."""
+        look, wanted = self._look, self._wanted
+        if self._limits.moves_left <= 0:
+            return chosen, wanted.memory, False, "others are being moved first", look.now + A_MINUTE
+        stabilize = float(wanted.spec.failover.failback.stabilize_seconds)
+        steady = self._worth.parts.get(Steady.name, {})
+        weight = wanted.spec.prefer.get(Steady.name, Steady.default_weight)
+        found = back(
+            wanted,
+            [one for one in candidates if one.stays or one.cluster not in self._kept],
+            chosen,
+            request,
+            is_stable=lambda name: self._is_stable(name, stabilize),
+            scores={
+                name: total - weight * steady.get(name, 0.0) for name, total in self._worth.totals.items()
+            },
+        )
+        memory = wanted.memory
+        if found.is_done:
+            memory = replace(memory, failed_back=wanted.failback)
+        if found.chosen is None:
+            # Being stable is a matter of time, which nobody tells of.
+            return chosen, memory, False, found.why, None if found.is_done else look.now + A_MINUTE
+        self._limits.moves_left -= 1
+        names = tuple(sorted(one.cluster for one in found.chosen))
+        return found.chosen, replace(memory, moved=look.now, back_to=names), True, found.why, None
 
     def _request(self) -> Request:
         total = wanted_replicas(self._wanted) if is_divided(self._wanted) else None

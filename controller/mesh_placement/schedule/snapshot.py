@@ -174,8 +174,9 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     `over_budget`: "service@cluster" to since when its round trip from there is over the budget; `degraded`:
     those for which that has lasted (`network.hysteresis`).
     `better`: since when the same other choice would have been better by enough. `moved` is when it last moved
-    by choice, `cause` the id of the change that moved it. `nominated` is the cluster in which lower
-    priorities make room for it, and until when that is waited for.
+    by choice, `cause` the id of the change that moved it, `failed_back` the last wish for that which was met,
+    and `back_to` where it leads while it goes on. `nominated` is the cluster in which lower priorities make
+    room for it, and until when that is waited for.
     """
 
     over_budget: dict[str, float] = field(default_factory=dict)
@@ -186,12 +187,17 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     cause: str = ""
     backoffs: tuple[Backoff, ...] = ()
     failures: dict[str, int] = field(default_factory=dict)
+    failed_back: str = ""
+    back_to: tuple[str, ...] = ()
     nominated: str = ""
     nominated_until: float | None = None
 
 
 class Wanted(Struct, frozen=True):
-    """A Placement as the scheduler sees it; `decided_generation` 0: never decided."""
+    """A Placement as the scheduler sees it; `decided_generation` 0: never decided.
+
+    `failback` is what a person asks for by hand (`failing_back`), "" for nothing.
+    """
 
     name: str
     uid: str
@@ -204,6 +210,7 @@ class Wanted(Struct, frozen=True):
     created: float = 0.0
     current: tuple[Share, ...] = ()
     memory: Memory = Memory()
+    failback: str = ""
 
     @property
     def namespace(self) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from mesh_core.objects import KubernetesObject
+from mesh_placement.names import ANNOTATION_FAILBACK
 from mesh_placement.objects import Assignment, ClusterSet, NamespacedName, Placement, PlacementSpec
 from mesh_placement.schedule.network.judging import judged
 from mesh_placement.schedule.seen_clusters import ClusterRows, moment, seen_rows
@@ -28,6 +29,7 @@ from mesh_placement.schedule.snapshot import (
     Wanted,
 )
 
+LONGEST_WISH: Final = 128
 RESERVED_FOR: Final = 600.0
 """Seconds after a decision until its room counts as what the cluster's numbers say, whatever they say."""
 SETTLED_AFTER: Final = 90.0
@@ -156,6 +158,7 @@ def _wanted(placement: Placement, *, seen: Seen, given: Mapping[str, Assignment]
         created=moment(meta.creation_timestamp),
         current=current,
         memory=_memory(status.memory),
+        failback=meta.annotations.get(ANNOTATION_FAILBACK, "")[:LONGEST_WISH],
     )
 
 
