@@ -175,7 +175,7 @@ class PlacementLoop:
 
     def _link_changed(self, _key: Key, old: ClusterLink | None, new: ClusterLink | None) -> None:
         self._gather(_LATER if _edges(old) == _edges(new) else _NOW)
-        if _asked(old) != _asked(new):
+        if _verified(old) != _verified(new):
             self._add(_ASK)  # an echo of ours, as a rule: it may be older than what is wanted by now
 
     def _lease_changed(self, _key: Key, old: Lease | None, new: Lease | None) -> None:
@@ -232,5 +232,5 @@ def _edges(one: ClusterLink | None) -> object:
     )
 
 
-def _asked(one: ClusterLink | None) -> object:
+def _verified(one: ClusterLink | None) -> object:
     return one.spec.verify if one is not None else ()

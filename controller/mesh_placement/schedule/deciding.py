@@ -20,8 +20,8 @@ from mesh_placement.schedule.rebalance import rebalanced
 from mesh_placement.schedule.rendezvous import tie
 from mesh_placement.schedule.room import A_LOT, pods_of, room_beside, room_of
 from mesh_placement.schedule.row_facts import facts_beside
-from mesh_placement.schedule.select import Candidate, Request, amount, by_tier, selected, selected_of_best
 from mesh_placement.schedule.scores.steady import Steady
+from mesh_placement.schedule.select import Candidate, Request, amount, by_tier, selected, selected_of_best
 from mesh_placement.schedule.sharing import Shares, duplicated, is_divided, shared, wanted_replicas
 from mesh_placement.schedule.snapshot import Cluster, Memory, Reservation, Room, Wanted
 from mesh_placement.schedule.spread import spreads_of
@@ -133,12 +133,14 @@ class _Step:
         request = self._request()
         chosen = self._selected(request, may_move=False)
         memory = self._wanted.memory
+        is_back = request.count is not None and is_asked(self._wanted)
+        candidates = self._candidates(None, request, may_move=False) if memory.back_to or is_back else []
         if memory.back_to:
             returning = on_the_way(self._wanted, candidates)
             if returning is not None:
                 return returning, memory, False, "", None
             memory = replace(memory, back_to=())
-        if request.count is not None and is_asked(self._wanted):
+        if is_back:
             return self._back(candidates, chosen, request)
         if request.count is None or self._wanted.spec.failover.failback.mode != "Auto":
             return chosen, memory, False, "", None
@@ -252,7 +254,6 @@ class _Step:
         look, wanted = self._look, self._wanted
         if self._limits.moves_left <= 0:
             return chosen, wanted.memory, False, "others are being moved first", look.now + A_MINUTE
-        stabilize = float(wanted.spec.failover.failback.stabilize_seconds)
         steady = self._worth.parts.get(Steady.name, {})
         weight = wanted.spec.prefer.get(Steady.name, Steady.default_weight)
         found = back(
@@ -260,7 +261,7 @@ class _Step:
             [one for one in candidates if one.stays or one.cluster not in self._kept],
             chosen,
             request,
-            is_stable=lambda name: self._is_stable(name, stabilize),
+            is_stable=self._may_take,
             scores={
                 name: total - weight * steady.get(name, 0.0) for name, total in self._worth.totals.items()
             },
