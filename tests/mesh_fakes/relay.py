@@ -2,7 +2,8 @@
 
 1. What is held arrives later, in order and whole, as what TCP sends again after a partition is over.
 2. Each direction has its own delay, and may be held alone.
-3. A connection's own handshake is not delayed: the other end of it is here.
+3. A connection's own handshake is not delayed: the other end of it is here. So that nobody finds a door open
+   where nobody lives, connections are reset from the first one that cannot be passed on, until one can.
 """
 
 import asyncio
@@ -15,7 +16,8 @@ from typing import Final
 _CHUNK: Final = 65_536
 _HELD: Final = 1_024
 """Chunks of one direction that are on their way; then the sender waits, as with a full window."""
-_DIALLING: Final = 5.0
+_DIALLING: Final = 1.0
+_SEEKING: Final = 0.2
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
 
 
@@ -27,6 +29,7 @@ class Relay:
         self._target = target
         self._there, self._back = _Direction(there), _Direction(back)
         self._refuses = False
+        self._is_lost = False
         self._open: set[asyncio.StreamWriter] = set()
 
     def hold(self, *, there: bool = True, back: bool = True) -> None:
@@ -48,24 +51,46 @@ class Relay:
 
     async def serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
         """One connection, to its end."""
-        self._open.add(answers)
-        if self._refuses:
+        if self._refuses or self._is_lost:
             _reset(answers)
-        far: asyncio.StreamWriter | None = None
+            return
+        self._open.add(answers)
         try:
-            async with asyncio.timeout(_DIALLING):
-                server, far = await asyncio.open_connection(*self._target)
-            self._open.add(far)
+            server, far = await self._dial()
+        except OSError:  # TimeoutError is one
+            self._open.discard(answers)
+            _reset(answers)
+            await self._find()
+            return
+        self._open.add(far)
+        try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(_carry(client, far, self._there))
                 group.create_task(_carry(server, answers, self._back))
-        except* (OSError, TimeoutError):
+        except* OSError:
             pass  # both ends are told by what follows
         finally:
             for one in (answers, far):
-                if one is not None:
-                    self._open.discard(one)
-                    one.close()
+                self._open.discard(one)
+                one.close()
+
+    async def _dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with asyncio.timeout(_DIALLING):
+            return await asyncio.open_connection(*self._target)
+
+    async def _find(self) -> None:
+        """Law 3: until the target is there again."""
+        if self._is_lost:
+            return
+        self._is_lost = True
+        while self._is_lost:
+            try:
+                _, writer = await self._dial()
+            except OSError:
+                await asyncio.sleep(_SEEKING)
+            else:
+                writer.close()
+                self._is_lost = False
 
 
 class _Direction:
