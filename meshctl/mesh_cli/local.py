@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -18,6 +18,7 @@ from mesh_local.layout import files_in
 from mesh_local.load import load
 from mesh_local.plan import Request
 from mesh_local.prepare import prepare
+from mesh_local.root import require_root
 from mesh_local.set_state import state_of_running
 from mesh_local.status import look
 from mesh_local.up import Outcome, up
@@ -144,3 +145,34 @@ def image_command(kind: str) -> None:
 def prepare_command(light: bool) -> None:
     """Install missing packages, and build programs and images, so that `up` is quick."""
     run(prepare(light=light, progress=progress_for(sys.stderr)))
+
+
+@command.command("provide")
+@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@click.option("--light", is_flag=True, help="Only etcd and API server; their agents run in this process.")
+@click.option("--most", default=2, show_default=True, help="How many clusters this machine takes.")
+@click.option(
+    "--driver", type=click.Choice(["csr", "token"]), default="csr", show_default=True, help="As in register."
+)
+@_dir_option
+@click.pass_obj
+def provide_command(
+    kubeconfig: Path | None,
+    context: str | None,
+    light: bool,
+    most: int,
+    driver: Literal["csr", "token"],
+    folder: Path,
+) -> None:
+    """Answer the ClusterClaims of a hub for the provider "local", until interrupted.
+
+    Each claim gets a set of its own below --dir. Clusters stay when this ends, and go when their claim is
+    deleted and they have left the hub.
+    """
+    # Here, because it brings along the agent: the other verbs stay quick.
+    from mesh_cli.local_provide import Wish, provide
+    from mesh_cli.local_provider import Settings
+
+    require_root("provide")
+    settings = Settings(folder=folder.resolve(), light=light, most=most)
+    run(provide(Wish(kubeconfig=kubeconfig, context=context, driver=driver, settings=settings)))
