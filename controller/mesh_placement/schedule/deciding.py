@@ -4,14 +4,14 @@ Nothing is written down here; `cycle` makes a decision out of it. Steps and thei
 the plan.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from mesh_placement.objects.placing import ClusterShare
 from mesh_placement.schedule.failing_back import back, is_asked, on_the_way
-from mesh_placement.schedule.gathering import Findings, Refusal, gathered
+from mesh_placement.schedule.gathering import Findings, gathered
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.calls import calls_of
 from mesh_placement.schedule.network.hysteresis import Better, may_move
@@ -25,8 +25,7 @@ from mesh_placement.schedule.select import Candidate, Request, amount, by_tier, 
 from mesh_placement.schedule.sharing import Shares, duplicated, is_divided, shared, wanted_replicas
 from mesh_placement.schedule.snapshot import Cluster, Memory, Reservation, Room, Wanted
 from mesh_placement.schedule.spread import spreads_of
-from mesh_placement.schedule.tiers import NAME as TIERS
-from mesh_placement.schedule.tiers import no_tier, tier_of
+from mesh_placement.schedule.tiers import tiers_of, without_tier
 from mesh_placement.schedule.weighing import Weighed, weighed
 
 _DEFAULT_SHARE = ClusterShare()
@@ -63,9 +62,9 @@ class Limits(Struct):
 def given(look: Look, wanted: Wanted, plugins: Plugins, limits: Limits) -> Given:
     """What the placement gets now."""
     findings = gathered(look, wanted, plugins.filters)
-    tiers = _tiers(wanted, findings)
+    tiers = tiers_of(wanted, findings)
     if wanted.spec.tiers:
-        findings = _without_tier(wanted, findings, tiers)
+        findings = without_tier(wanted, findings, tiers)
     clusters = (*findings.open, *findings.kept)
     worth = weighed(look, wanted, clusters, plugins.scores)
     step = _Step(look, wanted, findings, tiers, worth, limits)
@@ -365,44 +364,6 @@ class _Shared:
 
     def divide(self, wanted: int, slots: Sequence[Slot]) -> Mapping[str, int]:
         return shared(wanted, slots, divider=self._divider, spreads=self._step.spreads)
-
-
-def _tiers(wanted: Wanted, findings: Findings) -> dict[str, int]:
-    """By cluster, nothing where no tiers are asked for; who stays although no tier wants it comes after all
-    of them."""
-    tiers = wanted.spec.tiers
-    found: dict[str, int] = {}
-    if not tiers:
-        return found
-    for one in (*findings.open, *findings.kept):
-        tier = tier_of(one, tiers)
-        found[one.name] = len(tiers) if tier is None else tier
-    return found
-
-
-def _without_tier(wanted: Wanted, findings: Findings, tiers: Mapping[str, int]) -> Findings:
-    """A cluster that is in no tier takes nothing new; what runs there goes when the spec is new."""
-    last = len(wanted.spec.tiers)
-    outside = {name for name, tier in tiers.items() if tier == last}
-    if not outside:
-        return findings
-    here = {share.cluster for share in wanted.current} & outside
-    stays = here & findings.pinned
-    if wanted.generation == wanted.decided_generation:
-        stays = here
-    clusters = (*findings.open, *findings.kept)
-    refusal = Refusal(TIERS, no_tier(last))
-    return replace(
-        findings,
-        open=tuple(one for one in findings.open if one.name not in outside),
-        kept=tuple(one for one in clusters if one.name in stays or _is_kept(one, findings, outside)),
-        evicted=(*findings.evicted, *(one for one in clusters if one.name in here - stays)),
-        refusals={**dict.fromkeys(outside, refusal), **findings.refusals},
-    )
-
-
-def _is_kept(cluster: Cluster, findings: Findings, outside: Set[str]) -> bool:
-    return cluster.name not in outside and cluster.name in findings.refusals
 
 
 def _divider(wanted: Wanted, dividers: Sequence[Divider]) -> Divider:
