@@ -124,14 +124,16 @@ async def test_a_bad_handshake_is_a_backoff_and_the_next_cluster_is_asked() -> N
 
 
 @pytest.mark.parametrize(("unknown", "asked"), [("Hold", True), ("Reject", True), ("Allow", False)])
-async def test_who_does_not_answer_is_waited_for_ten_seconds_and_no_longer(unknown: str, asked: bool) -> None:
+async def test_who_does_not_answer_is_waited_for_fifteen_seconds_and_no_longer(
+    unknown: str, asked: bool
+) -> None:
     async with placing_scene() as scene:
         members = Members(scene)
         await members.come()
         async with scene.placing(installed_scheduling()):
             await scene.place(**spec(unknown=unknown))
             await members.asked("east")
-            await asyncio.sleep(8)
+            await asyncio.sleep(13)
             await members.asked("east")
             await asyncio.sleep(6)
             await members.asked(*(["north"] if asked else []))
@@ -150,7 +152,7 @@ async def test_an_answer_from_before_the_question_and_one_that_never_changes_are
             await asyncio.sleep(5)
             assert await where(scene) == []
             await members.answers("east", "OK", at="2126-01-01T00:00:00Z")
-            await asyncio.sleep(8)
+            await asyncio.sleep(12)
             await members.asked("north")
             assert await where(scene) == []
 

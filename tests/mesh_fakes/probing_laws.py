@@ -51,7 +51,7 @@ def holds_or_moves(seed: int) -> str:
     for one in schedule(asked, BUILT_IN).decisions:
         if not one.probes:
             continue
-        if not one.hold.startswith("probing") or one.again is None or one.again > asked.now + 10:
+        if not one.hold.startswith("probing") or one.again is None or one.again > asked.now + 15:
             return f"{one.placement} waits, and says {one.hold!r} until {one.again}"
         if any(here[one.placement].get(it.cluster, -1) != it.replicas for it in one.placed):
             return f"{one.placement} comes before anybody answered"

@@ -26,8 +26,8 @@ from mesh_placement.schedule.sharing import Shares
 from mesh_placement.schedule.snapshot import Cluster, ProbeResult, Wanted
 
 GOOD_FOR: Final = 10.0
-ANSWER_WITHIN: Final = 10.0
-"""Seconds."""
+ANSWER_WITHIN: Final = 15.0
+"""Seconds. An agent gives its gateways nine and a half before it says that none has tried."""
 MOST_EXPORTERS: Final = 8
 """That are tried for one call, unless it needs more."""
 MOST_OF_ONE: Final = 64
