@@ -82,7 +82,8 @@ def network_score(look: Look, choice: Mapping[str, tuple[str, ...]]) -> float | 
             return None
         for part in (Latency(), Reachability(), Resilience()):
             weight = wanted.spec.prefer.get(part.name, part.default_weight)
-            total += weight * sum(part.score(trial, wanted, clusters).values()) / max(1, len(clusters))
+            points = part.score(trial, wanted, clusters)
+            total += weight * sum(points.get(one, 0.0) for one in picked) / max(1, len(clusters))
     return total
 
 
