@@ -54,7 +54,7 @@ class Score(Protocol):
     default_weight: int
 
     def score(self, look: Look, wanted: Wanted, clusters: Sequence[Cluster]) -> Mapping[str, float]:
-        """0 to 100 by name; a cluster that is not named gets 0, and others than those asked for may be named."""
+        """0 to 100 by name; a cluster that is not named gets 0. Others than these may be named too."""
 
 
 class Slot(Struct, frozen=True, gc=False):
