@@ -24,6 +24,9 @@ AGENT_MANIFESTS = "placement-agent-manifests"
 HUB_INFO = "meshctl-hub"
 """ConfigMap in kube-public of the hub: its address and CA, for whoever has the CA's hash."""
 
+DEDICATED = "dedicated"
+"""Key there, "true": the hub runs no workloads, so that templates may lie in it."""
+
 ACCESS_PORT = 15447
 """Where the access proxy listens."""
 ACCESS_SERVING_SECRET = "placement-access-serving"

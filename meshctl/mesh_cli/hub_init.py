@@ -6,13 +6,21 @@
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from mesh_cli.hub_address import parse_server
-from mesh_cli.hub_objects import DEFAULT_SET, HubInfo, agent_manifests_body, info_body, set_body
+from mesh_cli.hub_objects import (
+    DEFAULT_SET,
+    PUBLIC_NAMESPACE,
+    HubInfo,
+    agent_manifests_body,
+    info_body,
+    is_dedicated,
+    set_body,
+)
 from mesh_cli.install import apply_definitions, apply_objects
 from mesh_cli.placement_manifests import agent_manifests, consent_manifests, hub_manifests
 from mesh_cli.rollout import wait_until_running
@@ -20,7 +28,7 @@ from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_cli.timeout_option import timeout_option
 from mesh_core.errors import EnvironmentFault, UserError
 from mesh_placement.decide.bootstrap_token import check_set
-from mesh_placement.names import ACCESS, HUB
+from mesh_placement.names import ACCESS, HUB, HUB_INFO
 from mesh_placement.resources import CLUSTER_SETS
 from mesh_runtime.ca_pins import believing, pins_of
 from mesh_runtime.kube import (
@@ -65,6 +73,7 @@ class Wish:
     cluster_set: str
     profile_namespace: str
     image: str | None
+    dedicated: bool | None
     checks: bool
     limit: float | None
 
@@ -86,6 +95,11 @@ class Wish:
     "--profile-namespace", default="", metavar="NAME", help="Of its ClusterProfiles, for clusterset-NAME."
 )
 @click.option("--image", metavar="IMAGE", help="Image of the programs, in place of this version's own.")
+@click.option(
+    "--dedicated/--shared",
+    default=None,
+    help="It runs no workloads, so templates may lie in it; or it does. By default as it was; else shared.",
+)
 @click.option("--unchecked", is_flag=True, help="Although the address cannot be reached from here.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the programs run.")
 @timeout_option("How long to wait until the programs run.", default=180.0)
@@ -98,6 +112,7 @@ def command(
     clusterset: str,
     profile_namespace: str,
     image: str | None,
+    dedicated: bool | None,
     unchecked: bool,
     no_wait: bool,
     timeout: float,
@@ -118,6 +133,7 @@ def command(
         cluster_set=clusterset,
         profile_namespace=profile_namespace,
         image=image,
+        dedicated=dedicated,
         checks=not unchecked,
         limit=None if no_wait else timeout,
     )
@@ -147,7 +163,7 @@ async def init(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> No
             await client.apply(CONFIG_MAPS, body, field_manager=FIELD_MANAGER)
         with progress.step(f"{wish.context}: make the ClusterSet {wish.cluster_set}"):
             await _make_set(client, wish)
-            await client.apply(CONFIG_MAPS, info_body(wish.info), field_manager=FIELD_MANAGER)
+            await _publish(client, wish)
         if wish.limit is not None:
             with progress.step(f"{wish.context}: wait for the programs") as step:
                 await wait_until_running(
@@ -173,6 +189,16 @@ async def _try_address(info: HubInfo) -> None:
             raise WrongAddress(info.server, why=error.what) from error
     except Unreachable as error:
         raise WrongAddress(info.server, why=error.what) from error
+
+
+async def _publish(client: KubeClient, wish: Wish) -> None:
+    """Where the hub is; whether it is dedicated stays as it was, unless it was said."""
+    dedicated = wish.dedicated
+    if dedicated is None:
+        before = await client.find(CONFIG_MAPS, HUB_INFO, namespace=PUBLIC_NAMESPACE)
+        dedicated = is_dedicated(before.data) if before is not None else None
+    body = info_body(replace(wish.info, dedicated=dedicated))
+    await client.apply(CONFIG_MAPS, body, field_manager=FIELD_MANAGER)
 
 
 async def _make_set(client: KubeClient, wish: Wish) -> None:

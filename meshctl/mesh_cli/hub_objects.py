@@ -13,7 +13,7 @@ from mesh_cli.kustomize import Manifest
 from mesh_core.errors import UserError
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import ConfigMap
-from mesh_placement.names import AGENT_MANIFESTS, HUB_INFO
+from mesh_placement.names import AGENT_MANIFESTS, DEDICATED, HUB_INFO
 from mesh_runtime.ca_pins import pins_of
 
 # A JSON object for the API server.
@@ -41,10 +41,14 @@ class NoHub(UserError):
 
 @dataclass(frozen=True, slots=True)
 class HubInfo:
-    """Where members reach the hub's API server, and the certificates in PEM that they believe it by."""
+    """Where members reach the hub's API server, and the certificates in PEM that they believe it by.
+
+    `dedicated`: it runs no workloads, so that templates may lie in it; None where nobody has said.
+    """
 
     server: str
     ca: bytes
+    dedicated: bool | None = None
 
     @property
     def pins(self) -> tuple[str, ...]:
@@ -54,9 +58,10 @@ class HubInfo:
 
 def info_body(info: HubInfo) -> Body:
     """The ConfigMap that says where the hub is."""
+    said = {} if info.dedicated is None else {DEDICATED: str(info.dedicated).lower()}
     return {
         "metadata": {"name": HUB_INFO, "namespace": PUBLIC_NAMESPACE},
-        "data": {_SERVER: info.server, _CA: info.ca.decode()},
+        "data": {_SERVER: info.server, _CA: info.ca.decode(), **said},
     }
 
 
@@ -65,7 +70,12 @@ def info_in(found: ConfigMap | None, *, where: str) -> HubInfo:
     data = found.data if found is not None else {}
     if not data.get(_SERVER) or not data.get(_CA):
         raise NoHub(where)
-    return HubInfo(server=data[_SERVER].rstrip("/"), ca=data[_CA].encode())
+    return HubInfo(server=data[_SERVER].rstrip("/"), ca=data[_CA].encode(), dedicated=is_dedicated(data))
+
+
+def is_dedicated(data: Mapping[str, str]) -> bool | None:
+    """What that ConfigMap says of it; None for nothing."""
+    return {"true": True, "false": False}.get(data.get(DEDICATED, ""))
 
 
 def set_body(name: str, *, profile_namespace: str = "") -> Body:

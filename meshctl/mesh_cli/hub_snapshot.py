@@ -99,6 +99,7 @@ async def read_hub_objects(client: KubeClient) -> HubObjects:
 
 def hub_snapshot(hub: HubObjects, *, scheduling: Scheduling, now: datetime) -> Snapshot:
     """What the scheduler would be given at `now`."""
+    # Where templates lie in the hub, those that wait for their first decision are left out.
     placements = [one for one in hub.placements if takes_part(one)]
     return snapshot_of(
         Seen(

@@ -75,6 +75,9 @@ def foreseen(
     """What the next cycle decides if `wished` are applied now; raises NotPlaced."""
     asked = [_applied(one, hub.placement(one.key), now=now) for one in wished]
     for one in asked:
+        if one.spec.resource_selectors:
+            why = "what resourceSelectors mean is not read here; apply it, and see meshctl explain placement"
+            raise NotPlaced(text_of(one), why=why)
         refusal = refusal_of_placement(one.spec)
         if refusal is not None:
             raise NotPlaced(text_of(one), why=refusal.message)

@@ -30,6 +30,7 @@ from mesh_placement.names import (
     ANNOTATION_ACCEPT_KEY,
     ANNOTATION_FORCE_LEAVE,
     ANNOTATION_REFUSED,
+    DEDICATED,
     HUB_ACCESS_ACCOUNT,
     HUB_INFO,
     TAINT_DRAIN,
@@ -124,6 +125,16 @@ def test_a_cluster_becomes_the_hub_and_says_in_public_who_it_is(meshctl: Meshctl
     after = hub.versions()
     assert {name for name in after if after[name] != before[name]} == {"clustersets//prod"}
     assert "token create" in done(meshctl("hub", "init", "--clusterset", "prod"))
+
+
+def test_a_hub_is_dedicated_by_a_persons_word_which_stays_until_he_says_otherwise(
+    meshctl: Meshctl, hub: HubServer
+) -> None:
+    said = []
+    for words in (("--dedicated",), (), ("--shared",), ()):
+        done(meshctl("hub", "init", "--clusterset", "prod", *words))
+        said.append(hub.get("configmaps", HUB_INFO)["data"][DEDICATED])
+    assert said == ["true", "true", "false", "false"]
 
 
 def test_an_address_that_does_not_show_the_ca_makes_no_hub(

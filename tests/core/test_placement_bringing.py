@@ -5,16 +5,20 @@ from typing import Any
 
 import pytest
 
-from mesh_placement.decide.templates import template_of
+from mesh_placement.decide.templates import runs_here, template_of
 from mesh_placement.schedule.bringing import (
+    MOST_KINDS,
     MOST_OBJECTS,
     NOTHING,
     Brought,
+    Chosen,
     Found,
     Look,
     SecretSource,
     bring,
     kinds_in,
+    select,
+    together,
 )
 
 # Manifests are JSON, hence Any.
@@ -221,3 +225,42 @@ def test_what_only_its_cluster_could_say_of_an_object_does_not_travel(
     assert template_of({**found, "metadata": meta}) == {**written, "metadata": KEPT}
     bare = {**SERVER, "name": "x", "annotations": noise}
     assert template_of({**found, "metadata": bare})["metadata"] == {"name": "x"}
+
+
+ACTED: dict[str, tuple[Manifest, bool]] = {
+    "a template": (thing("Deployment"), False),
+    "a Deployment that its controller has seen": (
+        thing("Deployment", status={"observedGeneration": 1}),
+        True,
+    ),
+    "a Job that began": (thing("Job", status={"startTime": "2026-01-01T00:00:00Z"}), True),
+    "a Pod with a node": (thing("Pod", spec={"nodeName": "n"}), True),
+    "a Pod without one": (thing("Pod", status={"phase": "Pending"}), False),
+    "a Service": (thing("Service", status={"loadBalancer": {}}), False),
+}
+
+
+@pytest.mark.parametrize(("found", "runs"), ACTED.values(), ids=ACTED)
+def test_what_somebody_acts_on_in_the_hub_is_no_template(found: Manifest, runs: bool) -> None:
+    assert runs_here(found) is runs
+
+
+def chosen(name: str, found: Found, *, kind: str = "Deployment.v1.apps") -> Chosen:
+    return Chosen(f"Deployment/shop/{name}", kind, name, found)
+
+
+def test_templates_come_once_and_in_order_whatever_selects_them() -> None:
+    a, b = (thing("Deployment", name, api="apps/v1") for name in "ab")
+    found = select([chosen("b", b), chosen("a", a), chosen("b", b)], namespace="shop")
+    assert (found.manifests, found.refusal) == ((a, b), None)
+    both = together(found, brought(a, there={}))
+    assert kinds_in(both.content) == {"Deployment.v1.apps"}
+
+
+def test_more_templates_than_a_placement_may_have_are_refused() -> None:
+    many = [chosen(f"x{n}", thing("Deployment", f"x{n}", api="apps/v1")) for n in range(MOST_OBJECTS + 1)]
+    refusal = select(many, namespace="shop").refusal
+    assert refusal is not None and "more than 256 objects" in refusal.message
+    kinds = [chosen("a", thing("Thing"), kind=f"Kind{n}") for n in range(MOST_KINDS + 1)]
+    refusal = select(kinds, namespace="shop").refusal
+    assert refusal is not None and "of more than 16 kinds" in refusal.message

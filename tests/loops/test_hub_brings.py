@@ -310,3 +310,13 @@ async def test_a_copy_says_nothing_of_what_is_in_it() -> None:
             ANNOTATION_TARGET: "shop/password",
             ANNOTATION_SOURCE: f"{source.uid}/{source.resource_version}",
         }
+
+
+async def test_a_token_of_an_account_stays_on_the_hub() -> None:
+    async with placing_scene() as scene:
+        await scene.cluster("east")
+        await password(scene, "sesame", kind="kubernetes.io/service-account-token")
+        async with scene.placing():
+            await scene.place(manifests=[WITH_SECRET], dependencies="Auto")
+            await until_said(scene, "NotOnHub", "Secret/shop/password")
+            assert await copies(scene) == {}

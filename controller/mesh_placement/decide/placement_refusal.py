@@ -37,6 +37,7 @@ class PlacementReason(StrEnum):
     VERIFIED = "Verified"
     CALLS_FAIL = "CallsFail"
     NOT_VERIFIED = "NotVerifiedYet"
+    NOTHING_SELECTED = "NothingSelected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,22 @@ class PlacementRefusal:
     message: str
 
 
-def refusal_of_placement(spec: PlacementSpec) -> PlacementRefusal | None:
-    """The first thing that is wrong, or None."""
-    if spec.resource_selectors:
+def refusal_of_placement(spec: PlacementSpec, *, dedicated: bool = False) -> PlacementRefusal | None:
+    """The first thing that is wrong, or None; `dedicated`: somebody says that this hub runs no workloads."""
+    if spec.resource_selectors and not dedicated:
         return PlacementRefusal(
             PlacementReason.RUNS_ON_HUB,
             "this hub runs workloads itself, so a template in it would run here too; put the objects into "
-            "spec.manifests and leave spec.resourceSelectors out",
+            "spec.manifests and leave spec.resourceSelectors out, or make it a hub that runs none "
+            "(docs/placement.md)",
         )
+    for number, selector in enumerate(spec.resource_selectors):
+        if (selector.api_version, selector.kind) == ("v1", "Secret"):
+            return PlacementRefusal(
+                PlacementReason.SECRET,
+                f"spec.resourceSelectors[{number}]: a Secret is no template; with dependencies: Auto "
+                "those that templates name come along",
+            )
     for number, manifest in enumerate(spec.manifests):
         one = named(manifest)
         if isinstance(one, Refusal):
@@ -77,8 +86,10 @@ def refusal_of_placement(spec: PlacementSpec) -> PlacementRefusal | None:
     return None
 
 
-def takes_part(placement: Placement) -> bool:
+def takes_part(placement: Placement, *, dedicated: bool = False) -> bool:
     """Whether it is scheduled. One that is placed and became wrong keeps its room."""
     if placement.metadata.deletion_timestamp is not None:
         return bool(placement.status.clusters)
-    return bool(placement.status.clusters) or refusal_of_placement(placement.spec) is None
+    return bool(placement.status.clusters) or (
+        refusal_of_placement(placement.spec, dedicated=dedicated) is None
+    )

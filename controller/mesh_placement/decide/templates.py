@@ -24,6 +24,9 @@ _ANNOTATIONS: Final = (
 )
 _JOB_LABELS: Final = ("batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid")
 
+_SIGNS: Final = ("startTime", "lastScheduleTime", "active", "readyReplicas", "replicas")
+"""What controllers of Jobs, CronJobs and of what has replicas say first; observedGeneration says the rest."""
+
 
 def template_of(found: Manifest) -> Manifest:
     """`found`, as it was read, as a person would have written it."""
@@ -34,6 +37,15 @@ def template_of(found: Manifest) -> Manifest:
     body = {key: value for key, value in found.items() if key != "status"}
     clean = _BY_KIND.get((str(found.get("apiVersion")), str(found.get("kind"))))
     return {**(clean(body) if clean is not None else body), "metadata": meta}
+
+
+def runs_here(found: Manifest) -> bool:
+    """Whether somebody in the cluster that it was read in acts on it: then it is no template there."""
+    status = at(found, "status")
+    if found.get("kind") == "Pod":
+        return bool(at(found, "spec").get("nodeName"))
+    seen = status.get("observedGeneration")
+    return (isinstance(seen, int) and seen > 0) or any(status.get(key) for key in _SIGNS)
 
 
 def _keep(place: dict[str, Any], key: str, wanted: Callable[[str], bool]) -> None:

@@ -11,39 +11,49 @@ from collections.abc import Callable, Iterable
 from msgspec.structs import replace
 
 from mesh_placement.decide.placement_conditions import Along
+from mesh_placement.decide.placement_refusal import (
+    PlacementRefusal,
+    refusal_of_placement,
+    takes_part,
+)
 from mesh_placement.hub.known_placements import Key
 from mesh_placement.hub.sources import Name, Sources
 from mesh_placement.objects import Placement
-from mesh_placement.schedule.bringing import NOTHING, Brought, bring, kinds_in
+from mesh_placement.schedule.bringing import NOTHING, Brought, bring, kinds_in, select, together
 
-Stamp = tuple[str, int]
+Stamp = tuple[str, int, bool]
+"""Of which object it was made, in which generation, and whether the hub was dedicated."""
 
 
 class Bringer:
-    """One a term of leadership. `changed` is told of which Placement it is to be looked at again."""
+    """One a term of leadership. `changed` is told of which Placement it is to be looked at again;
+    `is_dedicated` says whether the hub runs no workloads, so that templates may lie there."""
 
-    def __init__(self, sources: Sources, *, changed: Callable[[Key], None]) -> None:
+    def __init__(
+        self, sources: Sources, *, is_dedicated: Callable[[], bool], changed: Callable[[Key], None]
+    ) -> None:
+        self.is_dedicated = is_dedicated
         self._changed = changed
         self._sources = sources
         self._made: dict[Key, tuple[Stamp, Brought]] = {}
         self._stale: set[Key] = set()
         sources.follow(self._source_changed)
 
+    def takes(self, placement: Placement) -> bool:
+        """Whether anything of the hub comes along."""
+        spec = placement.spec
+        return spec.dependencies == "Auto" or bool(spec.resource_selectors and self.is_dedicated())
+
     def brought(self, placement: Placement) -> Brought:
-        """What comes along with it."""
-        if placement.spec.dependencies != "Auto":
+        """What it selects, and what comes along."""
+        if not self.takes(placement):
             return NOTHING
-        key, stamp = placement.key, (placement.metadata.uid, placement.metadata.generation)
+        key, meta = placement.key, placement.metadata
+        stamp = meta.uid, meta.generation, self.is_dedicated()
         kept = self._made.get(key)
         if kept is not None and kept[0] == stamp and key not in self._stale:
             return kept[1]
-        namespace = placement.metadata.namespace
-        made = bring(
-            placement.spec.manifests,
-            namespace=namespace,
-            account=placement.spec.service_account,
-            find=lambda kind, name: self._sources.find(kind, name, namespace=namespace),
-        )
+        made = self._bring(placement)
         if made.is_unread and kept is not None and kept[0] == stamp and not kept[1].is_unread:
             made = dataclasses.replace(kept[1], asked=kept[1].asked | made.asked)  # law 1
         self._stale.discard(key)
@@ -77,19 +87,47 @@ class Bringer:
             too_much=made.too_much,
         )
 
+    def refusal(self, placement: Placement) -> PlacementRefusal | None:
+        """Why it cannot be placed anywhere, for what it brings."""
+        dedicated = self.is_dedicated()
+        return refusal_of_placement(placement.spec, dedicated=dedicated) or self.brought(placement).refusal
+
+    def takes_part(self, placement: Placement) -> bool:
+        """Whether it is scheduled; what is placed keeps its room until it is known what it brings."""
+        if not takes_part(placement, dedicated=self.is_dedicated()):
+            return False
+        is_ready = self.refusal(placement) is None and not self.is_held(placement)
+        return bool(placement.status.clusters) or is_ready
+
     def attend(self, placements: Iterable[Placement]) -> None:
         """These are all that there are."""
-        asking = {one.key for one in placements if one.spec.dependencies == "Auto"}
+        asking = {one.key for one in placements if self.takes(one)}
         self._sources.attend({namespace for namespace, _ in asking})
         for key in [key for key in self._made if key not in asking]:
             del self._made[key]
         self._stale &= asking
+
+    def _bring(self, placement: Placement) -> Brought:
+        spec, namespace, templates = placement.spec, placement.metadata.namespace, NOTHING
+        if spec.resource_selectors and self.is_dedicated():
+            meant = (self._sources.select(one, namespace=namespace) for one in spec.resource_selectors)
+            templates = select([one for some in meant for one in some], namespace=namespace)
+        if spec.dependencies != "Auto":
+            return together(templates, NOTHING)
+        along = bring(
+            (*spec.manifests, *templates.manifests),
+            namespace=namespace,
+            account=spec.service_account,
+            find=lambda kind, name: self._sources.find(kind, name, namespace=namespace),
+        )
+        return together(templates, along)
 
     def _source_changed(self, at: Name) -> None:
         kind, namespace, name = at
         for key, (_, made) in self._made.items():
             if key[0] != namespace or key in self._stale:
                 continue
-            if (kind, name) in made.asked or (not name and any(one == kind for one, _ in made.asked)):
+            is_asked = not made.asked.isdisjoint({(kind, name), (kind, "")})
+            if is_asked or (not name and any(one == kind for one, _ in made.asked)):
                 self._stale.add(key)
                 self._changed(key)

@@ -12,6 +12,7 @@ from mesh_placement.hub.claim_reading import cluster_of
 from mesh_placement.hub.watched_together import WatchedTogether
 from mesh_placement.names import (
     CLUSTER_MANAGER,
+    DEDICATED,
     HUB_INFO,
     JOIN_KUBECONFIG_PREFIX,
     LABEL_CLUSTER,
@@ -102,6 +103,11 @@ class HubCaches(WatchedTogether):
         if info is None:
             return None
         return HubAddress(server=info.data.get("server", ""), ca=info.data.get("ca.crt", ""))
+
+    def is_dedicated(self) -> bool:
+        """Whether somebody has written down that it runs no workloads."""
+        info = self.info.get(HUB_INFO, namespace=PUBLIC_NAMESPACE)
+        return info is not None and info.data.get(DEDICATED) == "true"
 
 
 def joining_cluster(secret_name_: str) -> str:

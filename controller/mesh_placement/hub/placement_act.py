@@ -28,7 +28,6 @@ from mesh_placement.decide.placement_conditions import (
     with_conditions,
     with_feedback,
 )
-from mesh_placement.decide.placement_refusal import refusal_of_placement
 from mesh_placement.decide.rolling_out import RolledOut, rolled_out
 from mesh_placement.decide.traffic_trial import TRAFFIC_VERIFIED
 from mesh_placement.decide.work_status import is_urgent
@@ -90,7 +89,7 @@ class PlacementActor:
         if placement.metadata.deletion_timestamp is not None:
             await self._remove(placement)
             return None, None
-        refusal = refusal_of_placement(placement.spec)
+        refusal = self._bringer.refusal(placement)
         if refusal is not None:
             condition = refused(refusal, generation=placement.metadata.generation)
             return None, await self._show(placement, self._status(placement, condition))
@@ -193,7 +192,7 @@ class PlacementActor:
         elif status.revision:
             verified = traffic_verified(status, assignments=given, generation=generation)
             conditions = (*conditions, verified)
-        if placement.spec.dependencies != "Auto":
+        if not self._bringer.takes(placement):
             without.append(DEPENDENCIES)
         elif (along := self._bringer.along(placement)) is not None:
             conditions = (*conditions, dependencies(along, generation=generation))

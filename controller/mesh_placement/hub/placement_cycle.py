@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mesh_core.errors import MeshError
-from mesh_placement.decide.placement_refusal import takes_part
 from mesh_placement.decide.rights import namespace_of
 from mesh_placement.hub.bringing import Bringer
 from mesh_placement.hub.known_placements import Key, KnownPlacements
@@ -96,7 +95,7 @@ class Cycle:
         of which then nothing follows."""
         everyone = self._known.values()
         self._bringer.attend(everyone)
-        placements = [one for one in everyone if takes_part(one) and self._is_known(one)]
+        placements = [one for one in everyone if self._bringer.takes_part(one)]
         now = self._clock()
         handshakes = self._handshakes.heard(self._says(), now=now.timestamp())
         seen = Seen(
@@ -158,10 +157,6 @@ class Cycle:
         link = self._caches.links.get(LINKS, namespace=namespace_of(registration))
         shakes = link.status.handshakes if link is not None else ()
         return {(one.service, one.via): (one.result, one.at) for one in shakes}
-
-    def _is_known(self, placement: Placement) -> bool:
-        """Whether what it brings is known; what is placed keeps its room meanwhile."""
-        return bool(placement.status.clusters) or not self._bringer.is_held(placement)
 
     async def _planned(self, seen: Seen, *, now: datetime) -> tuple[Snapshot, Plan]:
         def work() -> tuple[Snapshot, Plan]:

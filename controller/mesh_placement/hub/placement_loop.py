@@ -122,7 +122,7 @@ class PlacementLoop:
 
     def _new_term(self, group: asyncio.TaskGroup) -> tuple[KnownPlacements, Cycle, PlacementActor]:
         sources = Sources(self._kube, group=group)
-        bringer = Bringer(sources, changed=self._brings_otherwise)
+        bringer = Bringer(sources, is_dedicated=self._caches.hub.is_dedicated, changed=self._brings_otherwise)
         known = KnownPlacements(self._caches.placements, filled=bringer.filled)
         cycle = Cycle(
             self._caches,
@@ -152,6 +152,7 @@ class PlacementLoop:
         for cache in (caches.hub.registrations, caches.hub.sets, caches.priorities):
             cache.on_change(lambda: self._gather(_NOW))
         caches.hub.leases.follow(self._lease_changed)
+        caches.hub.info.on_change(self._hub_changed)
         caches.namespaces.follow(self._namespace_changed)
         caches.works.follow(self._made_changed)
         caches.copies.follow(self._made_changed)
@@ -167,6 +168,12 @@ class PlacementLoop:
         """What it takes along is there now, has changed, or is gone."""
         self._add(key)
         self._gather(_NOW)
+
+    def _hub_changed(self) -> None:
+        """It may run workloads now, or none any more."""
+        for one in self._caches.placements.values():
+            if one.spec.resource_selectors:
+                self._brings_otherwise(one.key)
 
     def _assignment_changed(self, key: Key, old: Assignment | None, new: Assignment | None) -> None:
         self._made_changed(key, old, new)

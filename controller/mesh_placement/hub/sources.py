@@ -17,10 +17,19 @@ import msgspec
 from mesh_core.errors import MeshError
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import KubernetesObject, Secret
-from mesh_placement.decide.templates import template_of
+from mesh_placement.decide.templates import runs_here, template_of
 from mesh_placement.names import DEPENDENCIES_ACCOUNT
 from mesh_placement.objects import Manifest
-from mesh_placement.schedule.bringing import FETCHED, Found, Look, SecretSource
+from mesh_placement.objects.placing import ResourceSelector
+from mesh_placement.schedule.bringing import (
+    FETCHED,
+    MOST_OBJECTS,
+    Chosen,
+    Found,
+    Look,
+    SecretSource,
+    label_of,
+)
 from mesh_runtime.kube import SECRETS, ApiError, Informer, KubeClient, Resource
 from mesh_runtime.log import logger
 
@@ -33,18 +42,31 @@ _AT_ONCE: Final = 4
 
 Kind = Resource[KubernetesObject]
 Name = tuple[str, str, str]
-"""Kind, namespace, name."""
+"""Kind as `label_of` has it, namespace, name."""
 
 _PLURALS: Final = {kind: f"{kind.lower()}s" for kind in FETCHED}
 CORE: Final = {
     kind: Resource("", "v1", plural, kind, KubernetesObject) for kind, plural in sorted(_PLURALS.items())
 }
+# Of the hub alone: nobody may have them elsewhere.
+_NO_TOKENS: Final = "type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token"
+
+
+class _Entry(msgspec.Struct):
+    name: str
+    kind: str
+    namespaced: bool
+
+
+class _Entries(msgspec.Struct):
+    resources: list[_Entry]
 
 
 class _Watched:
     """One kind in one namespace."""
 
-    def __init__(self, informer: Informer[KubernetesObject]) -> None:
+    def __init__(self, kind: Kind, informer: Informer[KubernetesObject]) -> None:
+        self.kind = kind
         self.informer = informer
         self.is_forbidden = False
         self.task: asyncio.Task[None] | None = None
@@ -58,7 +80,10 @@ class Sources:
         self._group = group
         self._changed: Callable[[Name], None] = _nobody_follows
         self._watched: dict[tuple[str, str], _Watched] = {}
-        self._contents: dict[Name, tuple[str, Manifest]] = {}
+        self._contents: dict[Name, tuple[str, Found]] = {}
+        # By apiVersion and kind, None while nobody serves it; what is looked up is in `_learning`, for whom.
+        self._kinds: dict[tuple[str, str], Kind | None] = {}
+        self._learning: dict[tuple[str, str], set[str]] = {}
         self._reading: set[Name] = set()
         self._places = asyncio.Semaphore(_AT_ONCE)
 
@@ -72,25 +97,34 @@ class Sources:
 
     def find(self, kind: str, name: str, *, namespace: str) -> Found:
         """One of `FETCHED`, as it is known; what is not is read, and `changed` says when."""
-        watched = self._watch(CORE[kind], namespace)
-        if watched.is_forbidden and not watched.informer.synced.is_set():
-            return Look.FORBIDDEN
+        return self._found(self._watch(CORE[kind], namespace), name, namespace=namespace)
+
+    def select(self, selector: ResourceSelector, *, namespace: str) -> list[Chosen]:
+        """What it means there, as far as that is known; one without a name where all of a kind is not."""
+        label = label_of(selector.api_version, selector.kind)
+        what = f"{selector.kind}/{namespace}/{selector.name}".rstrip("/")
+        kind = self._kind(selector.api_version, selector.kind, namespace=namespace)
+        if kind is None:
+            is_asked = (selector.api_version, selector.kind) in self._kinds
+            return [Chosen(what, label, selector.name, Look.UNSERVED if is_asked else Look.UNREAD)]
+        watched = self._watch(kind, namespace)
+        if selector.name:
+            return [
+                Chosen(what, label, selector.name, self._found(watched, selector.name, namespace=namespace))
+            ]
         if not watched.informer.synced.is_set():
-            return Look.UNREAD
-        seen = watched.informer.get(name, namespace=namespace)
-        if seen is None or seen.metadata.deletion_timestamp is not None:
-            return Look.ABSENT
-        meta = seen.metadata
-        if kind == "Secret":
-            return SecretSource(name, f"{meta.uid}/{meta.resource_version}")
-        at = kind, namespace, name
-        known = self._contents.get(at)
-        if known is not None and known[0] == meta.resource_version:
-            return known[1]
-        if at not in self._reading:
-            self._reading.add(at)
-            self._group.create_task(self._read(at))
-        return Look.UNREAD
+            return [Chosen(what, label, "", Look.FORBIDDEN if watched.is_forbidden else Look.UNREAD)]
+        names = sorted(
+            one.metadata.name
+            for one in watched.informer.values()
+            if selector.match_labels.items() <= one.metadata.labels.items()
+        )
+        chosen = [
+            Chosen(f"{what}/{name}", label, name, self._found(watched, name, namespace=namespace))
+            for name in names[: MOST_OBJECTS + 1]
+        ]
+        # What gets the labels later counts too.
+        return [*chosen, Chosen(what, label, "", Look.ABSENT)]
 
     def attend(self, namespaces: Collection[str]) -> None:
         """Only these are watched from now on."""
@@ -101,12 +135,34 @@ class Sources:
         for at in [at for at in self._contents if at[1] not in namespaces]:
             del self._contents[at]
 
+    def _found(self, watched: _Watched, name: str, *, namespace: str) -> Found:
+        kind = watched.kind
+        if watched.is_forbidden and not watched.informer.synced.is_set():
+            return Look.FORBIDDEN
+        if not watched.informer.synced.is_set():
+            return Look.UNREAD
+        seen = watched.informer.get(name, namespace=namespace)
+        if seen is None or seen.metadata.deletion_timestamp is not None:
+            return Look.ABSENT
+        meta = seen.metadata
+        if kind is CORE["Secret"]:
+            return SecretSource(name, f"{meta.uid}/{meta.resource_version}")
+        at = _label(kind), namespace, name
+        known = self._contents.get(at)
+        if known is not None and known[0] == meta.resource_version:
+            return known[1]
+        if at not in self._reading:
+            self._reading.add(at)
+            self._group.create_task(self._read(at, kind))
+        return Look.UNREAD
+
     def _watch(self, kind: Kind, namespace: str) -> _Watched:
-        key = kind.kind, namespace
+        key = _label(kind), namespace
         if key not in self._watched:
-            informer = Informer(self._client.lists_metadata(), kind, namespace=namespace)
-            watched = self._watched[key] = _Watched(informer)
-            informer.follow(lambda at, _old, new: self._seen((kind.kind, *at), is_gone=new is None))
+            fields = _NO_TOKENS if kind is CORE["Secret"] else ""
+            informer = Informer(self._client.lists_metadata(), kind, namespace=namespace, fields=fields)
+            watched = self._watched[key] = _Watched(kind, informer)
+            informer.follow(lambda at, _old, new: self._seen((_label(kind), *at), is_gone=new is None))
             watched.task = self._group.create_task(self._keep(kind, namespace, watched))
         return self._watched[key]
 
@@ -117,7 +173,7 @@ class Sources:
 
     async def _keep(self, kind: Kind, namespace: str, watched: _Watched) -> None:
         """Watch, once that is allowed."""
-        whole: Name = kind.kind, namespace, ""
+        whole: Name = _label(kind), namespace, ""
         while not await self._may_read(kind, namespace, watched):
             self._changed(whole)
             await asyncio.sleep(_AGAIN if watched.is_forbidden else _SOON)
@@ -138,19 +194,59 @@ class Sources:
             return True
         return False
 
-    async def _read(self, at: Name) -> None:
-        kind, namespace, name = at
+    def _kind(self, api_version: str, name: str, *, namespace: str) -> Kind | None:
+        """How that kind is addressed; None where it is not known yet, or nobody serves it."""
+        key = api_version, name
+        if api_version == "v1" and name in CORE:
+            return CORE[name]
+        if self._kinds.get(key) is None:
+            if key not in self._learning:
+                self._learning[key] = set()
+                self._group.create_task(self._learn(*key))
+            self._learning[key].add(namespace)
+        return self._kinds.get(key)
+
+    async def _learn(self, api_version: str, name: str) -> None:
+        """Ask once; of a kind that nobody serves yet, whoever still wants it has it asked again later."""
+        key, label = (api_version, name), label_of(api_version, name)
+        found = self._kinds[key] = await self._served(api_version, name)
+        for namespace in sorted(self._learning[key]):
+            self._changed((label, namespace, ""))
+        if found is not None:
+            return
+        await asyncio.sleep(_AGAIN)
+        del self._kinds[key]
+        for namespace in sorted(self._learning.pop(key)):
+            self._changed((label, namespace, ""))
+
+    async def _served(self, api_version: str, name: str) -> Kind | None:
+        group, _, version = api_version.rpartition("/")
+        try:
+            raw = await self._client.request("GET", f"/apis/{api_version}" if group else f"/api/{version}")
+            for entry in msgspec.json.decode(raw, type=_Entries).resources:
+                if entry.kind == name and entry.namespaced and "/" not in entry.name:
+                    return Resource(group, version, entry.name, name, KubernetesObject)
+        except ApiError as error:
+            if not error.is_not_found:
+                _log.warning("which kinds the hub serves is not known", why=error.what)
+        except (MeshError, msgspec.DecodeError) as error:
+            _log.warning("which kinds the hub serves is not known", why=str(error))
+        return None
+
+    async def _read(self, at: Name, kind: Kind) -> None:
+        label, namespace, name = at
         try:
             async with self._places:
-                raw = await self._client.request("GET", CORE[kind].path(name, namespace=namespace))
+                raw = await self._client.request("GET", kind.path(name, namespace=namespace))
             found = msgspec.json.decode(raw)
-            if (kind, namespace) in self._watched:
-                self._contents[at] = str(found["metadata"].get("resourceVersion", "")), _typed(found, kind)
+            if (label, namespace) in self._watched:
+                version = str(found["metadata"].get("resourceVersion", ""))
+                self._contents[at] = version, _template(found, kind)
         except ApiError as error:
             if not error.is_not_found:
                 _log.warning("what a Placement names cannot be read", name="/".join(at), why=error.what)
                 await asyncio.sleep(_SOON)
-        except (MeshError, msgspec.DecodeError) as error:
+        except (MeshError, msgspec.DecodeError, RecursionError) as error:
             _log.warning("what a Placement names cannot be read", name="/".join(at), why=str(error))
             await asyncio.sleep(_SOON)
         finally:
@@ -162,5 +258,11 @@ def _nobody_follows(at: Name) -> None:
     raise AssertionError(f"nobody is told of {at}")
 
 
-def _typed(found: Manifest, kind: str) -> Manifest:
-    return template_of({"apiVersion": "v1", "kind": kind, **found})
+def _label(kind: Kind) -> str:
+    return label_of(kind.api_version, kind.kind)
+
+
+def _template(found: Manifest, kind: Kind) -> Found:
+    if _label(kind) not in FETCHED and runs_here(found):
+        return Look.RUNS
+    return template_of({**found, "apiVersion": kind.api_version, "kind": kind.kind})

@@ -9,7 +9,7 @@
 5. What is nowhere on the hub is no fault: a member may have it, and waits for it by its gates.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from mesh_placement.decide.manifests import digest
+from mesh_placement.decide.placement_refusal import PlacementReason, PlacementRefusal
 from mesh_placement.objects import Manifest
 from mesh_placement.schedule.dependencies import closure
 from mesh_placement.schedule.envelope import Identity, items_of
@@ -25,6 +26,7 @@ from mesh_placement.schedule.references import Reference
 FETCHED: Final = frozenset(("ConfigMap", "PersistentVolumeClaim", "Secret", "Service", "ServiceAccount"))
 """Kinds of the core group."""
 MOST_OBJECTS: Final = 256
+MOST_KINDS: Final = 16
 MOST_BYTES: Final = 4 * 1024 * 1024
 """Of all that one placement takes along, as JSON: the hub holds it, and writes it once a cluster."""
 
@@ -35,6 +37,8 @@ class Look(Enum):
     ABSENT = "it is not there"
     UNREAD = "it was not read yet"
     FORBIDDEN = "the hub may not read it"
+    RUNS = "somebody on the hub acts on it"
+    UNSERVED = "there is no such kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class Brought:
     read there. `is_unread`: not all is known yet. `too_much` says what is beyond the bounds, "" for nothing.
     `asked` is what was looked for, by kind and name: when one of these changes, it is to be made anew.
     `content` is the same for equal things, and says their kinds (`kinds_in`); "" where nothing comes along.
+    `refusal` is why the templates that it selects cannot be placed.
     """
 
     manifests: tuple[Manifest, ...] = ()
@@ -68,6 +73,7 @@ class Brought:
     too_much: str = ""
     asked: frozenset[tuple[str, str]] = frozenset()
     content: str = ""
+    refusal: PlacementRefusal | None = None
 
 
 NOTHING: Final = Brought()
@@ -116,9 +122,94 @@ def bring(roots: Sequence[Manifest], *, namespace: str, account: str, find: Find
     )
 
 
+def label_of(api_version: str, kind: str) -> str:
+    """A kind as kubectl has it: "Deployment.v1.apps"; of the core group "ConfigMap"."""
+    group, _, version = api_version.rpartition("/")
+    return f"{kind}.{version}.{group}" if group else kind
+
+
 def kinds_in(content: str) -> frozenset[str]:
     """The kinds of what a `Brought` of that content took along."""
     return frozenset(filter(None, content.partition(":")[0].split(",")))
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One object that a selector means: `what` it is called, and what is known of it."""
+
+    what: str
+    kind: str
+    name: str
+    found: Found
+
+
+def select(chosen: Sequence[Chosen], *, namespace: str) -> Brought:
+    """The templates among what selectors mean; `asked` has a name of "" where all of a kind was asked for."""
+    by_look = {look: [one for one in chosen if one.found is look] for look in Look}
+    templates = {(one.kind, one.name): one.found for one in chosen if isinstance(one.found, dict)}
+    manifests = tuple(templates[key] for key in sorted(templates))
+    too_much = _too_much(manifests, len(manifests))
+    kinds = {one.kind for one in chosen}
+    if len(kinds) > MOST_KINDS:
+        too_much = f"of more than {MOST_KINDS} kinds"
+    unread = bool(by_look[Look.UNREAD])
+    return Brought(
+        manifests,
+        missing=tuple(sorted({one.what for one in by_look[Look.ABSENT] if one.name})),
+        forbidden=tuple(sorted({one.kind for one in by_look[Look.FORBIDDEN]})),
+        is_unread=unread,
+        asked=frozenset((one.kind, one.name) for one in chosen),
+        refusal=None if unread else _refusal(by_look, manifests, too_much=too_much, namespace=namespace),
+    )
+
+
+def together(templates: Brought, along: Brought) -> Brought:
+    """What is selected, then what comes along with it."""
+    manifests = (*templates.manifests, *along.manifests)
+    return Brought(
+        manifests,
+        along.secrets,
+        tuple(sorted({*templates.missing, *along.missing})),
+        tuple(sorted({*templates.forbidden, *along.forbidden})),
+        templates.is_unread or along.is_unread,
+        along.too_much,
+        templates.asked | along.asked,
+        _content(manifests, along.secrets),
+        templates.refusal,
+    )
+
+
+def _refusal(
+    by_look: Mapping[Look, Sequence[Chosen]], manifests: Sequence[Manifest], *, too_much: str, namespace: str
+) -> PlacementRefusal | None:
+    """The first thing that is wrong with what is selected."""
+    for look, (reason, words) in _WRONG.items():
+        if by_look[look]:
+            return PlacementRefusal(reason, f"{by_look[look][0].what} {words}".format(namespace=namespace))
+    if too_much:
+        words = f"its resourceSelectors mean templates that are {too_much}; take several Placements"
+        return PlacementRefusal(PlacementReason.TOO_MUCH, words)
+    if not manifests:
+        words = f"its resourceSelectors mean nothing in namespace {namespace}; members keep what they have"
+        return PlacementRefusal(PlacementReason.NOTHING_SELECTED, words)
+    return None
+
+
+_WRONG: Final = {
+    Look.RUNS: (
+        PlacementReason.RUNS_ON_HUB,
+        "runs on this hub: a controller has acted on it; switch workload controllers off here, or put it "
+        "into spec.manifests instead (docs/placement.md)",
+    ),
+    Look.UNSERVED: (
+        PlacementReason.INVALID,
+        "is of no kind with a namespace that this hub serves; correct spec.resourceSelectors",
+    ),
+    Look.FORBIDDEN: (
+        PlacementReason.MAY_NOT_READ,
+        "may not be read: nobody let the hub read that kind in namespace {namespace} (docs/placement.md)",
+    ),
+}
 
 
 def _is_fetched(one: Reference, *, namespace: str, account: str) -> bool:
@@ -142,7 +233,8 @@ def _names(looks: Iterable[tuple[Reference, Look]], wanted: Look) -> list[str]:
 def _content(manifests: Sequence[Manifest], secrets: Sequence[SecretSource]) -> str:
     if not manifests and not secrets:
         return ""
-    kinds = {str(one["kind"]) for one in manifests} | ({"Secret"} if secrets else set())
+    kinds = {label_of(str(one["apiVersion"]), str(one["kind"])) for one in manifests}
+    kinds |= {"Secret"} if secrets else set()
     mark = digest({"manifests": list(manifests), "secrets": [one.name for one in secrets]})
     return f"{','.join(sorted(kinds))}:{mark[:32]}"
 

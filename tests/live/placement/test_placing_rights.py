@@ -14,6 +14,7 @@ Body = dict[str, Any]
 TENANT = "tenant"
 TRUSTED = "trusted"
 READER = "reader"
+CHOOSER = "chooser"
 BLIND = "blind"
 HUB = "system:serviceaccount:meshctl-system:placement-hub"
 OURS = "placement.meshctl.dev"
@@ -68,6 +69,9 @@ def hub(pair_of_light: Bed) -> Iterator[Bed]:
         *rights(TENANT, WRITES),
         *rights(TRUSTED, WRITES, STATUS, UNCONFINED),
         *rights(READER, WRITES, READS),
+        *rights(
+            CHOOSER, WRITES, {"apiGroups": [OURS], "resources": ["placements/templates"], "verbs": ["select"]}
+        ),
         *rights(
             BLIND, WRITES, {**READS, "resources": [one for one in READS["resources"] if one != "secrets"]}
         ),
@@ -144,3 +148,14 @@ def test_what_lies_in_a_namespace_is_taken_along_only_for_who_may_read_it_there(
     label = ("label", "placement", "app", "-n", "default", "a=b")
     assert tried(hub, BLIND, *label) == "", "what is taken along stays the same"
     assert tried(hub, READER, "delete", body=placement()) == ""
+
+
+def test_templates_of_a_namespace_are_placed_only_by_who_may_select_there(hub: Bed) -> None:
+    def chosen(name: str) -> Body:
+        selector = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
+        return placement(serviceAccount="deployer", resourceSelectors=[selector])
+
+    assert "the verb select on placements/templates" in tried(hub, TENANT, "create", body=chosen("web"))
+    assert tried(hub, CHOOSER, "create", body=chosen("web")) == ""
+    assert "the verb select" in tried(hub, TENANT, "apply", body=chosen("other"))
+    assert tried(hub, CHOOSER, "delete", body=chosen("web")) == ""
