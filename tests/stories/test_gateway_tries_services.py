@@ -107,12 +107,15 @@ async def scene(
     tunnels: bool | None = None,
     gateways: Callable[[Ingress], tuple[Address, ...]] | None = None,
     limits: Limits = PATIENT,
+    there: Limits = PATIENT,
     features: tuple[str, ...] = FEATURES,
 ) -> AsyncIterator[Scene]:
     clusterset, program, caches = FakeClusterset(), Program(), Caches()
     async with AsyncExitStack() as stack:
-        there = await stack.enter_async_context(backend(program.talk))
-        far = await stack.enter_async_context(ingress(clusterset, "east", endpoints=(there,)))
+        endpoint = await stack.enter_async_context(backend(program.talk))
+        far = await stack.enter_async_context(
+            ingress(clusterset, "east", endpoints=(endpoint,), limits=there)
+        )
         far.hello = structs.replace(far.hello, features=features)
         ways = gateways(far) if gateways is not None else (far.address,)
         near = await stack.enter_async_context(egress(clusterset, {"east": ways}, tunnels=tunnels))
@@ -249,6 +252,15 @@ async def test_a_try_that_comes_to_no_end_is_given_up_in_time() -> None:
     assert outcome is not None
     assert outcome.found is Found.TIMEOUT
     assert asyncio.get_running_loop().time() - began == LIMIT
+
+
+@on_both_loops
+async def test_a_gateway_that_has_too_much_to_do_in_tunnels_is_asked_by_a_connection_of_its_own() -> None:
+    """As a call would be; where that is no way either, its word stands."""
+    async with scene(tunnels=True, there=replace(PATIENT, streams_per_peer=0)) as here:
+        assert await here.found() == Outcome(Found.OK)
+        here.near.table = replace(here.near.table, gateways={cluster_id("east"): ()})
+        assert (await here.found()).found is Found.OVERLOAD
 
 
 @on_both_loops
