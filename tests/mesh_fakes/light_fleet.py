@@ -12,8 +12,9 @@ from typing import Any
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.bed import Bed
 from mesh_fakes.waiting import until_found
-from mesh_placement.agent.agent import run_agent
+from mesh_placement.agent.agent import PARTS, run_agent
 from mesh_placement.agent.asker import token_for
+from mesh_placement.agent.session import Part
 from mesh_placement.decide.bootstrap_token import BootstrapToken, token_secret
 from mesh_placement.hub.hub import Hub
 from mesh_placement.hub.placement_cycle import Scheduling
@@ -78,10 +79,12 @@ async def fleet_at_work(
     scheduling: Scheduling,
     clock: Clock = utc_now,
     dialled: Mapping[str, str] | None = None,
+    parts: Mapping[str, Sequence[Part]] | None = None,
 ) -> AsyncIterator[LightFleet]:
     """A hub that leads by `clock`, and agents of `members`, all Ready; the hub's cluster is called hub.
 
-    `dialled` are the URLs at which agents find it, by member, where it is not its own."""
+    `dialled` are the URLs at which agents find it, by member, where it is not its own; `parts` are what their
+    agents do, where that is not all that an agent does."""
     await asyncio.to_thread(_install, bed, members)
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(bed.client("hub"))
@@ -99,7 +102,8 @@ async def fleet_at_work(
         }
         for name in members:
             agent = await stack.enter_async_context(as_account(bed, name, AGENT))
-            programs[name] = Program(partial(run_agent, agent))
+            does = (parts or {}).get(name, PARTS)
+            programs[name] = Program(partial(run_agent, agent, parts=does))
         for one in programs.values():
             one.start()
         try:
