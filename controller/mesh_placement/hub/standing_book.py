@@ -7,6 +7,7 @@
 3. A registration that is gone, or that does not take the note, keeps nobody else's from being written.
 """
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from mesh_core.conditions import rfc3339
@@ -14,14 +15,16 @@ from mesh_placement.decide.rights import namespace_of
 from mesh_placement.hub.caches import HubCaches
 from mesh_placement.names import ANNOTATION_API_LOST, LEASE, STANDING_MANAGER
 from mesh_placement.objects import ClusterRegistration
-from mesh_placement.objects.standings import NotedStanding
+from mesh_placement.objects.standings import NotedStanding, Standing
 from mesh_placement.resources import CLUSTER_REGISTRATIONS
 from mesh_placement.schedule.network.judging import verdict_to_note
 from mesh_placement.schedule.snapshot import Cluster, Snapshot
 from mesh_runtime.kube import ApiError, KubeClient
 from mesh_runtime.log import logger
+from mesh_runtime.side_by_side import side_by_side
 
 _log = logger(__name__)
+_AT_ONCE = 8
 _OF_THIS_ONE = (404, 409, 422)
 """Refusals that are about one registration only."""
 
@@ -57,24 +60,32 @@ class StandingBook:
 
     async def note(self, snapshot: Snapshot) -> None:
         """Write what is new (law 1); raises ApiError or Unreachable where the hub takes no note at all."""
-        for cluster in snapshot.clusters:
-            registration = self._caches.registrations.get(cluster.name)
-            if registration is not None:
-                await self._note(registration, cluster, now=snapshot.now)
+        since = rfc3339(datetime.fromtimestamp(snapshot.now, UTC))
+        # A provider that is lost is lost with all of its clusters.
+        await side_by_side(
+            [
+                self._note(registration, NotedStanding(verdict=verdict, since=since))
+                for registration, verdict in self._news(snapshot.clusters)
+            ],
+            at_once=_AT_ONCE,
+        )
         there = {one.metadata.uid for one in self._caches.registrations.values()}
         self._told = {uid: noted for uid, noted in self._told.items() if uid in there}
 
-    async def _note(self, registration: ClusterRegistration, cluster: Cluster, *, now: float) -> None:
-        before = self._noted(registration)
-        verdict = verdict_to_note(cluster, before=before.verdict if before is not None else None)
-        if verdict is None:
-            return
-        meta = registration.metadata
-        since = rfc3339(datetime.fromtimestamp(now, UTC))
-        noted = NotedStanding(verdict=verdict, since=since)
+    def _news(self, clusters: Iterable[Cluster]) -> Iterator[tuple[ClusterRegistration, Standing]]:
+        for cluster in clusters:
+            registration = self._caches.registrations.get(cluster.name)
+            if registration is not None:
+                before = self._noted(registration)
+                verdict = verdict_to_note(cluster, before=before.verdict if before is not None else None)
+                if verdict is not None:
+                    yield registration, verdict
+
+    async def _note(self, registration: ClusterRegistration, noted: NotedStanding) -> None:
+        before, meta, verdict = self._noted(registration), registration.metadata, noted.verdict
         body = {
             "metadata": {"name": meta.name, "uid": meta.uid},
-            "status": {"standing": {"verdict": verdict, "since": since}},
+            "status": {"standing": {"verdict": verdict, "since": noted.since}},
         }
         try:
             await self._kube.apply(
