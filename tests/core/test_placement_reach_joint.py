@@ -4,6 +4,7 @@ from itertools import product
 
 from hypothesis import given
 from hypothesis import strategies as some
+from msgspec import structs
 
 from mesh_fakes.network_scene import both_ways, export, placement, snapshot
 from mesh_placement.objects.placing import ServiceNeed
@@ -157,3 +158,11 @@ def test_of_a_ring_one_was_in_a_cluster_that_is_gone_and_all_find_a_home_togethe
         ("shop/a", "east"),
         ("shop/b", "east"),
     }
+
+
+def test_a_ring_is_decided_though_a_cluster_of_it_was_unregistered() -> None:
+    """A KeyError there stopped the scheduling of everything."""
+    cart = structs.replace(app("cart", "web"), current=placement(present=["gone"]).current)
+    world = snapshot(["a", "b"], links=both_ways("a", "b", 1.0), placements=[app("web", "cart"), cart])
+    found = {one.placement: len(one.placed) for one in schedule(world, BUILT_IN).decisions}
+    assert found == {"shop/cart": 1, "shop/web": 1}
