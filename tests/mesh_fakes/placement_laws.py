@@ -96,6 +96,7 @@ def keeps_the_sum(seed: int) -> str:
             continue
         leaving = {it.cluster for it in one.verdicts if it.verdict == "Held" and it.score is None}
         served = sum(it.replicas or 0 for it in one.placed if it.cluster not in leaving)
+        served -= sum(count for name, count in one.memory.surge.items() if name not in leaving)
         if "of at least" not in one.hold and served + one.shortfall != one.wanted:
             return f"{one.placement}: {served} and {one.shortfall} lacking are not {one.wanted}"
     return ""

@@ -66,6 +66,7 @@ class SlowScheduler:
             return f"{sorted(names)} is worth {self._worth(chosen)}, and {best} could be"
         most = self._most_placed(chosen)
         placed = sum(one.replicas or 0 for one in decision.placed if one.cluster in names)
+        placed -= sum(decision.memory.surge.values())
         return "" if most == placed else f"{placed} replicas are placed, and {most} could be"
 
     def _chosen(self, decision: Decision, also_without_share: bool) -> list[Cluster]:
@@ -77,6 +78,7 @@ class SlowScheduler:
             for one in decision.verdicts
             if one.verdict in ("Selected", "ReplicaBudgetSpent")
             or (one.cluster in kept and one.score is not None)
+            or one.cluster in decision.memory.surge
             or (one.cluster in kept and also_without_share and one.cluster not in placed)
         }
         return [one for one in (*self.free, *self.kept) if one.name in names]

@@ -33,6 +33,7 @@ from mesh_placement.schedule.ring import together
 from mesh_placement.schedule.room import reservations_for
 from mesh_placement.schedule.sharing import Shares
 from mesh_placement.schedule.snapshot import Memory, Reservation, Snapshot, Wanted
+from mesh_placement.schedule.surging import surge_after, with_surge, without_surge
 from mesh_placement.schedule.verdicts import verdicts_of
 
 RESERVED_SECONDS = 300.0
@@ -79,35 +80,39 @@ class _Cycle:
         look = self._look
         memory = after_waiting(after_failures(wanted, now=look.now), now=look.now)
         memory = budget_memory(look, replace(wanted, memory=memory))
-        wanted = replace(wanted, memory=memory)
+        whole = replace(wanted, memory=memory)
+        wanted = without_surge(whole)
         if memory.nominated or look.snapshot.probing:
             _let_go(look, wanted)
         wanted, made, handshakes = self._probed(wanted)
+        whole = replace(whole, memory=wanted.memory)
         if _is_too_little(wanted, made):
             why = f"{len(made.chosen)} of at least {wanted.spec.clusters.min} clusters take it"
-            return self._waiting(wanted, made, why)
+            return self._waiting(whole, made, why)
         if handshakes.waits:
-            return self._probing(wanted, made, handshakes)
+            return self._probing(whole, made, handshakes)
         chosen = {one.cluster for one in made.chosen}
         going = leaving(look, wanted, made.findings, made.shares, chosen=chosen)
         room = self._room_made(wanted, made)
-        placed: Shares = {**made.shares, **going.held}
-        memory = _remembered(made.memory, room, now=look.now)
+        surge = surge_after(look, whole, made.shares, moved=made.moved, most=self._limits.most)
+        placed = with_surge({**made.shares, **going.held}, surge)
+        memory = replace(_remembered(made.memory, room, now=look.now), surge=surge)
         pending = memory.nominated
-        taken = self._taken(wanted, placed, memory, room)
+        taken = self._taken(whole, placed, memory, room)
         look.decided(wanted.name, placed, taken=taken)
-        changes = placed != {one.cluster: one.replicas for one in wanted.current}
+        changes = placed != {one.cluster: one.replicas for one in whole.current}
         by = self._preempted.get(wanted.name, "")
+        held = {**going.held, **{name: count for name, count in surge.items() if name not in made.shares}}
         return Decision(
             wanted.name,
             wanted.uid,
             _ordered(placed),
-            verdicts_of(look, wanted.name, made, held=going.held, pending=pending),
+            verdicts_of(look, wanted.name, made, held=held, pending=pending),
             changes,
             made.wanted,
             made.shortfall,
             hold_of(made, held=going.held, pending=pending, waits=""),
-            cause_of(wanted, made, placed, preempted_by=by) if changes else "",
+            cause_of(whole, made, placed, preempted_by=by) if changes else "",
             self._again(wanted, made, memory, going.again),
             memory,
             room.shrinks if room is not None else (),

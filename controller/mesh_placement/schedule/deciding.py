@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from mesh_placement.objects.placing import ClusterShare
+from mesh_placement.objects.placing import ClusterShare, RebalanceRule
 from mesh_placement.schedule.failing_back import back, is_asked, on_the_way
 from mesh_placement.schedule.gathering import Findings, gathered
 from mesh_placement.schedule.look import Look
@@ -35,7 +35,8 @@ A_MINUTE = 60.0
 class Given(Struct, frozen=True):
     """`shares` is the decision without what only stays for now; `chosen` may hold clusters with no share.
 
-    `moves` is whether it moves by choice, `note` why it does or does not.
+    `moves` is whether it moves by choice, `note` why it does or does not; `moved` are the replicas that a
+    step of `rebalance` takes away, by cluster.
     """
 
     findings: Findings
@@ -48,6 +49,7 @@ class Given(Struct, frozen=True):
     moves: bool = False
     note: str = ""
     again: float | None = None
+    moved: Mapping[str, int] = {}
 
 
 class Limits(Struct):
@@ -83,7 +85,8 @@ def given(look: Look, wanted: Wanted, plugins: Plugins, limits: Limits) -> Given
         now,
         slots,
         divider=divider if not spreads else _Shared(divider, step),
-        rule=wanted.spec.replicas.rebalance,
+        # One step after the other: what the last one left behind goes first.
+        rule=RebalanceRule() if memory.surge else wanted.spec.replicas.rebalance,
         moved=memory.moved,
         now=look.now,
     )
@@ -92,7 +95,9 @@ def given(look: Look, wanted: Wanted, plugins: Plugins, limits: Limits) -> Given
         note, moves = f"{balanced.moves} replicas move towards the ideal", True
     again = earliest(again, balanced.again)
     short = count - sum(balanced.shares.values())
-    return Given(findings, worth, chosen, balanced.shares, total, short, memory, moves, note, again)
+    after = balanced.shares
+    moved = {name: had - after.get(name, 0) for name, had in now.items() if had > after.get(name, 0)}
+    return Given(findings, worth, chosen, after, total, short, memory, moves, note, again, moved)
 
 
 def earliest(*times: float | None) -> float | None:

@@ -2,7 +2,8 @@
 
 1. Nothing moves while what is there differs from the ideal by less than `threshold` of the wanted replicas.
 2. At most `max_move_per_minute` move at a time, and then none for a minute.
-3. The ideal is what the same divider would make of empty clusters, so it lies within the same bounds.
+3. What moves is left behind until it is ready where it goes to (`surging`).
+4. The ideal is what the same divider would make of empty clusters, so it lies within the same bounds.
 """
 
 from collections.abc import Mapping, Sequence

@@ -38,6 +38,8 @@ def cause_of(wanted: Wanted, given: Given, placed: Shares, *, preempted_by: str 
         return f"{one.name}: {refusal.rejection.code}{told}"
     if given.moves:
         return given.note
+    if wanted.memory.surge and placed == given.shares:
+        return "what moved is ready where it went"
     if wanted.generation != wanted.decided_generation:
         return "the spec changed"
     gone = sorted(name for name in before if name not in placed)

@@ -176,7 +176,8 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     `better`: since when the same other choice would have been better by enough. `moved` is when it last moved
     by choice, `cause` the id of the change that moved it, `failed_back` the last wish for that which was met,
     and `back_to` where it leads while it goes on. `nominated` is the cluster in which lower priorities make
-    room for it, and until when that is waited for.
+    room for it, and until when that is waited for. `surge` is what it has in a cluster beyond its share until
+    that is ready elsewhere (`surging`).
     """
 
     over_budget: dict[str, float] = field(default_factory=dict)
@@ -191,6 +192,7 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     back_to: tuple[str, ...] = ()
     nominated: str = ""
     nominated_until: float | None = None
+    surge: dict[str, int] = field(default_factory=dict)
 
 
 class Wanted(Struct, frozen=True):
