@@ -22,6 +22,7 @@ class PlacementReason(StrEnum):
     INVALID = "InvalidManifest"
     TOO_LARGE = "ManifestTooLarge"
     FENCE = "CannotFence"
+    TOO_MANY = "TooManyPlacements"
     NAME_TAKEN = "NameTaken"
     APPLIED = "Applied"
     WAITING = "Waiting"

@@ -16,6 +16,7 @@ from mesh_core.conditions import as_json
 from mesh_core.objects import Condition
 from mesh_core.plan import Json
 from mesh_placement.decide.assigning import name_of
+from mesh_placement.decide.placement_bounds import TOO_MANY
 from mesh_placement.decide.placement_conditions import (
     DEPENDENCIES,
     applied,
@@ -57,7 +58,7 @@ _SOON: Final = 1.0
 
 
 class PlacementActor:
-    """One a term of leadership; `ask` has all Placements decided anew."""
+    """One a term of leadership; `ask` has all Placements decided anew; who `is_beyond` is not scheduled."""
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class PlacementActor:
         bringer: Bringer,
         sources: Sources,
         ask: Callable[[], None],
+        is_beyond: Callable[[Key], bool],
         clock: Clock,
     ) -> None:
         self._kube = kube
@@ -75,6 +77,7 @@ class PlacementActor:
         self._known = known
         self._bringer = bringer
         self._ask = ask
+        self._is_beyond = is_beyond
         self._clock = clock
         self._teller = PlacementTeller(kube, caches=caches, clock=clock)
         copier = SecretCopier(kube, caches=caches, sources=sources)
@@ -90,6 +93,8 @@ class PlacementActor:
             await self._remove(placement)
             return None, None
         refusal = self._bringer.refusal(placement)
+        if refusal is None and self._is_beyond(placement.key):
+            refusal = TOO_MANY
         if refusal is not None:
             condition = refused(refusal, generation=placement.metadata.generation)
             return None, await self._show(placement, self._status(placement, condition))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mesh_core.errors import MeshError
+from mesh_placement.decide.placement_bounds import beyond
 from mesh_placement.decide.rights import namespace_of
 from mesh_placement.hub.bringing import Bringer
 from mesh_placement.hub.known_placements import Key, KnownPlacements
@@ -79,6 +80,7 @@ class Cycle:
         clock: Clock,
     ) -> None:
         self.decided: dict[Key, Decided] = {}
+        self.beyond: frozenset[Key] = frozenset()
         self._caches = caches
         self._known = known
         self._bringer = bringer
@@ -93,7 +95,9 @@ class Cycle:
         """Decide all: the Placements of which that is news, and the seconds until somebody has to look again
         though nothing changes. Raises SchedulingFailed; ApiError or Unreachable where a verdict is not noted,
         of which then nothing follows."""
-        everyone = self._known.values()
+        every, crowd = self._known.values(), self.beyond
+        self.beyond = beyond(every)
+        everyone = [one for one in every if one.key not in self.beyond]
         self._bringer.attend(everyone)
         placements = [one for one in everyone if self._bringer.takes_part(one)]
         now = self._clock()
@@ -129,6 +133,7 @@ class Cycle:
         )
         again = min((one.again for one in plan.decisions if one.again is not None), default=None)
         news = [key for key, one in self.decided.items() if one != before.get(key)]
+        news += sorted(crowd ^ self.beyond)
         return news, None if again is None else max(1.0, again - now.timestamp())
 
     @property

@@ -139,6 +139,7 @@ class PlacementLoop:
             bringer=bringer,
             sources=sources,
             ask=lambda: self._gather(_NOW),
+            is_beyond=lambda key: key in cycle.beyond,
             clock=self._clock,
         )
         return known, cycle, actor
