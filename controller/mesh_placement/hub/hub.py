@@ -15,6 +15,7 @@ from mesh_core.names import HEALTH_PORT, SYSTEM_NAMESPACE
 from mesh_placement.hub.caches import HubCaches
 from mesh_placement.hub.dial_in import Connect, DialIn, connect_member
 from mesh_placement.hub.hearts import Hearts
+from mesh_placement.hub.import_loop import ImportLoop
 from mesh_placement.hub.leave_loop import LeaveLoop
 from mesh_placement.hub.order_loop import OrderLoop
 from mesh_placement.hub.placement_caches import PlacementCaches
@@ -75,6 +76,7 @@ class Hub:
             way=_while_leading(self._ways.to, may_write=may_write),
             connect=_while_leading(connect_member, may_write=may_write),
         )
+        self._loops += (ImportLoop(kube.only_while(may_write), caches=self._caches),)
         if scheduling is not None:
             placing = kube.only_while(may_write)
             self._loops += (

@@ -18,13 +18,14 @@ class LabelSelector(Struct, frozen=True, rename="camel", kw_only=True):
 
 class ClusterSetSpec(Struct, frozen=True, rename="camel", kw_only=True):
     """`namespaces` None: every namespace of the hub may place into the set. `provision` None: for it the hub
-    orders no cluster."""
+    orders no cluster. `import_namespaces` are those whose clusters of Cluster API come in by themselves."""
 
     namespaces: LabelSelector | None = None
     profile_namespace: str = ""
     connectivity: Connectivity = "Mesh"
     trust_domain: str = ""
     provision: ProvisionRule | None = None
+    import_namespaces: tuple[str, ...] = ()
 
 
 class ClusterSet(KubernetesObject, frozen=True, rename="camel", kw_only=True):
