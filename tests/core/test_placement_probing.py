@@ -143,6 +143,14 @@ def test_a_bad_answer_is_a_backoff_with_its_words_and_the_next_cluster_is_asked_
     assert found.probes == (Probe("b", PAY, "west"),)
 
 
+def test_who_refuses_again_and_again_is_asked_every_five_minutes_at_least() -> None:
+    made = scene(said(WRONG))
+    (one,) = made.placements
+    tired = replace(one, memory=replace(one.memory, failures={"a": 9}))
+    found = decided(replace(made, placements=(tired,)))
+    assert [backoff.until for backoff in found.memory.backoffs] == [NOW + 300]
+
+
 def test_of_what_a_member_says_one_short_line_comes_to_people() -> None:
     found = decided(scene(said("Bad: " + "\n\x1b[31m\u202e x" * 400)))
     (backoff,) = found.memory.backoffs

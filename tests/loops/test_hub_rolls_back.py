@@ -104,7 +104,7 @@ async def test_a_copy_that_reaches_nothing_is_given_up_for_the_next_and_the_hist
         steps = [(one.source, one.target, one.cause) for one in status.history]
         assert steps[0] == ("", "east", "first decision")
         assert steps[1][:2] == ("", "north")
-        assert steps[1][2] == "east: Backoff (traffic did not reach what was brought there)"
+        assert steps[1][2] == "east: Backoff (calls failed: as it was tried)"
         assert [one["cluster"] for one in status.memory["backoffs"]] in (["east"], [])
 
 

@@ -9,10 +9,10 @@ LONGEST = 3600.0
 """Seconds."""
 
 
-def backed_off(memory: Memory, cluster: str, *, cause: str, now: float) -> Memory:
+def backed_off(memory: Memory, cluster: str, *, cause: str, now: float, longest: float = LONGEST) -> Memory:
     """The memory after one failure more in the cluster."""
     times = memory.failures.get(cluster, 0) + 1
-    until = now + min(LONGEST, FIRST * 2 ** min(times - 1, 10))
+    until = now + min(longest, FIRST * 2 ** min(times - 1, 10))
     others = (one for one in memory.backoffs if one.cluster != cluster)
     found = sorted((*others, Backoff(cluster, until, cause)), key=lambda one: one.cluster)
     return replace(memory, backoffs=tuple(found), failures={**memory.failures, cluster: times})

@@ -26,7 +26,7 @@ from mesh_placement.schedule.network.standing import hub_is_cut_off
 from mesh_placement.schedule.plan import Decision, Placed, Plan
 from mesh_placement.schedule.plugins import Plugins
 from mesh_placement.schedule.preempt import NOMINATED_SECONDS, Nomination, after_waiting, nominated
-from mesh_placement.schedule.probing import ANSWER_WITHIN, Asked, Tried, tried
+from mesh_placement.schedule.probing import ANSWER_WITHIN, LONGEST_BACKOFF, Asked, Tried, tried
 from mesh_placement.schedule.replacing import after_failures, goes_at_once, has_no_right, leaving
 from mesh_placement.schedule.reporting import cause_of, hold_of
 from mesh_placement.schedule.ring import together
@@ -133,7 +133,7 @@ class _Cycle:
                 return wanted, made, found
             memory = wanted.memory
             for cluster, cause in found.failed.items():
-                memory = backed_off(memory, cluster, cause=cause, now=self._look.now)
+                memory = backed_off(memory, cluster, cause=cause, now=self._look.now, longest=LONGEST_BACKOFF)
             wanted = replace(wanted, memory=memory)
 
     def _probing(self, wanted: Wanted, made: Given, handshakes: Tried) -> Decision:

@@ -22,12 +22,15 @@ from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.calls import Calls, calls_of
 from mesh_placement.schedule.network.reach import Way, round_trip
 from mesh_placement.schedule.plan import Probe
+from mesh_placement.schedule.said import one_line
 from mesh_placement.schedule.sharing import Shares
 from mesh_placement.schedule.snapshot import Cluster, ProbeResult, Wanted
 
 GOOD_FOR: Final = 10.0
 ANSWER_WITHIN: Final = 15.0
 """Seconds. An agent gives its gateways nine and a half before it says that none has tried."""
+LONGEST_BACKOFF: Final = 300.0
+"""Seconds: to ask again moves nothing."""
 MOST_EXPORTERS: Final = 8
 """That are tried for one call, unless it needs more."""
 MOST_OF_ONE: Final = 64
@@ -35,7 +38,6 @@ MOST_OF_A_MEMBER: Final = 256
 MOST_OF_A_CYCLE: Final = 2048
 _AGAIN: Final = 2.0
 """Seconds after which who found no place looks for one again."""
-_LONGEST: Final = 160
 _MOST_NAMED: Final = 3
 
 State = Literal["good", "bad", "silent", "asked"]
@@ -133,7 +135,7 @@ class _Candidate:
     def _sentence(self, probe: Probe) -> str:
         known = self._known(probe)
         is_said = known is not None and state_of(known, now=self._look.now) == "bad"
-        said = _line(known.result) if known is not None and is_said else f"no answer from {self.name}"
+        said = one_line(known.result) if known is not None and is_said else f"no answer from {self.name}"
         return f"handshake for {probe.service} via {probe.via}: {said}"
 
     def _known(self, probe: Probe) -> ProbeResult | None:
@@ -170,12 +172,6 @@ def _vias(calls: Calls, cluster: Cluster) -> tuple[list[str], int]:
     ordered = sorted(ways, key=nearest)
     vias = [way.cluster for way in ordered if way.cluster != cluster.name and way.cluster not in assumed]
     return vias[: max(least, MOST_EXPORTERS)], min(least, len(vias))
-
-
-def _line(text: str) -> str:
-    """One printable line of it, cut."""
-    words = " ".join("".join(one if one.isprintable() else " " for one in text).split())
-    return words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -95,7 +95,7 @@ def after_failures(wanted: Wanted, *, now: float) -> Memory:
         if share.verified:
             memory = succeeded(memory, share.cluster)
         elif share.verified is False and is_new and share.cluster not in resting:
-            cause = "traffic did not reach what was brought there"
+            cause = f"calls failed: {share.trouble}" if share.trouble else "what it calls was not reached"
             memory = backed_off(memory, share.cluster, cause=cause, now=now)
     return memory
 

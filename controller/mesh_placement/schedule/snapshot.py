@@ -150,7 +150,8 @@ class Demand(Struct, frozen=True):
 class Share(Struct, frozen=True, gc=False):
     """What a placement has in one cluster: `replicas` None where nothing is counted; `ready` of them are.
 
-    `since` is when it was decided, `verified` whether traffic reached it: None not tried yet.
+    `since` is when it was decided, `verified` whether what it calls was reached: None not tried yet.
+    `trouble` is what its member says of calls that failed.
     """
 
     cluster: str
@@ -158,6 +159,7 @@ class Share(Struct, frozen=True, gc=False):
     ready: int = 0
     since: float = 0.0
     verified: bool | None = None
+    trouble: str = ""
 
 
 class Backoff(Struct, frozen=True):

@@ -12,9 +12,11 @@ from typing import Final
 import msgspec
 
 from mesh_core.objects import KubernetesObject
+from mesh_placement.decide.traffic_trial import TRAFFIC_VERIFIED
 from mesh_placement.names import ANNOTATION_FAILBACK
 from mesh_placement.objects import Assignment, ClusterSet, NamespacedName, Placement, PlacementSpec
 from mesh_placement.schedule.network.judging import judged
+from mesh_placement.schedule.said import one_line
 from mesh_placement.schedule.seen_clusters import ClusterRows, moment, seen_rows
 from mesh_placement.schedule.snapshot import (
     Cluster,
@@ -189,9 +191,15 @@ def _shares(placement: Placement, given: Mapping[str, Assignment]) -> tuple[Shar
                 report.status.replicas.ready if report is not None else held.ready,
                 moment(held.since),
                 {"True": True, "False": False}.get(said),
+                _trouble(report) if said == "False" and report is not None else "",
             )
         )
     return tuple(shares)
+
+
+def _trouble(report: Assignment) -> str:
+    told = (one.message for one in report.status.conditions if one.type == TRAFFIC_VERIFIED)
+    return one_line(next(told, ""))
 
 
 def _memory(said: Mapping[str, object]) -> Memory:

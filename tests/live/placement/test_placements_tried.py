@@ -197,7 +197,7 @@ async def test_a_move_goes_only_where_gateways_reach_what_it_calls_and_stays_onl
         causes = [(one.source, one.target, one.cause) for one in history]
         assert causes[:2] == [
             ("", "north", "first decision"),
-            ("", "south", "north: Backoff (traffic did not reach what was brought there)"),
+            ("", "south", f"north: Backoff (calls failed: bank/payments: {RESET})"),
         ]
         assert await found_at(there.fleet.members["east"], WEB) is None, "no copy was ever there"
 
