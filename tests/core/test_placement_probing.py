@@ -216,6 +216,16 @@ def test_an_exporter_that_is_only_decided_cannot_be_tried_and_is_believed() -> N
     assert found == {"shop/bank": "b", "shop/checkout": "a"}
 
 
+def test_of_placements_that_need_each_other_one_that_is_refused_asks_the_next_cluster_at_once() -> None:
+    made = scene(said(WRONG), exporters=("west",))
+    ways = (link("a->b", 2.0), link("b->a", 2.0), *made.links)
+    shop = placement(needs=[CALLS, ServiceNeed(name="stock")], exports=("shop/cart",))
+    stock = placement("shop/stock", needs=[ServiceNeed(name="cart")], exports=("shop/stock",))
+    ring = replace(made, links=tuple(sorted(ways, key=lambda one: one.source)), placements=(shop, stock))
+    found = {one.placement: one for one in schedule(ring, BUILT_IN).decisions}
+    assert [one.source for one in found["shop/checkout"].probes] == ["b"]
+
+
 def test_rows_decide_where_nobody_is_asked() -> None:
     assert placed(decided(replace(scene(), probing=False))) == ["a"]
 

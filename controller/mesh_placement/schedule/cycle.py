@@ -135,6 +135,8 @@ class _Cycle:
             for cluster, cause in found.failed.items():
                 memory = backed_off(memory, cluster, cause=cause, now=self._look.now, longest=LONGEST_BACKOFF)
             wanted = replace(wanted, memory=memory)
+            # What was chosen together is refused: it is chosen beside where the others are.
+            self._limits.within.pop(wanted.name, None)
 
     def _probing(self, wanted: Wanted, made: Given, handshakes: Tried) -> Decision:
         """Nothing moves yet; not even what is dead goes, so that a move is one step of the history."""
