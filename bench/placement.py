@@ -1,13 +1,17 @@
 """How long the scheduler takes: decisions among 10 to 5,000 clusters, with all plug-ins.
 
-    python bench/placement.py [--sizes 10,100,1000,5000] [--runs N] [--json FILE]
+    python bench/placement.py [--sizes 10,100,1000,5000] [--runs N] [--hub] [--json FILE]
 
-No cluster runs: the scheduler is a function of a snapshot, and the snapshots are made here. Once each cycle
-gets one of which no cycle has seen a row; once (`next`) each gets that of the cycle before with the rows of
-one cluster changed, as on a hub. Time is CPU time of this process, which is all that a function takes: by the
-clock, others on the machine are in it.
+The scheduler is a function of a snapshot, and the snapshots are made here. Once each cycle gets one of which
+no cycle has seen a row; once (`next`) each gets that of the cycle before with the rows of one cluster
+changed, as on a hub. Time is CPU time of this process, which is all that a function takes: by the clock,
+others on the machine are in it.
+
+With `--hub` the hub's own loop too, on a light cluster (etcd and an API server): Placements that are created
+together, until all their Assignments are written. That is by the clock.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -17,6 +21,8 @@ import click
 
 from mesh_bench.figures import Figure, Report, Row
 from mesh_bench.machine import commit, load, machine
+from mesh_bench.placed_fleet import placed_row
+from mesh_bench.placed_together import placed_together
 from mesh_bench.placement_scene import KINDS, new_ones, old_ones, scene, with_rows_of
 from mesh_placement.schedule.built_in import BUILT_IN
 from mesh_placement.schedule.cycle import schedule
@@ -35,17 +41,32 @@ _FEWEST = 7
 @click.option(
     "--samples", type=click.IntRange(min=1), help="Of each run; by default fewer the more clusters."
 )
+@click.option("--hub", is_flag=True, help="The hub's loop too, on a light cluster.")
+@click.option("--placements", default=200, show_default=True, type=click.IntRange(min=1), help="With --hub.")
+@click.option("--members", default=20, show_default=True, type=click.IntRange(min=2), help="With --hub.")
 @click.option("--json", "target", type=click.Path(dir_okay=False, path_type=Path), help="Write results here.")
-def main(sizes: str, runs: int, samples: int | None, target: Path | None) -> None:
+def main(
+    sizes: str,
+    runs: int,
+    samples: int | None,
+    hub: bool,
+    placements: int,
+    members: int,
+    target: Path | None,
+) -> None:
     """Measure, print, and write JSON."""
     started = utc_now().isoformat(timespec="seconds")
     rows: list[Row] = []
-    for size in map(int, sizes.split(",")):
+    for size in map(int, filter(None, sizes.split(","))):
         number = samples or _SAMPLES.get(size, _FEWEST)
         for kind in KINDS:
             for row in _rows(size, kind, runs=runs, samples=number):
                 rows.append(row)
                 click.echo(row.as_text())
+    if hub:
+        made = asyncio.run(placed_together(clusters=members, placements=placements, runs=runs))
+        rows.append(placed_row(made, load=load()))
+        click.echo(rows[-1].as_text())
     report = Report("placement", commit(), machine(), started, rows)
     if target is not None:
         target.write_text(json.dumps(report.as_json(), indent=1) + "\n")
