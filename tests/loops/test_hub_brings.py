@@ -320,3 +320,33 @@ async def test_a_token_of_an_account_stays_on_the_hub() -> None:
             await scene.place(manifests=[WITH_SECRET], dependencies="Auto")
             await until_said(scene, "NotOnHub", "Secret/shop/password")
             assert await copies(scene) == {}
+
+
+async def test_what_changes_and_may_not_be_read_any_more_stays_as_it_was_given() -> None:
+    async with placing_scene() as scene:
+        await scene.cluster("east")
+        await settings(scene, a="1")
+        async with scene.placing():
+            await scene.place(manifests=[web()], dependencies="Auto")
+            await until_said(scene, "Brought")
+            await until_given(scene, "Deployment/web", "ConfigMap/settings")
+            scene.api.forbidden.add((READER, "configmaps"))
+            await settings(scene, a="2")
+            await until_said(scene, "MayNotRead", "kind ConfigMap")
+            assert await data(scene) == {"a": "1"}
+            asked = scene.api.reads.get((READER, "configmaps"), 0)
+            await asyncio.sleep(600)
+            assert scene.api.reads[READER, "configmaps"] - asked <= 12, "once a minute, and by the watch"
+            scene.api.forbidden.clear()
+
+            async def is_two() -> bool:
+                return await data(scene) == {"a": "2"}
+
+            await until_found(is_two, limit=90.0)
+            await until_said(scene, "Brought")
+
+
+async def data(scene: PlacingScene) -> object:
+    """Of the ConfigMap that the Work brings."""
+    (work,) = await scene.works()
+    return work.spec.workload.manifests[1]["data"]

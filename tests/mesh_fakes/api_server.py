@@ -9,6 +9,7 @@ forbidden, fills in no defaults and has no schema.
 import asyncio
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -66,6 +67,8 @@ class FakeApiServer:
     """By user: after so many writes nobody answers that user's writes any more."""
     forbidden: set[tuple[str, str]] = field(default_factory=set)
     """(username, plural): what that user may not read."""
+    reads: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By username and plural: reads that came through, those that were refused too."""
     pages: dict[str, Item] = field(default_factory=dict)
     """What is read at paths that hold no objects, as `/version`."""
     after_write: dict[str, Callable[[], None]] = field(default_factory=dict)
@@ -142,7 +145,9 @@ class FakeApiServer:
             await changed.wait()
 
     def _refuse(self, username: str, target: _Target) -> None:
-        if (username, target.collection.rpartition("/")[2]) in self.forbidden:
+        asked = username, target.collection.rpartition("/")[2]
+        self.reads[asked] += 1
+        if asked in self.forbidden:
             raise ApiError(status=403, reason="Forbidden", message=f"{username} may not")
 
     def _get(self, target: _Target) -> Item:

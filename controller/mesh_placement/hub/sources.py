@@ -85,6 +85,7 @@ class Sources:
         self._kinds: dict[tuple[str, str], Kind | None] = {}
         self._learning: dict[tuple[str, str], set[str]] = {}
         self._reading: set[Name] = set()
+        self._unread: dict[Name, Look] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     def follow(self, changed: Callable[[Name], None]) -> None:
@@ -154,7 +155,7 @@ class Sources:
         if at not in self._reading:
             self._reading.add(at)
             self._group.create_task(self._read(at, kind))
-        return Look.UNREAD
+        return self._unread.get(at, Look.UNREAD)
 
     def _watch(self, kind: Kind, namespace: str) -> _Watched:
         key = _label(kind), namespace
@@ -234,7 +235,10 @@ class Sources:
         return None
 
     async def _read(self, at: Name, kind: Kind) -> None:
+        """Read it in full; where that fails, again later: until then `_unread` says why."""
         label, namespace, name = at
+        self._unread.pop(at, None)
+        wait = 0.0
         try:
             async with self._places:
                 raw = await self._client.request("GET", kind.path(name, namespace=namespace))
@@ -244,14 +248,21 @@ class Sources:
                 self._contents[at] = version, _template(found, kind)
         except ApiError as error:
             if not error.is_not_found:
-                _log.warning("what a Placement names cannot be read", name="/".join(at), why=error.what)
-                await asyncio.sleep(_SOON)
+                wait = self._failed(at, error.what, is_forbidden=error.status == 403)
         except (MeshError, msgspec.DecodeError, RecursionError) as error:
-            _log.warning("what a Placement names cannot be read", name="/".join(at), why=str(error))
-            await asyncio.sleep(_SOON)
-        finally:
-            self._reading.discard(at)
+            wait = self._failed(at, str(error), is_forbidden=False)
+        if wait:
+            self._changed(at)
+            await asyncio.sleep(wait)
+        self._unread.pop(at, None)
+        self._reading.discard(at)
         self._changed(at)
+
+    def _failed(self, at: Name, why: str, *, is_forbidden: bool) -> float:
+        """Seconds until it is tried again."""
+        _log.warning("what a Placement names cannot be read", name="/".join(at), why=why)
+        self._unread[at] = Look.FORBIDDEN if is_forbidden else Look.UNREAD
+        return _AGAIN if is_forbidden else _SOON
 
 
 def _nobody_follows(at: Name) -> None:
