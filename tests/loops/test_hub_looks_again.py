@@ -1,10 +1,14 @@
 """A way that breaks, or a cluster that sees nobody, has the Placements that need it decided again at once."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
+from mesh_core.conditions import rfc3339
 from mesh_fakes.placing_scene import PlacingScene, placing_scene
+from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.scheduling import installed_scheduling
 from mesh_placement.names import LINKS
@@ -26,6 +30,33 @@ async def says(scene: PlacingScene, teller: str, *, down: tuple[str, ...] = (), 
     meta = {"name": LINKS, "namespace": f"cluster-{teller}"}
     body = {"metadata": meta, "status": {"peers": peers, "exports": exports}}
     await scene.admin.apply(CLUSTER_LINKS, body, field_manager="test")
+
+
+async def answer(scene: PlacingScene) -> None:
+    """Whoever is asked for a handshake says that nobody there can try, so that the rows decide."""
+    while True:
+        for link in (await scene.admin.list(CLUSTER_LINKS)).items:
+            tried = [
+                {"service": one.service, "via": one.via, "result": "NotProbed", "at": rfc3339(scene.clock())}
+                for one in link.spec.verify
+            ]
+            if tried:
+                body = {"metadata": {"name": LINKS, "namespace": link.metadata.namespace}}
+                status = {"status": {"handshakes": tried}}
+                await scene.admin.apply(
+                    CLUSTER_LINKS, {**body, **status}, field_manager="gateways", subresource="status"
+                )
+        await asyncio.sleep(0.2)
+
+
+@asynccontextmanager
+async def four_clusters(scene: PlacingScene) -> AsyncIterator[None]:
+    """That see each other, and a hub that places on them."""
+    for name in CLUSTERS:
+        await scene.cluster(name)
+        await says(scene, name)
+    async with under_way(answer(scene)), scene.placing(installed_scheduling()):
+        yield
 
 
 async def placed(scene: PlacingScene, name: str = "app") -> tuple[str, ...]:
@@ -56,41 +87,29 @@ async def until_also_in(scene: PlacingScene, there: str) -> float:
 
 
 async def test_a_way_that_breaks_has_those_that_need_it_looked_at_again_at_once() -> None:
-    async with placing_scene() as scene:
-        for name in CLUSTERS:
-            await scene.cluster(name)
-            await says(scene, name)
-        async with scene.placing(installed_scheduling()):
-            here, there = await at_work(scene)
-            await says(scene, here, down=("bank",))
-            assert await until_also_in(scene, there) < AT_ONCE
-            found = await scene.admin.get(CLUSTER_REGISTRATIONS, here)
-            assert found.status.standing is None, "one way is no trouble of the cluster"
-            assert await placed(scene, "alone") == (here,)
+    async with placing_scene() as scene, four_clusters(scene):
+        here, there = await at_work(scene)
+        await says(scene, here, down=("bank",))
+        assert await until_also_in(scene, there) < AT_ONCE
+        found = await scene.admin.get(CLUSTER_REGISTRATIONS, here)
+        assert found.status.standing is None, "one way is no trouble of the cluster"
+        assert await placed(scene, "alone") == (here,)
 
 
 async def test_who_sees_nobody_any_more_is_well_and_what_calls_from_there_is_looked_at_again() -> None:
-    async with placing_scene() as scene:
-        for name in CLUSTERS:
-            await scene.cluster(name)
-            await says(scene, name)
-        async with scene.placing(installed_scheduling()):
-            here, there = await at_work(scene)
-            # DependencyLost: its own ways are all down, and nobody else finds anything wrong with it.
-            await says(scene, here, down=tuple(name for name in CLUSTERS if name != here))
-            assert await until_also_in(scene, there) < AT_ONCE
-            assert await placed(scene, "alone") == (here,)
+    async with placing_scene() as scene, four_clusters(scene):
+        here, there = await at_work(scene)
+        # DependencyLost: its own ways are all down, and nobody else finds anything wrong with it.
+        await says(scene, here, down=tuple(name for name in CLUSTERS if name != here))
+        assert await until_also_in(scene, there) < AT_ONCE
+        assert await placed(scene, "alone") == (here,)
 
 
 async def test_what_answers_nowhere_is_no_reason_to_leave() -> None:
-    async with placing_scene() as scene:
-        for name in CLUSTERS:
-            await scene.cluster(name)
-            await says(scene, name)
-        async with scene.placing(installed_scheduling()):
-            here, _ = await at_work(scene)
-            before = (await scene.placement()).status
-            await says(scene, "bank", ready=0)
-            await asyncio.sleep(600)
-            after = (await scene.placement()).status
-            assert (after.revision, await placed(scene)) == (before.revision, (here,))
+    async with placing_scene() as scene, four_clusters(scene):
+        here, _ = await at_work(scene)
+        before = (await scene.placement()).status
+        await says(scene, "bank", ready=0)
+        await asyncio.sleep(600)
+        after = (await scene.placement()).status
+        assert (after.revision, await placed(scene)) == (before.revision, (here,))
