@@ -24,6 +24,7 @@ from mesh_placement.schedule.preempt import NOMINATED_SECONDS, Victim, victims_a
 from mesh_placement.schedule.snapshot import (
     Cluster,
     Demand,
+    Export,
     HeldTaint,
     Reservation,
     SetView,
@@ -253,3 +254,60 @@ def test_reservations_of_others_count_as_taken() -> None:
         reservations=(held,),
     )
     assert shrinks(schedule(snapshot, BUILT_IN)) == (Shrink("shop/low", "full", 2),)
+
+
+def test_of_two_alike_the_one_that_has_another_home_gives_way() -> None:
+    elsewhere = cluster("spare", [4])
+    bound = ClusterChoice(names=("full",))
+    # Older by name and younger by nothing: without homes the first would be taken.
+    homeless = placement("a-homeless", cpu=4, here={"full": 1}, clusters=bound)
+    movable = placement("b-movable", cpu=4, here={"full": 1})
+    full = cluster("full", [8], taken=8)
+    high = placement("high", cpu=4, priority=10, clusters=bound)
+    plan = plan_of(homeless, movable, high, clusters=[full, elsewhere])
+    assert shrinks(plan) == (Shrink("shop/b-movable", "full", 1),)
+
+
+def test_a_home_from_which_it_does_not_reach_what_it_calls_is_none() -> None:
+    bound = ClusterChoice(names=("full",))
+    caller = placement(
+        "a-caller", cpu=4, here={"full": 1}, require=Require(services=(ServiceNeed(name="pay"),))
+    )
+    movable = placement("b-movable", cpu=4, here={"full": 1})
+    full, spare = cluster("full", [8], taken=8), cluster("spare", [4])
+    high = placement("high", cpu=4, priority=10, clusters=bound)
+    ordered = tuple(sorted((caller, movable, high), key=lambda one: one.name))
+    world = Snapshot(
+        1000.0,
+        sets=SETS,
+        clusters=(full, spare),
+        placements=ordered,
+        exports=(Export("full", "shop/pay", ready=1),),
+    )
+    assert shrinks(schedule(world, BUILT_IN)) == (Shrink("shop/b-movable", "full", 1),)
+
+
+def test_a_cluster_whose_victims_have_other_homes_is_nominated_first() -> None:
+    homeless = placement("homeless", cpu=4, here={"a": 1}, clusters=ClusterChoice(names=("a",)))
+    movable = placement("movable", cpu=4, here={"b": 1}, clusters=ClusterChoice(names=("b", "spare")))
+    clusters = [cluster("a", [4], taken=4), cluster("b", [4], taken=4), cluster("spare", [4])]
+    high = placement("high", cpu=4, priority=10, clusters=ClusterChoice(names=("a", "b")))
+    for uid in ("one", "two", "three", "four"):
+        plan = plan_of(homeless, movable, replace(high, uid=uid), clusters=clusters)
+        assert shrinks(plan) == (Shrink("shop/movable", "b", 1),)
+
+
+def test_who_keeps_a_replica_of_a_service_breaks_no_dependency() -> None:
+    """Of two clusters the one is nominated in which what others need stays, though less of it."""
+    exporter = placement("exporter", replicas=2, cpu=2, priority=1, here={"a": 2})
+    exporter = replace(exporter, demand=replace(exporter.demand, exports=("shop/pay",)))
+    last = placement("last", cpu=2, priority=1, here={"b": 1})
+    last = replace(last, demand=replace(last.demand, exports=("shop/cart",)))
+    needs = Require(services=(ServiceNeed(name="pay"), ServiceNeed(name="cart")))
+    user = placement("user", require=needs)
+    clusters = [cluster("a", [4], taken=4), cluster("b", [2], taken=2)]
+    for uid in ("one", "two", "three", "four"):
+        high = replace(placement("high", cpu=2, priority=10), uid=uid)
+        assert shrinks(plan_of(exporter, last, user, high, clusters=clusters)) == (
+            Shrink("shop/exporter", "a", 1),
+        )

@@ -204,7 +204,7 @@ class _Cycle:
             return None
         if any(one.name == wanted.memory.nominated for one in lacking):
             return Nomination(wanted.memory.nominated, missing, ())
-        found = nominated(self._look, wanted, lacking, missing=missing)
+        found = nominated(self._look, wanted, lacking, self._plugins.filters, missing=missing)
         for shrink in found.shrinks if found is not None else ():
             has = self._look.placed[shrink.placement].get(shrink.cluster) or 0
             self._limits.most[shrink.placement, shrink.cluster] = has - shrink.replicas

@@ -4,9 +4,13 @@
 2. Only a strictly lower priority gives up anything, and never below its `replicas.min` or its minimum in that
    cluster; never a placement that exports what somebody above its own priority needs.
 3. In one cluster the victims are those whose highest priority is lowest; then as few placements as can be;
-   then the lowest priorities, the largest freed shares, the youngest; of each no replica more than needed.
+   then the lowest priorities, those whose services nobody needs, those that have another home, the largest
+   freed shares, the youngest; of each no replica more than needed.
 4. Nominated is the cluster with the lowest highest victim, then the fewest victims, then the fewest services
-   that somebody needs, then the fewest replicas.
+   that somebody needs and that would be gone there, then the fewest victims without another home, then the
+   fewest replicas.
+5. Another home is a cluster that no filter rejects, reach included, and that has room for one replica. Of the
+   first `MOST_ASKED` that could be victims it is asked, of others it is taken for none.
 
 Freed room is counted as a sum: on which nodes it will lie only the cluster's own scheduler knows. What then
 does not fit has waited in vain until the nomination ends: Backoff, and another cluster is tried.
@@ -20,20 +24,26 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mesh_placement.schedule.backing_off import backed_off
+from mesh_placement.schedule.gathering import gathered
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.needs import needs_of
 from mesh_placement.schedule.plan import Shrink
+from mesh_placement.schedule.plugins import Filter
 from mesh_placement.schedule.rendezvous import tie
-from mesh_placement.schedule.room import unreserved, what_counts
+from mesh_placement.schedule.room import room_of, unreserved, what_counts
 from mesh_placement.schedule.sharing import is_divided, wanted_replicas
 from mesh_placement.schedule.snapshot import Cluster, Memory, Room, Wanted
 
 NOMINATED_SECONDS = 300.0
 MOST_TRIED = 2000
+MOST_ASKED = 64
 
 
 class Victim(Struct, frozen=True):
-    """A placement that could give up `replicas` of `request` each; `needed` counts services others need."""
+    """A placement that could give up `replicas`, of the `there` that it has, of `request` each.
+
+    `needed` counts services that others need; `has_home`: another cluster would take what it gives up.
+    """
 
     placement: str
     priority: int
@@ -41,6 +51,8 @@ class Victim(Struct, frozen=True):
     request: Mapping[str, int]
     created: float = 0.0
     needed: int = 0
+    there: int = 0
+    has_home: bool = False
 
 
 class Nomination(Struct, frozen=True):
@@ -54,16 +66,18 @@ class Nomination(Struct, frozen=True):
 Taken = tuple[tuple[Victim, int], ...]
 
 
-def nominated(look: Look, wanted: Wanted, lacking: Sequence[Cluster], *, missing: int) -> Nomination | None:
+def nominated(
+    look: Look, wanted: Wanted, lacking: Sequence[Cluster], filters: Sequence[Filter], *, missing: int
+) -> Nomination | None:
     """The one cluster in which lower priorities make room for `missing` replicas; None when none can."""
     if wanted.spec.priority.preemption != "LowerPriority" or not missing:
         return None
-    needed = _needed(look)
+    needed, homes = _needed(look), _Homes(look, filters)
     best: tuple[tuple[float, ...], Nomination] | None = None
     for cluster in lacking:
         replicas = _replicas(wanted, cluster, missing)
         lacks = _lacks(look, wanted, cluster, replicas)
-        taken = victims_among(_candidates(look, wanted, cluster, needed), lacks) if lacks else None
+        taken = victims_among(_candidates(look, wanted, cluster, needed, homes), lacks) if lacks else None
         if not taken:
             continue
         rank = (*_rank(taken), float(tie(wanted.uid, cluster.name)))
@@ -85,8 +99,9 @@ def after_waiting(memory: Memory, *, now: float) -> Memory:
 def victims_among(candidates: Iterable[Victim], lacks: Mapping[str, int]) -> Taken | None:
     """Law 3: who gives up how many so that nothing of `lacks` is lacking; None when all are not enough."""
 
-    def order(one: Victim) -> tuple[int, float, float, str]:
-        return one.priority, -_freed_share(one, lacks), -one.created, one.placement
+    def order(one: Victim) -> tuple[int, int, bool, float, float, str]:
+        freed = _freed_share(one, lacks)
+        return one.priority, one.needed, not one.has_home, -freed, -one.created, one.placement
 
     pool = sorted((one for one in candidates if one.replicas > 0), key=order)
     for level in sorted({one.priority for one in pool}):
@@ -100,7 +115,8 @@ def _rank(taken: Taken) -> tuple[float, ...]:
     return (
         max(one.priority for one, _ in taken),
         len(taken),
-        sum(one.needed for one, _ in taken),
+        sum(one.needed for one, count in taken if count >= one.there),
+        sum(not one.has_home for one, _ in taken),
         sum(count for _, count in taken),
     )
 
@@ -181,7 +197,7 @@ def _lacks(look: Look, wanted: Wanted, cluster: Cluster, replicas: int) -> dict[
 
 
 def _candidates(
-    look: Look, wanted: Wanted, cluster: Cluster, needed: Mapping[str, float]
+    look: Look, wanted: Wanted, cluster: Cluster, needed: Mapping[str, float], homes: "_Homes"
 ) -> Iterable[Victim]:
     for one in look.placements.values():
         share = next((it for it in one.current if it.cluster == cluster.name), None)
@@ -193,7 +209,40 @@ def _candidates(
         spare = _spare(look, one, cluster)
         # In its room a pod takes a place too, where pods are counted.
         request = what_counts(one.demand.request, room=cluster.room or Room())
-        yield Victim(one.name, one.priority, spare, request, one.created, sum(it > -inf for it in above))
+        yield Victim(
+            one.name,
+            one.priority,
+            spare,
+            request,
+            one.created,
+            needed=sum(it > -inf for it in above),
+            there=share.replicas,
+            has_home=bool(homes.of(one) - {cluster.name}),
+        )
+
+
+class _Homes:
+    """Which clusters would take a replica more of a placement, worked out once for each."""
+
+    def __init__(self, look: Look, filters: Sequence[Filter]) -> None:
+        self._look, self._filters = look, filters
+        self._known: dict[str, frozenset[str]] = {}
+
+    def of(self, victim: Wanted) -> frozenset[str]:
+        """None of them where very many have been asked."""
+        if victim.name not in self._known:
+            if len(self._known) >= MOST_ASKED:
+                return frozenset()
+            self._known[victim.name] = self._found(victim)
+        return self._known[victim.name]
+
+    def _found(self, victim: Wanted) -> frozenset[str]:
+        here = {one.cluster for one in victim.current}
+        return frozenset(
+            one.name
+            for one in gathered(self._look, victim, self._filters).open
+            if (is_divided(victim) or one.name not in here) and room_of(self._look, victim, one, enough=1) > 0
+        )
 
 
 def _spare(look: Look, victim: Wanted, cluster: Cluster) -> int:
