@@ -14,6 +14,7 @@ from mesh_placement.schedule.failing_back import back, is_asked, on_the_way
 from mesh_placement.schedule.gathering import Findings, gathered
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.calls import calls_of
+from mesh_placement.schedule.network.chasing import cause_of_better
 from mesh_placement.schedule.network.hysteresis import Better, may_move
 from mesh_placement.schedule.plugins import Divider, Plugins, Slot
 from mesh_placement.schedule.rebalance import rebalanced
@@ -236,7 +237,7 @@ class _Step:
             # A better tier is worth a move whatever the scores say.
             if by_tier(best) > by_tier(chosen):
                 gets = max(gets, 2.0 * has + 1.0)
-            better = Better(names, gets)
+            better = Better(names, gets, cause_of_better(look, wanted))
         verdict = may_move(
             wanted.memory,
             now=look.now,
@@ -248,7 +249,7 @@ class _Step:
         if not verdict.may:
             return chosen, verdict.memory, False, verdict.why, verdict.again
         self._limits.moves_left -= 1
-        note = f"{', '.join(names)} has been better for {stabilize:.0f} s"
+        note = f"{', '.join(names)} has been better for {stabilize:.0f} s (cause {verdict.memory.cause})"
         return best, verdict.memory, True, note, None
 
     def _back(
