@@ -3,11 +3,12 @@
 A hub with a plug-in that cannot be had does not run: what it was to forbid would be allowed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mesh_core.errors import EnvironmentFault
+from mesh_placement.schedule.interpreting import INTERPRETER_GROUP, Component, Interpreter
 from mesh_placement.schedule.plugins import (
     DIVIDER_GROUP,
     FILTER_GROUP,
@@ -17,8 +18,10 @@ from mesh_placement.schedule.plugins import (
     Plugins,
     Score,
 )
+from mesh_runtime.log import logger
 
-_P = TypeVar("_P", Filter, Score, Divider)
+_log = logger(__name__)
+_P = TypeVar("_P", Filter, Score, Divider, Interpreter)
 
 
 class PluginRefused(EnvironmentFault):
@@ -42,6 +45,29 @@ def with_installed(built_in: Plugins) -> Plugins:
         scores=_all(built_in.scores, SCORE_GROUP, kind=Score),  # type: ignore[type-abstract]  # see above
         dividers=_all(built_in.dividers, DIVIDER_GROUP, kind=Divider),  # type: ignore[type-abstract]  # see above
     )
+
+
+def installed_interpreters() -> tuple[Interpreter, ...]:
+    """Those that are installed, in the order of their names; raises PluginRefused."""
+    # As above.
+    found = _all((), INTERPRETER_GROUP, kind=Interpreter)  # type: ignore[type-abstract]
+    return tuple(_Careful(one) for one in found)
+
+
+class _Careful:
+    """An interpreter that knows no object on which the plug-in fails: one manifest must not stop a hub."""
+
+    def __init__(self, plugin: Interpreter) -> None:
+        self.name = plugin.name
+        self._plugin = plugin
+
+    def components(self, manifest: Mapping[str, Any]) -> Sequence[Component] | None:  # Any: JSON
+        try:
+            found = self._plugin.components(manifest)
+            return None if found is None else tuple(found)
+        except Exception as error:  # somebody else's code may raise whatever it likes
+            _log.error("an interpreter failed", plugin=self.name, why=f"{type(error).__name__}: {error}")
+            return None
 
 
 def _all(built_in: Iterable[_P], group: str, *, kind: type[_P]) -> tuple[_P, ...]:

@@ -8,6 +8,7 @@
    of a DaemonSet are each node's own: neither is counted.
 4. What is limited and not requested is requested as much, as the API server has it.
 5. Pods beside of very many sizes are counted as of fewer, larger ones: never too little.
+6. Where a plug-in knows the kind (`interpreting`), its pods are those that it says, as they are written.
 
 One replica of several pods is counted as if all of them were on one node: never too much.
 """
@@ -24,6 +25,7 @@ from mesh_placement.objects import Manifest
 from mesh_placement.objects.member import PodUse
 from mesh_placement.objects.placing import Replicas
 from mesh_placement.schedule.envelope import DEFAULT_NAMESPACE, Item, definitions_of, items_of
+from mesh_placement.schedule.interpreting import Interpreter, components_of
 from mesh_placement.schedule.snapshot import Beside, Demand
 
 _MCS = "multicluster.x-k8s.io"
@@ -52,13 +54,14 @@ def demand_of(
     replicas: Replicas,
     namespace: str = DEFAULT_NAMESPACE,
     pinned: Sequence[str] = (),
+    interpreters: Sequence[Interpreter] = (),
 ) -> Demand:
     """The demand of all manifests together; who has no name is left out, delivery tells of it.
 
     `namespace` is where those go that say none, `pinned` are the clusters that have its volumes.
     """
     objects = items_of(manifests, namespace=namespace)
-    count, request, beside = _counted(objects, replicas=replicas)
+    count, request, beside = _counted(objects, replicas=replicas, interpreters=interpreters)
     brings = {item.one.name for item in objects if (item.one.group, item.one.kind) == ("", "Namespace")}
     classes = {name for item in objects for name in storage_classes_of(item.manifest, kind=item.one.kind)}
     made = {item.one.name for item in objects if item.one.kind == "StorageClass"}
@@ -89,10 +92,10 @@ def storage_classes_of(manifest: Json, *, kind: str) -> Iterable[str]:
 
 
 def _counted(
-    objects: Iterable[Item], *, replicas: Replicas
+    objects: Iterable[Item], *, replicas: Replicas, interpreters: Sequence[Interpreter]
 ) -> tuple[int | None, dict[str, int], tuple[Beside, ...]]:
     """Replicas, what one of them asks for, and the pods beside."""
-    every = [found for item in objects if (found := _pods_of(item)) is not None]
+    every = [found for item in objects for found in _pods_of(item, interpreters)]
     counted = [one for one in every if one.counted]
     if replicas.policy == "Divide" or replicas.count is not None:
         if not counted:
@@ -134,8 +137,21 @@ def _covering(sizes: Iterable[tuple[tuple[str, int], ...]]) -> dict[str, int]:
     return most
 
 
-def _pods_of(item: Item) -> _Pods | None:
-    """What the object starts; None where it starts nothing that is counted."""
+def _pods_of(item: Item, interpreters: Sequence[Interpreter]) -> tuple[_Pods, ...]:
+    """What the object starts: by rule 6, else by the conventions."""
+    told = components_of(item.manifest, interpreters)
+    if told is None:
+        found = _pods_by_convention(item)
+        return () if found is None else (found,)
+    return tuple(
+        _Pods(min(_MOST_REPLICAS, max(0, one.count)), _request(pod), counted=False)
+        for one in told
+        if items(pod := at(one.template, "spec"), "containers")
+    )
+
+
+def _pods_by_convention(item: Item) -> _Pods | None:
+    """None where it starts nothing that is counted."""
     manifest, kind = item.manifest, item.one.kind
     if (item.one.group, kind) in _NEVER_COUNTED:
         return None
