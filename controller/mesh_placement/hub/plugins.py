@@ -49,8 +49,7 @@ def with_installed(built_in: Plugins) -> Plugins:
 
 def installed_interpreters() -> tuple[Interpreter, ...]:
     """Those that are installed, in the order of their names; raises PluginRefused."""
-    # As above.
-    found = _all((), INTERPRETER_GROUP, kind=Interpreter)  # type: ignore[type-abstract]
+    found = _all((), INTERPRETER_GROUP, kind=Interpreter)  # type: ignore[type-abstract]  # as above
     return tuple(_Careful(one) for one in found)
 
 
