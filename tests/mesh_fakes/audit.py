@@ -48,6 +48,7 @@ class Asked(msgspec.Struct, frozen=True, rename="camel"):
     request_received_timestamp: datetime
     stage_timestamp: datetime
     user: User = User()
+    impersonated_user: User = User()
     object_ref: Target = Target()
     response_status: Answer = Answer()
 
