@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-failover bench-trust check format lock clean
+.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-placement-failover bench-failover bench-trust check format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-failover  what callers notice when a gateway is lost, on real clusters: twenty minutes"
 	@echo "make bench-registration [BENCH='--quick']  how fast clusters join a hub and get their work (bench/README.md)"
 	@echo "make bench-placement  how long the scheduler takes among 10 to 5,000 clusters: minutes"
+	@echo "make bench-placement-failover  what others see of a member that dies, on a hub and three members as real clusters: ten minutes"
 	@echo "make bench-dns-change  from a changed endpoint to the new DNS answer at a pod, on real clusters: fifteen minutes"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
 	@echo "make format     put the code into the form that make check wants"
@@ -79,6 +80,9 @@ bench-registration: $(INSTALLED)
 
 bench-placement: $(INSTALLED)
 	@$(BIN)/python bench/placement.py $(BENCH)
+
+bench-placement-failover: setup
+	@$(BIN)/python bench/placement_failover.py $(BENCH)
 
 bench-failover: setup
 	@$(BIN)/python bench/gateway_failover.py $(BENCH)

@@ -68,6 +68,7 @@ PURE_FILES = [
     "dns/mesh_dns/wire.py",
     "bench/mesh_bench/attempts.py",
     "bench/mesh_bench/comparisons.py",
+    "bench/mesh_bench/death_rows.py",
     "bench/mesh_bench/dns_figures.py",
     "bench/mesh_bench/dns_scene.py",
     "bench/mesh_bench/envoy_config.py",
