@@ -2,14 +2,18 @@
 
 import asyncio
 from base64 import b64encode
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import Condition, Secret
 from mesh_fakes.placing_scene import HUB_USER, NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
+from mesh_placement.hub.bringing import Bringer
+from mesh_placement.hub.sources import Name, Sources
 from mesh_placement.names import (
     ANNOTATION_REVISION,
     ANNOTATION_SOURCE,
@@ -18,7 +22,7 @@ from mesh_placement.names import (
     LABEL_PLACEMENT,
     WORK_FINALIZER,
 )
-from mesh_placement.objects import Manifest
+from mesh_placement.objects import Manifest, Placement
 from mesh_placement.resources import ASSIGNMENTS, PLACEMENTS
 from mesh_runtime.kube import CONFIG_MAPS, SECRETS
 
@@ -350,3 +354,31 @@ async def data(scene: PlacingScene) -> object:
     """Of the ConfigMap that the Work brings."""
     (work,) = await scene.works()
     return work.spec.workload.manifests[1]["data"]
+
+
+class Shelf:
+    """Sources with one ConfigMap."""
+
+    def __init__(self, content: str) -> None:
+        self.content = content
+        self.changed: Callable[[Name], None] = print
+
+    def follow(self, changed: Callable[[Name], None]) -> None:
+        self.changed = changed
+
+    def find(self, _kind: str, _name: str, *, namespace: str) -> Manifest:
+        return {**config_map(a=self.content), "apiVersion": "v1", "kind": "ConfigMap"}
+
+
+async def test_what_changes_while_a_placement_is_written_is_taken_along_all_the_same() -> None:
+    shelf = Shelf("1")
+    bringer = Bringer(cast(Sources, shelf), is_dedicated=lambda: False, changed=lambda _key: None)
+    meta = {"name": "app", "namespace": NAMESPACE, "uid": "u", "generation": 1}
+    spec = {"clusterSets": ["prod"], "manifests": [web()], "dependencies": "Auto"}
+    placement = msgspec.convert({"metadata": meta, "spec": spec}, Placement)
+    in_hands = bringer.filled(placement)
+    shelf.content = "2"
+    shelf.changed(("ConfigMap", NAMESPACE, "settings"))
+    # Whoever writes it meanwhile asks with what it has in its hands: with all that came along before.
+    assert [one["data"] for one in bringer.brought(in_hands).manifests] == [{"a": "2"}]
+    assert [one["data"] for one in bringer.filled(placement).spec.manifests[1:]] == [{"a": "2"}]

@@ -3,10 +3,12 @@
 1. While something was not read yet, what was found before counts; where nothing was, nothing is given.
 2. What was given from here once, and may not be read any more, is held: a right that was taken away by
    mistake deletes nothing in a member.
+3. What comes along follows from what the Placement itself says. Whoever writes it has it `filled`, and asks
+   again while the hub's objects change: what came along before is nothing that it says.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec.structs import replace
 
@@ -18,7 +20,7 @@ from mesh_placement.decide.placement_refusal import (
 )
 from mesh_placement.hub.known_placements import Key
 from mesh_placement.hub.sources import Name, Sources
-from mesh_placement.objects import Placement
+from mesh_placement.objects import Manifest, Placement
 from mesh_placement.schedule.bringing import NOTHING, Brought, bring, kinds_in, select, together
 
 Stamp = tuple[str, int, bool]
@@ -36,6 +38,8 @@ class Bringer:
         self._changed = changed
         self._sources = sources
         self._made: dict[Key, tuple[Stamp, Brought]] = {}
+        # Law 3: uid and generation, and the manifests of that spec.
+        self._said: dict[Key, tuple[tuple[str, int], tuple[Manifest, ...]]] = {}
         self._stale: set[Key] = set()
         sources.follow(self._source_changed)
 
@@ -53,7 +57,10 @@ class Bringer:
         kept = self._made.get(key)
         if kept is not None and kept[0] == stamp and key not in self._stale:
             return kept[1]
-        made = self._bring(placement)
+        said = self._said.get(key)
+        if said is None or said[0] != (meta.uid, meta.generation):
+            return self._bring(placement, placement.spec.manifests)  # of another one, or nobody attends to it
+        made = self._bring(placement, said[1])
         if made.is_unread and kept is not None and kept[0] == stamp and not kept[1].is_unread:
             made = dataclasses.replace(kept[1], asked=kept[1].asked | made.asked)  # law 1
         self._stale.discard(key)
@@ -61,7 +68,10 @@ class Bringer:
         return made
 
     def filled(self, placement: Placement) -> Placement:
-        """The Placement with all that it gives to clusters among its manifests."""
+        """The Placement, as it was read, with all that it gives to clusters among its manifests."""
+        if self.takes(placement):
+            meta = placement.metadata
+            self._said[placement.key] = (meta.uid, meta.generation), placement.spec.manifests
         more = self.brought(placement).manifests
         if not more:
             return placement
@@ -105,9 +115,11 @@ class Bringer:
         self._sources.attend({namespace for namespace, _ in asking})
         for key in [key for key in self._made if key not in asking]:
             del self._made[key]
+        for key in [key for key in self._said if key not in asking]:
+            del self._said[key]
         self._stale &= asking
 
-    def _bring(self, placement: Placement) -> Brought:
+    def _bring(self, placement: Placement, manifests: Sequence[Manifest]) -> Brought:
         spec, namespace, templates = placement.spec, placement.metadata.namespace, NOTHING
         if spec.resource_selectors and self.is_dedicated():
             meant = (self._sources.select(one, namespace=namespace) for one in spec.resource_selectors)
@@ -115,7 +127,7 @@ class Bringer:
         if spec.dependencies != "Auto":
             return together(templates, NOTHING)
         along = bring(
-            (*spec.manifests, *templates.manifests),
+            (*manifests, *templates.manifests),
             namespace=namespace,
             account=spec.service_account,
             find=lambda kind, name: self._sources.find(kind, name, namespace=namespace),
