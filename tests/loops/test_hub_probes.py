@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mesh_fakes.placing_scene import PlacingScene, config_map, placing_scene
+from mesh_fakes.placing_scene import HUB_USER, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.scheduling import installed_scheduling
 from mesh_placement.names import AGENT_MANAGER, HUB_MANAGER, LINKS
@@ -191,3 +191,17 @@ async def test_what_is_said_of_things_nobody_asked_for_makes_no_decision() -> No
                 await members.answers("north", "OK", at=f"2026-01-01T00:00:{number:02}Z")
                 await asyncio.sleep(1)
             assert len(cycles) == before, "news of numbers are gathered for half a minute"
+
+
+async def test_a_member_that_fills_its_link_until_no_more_is_stored_keeps_nobody_from_being_asked() -> None:
+    async with placing_scene() as scene:
+        members = Members(scene)
+        await members.come()
+        scene.api.full.add((HUB_USER, f"clusterlinks/cluster-east/{LINKS}", "spec"))
+        async with scene.placing(installed_scheduling()):
+            await scene.place("there", **spec() | {"clusters": {"names": ["east"]}})
+            await scene.place("app", **spec() | {"clusters": {"names": ["north"]}})
+            await members.asked("north")
+            await members.answers("north", "OK")
+            await scene.decided(revision=1)
+            assert await where(scene) == ["north"]

@@ -67,6 +67,8 @@ class FakeApiServer:
     """By user: after so many writes nobody answers that user's writes any more."""
     forbidden: set[tuple[str, str]] = field(default_factory=set)
     """(username, plural): what that user may not read."""
+    full: set[tuple[str, str, str]] = field(default_factory=set)
+    """By username, "plural/namespace/name" and "spec" or "status": what is too large to be stored."""
     reads: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By username and plural: reads that came through, those that were refused too."""
     pages: dict[str, Item] = field(default_factory=dict)
@@ -125,6 +127,7 @@ class FakeApiServer:
             case "POST":
                 return self._create(username, target, cast(Item, json.loads(json.dumps(body))))
             case "PATCH":
+                self._refuse_full(username, target, cast(Item, body))
                 return self._patch(username, target, cast(Item, body), manager=params.get("fieldManager", ""))
             case "PUT":
                 return self._replace(target, cast(Item, json.loads(json.dumps(body))))
@@ -149,6 +152,12 @@ class FakeApiServer:
         self.reads[asked] += 1
         if asked in self.forbidden:
             raise ApiError(status=403, reason="Forbidden", message=f"{username} may not")
+
+    def _refuse_full(self, username: str, target: _Target, body: Item) -> None:
+        parts = target.collection.rpartition("/")[2], target.namespace, target.name
+        path = "/".join(part for part in parts if part)
+        if any((username, path, part) in self.full for part in body):
+            raise ApiError(status=500, reason="", message="etcdserver: request is too large")
 
     def _get(self, target: _Target) -> Item:
         if target.key not in self._objects:

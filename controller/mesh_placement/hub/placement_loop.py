@@ -82,8 +82,7 @@ class PlacementLoop:
         if key == _DECIDE:
             return await self._decide()
         if key == _ASK:
-            await self._ask_members()
-            return None
+            return await self._ask_members()
         try:
             return await self._act(key)
         except ApiError as error:
@@ -101,10 +100,10 @@ class PlacementLoop:
         self._add(_ASK)
         return again
 
-    async def _ask_members(self) -> None:
+    async def _ask_members(self) -> float | None:
         assert self._term is not None, "keys are worked in a term"
         _, cycle, _ = self._term
-        await ask_members(self._kube, self._caches, wanted=cycle.asked)
+        return await ask_members(self._kube, self._caches, wanted=cycle.asked)
 
     async def _act(self, key: Key) -> float | None:
         assert self._term is not None, "keys are worked in a term"
