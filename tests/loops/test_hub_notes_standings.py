@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mesh_fakes.placing_scene import PlacingScene, config_map, placing_scene
+from mesh_fakes.placing_scene import HUB_USER, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.scheduling import installed_scheduling
 from mesh_placement.names import ANNOTATION_API_LOST, LEASE, LINKS
@@ -143,3 +143,16 @@ async def test_a_data_plane_that_is_down_drives_out_what_calls_across_and_nothin
             await until_noted(scene, first, "DataPlaneDown")
             await until_in(scene, other)
             assert [one.cluster for one in (await scene.placement("alone")).status.clusters] == [first]
+
+
+async def test_a_member_that_fills_its_registration_until_no_more_is_stored_stops_no_decision() -> None:
+    lease = {"metadata": {"name": LEASE, "namespace": "cluster-west"}}
+    async with placing_scene() as scene:
+        await three_that_see_each_other(scene)
+        lost = {**lease["metadata"], "annotations": {ANNOTATION_API_LOST: "2026-01-01T00:00:00Z"}}
+        await scene.admin.apply(LEASES, {"metadata": lost}, field_manager="test")
+        scene.api.full.add((HUB_USER, "clusterregistrations/west", "status"))
+        async with scene.placing(installed_scheduling()):
+            await scene.place(clusters={"count": 1, "names": ["east"]})
+            await scene.decided(revision=1)
+            await until_in(scene, "east")

@@ -25,8 +25,10 @@ from mesh_runtime.side_by_side import side_by_side
 
 _log = logger(__name__)
 _AT_ONCE = 8
-_OF_THIS_ONE = (404, 409, 422)
-"""Refusals that are about one registration only."""
+_OF_THIS_ONE = (404, 409, 413, 422)
+_FULL = "request is too large"
+"""Refusals that are about one registration only. A member may fill its own up to what etcd stores, of which
+the API server says 500."""
 
 
 class StandingBook:
@@ -92,7 +94,7 @@ class StandingBook:
                 CLUSTER_REGISTRATIONS, body, field_manager=STANDING_MANAGER, subresource="status"
             )
         except ApiError as error:
-            if error.status not in _OF_THIS_ONE:
+            if error.status not in _OF_THIS_ONE and _FULL not in error.message:
                 raise
             _log.warning("a verdict is not noted", cluster=meta.name, verdict=verdict, why=error.message)
             return
