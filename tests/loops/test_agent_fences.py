@@ -20,7 +20,7 @@ from mesh_placement.agent.session import Session
 from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.decide.fencing import FIRST_LOOK
-from mesh_placement.names import ANNOTATION_FENCE_AFTER, ANNOTATION_FENCED, FENCE_MANAGER
+from mesh_placement.names import ANNOTATION_ACCOUNT, ANNOTATION_FENCE_AFTER, ANNOTATION_FENCED, FENCE_MANAGER
 from mesh_placement.objects import AppliedWork, ClusterIdentity
 from mesh_placement.resources import APPLIED_WORKS, ASSIGNMENTS, CLUSTER_REGISTRATIONS, WORKS
 from mesh_runtime.kube import CRDS, MESH_PEERS, Informer, KubeClient, Resource
@@ -210,6 +210,29 @@ async def cut_off(there: Scene, vitals: VitalSigns) -> None:
     for name in ("south", "west"):
         await there.peer(name, up=False)
     await there.until_stopped()
+
+
+async def test_a_tenant_whose_account_may_stop_nothing_any_more_keeps_nobody_elses_fence_up() -> None:
+    there = await scene()
+    entry = {"ordinal": 0, "group": "shop.org", "version": "v1", "resource": "ovens", "kind": "Oven"}
+    account = "system:serviceaccount:bakery:deployer"
+    for name in ("bakery.app", "zoo.app"):  # before and behind the one that is looked at
+        meta = {
+            "name": name,
+            "annotations": {ANNOTATION_ACCOUNT: account, ANNOTATION_FENCE_AFTER: str(AFTER)},
+        }
+        body = {
+            "metadata": meta,
+            "spec": {"workName": name, "workNamespace": SPACE},
+            "status": {"appliedResources": [{**entry, "namespace": "bakery", "name": "big"}]},
+        }
+        await there.there.apply(APPLIED_WORKS, body, field_manager="test")
+    there.member.forbidden.add((account, "ovens"))
+    async with there.agent() as vitals:
+        await cut_off(there, vitals)
+        there.hub.start()
+        await is_heard(vitals, seconds=120)
+        assert there.replicas() is None, "and it is let go, too"
 
 
 async def test_once_the_hub_is_heard_and_has_it_here_still_it_is_let_go_and_said() -> None:

@@ -47,6 +47,8 @@ _log = logger(__name__)
 
 _FRESH = 150.0
 """Seconds for which a watch in which nothing happens may be silent."""
+_REFUSED = 5.0
+"""Seconds until what was refused is tried again."""
 _APPLY = "application/apply-patch+yaml"
 FENCED = "Fenced"
 """Condition of an Assignment; False once it is over, and then it says from when on it was."""
@@ -106,18 +108,30 @@ class FencingLoop:
         now = asyncio.get_running_loop().time()
         self._look_at_peers(now)
         waits: list[float] = []
+        refused = False
         for unit in self._units():
-            unit = await self._noted(unit)
-            after = fence_after_of(unit)
-            if fenced_since(unit):
-                await self._keep_fenced(unit)
+            try:
+                left = await self._look_at(unit, now=now)
+            except ApiError as error:  # law 4: the account of one tenant may have lost its rights
+                _log.warning("what is to be fenced is not", work=unit.spec.work_name, why=error.what)
+                refused = True
                 continue
-            left = None if after is None else seconds_to_fence(self._vitals, after=after, now=now)
-            if left is not None and left <= 0:
-                await self._fence(unit)
-            elif left is not None:
-                waits.append(left)
-        return None if self._was_confirmed else next_look(waits)
+            waits += [left] if left is not None else []
+        look = None if self._was_confirmed else next_look(waits)
+        return look if not refused else min(_REFUSED, look if look is not None else _REFUSED)
+
+    async def _look_at(self, unit: AppliedWork, *, now: float) -> float | None:
+        """Fence it or let it go, where it is time for that; else the seconds until the fence falls."""
+        unit = await self._noted(unit)
+        if fenced_since(unit):
+            await self._keep_fenced(unit)
+            return None
+        after = fence_after_of(unit)
+        left = None if after is None else seconds_to_fence(self._vitals, after=after, now=now)
+        if left is None or left > 0:
+            return left
+        await self._fence(unit)
+        return None
 
     @property
     def _vitals(self) -> Vitals:
