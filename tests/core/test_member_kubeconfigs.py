@@ -65,5 +65,16 @@ def test_what_would_run_read_files_or_skip_verification_is_refused(text: bytes, 
     assert refused.value.reason == reason
 
 
+@pytest.mark.parametrize("layer", ["[{}]", "{{<<: [{}]}}"])
+def test_a_few_hundred_bytes_that_mean_gigabytes_are_not_unfolded(layer: str) -> None:
+    lines = ["a0: &a0 {k: v}"]
+    for number in range(1, 40):
+        below = layer.format(", ".join([f"*a{number - 1}"] * 9))
+        lines.append(f"a{number}: &a{number} {below}")
+    lines.append("contexts: [{name: c, context: {cluster: *a39, user: u}}]")
+    with pytest.raises(BadKubeconfig, match="Unreadable"):
+        read_kubeconfig("\n".join(lines).encode())
+
+
 def test_no_secret_shows_in_a_repr() -> None:
     assert "secret" not in repr(Dial(server="s", ca=b"", key=b"secret", token="secret"))
