@@ -145,6 +145,20 @@ def test_more_than_a_hub_can_carry_is_refused_as_a_whole() -> None:
     assert brought(root, there=large).too_much == "more than 4096 KiB"
 
 
+def test_more_names_than_may_come_along_are_not_even_looked_for() -> None:
+    sources = [{"configMapRef": {"name": f"x{number}"}} for number in range(MOST_OBJECTS + 1)]
+    looked: list[str] = []
+
+    def find(_kind: str, name: str) -> Found:
+        looked.append(name)
+        return Look.UNREAD
+
+    root = web(containers=[{"envFrom": sources}])
+    many = bring([root], namespace="shop", account="", find=find)
+    assert (many.too_much, looked) == (f"more than {MOST_OBJECTS} objects", [])
+    assert not many.is_unread
+
+
 SERVER = {
     "uid": "u",
     "resourceVersion": "7",

@@ -96,7 +96,9 @@ def bring(roots: Sequence[Manifest], *, namespace: str, account: str, find: Find
                 and one.identity not in own | given.keys() | secrets.keys() | looks.keys()
             }.values()
         )
-        if not ahead:
+        # Before anything is looked for: what is looked for is read, and held.
+        too_much = _too_much((), len(ahead) + len(given) + len(secrets) + len(looks))
+        if too_much or not ahead:
             break
         for reference in ahead:
             match find(reference.kind, reference.name):
