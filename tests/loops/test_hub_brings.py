@@ -326,6 +326,13 @@ async def test_a_token_of_an_account_stays_on_the_hub() -> None:
             assert await copies(scene) == {}
 
 
+async def test_a_token_that_takes_the_name_of_a_secret_while_that_is_read_stays_on_the_hub() -> None:
+    async with placing_scene() as scene:
+        await password(scene, "sesame", kind="kubernetes.io/service-account-token")
+        async with asyncio.TaskGroup() as group:
+            assert await Sources(scene.admin, group=group).secret("password", namespace=NAMESPACE) is None
+
+
 async def test_what_changes_and_may_not_be_read_any_more_stays_as_it_was_given() -> None:
     async with placing_scene() as scene:
         await scene.cluster("east")

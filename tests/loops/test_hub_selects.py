@@ -164,3 +164,18 @@ async def test_what_may_not_be_read_or_is_of_no_kind_is_said() -> None:
             scene.api.forbidden.clear()
             await select(scene, ONE)
             await until_given(scene, "Deployment/web")
+
+
+@pytest.mark.parametrize(
+    "version", ["apps/v1?x=", "apps/v1/namespaces/other/deployments/web", "../api/v1", "a b"]
+)
+async def test_a_version_that_would_lead_to_another_path_is_of_no_kind(version: str) -> None:
+    async with placing_scene() as scene:
+        await scene.cluster("east")
+        await hub_is(scene, "true")
+        scene.api.pages[f"/apis/{version}"] = RESOURCES
+        async with scene.placing():
+            await select(scene, {**ONE, "apiVersion": version})
+            await until_refused(
+                scene, "InvalidManifest", "Deployment/shop/web is of no kind with a namespace"
+            )

@@ -17,6 +17,7 @@ import msgspec
 from mesh_core.errors import MeshError
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import KubernetesObject, Secret
+from mesh_placement.decide.manifests import Refusal, named
 from mesh_placement.decide.templates import runs_here, template_of
 from mesh_placement.names import DEPENDENCIES_ACCOUNT
 from mesh_placement.objects import Manifest
@@ -48,8 +49,9 @@ _PLURALS: Final = {kind: f"{kind.lower()}s" for kind in FETCHED}
 CORE: Final = {
     kind: Resource("", "v1", plural, kind, KubernetesObject) for kind, plural in sorted(_PLURALS.items())
 }
-# Of the hub alone: nobody may have them elsewhere.
-_NO_TOKENS: Final = "type!=kubernetes.io/service-account-token,type!=bootstrap.kubernetes.io/token"
+_TOKENS: Final = ("kubernetes.io/service-account-token", "bootstrap.kubernetes.io/token")
+"""Of the hub alone: nobody may have them elsewhere."""
+_NO_TOKENS: Final = ",".join(f"type!={one}" for one in _TOKENS)
 
 
 class _Entry(msgspec.Struct):
@@ -94,7 +96,9 @@ class Sources:
 
     async def secret(self, name: str, *, namespace: str) -> Secret | None:
         """A Secret with what is in it; None where it is gone. Raises ApiError, Unreachable, BadAnswer."""
-        return await self._client.find(SECRETS, name, namespace=namespace)
+        found = await self._client.find(SECRETS, name, namespace=namespace)
+        # Another one may have its name by now.
+        return found if found is not None and found.type not in _TOKENS else None
 
     def find(self, kind: str, name: str, *, namespace: str) -> Found:
         """One of `FETCHED`, as it is known; what is not is read, and `changed` says when."""
@@ -221,6 +225,8 @@ class Sources:
             self._changed((label, namespace, ""))
 
     async def _served(self, api_version: str, name: str) -> Kind | None:
+        if isinstance(named({"apiVersion": api_version, "kind": name, "metadata": {"name": "any"}}), Refusal):
+            return None  # it would lead to another path
         group, _, version = api_version.rpartition("/")
         try:
             raw = await self._client.request("GET", f"/apis/{api_version}" if group else f"/api/{version}")
