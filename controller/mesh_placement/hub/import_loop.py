@@ -21,7 +21,7 @@ from mesh_placement.decide.importing import (
 )
 from mesh_placement.hub.caches import HubCaches
 from mesh_placement.hub.writing import delete_that
-from mesh_placement.names import HUB_MANAGER
+from mesh_placement.names import ANNOTATION_SOURCE, HUB_MANAGER
 from mesh_placement.objects import Provisioned
 from mesh_placement.objects.cluster_api import ApiCluster
 from mesh_placement.resources import CLUSTER_REGISTRATIONS
@@ -108,8 +108,8 @@ class ImportLoop:
         kubeconfig = kubeconfig_in(secret)
         if not kubeconfig:
             return _NO_KUBECONFIG
-        handed = join_secret(meta.name, kubeconfig=kubeconfig, access=False)
-        await self._kube.apply(SECRETS, handed, field_manager=HUB_MANAGER)
+        if not await self._hand_over(cluster, kubeconfig=kubeconfig):
+            return _NO_KUBECONFIG
         came = Provisioned(provider=PROVIDER, claim_uid=meta.uid)
         body = provided_registration(meta.name, cluster_set=set_of(cluster), driver="csr", provision=came)
         try:
@@ -121,6 +121,27 @@ class ImportLoop:
             return None
         _log.info("a cluster is imported", cluster=meta.name, namespace=meta.namespace)
         return None
+
+    async def _hand_over(self, cluster: ApiCluster, *, kubeconfig: str) -> bool:
+        """Give the hub the kubeconfig, where nobody has given it another one for a cluster of that name."""
+        meta = cluster.metadata
+        handed = join_secret(meta.name, kubeconfig=kubeconfig, access=False)
+        handed["metadata"]["annotations"] = {ANNOTATION_SOURCE: meta.uid}
+        place = handed["metadata"]["name"], handed["metadata"]["namespace"]
+        there = await self._kube.find(SECRETS, place[0], namespace=place[1])
+        if there is not None and there.metadata.annotations.get(ANNOTATION_SOURCE) != meta.uid:
+            _log.warning("a cluster is not imported: somebody registers another one", cluster=meta.name)
+            return False
+        if there is not None:
+            await self._kube.apply(SECRETS, handed, field_manager=HUB_MANAGER)
+            return True
+        try:
+            await self._kube.create(SECRETS, handed, field_manager=HUB_MANAGER)
+        except ApiError as error:
+            if not error.is_conflict:
+                raise
+            return False
+        return True
 
     def _all(self) -> None:
         if self._queue is not None and self._seen is not None:
