@@ -1,5 +1,6 @@
 """Templates that lie in a dedicated hub are placed; one that somebody there acts on is none."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.placing_scene import NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
+from mesh_placement.hub.scheduling import installed_scheduling
 from mesh_placement.names import DEDICATED, DEPENDENCIES_ACCOUNT, HUB_INFO
 from mesh_runtime.kube import CONFIG_MAPS, DEPLOYMENTS
 
@@ -179,3 +181,22 @@ async def test_a_version_that_would_lead_to_another_path_is_of_no_kind(version: 
             await until_refused(
                 scene, "InvalidManifest", "Deployment/shop/web is of no kind with a namespace"
             )
+
+
+async def test_a_leader_that_is_new_moves_nothing_of_what_it_has_not_read_yet() -> None:
+    """Of templates that are not known no count is either: it would give each cluster all of them."""
+    async with placing_scene() as scene:
+        for name in ("east", "west", "south"):
+            await scene.cluster(name)
+        await hub_is(scene, "true")
+        await template(scene)
+        async with scene.placing(installed_scheduling()):
+            await select(scene, ONE, replicas={"policy": "Divide"}, clusters={"count": 2})
+            placed = (await scene.decided(revision=1)).status.clusters
+            assert [one.replicas for one in placed] == [1, 1]
+            await asyncio.sleep(30)
+        for _ in range(2):
+            async with scene.placing(installed_scheduling()):
+                await asyncio.sleep(60)
+            status = (await scene.placement()).status
+            assert (status.revision, status.clusters) == (1, placed)

@@ -100,7 +100,8 @@ class PlacementActor:
             return None, await self._show(placement, self._status(placement, condition))
         if self._bringer.is_held(placement):
             return None, await self._show(placement, self._status(placement))
-        if decided is not None and not decided.is_about(placement):
+        content = self._bringer.brought(placement).content
+        if decided is not None and not decided.is_about(placement, content=content):
             self._ask()
             decided = None
         if decided is None:

@@ -50,16 +50,19 @@ class SchedulingFailed(MeshError):
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision, and the Placement that it was made of: its generation and revision."""
+    """A decision, and the Placement that it was made of: its generation and revision, and the `content` that
+    came along then, which may not have been read yet."""
 
     decision: Decision
     generation: int
     revision: int
+    content: str = ""
 
-    def is_about(self, placement: Placement) -> bool:
-        """Whether the Placement is still what was decided on."""
-        basis = self.decision.uid, self.generation, self.revision
-        return basis == (placement.metadata.uid, placement.metadata.generation, placement.status.revision)
+    def is_about(self, placement: Placement, *, content: str) -> bool:
+        """Whether the Placement, and what comes along, is still what was decided on."""
+        meta = placement.metadata
+        basis = self.decision.uid, self.generation, self.revision, self.content
+        return basis == (meta.uid, meta.generation, placement.status.revision, content)
 
     def carried_out(self, placement: Placement) -> "Decided":
         """The same, once the Placement says it."""
@@ -125,7 +128,10 @@ class Cycle:
             self.decided,
             {
                 basis[one.placement].key: Decided(
-                    one, basis[one.placement].metadata.generation, basis[one.placement].status.revision
+                    one,
+                    basis[one.placement].metadata.generation,
+                    basis[one.placement].status.revision,
+                    content=self._demands[one.uid][0][1],
                 )
                 for one in plan.decisions
                 if one.placement in basis
