@@ -21,6 +21,7 @@ from mesh_placement.objects.placing import (
     ServiceNeed,
     SpreadTerm,
     Toleration,
+    WorkloadTerm,
 )
 from mesh_placement.schedule.built_in import BUILT_IN
 from mesh_placement.schedule.cycle import queue, schedule
@@ -291,3 +292,14 @@ def test_only_those_asked_for_are_decided_and_the_others_are_seen() -> None:
     world = replace(snapshot(cluster("a", 4), app=apps[0]), placements=apps)
     plan = schedule(world, BUILT_IN, only=["shop/two"])
     assert [one.placement for one in plan.decisions] == ["shop/two"]
+
+
+def test_who_brings_nobody_knows_what_stays_and_draws_nobody_to_where_it_is_not() -> None:
+    unread = replace(wanted(DIVIDED, here={"a": 4}, name="unread"), demand=Demand(), priority=1)
+    beside = Require(workloads=(WorkloadTerm(placement="unread", affinity="With"),))
+    app = wanted(replace(ONE, require=beside))
+    whole = replace(snapshot(cluster("a", 1), cluster("b"), app=app), placements=(app, unread))
+    (found,) = schedule(replace(whole, stays=(unread.name,)), BUILT_IN).decisions
+    assert (found.placement, placed(found)) == (app.name, {})
+    without = {one.placement: placed(one) for one in schedule(whole, BUILT_IN).decisions}
+    assert without == {unread.name: {"a": None, "b": None}, app.name: {"b": 4}}, "else it shows nothing"

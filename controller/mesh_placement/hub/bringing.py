@@ -106,8 +106,11 @@ class Bringer:
         """Whether it is scheduled; what is placed keeps its room until it is known what it brings."""
         if not takes_part(placement, dedicated=self.is_dedicated()):
             return False
-        is_ready = self.refusal(placement) is None and not self.is_held(placement)
-        return bool(placement.status.clusters) or is_ready
+        return bool(placement.status.clusters) or self._is_ready(placement)
+
+    def stays(self, placement: Placement) -> bool:
+        """Whether it is where it is, whatever would be decided: nobody carries that out."""
+        return bool(placement.status.clusters) and not self._is_ready(placement)
 
     def attend(self, placements: Iterable[Placement]) -> None:
         """These are all that there are."""
@@ -118,6 +121,9 @@ class Bringer:
         for key in [key for key in self._said if key not in asking]:
             del self._said[key]
         self._stale &= asking
+
+    def _is_ready(self, placement: Placement) -> bool:
+        return self.refusal(placement) is None and not self.is_held(placement)
 
     def _bring(self, placement: Placement, manifests: Sequence[Manifest]) -> Brought:
         spec, namespace, templates = placement.spec, placement.metadata.namespace, NOTHING

@@ -118,6 +118,7 @@ class Cycle:
             api_lost=self._standings.api_lost(),
             reservations=self._reservations,
             probes=handshakes.rows(),
+            stays={text_of(one) for one in placements if self._bringer.stays(one)},
         )
         snapshot, plan = await self._planned(seen, now=now)
         await self._standings.note(snapshot)

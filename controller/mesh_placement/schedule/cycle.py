@@ -68,6 +68,7 @@ class _Cycle:
         ordered = queue(self._look.snapshot.placements)
         for part in parts_in_order(ordered):
             names = [name for name in part if only is None or name in only or name in self._preempted]
+            names = [name for name in names if name not in self._look.snapshot.stays]
             if len(names) > 1:
                 self._limits.within.update(together(self._look, names, self._plugins))
             for name in names:

@@ -203,6 +203,8 @@ def _candidates(
         share = next((it for it in one.current if it.cluster == cluster.name), None)
         if one.priority >= wanted.priority or share is None or not share.replicas:
             continue
+        if one.name in look.snapshot.stays:
+            continue
         above = [needed.get(service, -inf) for service in one.demand.exports]
         if any(priority > one.priority for priority in above):
             continue

@@ -235,7 +235,8 @@ class Reservation(Struct, frozen=True, gc=False):
 
 class Snapshot(Struct, frozen=True):
     """Everything at one moment. `probing`: members are asked for handshakes before a decision is carried out;
-    else rows alone decide."""
+    else rows alone decide. `stays` are placements that are where they are, whatever would be decided: what
+    they bring is not known, or cannot be placed any more."""
 
     now: float
     sets: tuple[SetView, ...] = ()
@@ -246,3 +247,4 @@ class Snapshot(Struct, frozen=True):
     placements: tuple[Wanted, ...] = ()
     reservations: tuple[Reservation, ...] = ()
     probing: bool = False
+    stays: tuple[str, ...] = ()

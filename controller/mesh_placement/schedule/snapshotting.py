@@ -44,7 +44,8 @@ class Seen:
     `demands` what each Placement brings and needs, by "namespace/name". `known_dead` are the clusters that
     were found Dead and not heard of since, `api_lost` those that miss their own API server; None: as it is
     noted on their registrations. `reservations` are those of the last plan, None where
-    there was none. `probes` are what is known of handshakes, None where nobody is asked for any."""
+    there was none. `probes` are what is known of handshakes, None where nobody is asked for any. `stays` are
+    names of placements that are not decided."""
 
     sets: Iterable[ClusterSet]
     clusters: Iterable[ClusterRows]
@@ -57,6 +58,7 @@ class Seen:
     api_lost: Collection[str] | None = None
     reservations: Iterable[Reservation] | None = None
     probes: tuple[ProbeResult, ...] | None = None
+    stays: Collection[str] = ()
 
 
 def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
@@ -86,6 +88,7 @@ def snapshot_of(seen: Seen, *, now: datetime) -> Snapshot:
         ),
         probes=seen.probes or (),
         probing=seen.probes is not None,
+        stays=tuple(sorted(seen.stays)),
         placements=placements,
         reservations=tuple(
             sorted(
