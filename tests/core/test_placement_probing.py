@@ -8,10 +8,17 @@ from msgspec.structs import replace
 from mesh_fakes.network_scene import NOW, PAY, cluster, export, link, placement, snapshot
 from mesh_fakes.random_snapshots import room
 from mesh_placement.names import TAINT_UNREACHABLE
-from mesh_placement.objects.placing import ClusterChoice, Require, ServiceNeed, UnknownLink
+from mesh_placement.objects.placing import (
+    ClusterChoice,
+    PriorityRule,
+    Replicas,
+    Require,
+    ServiceNeed,
+    UnknownLink,
+)
 from mesh_placement.schedule.built_in import BUILT_IN
 from mesh_placement.schedule.cycle import schedule
-from mesh_placement.schedule.plan import Decision, Probe
+from mesh_placement.schedule.plan import Decision, Probe, Shrink
 from mesh_placement.schedule.probing import (
     MOST_EXPORTERS,
     MOST_OF_A_CYCLE,
@@ -26,6 +33,7 @@ from mesh_placement.schedule.snapshot import (
     HeldTaint,
     ProbeResult,
     SetView,
+    Share,
     Snapshot,
     Wanted,
 )
@@ -245,6 +253,31 @@ def test_room_is_kept_for_who_waits_and_is_in_nobodys_way_but_others() -> None:
     assert [outcome(one) for one in plan.decisions] == ["asks a", "asks "]
     answered = replace(made, reservations=plan.reservations, probes=(said("OK"),))
     assert [outcome(one) for one in schedule(answered, BUILT_IN).decisions] == ["a", "asks "]
+
+
+def test_who_gives_up_replicas_to_a_higher_priority_does_so_before_it_knows_where_they_may_go() -> None:
+    made = scene()
+    (one,) = made.placements
+    divided = Replicas(policy="Divide")
+    low = replace(
+        one,
+        spec=replace(one.spec, clusters=ClusterChoice(names=("a", "b")), replicas=divided),
+        demand=replace(one.demand, replicas=2, request={"cpu": 1000}),
+        current=(Share("a", 2, 2, verified=True),),
+    )
+    takes = PriorityRule(preemption="LowerPriority")
+    only_a = replace(low.spec, clusters=ClusterChoice(names=("a",)), require=Require(), priority=takes)
+    high = replace(low, name="shop/high", uid="high", priority=10, spec=only_a, current=())
+    full = replace(room([2]), available={**room([2]).available, "cpu": 0}, shapes=(), continuous={})
+    rooms = {"a": full, "b": room([8])}
+    clusters = tuple(replace(each, room=rooms.get(each.name)) for each in made.clusters)
+    for answers in ((), (said("OK", source="b"),)):
+        world = replace(made, clusters=clusters, placements=(low, high), probes=answers)
+        found = {each.placement: each for each in schedule(world, BUILT_IN).decisions}
+        assert found["shop/high"].shrinks == (Shrink(low.name, "a", 2),)
+        gives, here = found[low.name], {each.cluster: each.replicas for each in found[low.name].placed}
+        assert here == ({"b": 2} if answers else {})
+        assert (gives.changes, gives.cause) == (True, "PreemptedBy shop/high")
 
 
 def many(number: int, exporters: int) -> Snapshot:

@@ -11,7 +11,7 @@
    is looked at in the same cycle.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -142,17 +142,13 @@ class _Cycle:
     def _probing(self, wanted: Wanted, made: Given, handshakes: Tried) -> Decision:
         """Nothing moves yet; not even what is dead goes, so that a move is one step of the history."""
         look = self._look
-        held: Shares = {
-            one.cluster: one.replicas
-            for one in wanted.current
-            if not has_no_right(look, made.findings, one.cluster)
-        }
+        held = self._left(wanted, lambda name: not has_no_right(look, made.findings, name))
         coming = {name: share for name, share in made.shares.items() if name not in held}
-        kept = [one for one in look.reserved_for(wanted.name) if one.cluster in held]
+        kept = self._still_taken(wanted, held)
         until = look.now + 2 * ANSWER_WITHIN
         kept += reservations_for(look, wanted, coming, revision=wanted.revision + 1, until=until)
         look.decided(wanted.name, held, taken=kept)
-        changes = len(held) != len(wanted.current)
+        changes = held != {one.cluster: one.replicas for one in wanted.current}
         # A move that was not made is none to remember.
         memory = wanted.memory if made.moves else made.memory
         return Decision(
@@ -164,7 +160,7 @@ class _Cycle:
             made.wanted,
             max(0, (made.wanted or 0) - sum(share or 0 for share in held.values())),
             handshakes.waits,
-            "a cluster is gone" if changes else "",
+            self._why_less(wanted) if changes else "",
             self._again(wanted, made, memory, handshakes.again),
             memory,
             probes=handshakes.probes,
@@ -174,15 +170,14 @@ class _Cycle:
         """Too few clusters take it: it stays where it is."""
         look, findings = self._look, made.findings
         evicted = {one.name for one in findings.evicted}
-        held: Shares = {
-            one.cluster: one.replicas
-            for one in wanted.current
-            if one.cluster in look.clusters
-            and not (one.cluster in evicted and goes_at_once(look, wanted, findings, one.cluster))
-        }
-        changes = len(held) != len(wanted.current)
-        mine = look.reserved_for(wanted.name)
-        look.decided(wanted.name, held, taken=[one for one in mine if one.cluster in held])
+
+        def stays(name: str) -> bool:
+            goes = name in evicted and goes_at_once(look, wanted, findings, name)
+            return name in look.clusters and not goes
+
+        held = self._left(wanted, stays)
+        changes = held != {one.cluster: one.replicas for one in wanted.current}
+        look.decided(wanted.name, held, taken=self._still_taken(wanted, held))
         return Decision(
             wanted.name,
             wanted.uid,
@@ -192,10 +187,33 @@ class _Cycle:
             made.wanted,
             max(0, (made.wanted or 0) - sum(share or 0 for share in held.values())),
             why,
-            "a cluster is gone" if changes else "",
+            self._why_less(wanted) if changes else "",
             self._again(wanted, made, made.memory, None),
             made.memory,
         )
+
+    def _left(self, wanted: Wanted, stays: Callable[[str], bool]) -> dict[str, int | None]:
+        """What it has where it `stays` for now, less what a higher priority takes: that is taken once."""
+        found = {one.cluster: one.replicas for one in wanted.current if stays(one.cluster)}
+        for name in list(found):
+            most = self._limits.most.get((wanted.name, name))
+            if most is not None:
+                found[name] = min(found[name] or 0, most)
+                if not found[name]:
+                    del found[name]
+        return found
+
+    def _still_taken(self, wanted: Wanted, held: Shares) -> list[Reservation]:
+        """What it had reserved in clusters where it stays as it is, and what is left of it elsewhere."""
+        look, before = self._look, {one.cluster: one.replicas for one in wanted.current}
+        fewer = {name: share for name, share in held.items() if share != before[name]}
+        found = [one for one in look.reserved_for(wanted.name) if one.cluster in held.keys() - fewer.keys()]
+        until = look.now + RESERVED_SECONDS
+        return found + list(reservations_for(look, wanted, fewer, revision=wanted.revision + 1, until=until))
+
+    def _why_less(self, wanted: Wanted) -> str:
+        by = self._preempted.get(wanted.name)
+        return f"PreemptedBy {by}" if by else "a cluster is gone"
 
     def _room_made(self, wanted: Wanted, made: Given) -> Nomination | None:
         missing = made.shortfall if made.shares or made.wanted is None else made.wanted
