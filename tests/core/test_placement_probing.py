@@ -204,6 +204,16 @@ def test_who_has_no_right_to_be_there_goes_while_handshakes_are_waited_for() -> 
     assert (placed(found), found.changes, outcome(found)) == ([], True, "asks b")
 
 
+def test_a_spec_is_not_decided_while_what_it_evicts_waits_for_a_handshake_though_a_cluster_is_gone() -> None:
+    made = scene(present=("a", "gone"))
+    (one,) = made.placements
+    away = replace(one, generation=2, spec=replace(one.spec, clusters=ClusterChoice(count=1, exclude=("a",))))
+    found = decided(replace(made, placements=(away,)))
+    assert (placed(found), found.changes, outcome(found)) == (["a"], True, "a")
+    assert [each.source for each in found.probes] == ["b"]
+    assert found.leaving == ("a",), "else nothing drives it out of a once b has answered"
+
+
 def test_a_call_that_stays_in_the_cluster_needs_no_handshake() -> None:
     made = scene(exporters=("west",))
     own = replace(made, exports=(export("a"), *made.exports))

@@ -164,6 +164,7 @@ class _Cycle:
             self._again(wanted, made, memory, handshakes.again),
             memory,
             probes=handshakes.probes,
+            leaving=tuple(sorted(held.keys() - made.shares.keys())),
         )
 
     def _waiting(self, wanted: Wanted, made: Given, why: str) -> Decision:
@@ -190,6 +191,7 @@ class _Cycle:
             self._why_less(wanted) if changes else "",
             self._again(wanted, made, made.memory, None),
             made.memory,
+            leaving=tuple(sorted(held.keys() - made.shares.keys())),
         )
 
     def _left(self, wanted: Wanted, stays: Callable[[str], bool]) -> dict[str, int | None]:
