@@ -99,7 +99,7 @@ async def read_hub_objects(client: KubeClient) -> HubObjects:
 
 def hub_snapshot(hub: HubObjects, *, scheduling: Scheduling, now: datetime) -> Snapshot:
     """What the scheduler would be given at `now`."""
-    # Where templates lie in the hub, those that wait for their first decision are left out.
+    # Templates of the hub are not read here: who waits for a first decision is left out, others stay.
     placements = [one for one in hub.placements if takes_part(one)]
     return snapshot_of(
         Seen(
@@ -110,6 +110,7 @@ def hub_snapshot(hub: HubObjects, *, scheduling: Scheduling, now: datetime) -> S
             assignments=hub.assignments,
             priorities={one.metadata.name: one.value for one in hub.priorities},
             demands={text_of(one): scheduling.demand_of(one) for one in placements},
+            stays=[text_of(one) for one in placements if one.spec.resource_selectors],
         ),
         now=now,
     )

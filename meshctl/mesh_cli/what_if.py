@@ -24,7 +24,8 @@ class NotDecided(UserError):
     def __init__(self, placement: str) -> None:
         super().__init__(
             f"the scheduler does not decide about {placement}",
-            next_step=f"see what is wrong with it with meshctl explain placement {placement}",
+            next_step=f"see what is wrong with it with meshctl explain placement {placement}; of one with "
+            "resourceSelectors only that tells",
         )
 
 

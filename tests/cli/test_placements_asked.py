@@ -153,6 +153,17 @@ def test_what_if_shows_the_clusters_of_which_the_scheduler_would_say_something_e
     assert "\neast " not in one
 
 
+def test_what_is_placed_by_selectors_is_not_guessed_at(meshctl: Meshctl, hub: ObjectServer) -> None:
+    body = placement("web", revision=1, observedGeneration=1, clusters=[{"cluster": "east", "replicas": 2}])
+    selector = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    body["spec"] |= {"manifests": [], "resourceSelectors": [selector]}
+    hub.put(GROUP, "placements", body)
+    output = done(meshctl("explain", "placement", "shop/checkout", "--what-if", "link east->pay down"))
+    assert "shop/web" not in output
+    asked = meshctl("explain", "placement", "shop/web", "--what-if", "link east->pay down")
+    assert "does not decide about shop/web" in str(asked.exception)
+
+
 def test_what_if_takes_several_changes_and_speaks_json(meshctl: Meshctl) -> None:
     changes = ("--what-if", "cluster east down", "--what-if", "replicas shop/checkout 3")
     body = json.loads(done(meshctl("explain", "placement", "shop/checkout", *changes, "-o", "json")))
