@@ -114,6 +114,18 @@ def test_what_was_left_behind_goes_with_its_cluster() -> None:
     assert world.app.memory.surge == {}
 
 
+def test_what_was_left_behind_goes_from_where_a_new_spec_has_no_right_to_be() -> None:
+    world = World({"a": 8}, {"a": 16, "b": 16}, spec())
+    world.decide()
+    world.clusters = tuple(
+        replace(one, cluster_set="other") if one.name == "a" else one for one in world.clusters
+    )
+    world.app = replace(world.app, generation=2)
+    world.decide()
+    assert world.placed == {"b": 8}
+    assert world.app.memory.surge == {}
+
+
 def test_a_higher_priority_takes_the_room_of_what_was_left_behind() -> None:
     world = World({"a": 8}, {"a": 16, "b": 16}, spec())
     world.decide()

@@ -27,7 +27,7 @@ from mesh_placement.schedule.plan import Decision, Placed, Plan
 from mesh_placement.schedule.plugins import Plugins
 from mesh_placement.schedule.preempt import NOMINATED_SECONDS, Nomination, after_waiting, nominated
 from mesh_placement.schedule.probing import ANSWER_WITHIN, LONGEST_BACKOFF, Asked, Tried, tried
-from mesh_placement.schedule.replacing import after_failures, goes_at_once, has_no_right, leaving
+from mesh_placement.schedule.replacing import after_failures, barred_from, goes_at_once, has_no_right, leaving
 from mesh_placement.schedule.reporting import cause_of, hold_of
 from mesh_placement.schedule.ring import together
 from mesh_placement.schedule.room import reservations_for
@@ -95,7 +95,14 @@ class _Cycle:
         chosen = {one.cluster for one in made.chosen}
         going = leaving(look, wanted, made.findings, made.shares, chosen=chosen)
         room = self._room_made(wanted, made)
-        surge = surge_after(look, whole, made.shares, moved=made.moved, most=self._limits.most)
+        surge = surge_after(
+            look,
+            whole,
+            made.shares,
+            moved=made.moved,
+            most=self._limits.most,
+            barred=barred_from(whole, made.findings) if memory.surge else frozenset(),
+        )
         placed = with_surge({**made.shares, **going.held}, surge)
         memory = replace(_remembered(made.memory, room, now=look.now), surge=surge)
         pending = memory.nominated

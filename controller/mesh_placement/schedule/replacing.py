@@ -77,6 +77,16 @@ def has_no_right(look: Look, findings: Findings, name: str) -> bool:
     return name not in look.clusters or (is_refused and any(one.name == name for one in findings.evicted))
 
 
+def barred_from(wanted: Wanted, findings: Findings) -> frozenset[str]:
+    """Clusters that are not for it by its newest spec, whether it has a share there or only what was left."""
+    is_new = wanted.generation != wanted.decided_generation
+    return frozenset(
+        name
+        for name, one in findings.refusals.items()
+        if one.rejection.code.partition("(")[0] in _AT_ONCE and (is_new or one.rejection.evicts)
+    )
+
+
 def is_short(wanted: Wanted, shares: Shares) -> bool:
     """Whether they are less than what is wanted."""
     total = wanted_replicas(wanted)

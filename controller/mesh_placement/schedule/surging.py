@@ -4,11 +4,11 @@
    (`Memory.surge`), so at no time are fewer planned or ready than wanted because we chose to move them.
 2. What was left behind goes, all at once, when each share is ready; while any is, no further step is taken.
 3. It is no part of the division: who divides sees the placement as if it had gone.
-4. It goes at once where `purge: Immediately` says so, where the cluster is no more or serves nobody, and as
-   far as a higher priority takes its room.
+4. It goes at once where `purge: Immediately` says so, where the cluster is no more or serves nobody, where a
+   new spec has no right to be, and as far as a higher priority takes its room.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from msgspec.structs import replace
 
@@ -35,9 +35,10 @@ def surge_after(
     *,
     moved: Mapping[str, int],
     most: Mapping[tuple[str, str], int],
+    barred: Set[str] = frozenset(),
 ) -> dict[str, int]:
     """What is left behind by cluster: `shares` is the decision without it, `moved` what a step takes away
-    now, `most` what a higher priority leaves."""
+    now, `most` what a higher priority leaves, `barred` where it has no right to be."""
     if wanted.spec.failover.purge == "Immediately":
         return {}
     there = {one.cluster: one for one in wanted.current}
@@ -51,6 +52,8 @@ def surge_after(
         limit = most.get((wanted.name, name))
         if limit is not None:
             count = min(count, limit - (shares.get(name) or 0))
+        if name in barred:
+            continue
         if count > 0 and cluster is not None and cluster.standing not in _SERVES_NOBODY:
             found[name] = count
     return found
