@@ -68,10 +68,14 @@ def test_nobody_in_the_cluster_may_sign_an_intermediate() -> None:
 
 
 @pytest.mark.parametrize("program", [names.GATEWAY, names.DNS])
-def test_only_the_controller_writes_more_than_requests_for_leaves_how_peers_are_reached_and_leases(
+def test_only_the_controller_writes_more_than_requests_for_leaves_how_peers_answer_and_leases(
     program: str,
 ) -> None:
-    writes = {"meshpeers/status": {"patch"}, "leases": {"create", "patch", "delete"}}
+    writes = {
+        "meshpeers/status": {"patch"},
+        "serviceprobes/status": {"patch"},
+        "leases": {"create", "patch", "delete"},
+    }
     writes = writes if program == names.GATEWAY else {}
     for rule in rules(program):
         if rule["resources"] != ["certificatesigningrequests"]:
