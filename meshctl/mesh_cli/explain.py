@@ -7,6 +7,7 @@ import click
 from mesh_cli.verbs import LazyGroup, Verb
 
 VERBS = {
+    "hosts": Verb("mesh_cli.explain_hosts", "Whether a Placement is reached by its business host names."),
     "placement": Verb("mesh_cli.explain_placement", "Why a Placement is where it is, and not elsewhere."),
 }
 
