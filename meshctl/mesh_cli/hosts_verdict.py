@@ -73,7 +73,7 @@ def covers(name: str, *, host: str) -> bool:
         return "*" not in name and name == host
     below = name.removeprefix("*.")
     label, _, rest = host.partition(".")
-    return bool(label) and "." in below and "*" not in below and rest == below
+    return bool(label) and "." in below and rest == below
 
 
 def believed(shown: Shown) -> Found:

@@ -187,6 +187,15 @@ async def test_a_wrong_name_in_the_certificate_is_found_where_it_is_and_said_in_
 
 
 @on_both_loops
+async def test_a_common_name_does_not_do_for_the_command_either() -> None:
+    async with fleet() as here, backend(echo, tls=here.ca.server(common_name=SHOP)) as there:
+        here.placed("east")
+        here.leads("east", there)
+        status, rows, _ = await here.says()
+        assert (status, rows[0][:2]) == (1, ["east", "WrongName"])
+
+
+@on_both_loops
 async def test_an_override_gives_a_cluster_a_name_of_its_own() -> None:
     patch = {"op": "replace", "path": "/metadata/annotations/meshctl.dev~1public", "value": f"https={EU}"}
     async with fleet() as here, backend(echo, tls=here.ca.server(SHOP)) as there:
