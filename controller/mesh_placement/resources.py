@@ -16,6 +16,9 @@ CLUSTER_CLAIMS = Resource(GROUP, _V, "clusterclaims", "ClusterClaim", objects.Cl
 CLUSTER_CAPACITIES = Resource(GROUP, _V, "clustercapacities", "ClusterCapacity", objects.ClusterCapacity)
 CLUSTER_LINKS = Resource(GROUP, _V, "clusterlinks", "ClusterLink", objects.ClusterLink)
 ASSIGNMENTS = Resource(GROUP, _V, "assignments", "Assignment", objects.Assignment)
+RESOURCE_INTERPRETERS = Resource(
+    GROUP, _V, "resourceinterpreters", "ResourceInterpreter", objects.ResourceInterpreter, namespaced=False
+)
 PLACEMENTS = Resource(GROUP, _V, "placements", "Placement", objects.Placement)
 PLACEMENT_REPORTS = Resource(GROUP, _V, "placementreports", "PlacementReport", objects.PlacementReport)
 CLUSTER_PROFILES = Resource(_STANDARD, _V, "clusterprofiles", "ClusterProfile", objects.ClusterProfile)

@@ -22,6 +22,7 @@ from mesh_placement.objects import (
     ClusterSet,
     Placement,
     PriorityClass,
+    ResourceInterpreter,
 )
 from mesh_placement.resources import (
     ASSIGNMENTS,
@@ -31,7 +32,9 @@ from mesh_placement.resources import (
     CLUSTER_SETS,
     PLACEMENTS,
     PRIORITY_CLASSES,
+    RESOURCE_INTERPRETERS,
 )
+from mesh_placement.schedule.ruled import rules_of
 from mesh_placement.schedule.seen_clusters import ClusterRows
 from mesh_placement.schedule.snapshot import Snapshot
 from mesh_placement.schedule.snapshotting import Seen, snapshot_of, text_of
@@ -50,6 +53,7 @@ class HubObjects:
     placements: tuple[Placement, ...]
     assignments: tuple[Assignment, ...]
     priorities: tuple[PriorityClass, ...]
+    interpreters: tuple[ResourceInterpreter, ...] = ()
 
     def placement(self, key: tuple[str, str]) -> Placement | None:
         """The one of that namespace and name."""
@@ -66,7 +70,7 @@ async def read_hub_objects(client: KubeClient) -> HubObjects:
     try:
         (
             (sets, registrations, capacities, links),
-            (namespaces, placements, assignments, priorities),
+            (namespaces, placements, assignments, priorities, interpreters),
         ) = await asyncio.gather(
             asyncio.gather(
                 client.list(CLUSTER_SETS),
@@ -79,6 +83,7 @@ async def read_hub_objects(client: KubeClient) -> HubObjects:
                 client.list(PLACEMENTS),
                 client.list(ASSIGNMENTS),
                 client.list(PRIORITY_CLASSES),
+                client.list(RESOURCE_INTERPRETERS),
             ),
         )
     except ApiError as error:
@@ -94,6 +99,7 @@ async def read_hub_objects(client: KubeClient) -> HubObjects:
         placements=tuple(placements.items),
         assignments=tuple(assignments.items),
         priorities=tuple(priorities.items),
+        interpreters=tuple(interpreters.items),
     )
 
 
@@ -101,6 +107,7 @@ def hub_snapshot(hub: HubObjects, *, scheduling: Scheduling, now: datetime) -> S
     """What the scheduler would be given at `now`."""
     # Templates of the hub are not read here: who waits for a first decision is left out, others stay.
     placements = [one for one in hub.placements if takes_part(one)]
+    rules = (rules_of(hub.interpreters),)
     return snapshot_of(
         Seen(
             sets=hub.sets,
@@ -109,7 +116,7 @@ def hub_snapshot(hub: HubObjects, *, scheduling: Scheduling, now: datetime) -> S
             placements=placements,
             assignments=hub.assignments,
             priorities={one.metadata.name: one.value for one in hub.priorities},
-            demands={text_of(one): scheduling.demand_of(one) for one in placements},
+            demands={text_of(one): scheduling.demand_of(one, rules) for one in placements},
             stays=[text_of(one) for one in placements if one.spec.resource_selectors],
         ),
         now=now,

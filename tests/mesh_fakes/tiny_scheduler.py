@@ -1,7 +1,10 @@
 """A scheduler that a test can foresee: clusters that fit by set and property, in the order of their names."""
 
+from collections.abc import Sequence
+
 from mesh_placement.hub.placement_cycle import Scheduling
 from mesh_placement.objects import ClusterVerdict, Placement
+from mesh_placement.schedule.interpreting import Interpreter
 from mesh_placement.schedule.plan import Decision, Placed, Plan
 from mesh_placement.schedule.snapshot import Cluster, Demand, Snapshot, Wanted
 
@@ -11,7 +14,7 @@ def tiny_plan(snapshot: Snapshot) -> Plan:
     return Plan(tuple(_decision(one, snapshot) for one in snapshot.placements))
 
 
-def no_demand(_placement: Placement) -> Demand:
+def no_demand(_placement: Placement, _rules: Sequence[Interpreter] = (), /) -> Demand:
     """Nothing is needed."""
     return Demand()
 

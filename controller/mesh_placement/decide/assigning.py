@@ -24,6 +24,7 @@ from mesh_placement.names import (
 )
 from mesh_placement.objects import (
     AssignmentSpec,
+    Interpretation,
     Manifest,
     NamespacedName,
     Override,
@@ -94,9 +95,10 @@ def assignment_spec(
     replicas: int | None,
     revision: int,
     secrets: Sequence[str] = (),
+    interpretations: Sequence[Interpretation] = (),
 ) -> AssignmentSpec:
     """What it says; `replicas` is the cluster's share, None where the manifests say it. `secrets` travel
-    beside the Works."""
+    beside the Works, `interpretations` are of the kinds in them."""
     meta, spec = placement.metadata, placement.spec
     is_shared = spec.replicas.policy == "Divide" or spec.replicas.count is not None
     calls = tuple(
@@ -112,6 +114,7 @@ def assignment_spec(
         service_imports=calls,
         calls=calls,
         service_account=account if spec.service_account else ServiceAccountRef(),
+        interpretations=tuple(interpretations),
         overrides=_overrides(placement, target=target),
         take_over=spec.take_over,
         purge=spec.failover.purge,

@@ -27,6 +27,7 @@ PUBLIC: Final = "kube-public"
 _OURS: Final = f"{GROUP}/v1alpha1"
 KINDS: Final = {
     "ClusterSet": _OURS,
+    "ResourceInterpreter": _OURS,
     "Namespace": "v1",
     "Secret": "v1",
     "Assignment": _OURS,

@@ -1,6 +1,5 @@
 """How an applied object is, by its own words: health, replicas, and the values that somebody asked for."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,12 +7,13 @@ from typing import Any
 
 import msgspec
 
+from mesh_placement.decide.field_paths import found_at
 from mesh_placement.decide.manifests import Named
+from mesh_placement.objects import HealthRule
 
 # JSON of an object: its values are whatever JSON has, hence Any.
 Json = Mapping[str, Any]
 
-_STEP = re.compile(r"\.([A-Za-z_][-A-Za-z0-9_]*)|\[([0-9]+)\]")
 _LONGEST_VALUE = 1024
 
 
@@ -42,12 +42,18 @@ class Replicas:
     ready: int = 0
 
 
-def health_of(one: Named, *, generation: int, spec: Json, status: Json) -> Health:
-    """Of one object, as the member has it; what has no status is healthy by being there."""
+def health_of(
+    one: Named, *, generation: int, spec: Json, status: Json, rule: HealthRule | None = None
+) -> Health:
+    """Of one object, as the member has it: by `rule`, else by convention. By that, what has no status is
+    healthy by being there."""
     observed = status.get("observedGeneration")
     if isinstance(observed, int) and observed < generation:
         return Health.PROGRESSING
     conditions = _conditions(status)
+    if rule is not None:
+        said = conditions.get(rule.condition) if rule.condition else None
+        return _by_rule(rule, said or value_at({"spec": spec, "status": status}, rule.path))
     match (one.group, one.kind):
         case ("apps", "Deployment") | ("apps", "StatefulSet") | ("apps", "ReplicaSet"):
             return _of_replicas(spec, status, conditions)
@@ -78,6 +84,15 @@ def replicas_of(one: Named, *, spec: Json, status: Json) -> Replicas:
     return Replicas(desired, _number(status, "readyReplicas"))
 
 
+def replicas_at(path: str, *, spec: Json, health: Health) -> Replicas:
+    """Of what counts its replicas at `path`. Nobody has told where it says how many are ready: all are, when
+    it is healthy."""
+    desired = found_at({"spec": spec}, path)
+    if not isinstance(desired, int):
+        return Replicas()
+    return Replicas(desired, desired if health is Health.HEALTHY else 0)
+
+
 def has_its_pods(one: Named, *, generation: int, spec: Json, status: Json) -> bool:
     """Whether its controller has made all pods that it asks for, ready or not; so has what asks for none.
 
@@ -105,19 +120,17 @@ def value_at(document: Json, path: str) -> str | None:
 
     Text stands as it is, all else as JSON; at most 1,024 characters.
     """
-    if not path or "".join(match.group() for match in _STEP.finditer(path)) != path:
+    place = found_at(document, path)
+    if place is None:
         return None
-    place: Any = document  # any JSON value on the way down
-    for match in _STEP.finditer(path):
-        name, index = match.groups()
-        if name is not None and isinstance(place, Mapping) and name in place:
-            place = place[name]
-        elif index is not None and isinstance(place, list) and int(index) < len(place):
-            place = place[int(index)]
-        else:
-            return None
     text = place if isinstance(place, str) else msgspec.json.encode(place).decode()
     return text[:_LONGEST_VALUE]
+
+
+def _by_rule(rule: HealthRule, said: str | None) -> Health:
+    if said in rule.healthy:
+        return Health.HEALTHY
+    return Health.DEGRADED if said in rule.degraded else Health.PROGRESSING
 
 
 def _of_replicas(spec: Json, status: Json, conditions: Mapping[str, str]) -> Health:

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from mesh_placement.decide.field_paths import written_at
 from mesh_placement.decide.json_patch import PatchRefused, patched
 from mesh_placement.decide.manifests import Named, Refusal, named
 from mesh_placement.decide.reasons import Reason
-from mesh_placement.objects import Manifest, Override
+from mesh_placement.objects import Interpretation, Manifest, Override
 
 _WITH_REPLICAS = {
     ("apps", "Deployment"),
@@ -33,11 +34,26 @@ def overridden(manifest: Manifest, *, one: Named, overrides: Sequence[Override])
     return manifest
 
 
-def with_replicas(manifest: Manifest, *, one: Named, replicas: int | None) -> Manifest:
-    """With the Assignment's count, where the kind has one."""
-    if replicas is None or not has_replicas(manifest, one=one):
+def with_replicas(
+    manifest: Manifest, *, one: Named, replicas: int | None, rule: Interpretation | None = None
+) -> Manifest:
+    """With the Assignment's count, where `rule` or else the kind has one."""
+    if replicas is None:
+        return manifest
+    if rule is not None and rule.replicas is not None:
+        # Nothing but a spec is written to, whatever a hub says: who the object is stays.
+        is_in_spec = rule.replicas.startswith(".spec.")
+        return written_at(manifest, rule.replicas, replicas) if is_in_spec else manifest
+    if not has_replicas(manifest, one=one):
         return manifest
     return {**manifest, "spec": {**manifest["spec"], "replicas": replicas}}
+
+
+def rule_for(one: Named, rules: Sequence[Interpretation]) -> Interpretation | None:
+    """What the Assignment says of the kind, None where conventions hold."""
+    return next(
+        (rule for rule in rules if (rule.api_version, rule.kind) == (one.api_version, one.kind)), None
+    )
 
 
 def has_replicas(manifest: Manifest, *, one: Named) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import Meta, Secret
 from mesh_placement.decide.manifests import Named, Refusal, named, refusal_of
-from mesh_placement.decide.overrides import overridden, with_replicas
+from mesh_placement.decide.overrides import overridden, rule_for, with_replicas
 from mesh_placement.decide.ranks import WORKLOADS, rank_of_kind
 from mesh_placement.decide.reasons import Reason
 from mesh_placement.names import (
@@ -144,7 +144,8 @@ def _wanted(number: int, manifest: Manifest, *, assignment: Assignment | None) -
     if refusal is not None or assignment is None:
         return Wanted(number, manifest, one, refusal)
     spec = assignment.spec
-    counted = with_replicas(manifest, one=one, replicas=spec.replicas)
+    rule = rule_for(one, spec.interpretations)
+    counted = with_replicas(manifest, one=one, replicas=spec.replicas, rule=rule)
     changed = overridden(counted, one=one, overrides=spec.overrides)
     if isinstance(changed, Refusal):
         return Wanted(number, manifest, one, changed)

@@ -81,7 +81,12 @@ class Hub:
             placing = kube.only_while(may_write)
             self._loops += (
                 PlacementLoop(placing, caches=self._placing, scheduling=scheduling, clock=clock),
-                OrderLoop(placing, caches=self._placing, demand_of=scheduling.demand_of, clock=clock),
+                OrderLoop(
+                    placing,
+                    caches=self._placing,
+                    demand_of=lambda one: scheduling.demand_of(one, (self._placing.rules,)),
+                    clock=clock,
+                ),
             )
 
     @property

@@ -18,8 +18,10 @@ from mesh_placement.resources import (
     PLACEMENT_REPORTS,
     PLACEMENTS,
     PRIORITY_CLASSES,
+    RESOURCE_INTERPRETERS,
     WORKS_WITHOUT_CONTENT,
 )
+from mesh_placement.schedule.ruled import Rules, rules_of
 from mesh_placement.schedule.seen_clusters import ClusterRows
 from mesh_runtime.kube import NAMESPACES, SECRETS, Informer, KubeClient, Resource
 
@@ -42,6 +44,9 @@ class PlacementCaches(WatchedTogether):
         self.decisions = Informer(kube, PLACEMENT_DECISIONS, labels=LABEL_DECISION_KEY)
         self.reports = Informer(kube, PLACEMENT_REPORTS, labels=LABEL_PLACEMENT)
         self.claims = Informer(kube, CLUSTER_CLAIMS)
+        self.interpreters = Informer(kube, RESOURCE_INTERPRETERS)
+        self._rules: Rules | None = None
+        self.interpreters.on_change(self._rules_changed)
         self._owners = hub.registrations.index(lambda one: (namespace_of(one),))
         self.named = self.placements.index(lambda one: (name_of(one),))
         self._works_of = self.works.index(_labelled)
@@ -69,7 +74,15 @@ class PlacementCaches(WatchedTogether):
             self.decisions,
             self.reports,
             self.claims,
+            self.interpreters,
         )
+
+    @property
+    def rules(self) -> Rules:
+        """What the hub's ResourceInterpreters say; the same object while none of them changes."""
+        if self._rules is None:
+            self._rules = rules_of(self.interpreters.values())
+        return self._rules
 
     def cluster_in(self, namespace: str) -> str:
         """The registered cluster whose namespace it is, "" for none."""
@@ -98,6 +111,9 @@ class PlacementCaches(WatchedTogether):
         if one is None or one.metadata.deletion_timestamp is not None or not one.status.namespace:
             return None
         return self._rows(one)
+
+    def _rules_changed(self) -> None:
+        self._rules = None
 
     def _rows(self, one: ClusterRegistration) -> ClusterRows:
         bare = ClusterRows(one)

@@ -5,9 +5,10 @@ not hold up the hub's Leases.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from mesh_core.errors import MeshError
 from mesh_placement.decide.placement_bounds import beyond
@@ -19,20 +20,27 @@ from mesh_placement.hub.standing_book import StandingBook
 from mesh_placement.names import LINKS
 from mesh_placement.objects import Placement, Verification
 from mesh_placement.schedule.handshakes import Handshakes, Said, Says, asked_by
+from mesh_placement.schedule.interpreting import Interpreter
 from mesh_placement.schedule.plan import Decision, Plan, Probe
+from mesh_placement.schedule.ruled import Rules
 from mesh_placement.schedule.snapshot import Demand, Reservation, Snapshot
 from mesh_placement.schedule.snapshotting import Seen, snapshot_of, text_of
 from mesh_runtime.clock import Clock
 from mesh_runtime.log import logger
 
 
+class DemandOf(Protocol):
+    """What a Placement brings and needs; `rules` are the hub's own, plug-ins come by themselves."""
+
+    def __call__(self, placement: Placement, rules: Sequence[Interpreter] = (), /) -> Demand: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Scheduling:
-    """Who decides: `schedule` makes the plan, `demand_of` says what a Placement brings and needs. Both are
-    pure; the first is called in a thread."""
+    """Who decides: `schedule` makes the plan. Both are pure; the first is called in a thread."""
 
     schedule: Callable[[Snapshot], Plan]
-    demand_of: Callable[[Placement], Demand]
+    demand_of: DemandOf
 
 
 _log = logger(__name__)
@@ -89,7 +97,7 @@ class Cycle:
         self._bringer = bringer
         self._scheduling = scheduling
         self._clock = clock
-        self._demands: dict[str, tuple[tuple[int, str], Demand]] = {}
+        self._demands: dict[str, tuple[tuple[int, str, Rules], Demand]] = {}
         self._standings = standings
         self._reservations: tuple[Reservation, ...] | None = None
         self._handshakes = Handshakes()
@@ -182,13 +190,14 @@ class Cycle:
             raise SchedulingFailed from error
 
     def _demands_of(self, placements: list[Placement]) -> Mapping[str, Demand]:
-        """Made anew only where a spec changed: manifests may be long."""
+        """Made anew only where a spec or a rule changed: manifests may be long."""
         before, self._demands = self._demands, {}
+        rules = self._caches.rules
         for one in placements:
             kept = before.get(one.metadata.uid)
-            stamp = one.metadata.generation, self._bringer.brought(one).content
+            stamp = one.metadata.generation, self._bringer.brought(one).content, rules
             if kept is None or kept[0] != stamp:
-                kept = stamp, self._scheduling.demand_of(one)
+                kept = stamp, self._scheduling.demand_of(one, (rules,))
             self._demands[one.metadata.uid] = kept
         return {text_of(one): self._demands[one.metadata.uid][1] for one in placements}
 

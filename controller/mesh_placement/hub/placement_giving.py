@@ -92,13 +92,21 @@ class PlacementGiver:
     def copies(self, placement: Placement, clusters: Sequence[PlacedCluster]) -> dict[str, Copy]:
         """What `clusters` have of it and are to have, but for those to which nothing can be given."""
         works, name = self._planned(placement), name_of(placement)
+        told = self._caches.rules.told_of(placement.spec.manifests)
         taken, found = set(self.taken(placement, clusters)), {}
         for share in clusters:
             target = self._target(share)
             if target is None or share.cluster in taken:
                 continue
             there = self._caches.assignments.get(name, namespace=target.namespace)
-            spec = assignment_spec(placement, target=target, works=works, replicas=share.replicas, revision=0)
+            spec = assignment_spec(
+                placement,
+                target=target,
+                works=works,
+                replicas=share.replicas,
+                revision=0,
+                interpretations=told,
+            )
             status = there.status if there is not None else AssignmentStatus()
             found[share.cluster] = Copy(
                 wanted=content_of(spec, _digests(works)),
@@ -137,6 +145,7 @@ class PlacementGiver:
             replicas=share.replicas,
             revision=revision,
             secrets=secrets,
+            interpretations=self._caches.rules.told_of(placement.spec.manifests),
         )
         there = self._caches.assignments.get(name, namespace=target.namespace)
         if there is not None and there.metadata.deletion_timestamp is not None:

@@ -153,6 +153,7 @@ class PlacementLoop:
             cache.on_change(lambda: self._gather(_NOW))
         caches.hub.leases.follow(self._lease_changed)
         caches.hub.info.on_change(self._hub_changed)
+        caches.interpreters.on_change(self._rules_changed)
         caches.namespaces.follow(self._namespace_changed)
         caches.works.follow(self._made_changed)
         caches.copies.follow(self._made_changed)
@@ -174,6 +175,12 @@ class PlacementLoop:
         for one in self._caches.placements.values():
             if one.spec.resource_selectors:
                 self._brings_otherwise(one.key)
+
+    def _rules_changed(self) -> None:
+        """Custom resources mean something else now, to the scheduler and to members."""
+        self._gather(_NOW)
+        for one in self._caches.placements.values():
+            self._add(one.key)
 
     def _assignment_changed(self, key: Key, old: Assignment | None, new: Assignment | None) -> None:
         self._made_changed(key, old, new)

@@ -20,7 +20,8 @@ def installed_scheduling() -> Scheduling:
     interpreters = installed_interpreters()
     return Scheduling(
         schedule=lambda snapshot: schedule(snapshot, plugins),
-        demand_of=lambda placement: _demand(placement, interpreters),
+        # What an administrator of this hub says goes before what a package says.
+        demand_of=lambda placement, rules=(): _demand(placement, (*rules, *interpreters)),
     )
 
 

@@ -14,6 +14,14 @@ from mesh_placement.objects.claiming import (
     ProvisionStatus,
 )
 from mesh_placement.objects.cluster_sets import ClusterSet, ClusterSetSpec, Connectivity, LabelSelector
+from mesh_placement.objects.interpreting import (
+    ComponentRule,
+    HealthRule,
+    Interpretation,
+    ResourceInterpreter,
+    ResourceInterpreterSpec,
+    TargetKind,
+)
 from mesh_placement.objects.ours import (
     AgentReport,
     Assignment,
@@ -136,6 +144,7 @@ __all__ = [
     "ClusterSetStatus",
     "ClusterVerdict",
     "ClusterVersion",
+    "ComponentRule",
     "Connectivity",
     "Distribution",
     "Driver",
@@ -145,6 +154,8 @@ __all__ = [
     "FeedbackPath",
     "GatewayAddress",
     "Handshake",
+    "HealthRule",
+    "Interpretation",
     "LabelSelector",
     "LeaseTimes",
     "Leave",
@@ -179,6 +190,8 @@ __all__ = [
     "ReadinessGate",
     "ReplicaCount",
     "ResourceIdentifier",
+    "ResourceInterpreter",
+    "ResourceInterpreterSpec",
     "Rollout",
     "RolloutMark",
     "RoundTrip",
@@ -186,6 +199,7 @@ __all__ = [
     "Shape",
     "Taint",
     "TakeOver",
+    "TargetKind",
     "Tombstone",
     "Verification",
     "Work",

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from mesh_core.objects import Condition, KubernetesObject
 from mesh_placement.objects.claiming import Provisioned
+from mesh_placement.objects.interpreting import Interpretation
 from mesh_placement.objects.standings import NotedStanding
 
 Mode = Literal["Auto", "Manual"]
@@ -336,6 +337,7 @@ class AssignmentSpec(Struct, frozen=True, rename="camel", kw_only=True):
     calls: tuple[str, ...] = ()
     service_account: ServiceAccountRef = ServiceAccountRef()
     feedback: tuple[FeedbackPath, ...] = ()
+    interpretations: tuple[Interpretation, ...] = ()
     overrides: tuple[Override, ...] = ()
     take_over: TakeOver = "Never"
     purge: str = ""

@@ -8,7 +8,8 @@
    of a DaemonSet are each node's own: neither is counted.
 4. What is limited and not requested is requested as much, as the API server has it.
 5. Pods beside of very many sizes are counted as of fewer, larger ones: never too little.
-6. Where a plug-in knows the kind (`interpreting`), its pods are those that it says, as they are written.
+6. Where a rule or a plug-in knows the kind (`interpreting`), its pods are those that it says: as they are
+   written, but for the one component that it has divided.
 
 One replica of several pods is counted as if all of them were on one node: never too much.
 """
@@ -144,7 +145,7 @@ def _pods_of(item: Item, interpreters: Sequence[Interpreter]) -> tuple[_Pods, ..
         found = _pods_by_convention(item)
         return () if found is None else (found,)
     return tuple(
-        _Pods(min(_MOST_REPLICAS, max(0, one.count)), _request(pod), counted=False)
+        _Pods(min(_MOST_REPLICAS, max(0, one.count)), _request(pod), counted=one.divided)
         for one in told
         if items(pod := at(one.template, "spec"), "containers")
     )

@@ -1,6 +1,7 @@
-"""What a custom resource means where the conventions of `decide.pod_templates` do not tell: by plug-ins.
+"""What a custom resource means where the conventions of `decide.pod_templates` do not tell.
 
-Out-of-tree ones are found through entry points of `INTERPRETER_GROUP`. One remembers nothing and never waits.
+ResourceInterpreters of the hub tell (`ruled`), and behind them plug-ins, found through entry points of
+`INTERPRETER_GROUP`. One remembers nothing and never waits.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,17 +15,23 @@ MOST_COMPONENTS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """`count` pods that an object starts, made of `template` (a PodTemplateSpec as JSON, hence Any)."""
+    """`count` pods that an object starts, made of `template` (a PodTemplateSpec as JSON, hence Any).
+
+    `divided`: their number is the placement's; only who has it written, too, may say so (`ruled`).
+    """
 
     template: Mapping[str, Any] = field(default_factory=dict)
     count: int = 1
+    divided: bool = False
 
 
 @runtime_checkable
 class Interpreter(Protocol):
     """Says which pods the objects of some kinds start."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of it among its siblings."""
 
     def components(self, manifest: Mapping[str, Any]) -> Sequence[Component] | None:
         """All pods of the object, which come to each of its clusters as they are written; None where its

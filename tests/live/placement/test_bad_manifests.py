@@ -22,6 +22,7 @@ from mesh_placement.resources import (
     CLUSTER_SETS,
     PLACEMENT_REPORTS,
     PLACEMENTS,
+    RESOURCE_INTERPRETERS,
 )
 from mesh_runtime.kube import ApiError, KubeClient, Resource
 
@@ -31,10 +32,13 @@ KINDS: dict[str, Resource[Any]] = {
     one.kind: one
     for one in (
         *(CLUSTER_SETS, CLUSTER_REGISTRATIONS, CLUSTER_CAPACITIES, CLUSTER_LINKS, ASSIGNMENTS),
-        *(PLACEMENTS, PLACEMENT_REPORTS, CLUSTER_CLAIMS),
+        *(PLACEMENTS, PLACEMENT_REPORTS, CLUSTER_CLAIMS, RESOURCE_INTERPRETERS),
     )
 }
-WHOLE: dict[str, Json] = {"Placement": {"manifests": GOOD["manifests"]}}
+WHOLE: dict[str, Json] = {
+    "Placement": {"manifests": GOOD["manifests"]},
+    "ResourceInterpreter": {"health": {"path": ".status.state", "healthy": ["Running"]}},
+}
 """What specs need beyond what schemas tell: a rule in CEL asks for it."""
 NAMES = {"ClusterCapacity": "capacity", "ClusterLink": "links"}
 

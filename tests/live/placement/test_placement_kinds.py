@@ -23,6 +23,7 @@ from mesh_placement.resources import (
     CLUSTER_PROFILES,
     CLUSTER_REGISTRATIONS,
     CLUSTER_SETS,
+    RESOURCE_INTERPRETERS,
     WORKS,
 )
 from mesh_runtime.kube import ApiError, KubeClient, Resource
@@ -44,6 +45,14 @@ CAME: Body = {"provider": "local", "claim": "a", "claimUID": "u"}
 def body(resource: AnyResource, name: str, **fields: Any) -> Body:
     place = {"namespace": "default"} if resource.namespaced else {}
     return {"metadata": {"name": name, **place}, **fields}
+
+
+def rule(**spec: Any) -> Body:
+    return {"target": {"apiVersion": "example.com/v1", "kind": "Training"}, **spec}
+
+
+def component(name: str, **more: Any) -> Body:
+    return {"name": name, "template": ".spec.template", **more}
 
 
 def gate(condition: str) -> Body:
@@ -95,6 +104,38 @@ BORN_WRONG: dict[str, tuple[AnyResource, str, Body, str]] = {
     "feedback by a search": (
         *(ASSIGNMENTS, "a", {"feedback": [{"name": "a", "path": ".status.conditions[?(@.x)]"}]}),
         "should match",
+    ),
+    "a rule of what Kubernetes brings": (
+        *(RESOURCE_INTERPRETERS, "a", {**rule(), "target": {"apiVersion": "apps/v1", "kind": "Deployment"}}),
+        "should match",
+    ),
+    "a rule of nothing": (RESOURCE_INTERPRETERS, "a", rule(), "it says nothing"),
+    "health by both": (
+        *(RESOURCE_INTERPRETERS, "a", rule(health={"path": ".a", "condition": "Ready", "healthy": ["b"]})),
+        "give one of both",
+    ),
+    "health by neither": (RESOURCE_INTERPRETERS, "a", rule(health={"healthy": ["b"]}), "give one of both"),
+    "pods by a search": (
+        *(
+            RESOURCE_INTERPRETERS,
+            "a",
+            rule(components=[{"name": "a", "template": ".spec.workers[*].template"}]),
+        ),
+        "should match",
+    ),
+    "a count beside the spec": (
+        *(RESOURCE_INTERPRETERS, "a", rule(components=[component("a", replicas=".metadata.name")])),
+        "should match",
+    ),
+    "dividing without a count": (
+        *(RESOURCE_INTERPRETERS, "a", rule(components=[component("a", divided=True)])),
+        "says where its number stands",
+    ),
+    "dividing two": (
+        RESOURCE_INTERPRETERS,
+        "a",
+        rule(components=[component(name, replicas=".spec.count", divided=True) for name in "ab"]),
+        "of one component are divided",
     ),
     "a profile of nobody": (CLUSTER_PROFILES, "a", {}, "Required value"),
     "a Work of what is no object": (WORKS, "a", {"workload": {"manifests": [{"kind": "Pod"}]}}, "apiVersion"),
@@ -348,6 +389,21 @@ async def test_an_assignment_of_defaults_and_one_that_uses_everything_are_stored
         depends_on=("cart",),
         service_account=objects.ServiceAccountRef(name="tenant", namespace="shop"),
         feedback=(objects.FeedbackPath(name="ip", path=".status.loadBalancer.ingress[0].ip"),),
+        interpretations=(
+            objects.Interpretation(api_version="example.com/v1", kind="Farm"),
+            objects.Interpretation(
+                api_version="example.com/v1",
+                kind="Training",
+                health=objects.HealthRule(path=".status.list[0].state", healthy=("a",), degraded=("b",)),
+                replicas=".spec.roles[0].count",
+            ),
+            objects.Interpretation(
+                api_version="example.com/v2",
+                kind="Farm",
+                health=objects.HealthRule(condition="Ready", healthy=("True",)),
+                replicas="",
+            ),
+        ),
         overrides=(
             objects.Override(
                 kind="Deployment",
