@@ -182,8 +182,10 @@ def _install(bed: Bed) -> None:
     for name in ("account.yaml", "service.yaml", "aggregation.yaml"):
         bed.kubectl("hub", "apply", "-f", str(MANIFESTS / "placement" / "access" / name))
     bed.kubectl("member", "apply", "-k", str(MANIFESTS / "placement" / "agent-access"))
-    # No controller of a light cluster makes it.
-    bed.kubectl("member", "-n", SYSTEM_NAMESPACE, "create", "serviceaccount", "placement-hub-access")
+    # No controller of a light cluster makes it; another test of the same pair may have.
+    account = ("serviceaccount", "placement-hub-access")
+    if not bed.kubectl("member", "-n", SYSTEM_NAMESPACE, "get", *account, "--ignore-not-found", "-o", "name"):
+        bed.kubectl("member", "-n", SYSTEM_NAMESPACE, "create", *account)
 
 
 async def _join(bed: Bed, *, hub: KubeClient) -> None:
