@@ -1,6 +1,7 @@
 """Which kubeconfig the hub uses to dial in to a member, and which not."""
 
 import base64
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -56,7 +57,6 @@ def test_plain_data_is_taken() -> None:
         (b"\xff\xfe", "Unreadable"),
         (b"[1]", "Unreadable"),
         (b"[" * 5000, "Unreadable"),
-        (b"x" * (257 << 10), "Unreadable"),
     ],
 )
 def test_what_would_run_read_files_or_skip_verification_is_refused(text: bytes, reason: str) -> None:
@@ -74,6 +74,24 @@ def test_a_few_hundred_bytes_that_mean_gigabytes_are_not_unfolded(layer: str) ->
     lines.append("contexts: [{name: c, context: {cluster: *a39, user: u}}]")
     with pytest.raises(BadKubeconfig, match="Unreadable"):
         read_kubeconfig("\n".join(lines).encode())
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(60 << 10, True), (65 << 10, False)])
+def test_a_kubeconfig_that_would_keep_the_hub_parsing_for_seconds_is_not_parsed(
+    size: int, is_taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    load = yaml.load
+
+    def loads(text: bytes, Loader: type[yaml.SafeLoader]) -> object:
+        parsed.append(text)
+        return load(text, Loader=Loader)
+
+    monkeypatch.setattr(yaml, "load", loads)
+    text = kubeconfig() + b"#" * size
+    with nullcontext() if is_taken else pytest.raises(BadKubeconfig, match="too large"):
+        read_kubeconfig(text)
+    assert bool(parsed) == is_taken
 
 
 def test_no_secret_shows_in_a_repr() -> None:
