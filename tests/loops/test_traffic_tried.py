@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -337,3 +338,27 @@ async def test_no_search_list_is_tried_and_an_address_counts_once() -> None:
 
     assert await PodNetwork(lookup=lookup).resolve("payments.shop.invalid") == ["10.0.0.7"]
     assert asked == ["payments.shop.invalid."]
+
+
+async def test_a_dns_that_is_silent_keeps_no_other_work_of_the_agent_waiting() -> None:
+    answers, begun = threading.Event(), []
+
+    def lookup(name: str) -> Found:
+        begun.append(name)
+        answers.wait(20)
+        return []
+
+    network = PodNetwork(lookup=lookup)
+    asked = [asyncio.create_task(network.resolve(f"s{number}.shop.invalid")) for number in range(64)]
+    try:
+        await until_found(lambda: _true(len(begun) >= 8))
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: "done") == "done"
+        assert len(begun) == 8
+    finally:
+        answers.set()
+    assert await asyncio.gather(*asked) == [[]] * 64
+
+
+async def _true(what: bool) -> bool:
+    return what

@@ -12,8 +12,9 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from mesh_core.names import SYSTEM_NAMESPACE, imported_record_name
@@ -28,6 +29,8 @@ CONNECTED: Final = 5.0
 WATCHED: Final = 10.0
 """Seconds: for DNS, for connecting, and in which a refusal would come."""
 _MOST_ADDRESSES: Final = 2
+_MOST_LOOKUPS: Final = 8
+"""Threads: one that asks a silent DNS server lives on for as long as the system asks."""
 _NAME_SERVER: Final = f"ns.dns.{ZONE}"
 
 
@@ -60,10 +63,16 @@ class Network(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PodNetwork:
-    """As the pod of this program has it. `lookup` asks the system, in a thread; `watched` as WATCHED."""
+    """As the pod of this program has it. `lookup` asks the system, in a thread; `watched` as WATCHED.
+
+    The threads are its own: nobody else's work waits behind a DNS server that is silent.
+    """
 
     lookup: Lookup = _asked
     watched: float = WATCHED
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_MOST_LOOKUPS, "lookup"), init=False, repr=False
+    )
 
     async def resolve(self, name: str) -> Sequence[str]:
         """Raises Denied, Silent."""
@@ -71,7 +80,7 @@ class PodNetwork:
         try:
             async with asyncio.timeout(ANSWERED):
                 # With the dot no search list is tried.
-                found = await loop.run_in_executor(None, self.lookup, f"{name}.")
+                found = await loop.run_in_executor(self._threads, self.lookup, f"{name}.")
         except TimeoutError:
             raise Silent from None
         except socket.gaierror as error:
