@@ -7,8 +7,10 @@ import pytest
 
 from mesh_placement.decide.templates import runs_here, template_of
 from mesh_placement.schedule.bringing import (
+    MOST_BYTES,
     MOST_KINDS,
     MOST_OBJECTS,
+    MOST_SECRETS,
     NOTHING,
     Brought,
     Chosen,
@@ -143,6 +145,21 @@ def test_more_than_a_hub_can_carry_is_refused_as_a_whole() -> None:
     large = {f"ConfigMap/{name}": thing("ConfigMap", name, data={"a": "x" * 900_000}) for name in names[:5]}
     root = web(containers=[{"envFrom": [{"configMapRef": {"name": name}} for name in names[:5]]}])
     assert brought(root, there=large).too_much == "more than 4096 KiB"
+
+
+def test_secrets_that_each_cluster_would_have_copies_of_count_too() -> None:
+    names = [f"x{number}" for number in range(MOST_SECRETS + 1)]
+
+    def found(count: int, *, size: int) -> Brought:
+        sources = [{"secretRef": {"name": name}} for name in names[:count]]
+        there = {f"Secret/{name}": SecretSource(name, "u/1", size) for name in names[:count]}
+        return brought(web(containers=[{"envFrom": sources}]), there=there)
+
+    fits = found(MOST_SECRETS, size=MOST_BYTES // MOST_SECRETS - 1)
+    assert (len(fits.secrets), fits.too_much) == (MOST_SECRETS, "")
+    many, large = found(MOST_SECRETS + 1, size=1), found(5, size=1 << 20)
+    assert (many.secrets, many.too_much) == ((), "more than 64 Secrets")
+    assert (large.secrets, large.too_much) == ((), "more than 4096 KiB")
 
 
 def test_more_names_than_may_come_along_are_not_even_looked_for() -> None:

@@ -316,6 +316,23 @@ async def test_a_copy_says_nothing_of_what_is_in_it() -> None:
         }
 
 
+async def test_secrets_that_are_too_large_together_are_told_before_one_is_copied() -> None:
+    async with placing_scene() as scene:
+        await scene.cluster("east")
+        names = [f"large{number}" for number in range(5)]
+        for name in names:
+            meta = {"name": name, "namespace": NAMESPACE}
+            body = {"metadata": meta, "data": {"word": "A" * 1_000_000}}
+            await scene.admin.apply(SECRETS, body, field_manager="test")
+        async with scene.placing():
+            root = web(imagePullSecrets=[{"name": name} for name in names])
+            await scene.place(manifests=[root], dependencies="Auto")
+            await until_said(scene, "TooMuch", "more than 4096 KiB")
+            await until_given(scene, "Deployment/web")
+        assert await copies(scene) == {}
+        assert not any("/secrets" in path for user, _, path in scene.api.requests if user == HUB_USER)
+
+
 async def test_a_token_of_an_account_stays_on_the_hub() -> None:
     async with placing_scene() as scene:
         await scene.cluster("east")

@@ -20,7 +20,7 @@ from mesh_placement.names import (
     copied_secret_name,
 )
 from mesh_placement.objects import Placement
-from mesh_placement.schedule.bringing import SecretSource
+from mesh_placement.schedule.bringing import MOST_BYTES, SecretSource
 from mesh_runtime.kube import SECRETS, ApiError, KubeClient
 from mesh_runtime.log import logger
 
@@ -39,11 +39,15 @@ class SecretCopier:
         self, placement: Placement, secrets: Sequence[SecretSource], *, targets: Sequence[Target]
     ) -> dict[str, Secret]:
         """Those of which a copy is lacking or old in one of `targets`, by name, but for who is gone."""
-        found = {}
+        found: dict[str, Secret] = {}
+        size = 0
         for one in secrets:
             copies = (self._copy(placement, one.name, target) for target in targets)
             if any(_version(copy) != one.version for copy in copies):
                 secret = await self._sources.secret(one.name, namespace=placement.metadata.namespace)
+                size += sum(map(len, secret.data.values())) if secret is not None else 0
+                if size > MOST_BYTES:
+                    break  # they grew since they were counted: they are counted again
                 if secret is not None:
                     found[one.name] = secret
         return found

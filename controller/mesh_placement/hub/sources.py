@@ -3,7 +3,7 @@
 1. It is read as an account of its own (`DEPENDENCIES_ACCOUNT`), which has no right at first: who administers
    the hub gives it some, in a namespace or in all. The hub's own rights are not used, though they are wider.
 2. Of whole namespaces only metadata is watched and kept; in full is read what a Placement names. Of a Secret
-   nothing but its metadata is kept.
+   nothing but its metadata and its size is kept.
 3. A namespace that nobody attends to is not watched any more.
 4. Where it may not be read, that is tried again now and then: rights come without a sign.
 """
@@ -150,8 +150,6 @@ class Sources:
         if seen is None or seen.metadata.deletion_timestamp is not None:
             return Look.ABSENT
         meta = seen.metadata
-        if kind is CORE["Secret"]:
-            return SecretSource(name, f"{meta.uid}/{meta.resource_version}")
         at = _label(kind), namespace, name
         known = self._contents.get(at)
         if known is not None and known[0] == meta.resource_version:
@@ -280,6 +278,10 @@ def _label(kind: Kind) -> str:
 
 
 def _template(found: Manifest, kind: Kind) -> Found:
+    if kind is CORE["Secret"]:
+        meta, data = found["metadata"], found.get("data") or {}
+        version = f"{meta.get('uid', '')}/{meta.get('resourceVersion', '')}"
+        return SecretSource(meta["name"], version, sum(len(key) + len(value) for key, value in data.items()))
     if _label(kind) not in FETCHED and runs_here(found):
         return Look.RUNS
     return template_of({**found, "apiVersion": kind.api_version, "kind": kind.kind})

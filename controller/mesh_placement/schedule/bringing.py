@@ -4,7 +4,8 @@
    What a cluster has as a whole (definitions, classes, namespaces) is expected in the members: it would be
    everybody's there, and would go with the last placement that brought it.
 2. What the Placement brings itself comes before what lies in the namespace.
-3. Of Secrets only which they are is looked at here: what is in them goes from Secret to Secret.
+3. Of Secrets only which they are, and how large, is looked at here: what is in them goes from Secret to
+   Secret.
 4. The account that applies must be in the member already, so it is not brought.
 5. What is nowhere on the hub is no fault: a member may have it, and waits for it by its gates.
 """
@@ -26,9 +27,11 @@ from mesh_placement.schedule.references import Reference
 FETCHED: Final = frozenset(("ConfigMap", "PersistentVolumeClaim", "Secret", "Service", "ServiceAccount"))
 """Kinds of the core group."""
 MOST_OBJECTS: Final = 256
+MOST_SECRETS: Final = 64
 MOST_KINDS: Final = 16
 MOST_BYTES: Final = 4 * 1024 * 1024
-"""Of all that one placement takes along, as JSON: the hub holds it, and writes it once a cluster."""
+"""Of all that one placement takes along, as JSON, and what is in its Secrets: the hub holds it, and writes it
+once a cluster."""
 
 
 class Look(Enum):
@@ -43,10 +46,14 @@ class Look(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """A Secret of the hub as it is: a copy says of which `version` ("uid/resourceVersion") it is."""
+    """A Secret of the hub as it is: a copy says of which `version` ("uid/resourceVersion") it is.
+
+    `size`: the bytes that each copy of it has.
+    """
 
     name: str
     version: str
+    size: int = 0
 
 
 Found = Manifest | SecretSource | Look
@@ -97,7 +104,8 @@ def bring(roots: Sequence[Manifest], *, namespace: str, account: str, find: Find
             }.values()
         )
         # Before anything is looked for: what is looked for is read, and held.
-        too_much = _too_much((), len(ahead) + len(given) + len(secrets) + len(looks))
+        known = (*given, *secrets, *looks)
+        too_much = _too_many([one.kind for one in ahead] + [kind for _, kind, _, _ in known])
         if too_much or not ahead:
             break
         for reference in ahead:
@@ -108,7 +116,7 @@ def bring(roots: Sequence[Manifest], *, namespace: str, account: str, find: Find
                     looks[reference.identity] = reference, look
                 case manifest:
                     given[reference.identity] = manifest
-        too_much = _too_much(list(given.values()), len(given) + len(secrets))
+        too_much = _too_large(list(given.values()), secrets.values())
     asked = given.keys() | secrets.keys() | looks.keys()
     manifests = () if too_much else tuple(given.values())
     beside = () if too_much else tuple(sorted(secrets.values(), key=lambda one: one.name))
@@ -150,7 +158,7 @@ def select(chosen: Sequence[Chosen], *, namespace: str) -> Brought:
     by_look = {look: [one for one in chosen if one.found is look] for look in Look}
     templates = {(one.kind, one.name): one.found for one in chosen if isinstance(one.found, dict)}
     manifests = tuple(templates[key] for key in sorted(templates))
-    too_much = _too_much(manifests, len(manifests))
+    too_much = _too_many([str(one["kind"]) for one in manifests]) or _too_large(manifests)
     kinds = {one.kind for one in chosen}
     if len(kinds) > MOST_KINDS:
         too_much = f"of more than {MOST_KINDS} kinds"
@@ -241,9 +249,16 @@ def _content(manifests: Sequence[Manifest], secrets: Sequence[SecretSource]) -> 
     return f"{','.join(sorted(kinds))}:{mark[:32]}"
 
 
-def _too_much(manifests: Sequence[Manifest], count: int) -> str:
-    if count > MOST_OBJECTS:
+def _too_many(kinds: Sequence[str]) -> str:
+    """Of objects of these kinds, one for each."""
+    if len(kinds) > MOST_OBJECTS:
         return f"more than {MOST_OBJECTS} objects"
-    if len(msgspec.json.encode(manifests)) > MOST_BYTES:
+    if kinds.count("Secret") > MOST_SECRETS:
+        return f"more than {MOST_SECRETS} Secrets"
+    return ""
+
+
+def _too_large(manifests: Sequence[Manifest], secrets: Iterable[SecretSource] = ()) -> str:
+    if len(msgspec.json.encode(manifests)) + sum(one.size for one in secrets) > MOST_BYTES:
         return f"more than {MOST_BYTES // 1024} KiB"
     return ""
