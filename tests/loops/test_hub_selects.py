@@ -9,7 +9,9 @@ from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.placing_scene import NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.sources import Kind, Name, Sources
 from mesh_placement.names import DEDICATED, DEPENDENCIES_ACCOUNT, HUB_INFO
+from mesh_placement.schedule.bringing import MOST_KINDS, MOST_OBJECTS
 from mesh_runtime.kube import CONFIG_MAPS, DEPLOYMENTS
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
@@ -200,3 +202,33 @@ async def test_a_leader_that_is_new_moves_nothing_of_what_it_has_not_read_yet() 
                 await asyncio.sleep(60)
             status = (await scene.placement()).status
             assert (status.revision, status.clusters) == (1, placed)
+
+
+@pytest.mark.parametrize("kinds", [1, MOST_KINDS + 1])
+async def test_of_selectors_that_mean_too_much_no_template_is_read(
+    kinds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    get = Sources._read
+
+    async def reads(sources: Sources, at: Name, kind: Kind) -> None:
+        read.append("/".join(at))
+        await get(sources, at, kind)
+
+    monkeypatch.setattr(Sources, "_read", reads)
+    async with placing_scene() as scene:
+        await scene.cluster("east")
+        await hub_is(scene, "true")
+        versions = [f"v{number}" for number in range(MOST_KINDS + 1)]
+        labelled = [{**ALL, "apiVersion": f"apps/{one}"} for one in versions] if kinds > 1 else [ALL]
+        for number in range(MOST_OBJECTS + 1 if kinds == 1 else 1):
+            await template(scene, f"t{number}")
+        async with scene.placing():
+            await select(scene, *labelled)
+            words = f"more than {MOST_OBJECTS} objects" if kinds == 1 else "of more than 16 kinds"
+            await until_refused(scene, "TooMuch", words)
+            await asyncio.sleep(10)
+            assert read == []
+            await select(scene, {**ONE, "name": "t0"})
+            await until_given(scene, "Deployment/t0")
+        assert read == ["Deployment.v1.apps/shop/t0"]

@@ -128,8 +128,8 @@ class Bringer:
     def _bring(self, placement: Placement, manifests: Sequence[Manifest]) -> Brought:
         spec, namespace, templates = placement.spec, placement.metadata.namespace, NOTHING
         if spec.resource_selectors and self.is_dedicated():
-            meant = (self._sources.select(one, namespace=namespace) for one in spec.resource_selectors)
-            templates = select([one for some in meant for one in some], namespace=namespace)
+            chosen = self._sources.select(spec.resource_selectors, namespace=namespace)
+            templates = select(chosen, namespace=namespace)
         if spec.dependencies != "Auto":
             return together(templates, NOTHING)
         along = bring(

@@ -9,7 +9,7 @@
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -24,6 +24,7 @@ from mesh_placement.objects import Manifest
 from mesh_placement.objects.placing import ResourceSelector
 from mesh_placement.schedule.bringing import (
     FETCHED,
+    MOST_KINDS,
     MOST_OBJECTS,
     Chosen,
     Found,
@@ -104,8 +105,36 @@ class Sources:
         """One of `FETCHED`, as it is known; what is not is read, and `changed` says when."""
         return self._found(self._watch(CORE[kind], namespace), name, namespace=namespace)
 
-    def select(self, selector: ResourceSelector, *, namespace: str) -> list[Chosen]:
-        """What it means there, as far as that is known; one without a name where all of a kind is not."""
+    def select(self, selectors: Sequence[ResourceSelector], *, namespace: str) -> list[Chosen]:
+        """What they mean there, as far as that is known; nothing is read where they mean too much."""
+        kinds = sorted({(one.api_version, one.kind) for one in selectors})
+        if len(kinds) > MOST_KINDS:
+            return [_beyond(*one) for one in kinds]
+        names = {
+            (one.api_version, one.kind, name)
+            for one in selectors
+            for name in self._meant(one, namespace=namespace)
+        }
+        if len(names) > MOST_OBJECTS:
+            return [_beyond(*one) for one in kinds]
+        return [one for selector in selectors for one in self._chosen(selector, namespace=namespace)]
+
+    def _meant(self, selector: ResourceSelector, *, namespace: str) -> list[str]:
+        """Names of what is known to be there."""
+        kind = self._kind(selector.api_version, selector.kind, namespace=namespace)
+        if kind is None:
+            return []
+        informer = self._watch(kind, namespace).informer
+        if selector.name:
+            return [selector.name] if informer.get(selector.name, namespace=namespace) is not None else []
+        return sorted(
+            one.metadata.name
+            for one in informer.values()
+            if selector.match_labels.items() <= one.metadata.labels.items()
+        )
+
+    def _chosen(self, selector: ResourceSelector, *, namespace: str) -> list[Chosen]:
+        """One without a name where all of a kind is not known."""
         label = label_of(selector.api_version, selector.kind)
         what = f"{selector.kind}/{namespace}/{selector.name}".rstrip("/")
         kind = self._kind(selector.api_version, selector.kind, namespace=namespace)
@@ -119,14 +148,9 @@ class Sources:
             ]
         if not watched.informer.synced.is_set():
             return [Chosen(what, label, "", Look.FORBIDDEN if watched.is_forbidden else Look.UNREAD)]
-        names = sorted(
-            one.metadata.name
-            for one in watched.informer.values()
-            if selector.match_labels.items() <= one.metadata.labels.items()
-        )
         chosen = [
             Chosen(f"{what}/{name}", label, name, self._found(watched, name, namespace=namespace))
-            for name in names[: MOST_OBJECTS + 1]
+            for name in self._meant(selector, namespace=namespace)
         ]
         # What gets the labels later counts too.
         return [*chosen, Chosen(what, label, "", Look.ABSENT)]
@@ -271,6 +295,10 @@ class Sources:
 
 def _nobody_follows(at: Name) -> None:
     raise AssertionError(f"nobody is told of {at}")
+
+
+def _beyond(api_version: str, kind: str) -> Chosen:
+    return Chosen(kind, label_of(api_version, kind), "", Look.BEYOND)
 
 
 def _label(kind: Kind) -> str:

@@ -42,6 +42,7 @@ class Look(Enum):
     FORBIDDEN = "the hub may not read it"
     RUNS = "somebody on the hub acts on it"
     UNSERVED = "there is no such kind"
+    BEYOND = "there is too much of it to be looked at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,8 @@ def select(chosen: Sequence[Chosen], *, namespace: str) -> Brought:
     templates = {(one.kind, one.name): one.found for one in chosen if isinstance(one.found, dict)}
     manifests = tuple(templates[key] for key in sorted(templates))
     too_much = _too_many([str(one["kind"]) for one in manifests]) or _too_large(manifests)
+    if by_look[Look.BEYOND]:
+        too_much = f"more than {MOST_OBJECTS} objects"
     kinds = {one.kind for one in chosen}
     if len(kinds) > MOST_KINDS:
         too_much = f"of more than {MOST_KINDS} kinds"
