@@ -13,7 +13,8 @@ from mesh_core.objects import Condition, Secret
 from mesh_fakes.placing_scene import HUB_USER, NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.bringing import Bringer
-from mesh_placement.hub.sources import Name, Sources
+from mesh_placement.hub.held import Name
+from mesh_placement.hub.sources import Sources
 from mesh_placement.names import (
     ANNOTATION_REVISION,
     ANNOTATION_SOURCE,
@@ -331,6 +332,36 @@ async def test_secrets_that_are_too_large_together_are_told_before_one_is_copied
             await until_given(scene, "Deployment/web")
         assert await copies(scene) == {}
         assert not any("/secrets" in path for user, _, path in scene.api.requests if user == HUB_USER)
+
+
+async def test_of_a_namespace_that_names_more_than_the_hub_may_hold_the_rest_is_read_when_there_is_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mesh_placement.hub.held.MOST_HELD", 5000)
+    names = [f"large{number}" for number in range(20)]
+    async with placing_scene() as scene:
+        await scene.cluster("east")
+        await settings(scene, a="1")
+        for name in names:
+            await scene.admin.apply(CONFIG_MAPS, config_map(name, a="x" * 1000), field_manager="test")
+        sources = [{"configMapRef": {"name": name}} for name in names]
+        spec = {"template": {"spec": {"containers": [{"envFrom": sources}]}}}
+        async with scene.placing():
+            await scene.place("app", manifests=[web()], dependencies="Auto")
+            await until_given(scene, "Deployment/web", "ConfigMap/settings")
+            before = scene.api.reads[READER, "configmaps"]
+            await scene.place("greedy", manifests=[{**web(), "spec": spec}], dependencies="Auto")
+            await asyncio.sleep(30)
+            assert scene.api.reads[READER, "configmaps"] - before <= 5 + 4, "with those that are under way"
+            assert await given(scene, "greedy") == []
+            await settings(scene, a="2")
+            await scene.admin.delete(PLACEMENTS, "greedy", namespace=NAMESPACE)
+
+            async def is_two() -> bool:
+                (work,) = await scene.works()
+                return [one.get("data") for one in work.spec.workload.manifests] == [None, {"a": "2"}]
+
+            await until_found(is_two, limit=180.0)
 
 
 async def test_a_token_of_an_account_stays_on_the_hub() -> None:

@@ -18,8 +18,9 @@ from mesh_placement.decide.placement_refusal import (
     refusal_of_placement,
     takes_part,
 )
+from mesh_placement.hub.held import Name
 from mesh_placement.hub.known_placements import Key
-from mesh_placement.hub.sources import Name, Sources
+from mesh_placement.hub.sources import Sources
 from mesh_placement.objects import Manifest, Placement
 from mesh_placement.schedule.bringing import NOTHING, Brought, bring, kinds_in, select, together
 
@@ -115,12 +116,15 @@ class Bringer:
     def attend(self, placements: Iterable[Placement]) -> None:
         """These are all that there are."""
         asking = {one.key for one in placements if self.takes(one)}
-        self._sources.attend({namespace for namespace, _ in asking})
         for key in [key for key in self._made if key not in asking]:
             del self._made[key]
+        self._sources.attend({namespace for namespace, _ in asking}, asked=self._asked)
         for key in [key for key in self._said if key not in asking]:
             del self._said[key]
         self._stale &= asking
+
+    def _asked(self) -> set[Name]:
+        return {(kind, key[0], name) for key, (_, made) in self._made.items() for kind, name in made.asked}
 
     def _is_ready(self, placement: Placement) -> bool:
         return self.refusal(placement) is None and not self.is_held(placement)

@@ -5,7 +5,9 @@
 2. Of whole namespaces only metadata is watched and kept; in full is read what a Placement names. Of a Secret
    nothing but its metadata and its size is kept.
 3. A namespace that nobody attends to is not watched any more.
-4. Where it may not be read, that is tried again now and then: rights come without a sign.
+4. Of one namespace no more than `MOST_HELD` is held: the rest counts as not read yet, and members keep what
+   they have.
+5. Where it may not be read, that is tried again now and then: rights come without a sign.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import KubernetesObject, Secret
 from mesh_placement.decide.manifests import Refusal, named
 from mesh_placement.decide.templates import runs_here, template_of
+from mesh_placement.hub.held import MOST_HELD, Held, Name
 from mesh_placement.names import DEPENDENCIES_ACCOUNT
 from mesh_placement.objects import Manifest
 from mesh_placement.objects.placing import ResourceSelector
@@ -43,9 +46,6 @@ _SOON: Final = 5.0
 _AT_ONCE: Final = 4
 
 Kind = Resource[KubernetesObject]
-Name = tuple[str, str, str]
-"""Kind as `label_of` has it, namespace, name."""
-
 _PLURALS: Final = {kind: f"{kind.lower()}s" for kind in FETCHED}
 CORE: Final = {
     kind: Resource("", "v1", plural, kind, KubernetesObject) for kind, plural in sorted(_PLURALS.items())
@@ -63,6 +63,11 @@ class _Entry(msgspec.Struct):
 
 class _Entries(msgspec.Struct):
     resources: list[_Entry]
+
+
+class _TooMuchHeld(Exception):
+    def __init__(self, namespace: str) -> None:
+        super().__init__(f"Placements of namespace {namespace} name more than {MOST_HELD >> 20} MiB there")
 
 
 class _Watched:
@@ -83,7 +88,7 @@ class Sources:
         self._group = group
         self._changed: Callable[[Name], None] = _nobody_follows
         self._watched: dict[tuple[str, str], _Watched] = {}
-        self._contents: dict[Name, tuple[str, Found]] = {}
+        self._contents = Held()
         # By apiVersion and kind, None while nobody serves it; what is looked up is in `_learning`, for whom.
         self._kinds: dict[tuple[str, str], Kind | None] = {}
         self._learning: dict[tuple[str, str], set[str]] = {}
@@ -155,14 +160,16 @@ class Sources:
         # What gets the labels later counts too.
         return [*chosen, Chosen(what, label, "", Look.ABSENT)]
 
-    def attend(self, namespaces: Collection[str]) -> None:
-        """Only these are watched from now on."""
+    def attend(self, namespaces: Collection[str], *, asked: Callable[[], Collection[Name]]) -> None:
+        """Only these are watched from now on; where no more may be held, what nobody `asked` for goes."""
         for key in [key for key in self._watched if key[1] not in namespaces]:
             task = self._watched.pop(key).task
             if task is not None:
                 task.cancel()
-        for at in [at for at in self._contents if at[1] not in namespaces]:
-            del self._contents[at]
+        self._contents.drop_where(lambda at: at[1] not in namespaces)
+        if self._contents.is_any_full():
+            wanted = asked()
+            self._contents.drop_where(lambda at: self._contents.is_full(at[1]) and at not in wanted)
 
     def _found(self, watched: _Watched, name: str, *, namespace: str) -> Found:
         kind = watched.kind
@@ -175,9 +182,9 @@ class Sources:
             return Look.ABSENT
         meta = seen.metadata
         at = _label(kind), namespace, name
-        known = self._contents.get(at)
-        if known is not None and known[0] == meta.resource_version:
-            return known[1]
+        known = self._contents.get(at, version=meta.resource_version)
+        if known is not None:
+            return known
         if at not in self._reading:
             self._reading.add(at)
             self._group.create_task(self._read(at, kind))
@@ -195,7 +202,7 @@ class Sources:
 
     def _seen(self, at: Name, *, is_gone: bool) -> None:
         if is_gone:
-            self._contents.pop(at, None)
+            self._contents.drop(at)
         self._changed(at)
 
     async def _keep(self, kind: Kind, namespace: str, watched: _Watched) -> None:
@@ -266,14 +273,22 @@ class Sources:
         """Read it in full; where that fails, again later: until then `_unread` says why."""
         label, namespace, name = at
         self._unread.pop(at, None)
+        self._contents.drop(at)  # of another version
         wait = 0.0
         try:
             async with self._places:
+                if self._contents.is_full(namespace):
+                    raise _TooMuchHeld(namespace)
                 raw = await self._client.request("GET", kind.path(name, namespace=namespace))
             found = msgspec.json.decode(raw)
             if (label, namespace) in self._watched:
                 version = str(found["metadata"].get("resourceVersion", ""))
-                self._contents[at] = version, _template(found, kind)
+                template = _template(found, kind)
+                size = len(raw) if isinstance(template, dict) else 0
+                self._contents.put(at, template, version=version, size=size)
+        except _TooMuchHeld as error:
+            self._failed(at, str(error), is_forbidden=False)
+            wait = _AGAIN
         except ApiError as error:
             if not error.is_not_found:
                 wait = self._failed(at, error.what, is_forbidden=error.status == 403)

@@ -126,7 +126,8 @@ def bring(roots: Sequence[Manifest], *, namespace: str, account: str, find: Find
         beside,
         tuple(_names(looks.values(), Look.ABSENT)),
         tuple(sorted({one.kind for one, look in looks.values() if look is Look.FORBIDDEN})),
-        any(look is Look.UNREAD for _, look in looks.values()),
+        # What is too much already is not less when the rest is known.
+        not too_much and any(look is Look.UNREAD for _, look in looks.values()),
         too_much,
         frozenset((kind, name) for _, kind, _, name in asked),
         _content(manifests, beside),
