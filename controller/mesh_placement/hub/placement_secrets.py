@@ -1,6 +1,6 @@
 """Copies of Secrets in the namespaces of clusters, beside the Works: so a Secret of the hub comes to members.
 
-1. A copy says of which Secret it is, in which version; what is current is neither read nor written again.
+1. A copy says of which Secret it is, in which version; what is current is not written again.
 2. What is in a Secret is held only while its copies are written.
 3. A Secret that somebody else has there under our name is left alone, and not listed.
 """
