@@ -2,15 +2,20 @@
 
 One key decides (`hub.placement_cycle`), one key a Placement acts (`hub.placement_act`), one key asks members
 for handshakes (`hub.probe_asking`). Changes that somebody
-waits for are decided at once, others are gathered: not each sample of a round trip is news.
+waits for are decided at once, others are gathered: not each sample of a round trip is news. What members say
+waits for a rest too (`hub.pacing`): none of them keeps the hub deciding.
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Final, Never
+
+from msgspec.structs import replace
 
 from mesh_core.objects import KubernetesObject, Lease
 from mesh_placement.hub.bringing import Bringer
 from mesh_placement.hub.known_placements import Key, KnownPlacements
+from mesh_placement.hub.pacing import Pace
 from mesh_placement.hub.placement_act import PlacementActor
 from mesh_placement.hub.placement_caches import PlacementCaches
 from mesh_placement.hub.placement_cycle import Cycle, Scheduling
@@ -23,7 +28,14 @@ from mesh_placement.names import (
     LABEL_PLACEMENT,
     LABEL_PLACEMENT_KEY,
 )
-from mesh_placement.objects import Assignment, ClusterLink, Placement
+from mesh_placement.objects import (
+    AgentReport,
+    Assignment,
+    ClusterLink,
+    ClusterRegistration,
+    Placement,
+    Verification,
+)
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import ApiError, KubeClient
 from mesh_runtime.work import WorkQueue, work
@@ -35,10 +47,11 @@ _AGAIN: Final = 0.2
 _DECIDE: Final[Key] = ("", "decide")
 _ASK: Final[Key] = ("", "ask")
 _NOW: Final[Key] = ("", "now")
+_TOLD: Final[Key] = ("", "told")
 _SOON: Final[Key] = ("", "soon")
 _LATER: Final[Key] = ("", "later")
-_GATHERED: Final = {_NOW: 0.1, _SOON: 2.0, _LATER: 30.0}
-"""Seconds for which changes are gathered."""
+_GATHERED: Final = {_NOW: 0.1, _TOLD: 0.1, _SOON: 2.0, _LATER: 30.0}
+"""Seconds for which changes are gathered; all but the first are what members say."""
 
 
 class PlacementLoop:
@@ -58,11 +71,13 @@ class PlacementLoop:
         self._clock = clock
         self._queue: WorkQueue[Key] | None = None
         self._term: tuple[KnownPlacements, Cycle, PlacementActor] | None = None
+        self._pace = Pace()
         self._follow()
 
     async def run(self) -> Never:
         """Work, for ever, or until cancelled because another replica leads."""
         queue = self._queue = WorkQueue[Key]()
+        self._pace = Pace()
         queue.add(_DECIDE)
         for one in self._caches.placements.values():
             queue.add(one.key)
@@ -77,6 +92,9 @@ class PlacementLoop:
 
     async def _reconcile(self, key: Key) -> float | None:
         if key in _GATHERED:
+            rest = 0.0 if key == _NOW else self._pace.rest(_now(), least=_GATHERED[_TOLD])
+            if rest > 0.0:
+                return rest
             self._add(_DECIDE)
             return None
         if key == _DECIDE:
@@ -94,7 +112,11 @@ class PlacementLoop:
     async def _decide(self) -> float | None:
         assert self._term is not None, "keys are worked in a term"
         _, cycle, _ = self._term
-        news, again = await cycle.run()
+        self._pace.begin(_now())
+        try:
+            news, again = await cycle.run()
+        finally:
+            self._pace.end(_now())
         for key in news:
             self._add(key)
         self._add(_ASK)
@@ -149,7 +171,8 @@ class PlacementLoop:
         caches.assignments.follow(self._assignment_changed)
         caches.links.follow(self._link_changed)
         caches.capacities.on_change(lambda: self._gather(_SOON))
-        for cache in (caches.hub.registrations, caches.hub.sets, caches.priorities):
+        caches.hub.registrations.follow(self._registration_changed)
+        for cache in (caches.hub.sets, caches.priorities):
             cache.on_change(lambda: self._gather(_NOW))
         caches.hub.leases.follow(self._lease_changed)
         caches.hub.info.on_change(self._hub_changed)
@@ -188,13 +211,20 @@ class PlacementLoop:
             self._gather(_SOON)  # what is ready, or verified, may let an old copy go
 
     def _link_changed(self, _key: Key, old: ClusterLink | None, new: ClusterLink | None) -> None:
-        self._gather(_LATER if _edges(old) == _edges(new) else _NOW)
+        # By what is asked now: a question that is taken out is no word of the member.
+        asked = _verified(new)
+        self._gather(_LATER if _edges(old, asked) == _edges(new, asked) else _TOLD)
         if _verified(old) != _verified(new):
             self._add(_ASK)  # an echo of ours, as a rule: it may be older than what is wanted by now
 
     def _lease_changed(self, _key: Key, old: Lease | None, new: Lease | None) -> None:
         if _api_lost(old) != _api_lost(new):
-            self._gather(_NOW)  # what is renewed is no news
+            self._gather(_TOLD)  # what is renewed is no news
+
+    def _registration_changed(
+        self, _key: Key, old: ClusterRegistration | None, new: ClusterRegistration | None
+    ) -> None:
+        self._gather(_TOLD if _but_told(old) == _but_told(new) else _NOW)
 
     def _namespace_changed(
         self, _key: Key, old: KubernetesObject | None, new: KubernetesObject | None
@@ -233,18 +263,32 @@ def _api_lost(one: Lease | None) -> bool:
     return one is not None and bool(one.metadata.annotations.get(ANNOTATION_API_LOST))
 
 
-def _edges(one: ClusterLink | None) -> object:
+def _but_told(one: ClusterRegistration | None) -> object:
+    """What people and the hub say of a cluster, and not its agent."""
+    if one is None:
+        return None
+    meta = one.metadata
+    said = meta.labels, meta.annotations, meta.deletion_timestamp
+    return one.spec, said, replace(one.status, agent=AgentReport())
+
+
+def _edges(one: ClusterLink | None, asked: Collection[Verification]) -> object:
     """What somebody waits for: ways that come, go or change, exports, and whether they have endpoints."""
     if one is None:
         return None
     status = one.status
+    wanted = {(each.service, each.via) for each in asked}
     return (
         [(peer.cluster, peer.state) for peer in status.peers],
         [(export.service, export.ready > 0, export.conflict) for export in status.exports],
         # Of what nobody asks for no word is news.
-        status.handshakes if one.spec.verify else (),
+        [shake for shake in status.handshakes if (shake.service, shake.via) in wanted],
     )
 
 
-def _verified(one: ClusterLink | None) -> object:
+def _verified(one: ClusterLink | None) -> tuple[Verification, ...]:
     return one.spec.verify if one is not None else ()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
