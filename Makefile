@@ -51,8 +51,12 @@ demo-down: $(INSTALLED)
 	@$(BIN)/meshctl local down --dir $(DEMO_DIR)
 	@rm -rf $(DEMO_DIR)
 
+# Live tests wait for clusters most of the time: all others run beside them, and are shown when both are through.
 test: setup check
-	@$(BIN)/pytest
+	@others=$$(mktemp); $(BIN)/pytest --ignore=tests/live > "$$others" 2>&1 & pid=$$!; \
+	trap 'kill $$pid 2>/dev/null; rm -f "$$others"' EXIT; \
+	$(BIN)/pytest tests/live; live=$$?; \
+	wait $$pid; ended=$$?; cat "$$others"; exit $$((live > ended ? live : ended))
 
 # The official suite, compiled, from a checkout of kubernetes-sigs/mcs-api: docs/conformance.md.
 # MODE=gateway or MODE=flat runs one mode, FOCUS=REGEX the specs whose text matches.
