@@ -14,15 +14,15 @@ pytestmark = pytest.mark.asyncio
 
 BUDGETS = Budgets(qps=20, burst=10)
 OBJECTS = 100
-ON_THE_WAY = 3
-"""Turns are taken before requests are sent, so some may arrive closer together than they left."""
+LATE = 1.0
+"""Seconds a request may be on its way on a busy machine: turns are taken before it is sent, and it is noted later."""
 
 
 def most_beyond(asked: list[Asked], budgets: Budgets) -> float:
     """By how many requests the budget was exceeded at worst, over whatever span of the log."""
     times = sorted(one.request_received_timestamp.timestamp() for one in asked)
     return max(
-        last - first + 1 - (budgets.burst + budgets.qps * (times[last] - times[first]))
+        last - first + 1 - (budgets.burst + budgets.qps * (times[last] - times[first] + LATE))
         for first in range(len(times))
         for last in range(first, len(times))
     )
@@ -54,5 +54,5 @@ async def test_many_objects_reach_a_member_at_the_pace_of_its_budget(audited_pai
     once = {(one.verb, one.request_uri, one.request_received_timestamp): one for one in news}
     asked = [one for one in once.values() if one.impersonated_user.username]
     assert sum(one.object_ref.resource == "configmaps" for one in asked) >= OBJECTS
-    assert most_beyond(asked, BUDGETS) <= ON_THE_WAY
-    assert most_beyond(asked, Budgets(qps=BUDGETS.qps // 4, burst=BUDGETS.burst)) > ON_THE_WAY, "it measures"
+    assert most_beyond(asked, BUDGETS) <= 0
+    assert most_beyond(asked, Budgets(qps=BUDGETS.qps // 2, burst=BUDGETS.burst)) > 0, "it measures"
