@@ -21,8 +21,8 @@ from mesh_bench.figures import percentile
 from mesh_bench.full_pair import NAMESPACE, PORT, FullPair, full_pair, inside, prepare, served, wait_for
 from mesh_bench.machine import commit, load, machine
 from mesh_bench.programs import ready_programs
-from mesh_cli.install import apply_definitions, apply_objects, manifests_for
-from mesh_cli.shipped import Overlay
+from mesh_cli.install.manifests import apply_definitions, apply_objects, manifests_for
+from mesh_cli.install.shipped import Overlay
 from mesh_core.errors import MeshError
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_runtime.clock import utc_now

@@ -22,10 +22,10 @@ import yaml
 
 from mesh_bench.guard import SET
 from mesh_bench.scene import gateway_slice
-from mesh_cli.admission import property_bodies
-from mesh_cli.install import apply_definitions, apply_objects, manifests_for
-from mesh_cli.member import read_facts
-from mesh_cli.shipped import Overlay
+from mesh_cli.install.manifests import apply_definitions, apply_objects, manifests_for
+from mesh_cli.install.shipped import Overlay
+from mesh_cli.member.admission import property_bodies
+from mesh_cli.member.itself import read_facts
 from mesh_core.identity import cluster_id, domain
 from mesh_core.names import CONTROLLER, DEFAULT_DOMAIN, SYSTEM_NAMESPACE
 from mesh_core.trust_body import open_body

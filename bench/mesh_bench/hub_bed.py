@@ -15,8 +15,8 @@ from tempfile import mkdtemp
 
 from mesh_bench.bed import Cluster, cluster_in, guard_of, write_account
 from mesh_bench.guard import SET
-from mesh_cli.install import apply_definitions, apply_objects
-from mesh_cli.placement_manifests import agent_manifests, hub_manifests
+from mesh_cli.hub.placement_manifests import agent_manifests, hub_manifests
+from mesh_cli.install.manifests import apply_definitions, apply_objects
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_local.down import down
 from mesh_local.layout import SetFiles, files_in

@@ -14,9 +14,9 @@ from mesh_bench.hub_bed import hub_bed
 from mesh_bench.placed_fleet import COPIES, NAMESPACE, Json, Placed
 from mesh_bench.watching import Moment, Seen
 from mesh_placement.hub.caches import HubCaches
-from mesh_placement.hub.placement_caches import PlacementCaches
-from mesh_placement.hub.placement_loop import PlacementLoop
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.caches import PlacementCaches
+from mesh_placement.hub.placing.loop import PlacementLoop
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import placed_name
 from mesh_placement.objects import Assignment
 from mesh_placement.resources import ASSIGNMENTS, CLUSTER_CAPACITIES, CLUSTER_REGISTRATIONS, PLACEMENTS

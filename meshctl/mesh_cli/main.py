@@ -15,37 +15,45 @@ from mesh_cli.verbs import LazyGroup, Verb
 from mesh_core.errors import MeshError
 
 VERBS = {
-    "accept": Verb("mesh_cli.accept", "Make a cluster a member by the token of an invitation."),
-    "adopt": Verb("mesh_cli.adopt", "Have a workload that runs in a cluster placed by its hub."),
-    "backup": Verb("mesh_cli.backup", "What a hub knows of its clusters, into a file."),
-    "check": Verb("mesh_cli.check", "Is all as it should be, and if not, what is the next step."),
+    "accept": Verb("mesh_cli.member.accept", "Make a cluster a member by the token of an invitation."),
+    "adopt": Verb("mesh_cli.placement.adopt", "Have a workload that runs in a cluster placed by its hub."),
+    "backup": Verb("mesh_cli.hub.backup", "What a hub knows of its clusters, into a file."),
+    "check": Verb("mesh_cli.check.verb", "Is all as it should be, and if not, what is the next step."),
     "clusters": Verb(
-        "mesh_cli.clusters", "The clusters of a hub: which there are, how they are, and who may in."
+        "mesh_cli.clusters.verb", "The clusters of a hub: which there are, how they are, and who may in."
     ),
-    "demo": Verb("mesh_cli.demo", "Two clusters on this machine and a first call across them."),
-    "dns": Verb("mesh_cli.dns", "What a name resolves to, step by step, and who on its way disagrees."),
-    "explain": Verb("mesh_cli.explain", "Why something is as it is."),
-    "failback": Verb("mesh_cli.failback", "Let a Placement go back to a cluster that has recovered."),
+    "demo": Verb("mesh_cli.local.demo", "Two clusters on this machine and a first call across them."),
+    "dns": Verb("mesh_cli.dns.verb", "What a name resolves to, step by step, and who on its way disagrees."),
+    "explain": Verb("mesh_cli.placement.explain", "Why something is as it is."),
+    "failback": Verb(
+        "mesh_cli.placement.failback", "Let a Placement go back to a cluster that has recovered."
+    ),
     "gateways": Verb(
-        "mesh_cli.gateways", "What each gateway carries, how far its peers are, what it refused."
+        "mesh_cli.gateways.verb", "What each gateway carries, how far its peers are, what it refused."
     ),
-    "hub": Verb("mesh_cli.hub", "The hub: the cluster with the registrations of all others."),
-    "invite": Verb("mesh_cli.invite", "A token by which another cluster becomes a member."),
-    "join": Verb("mesh_cli.join", "Make a cluster a member of the clusterset."),
-    "leave": Verb("mesh_cli.leave", "Withdraw a member's traffic, then take everything of ours out of it."),
-    "link": Verb("mesh_cli.link", "Make two members peers of each other."),
-    "local": Verb("mesh_cli.local", "Real Kubernetes clusters on this machine."),
-    "peer": Verb("mesh_cli.peer", "The peers of one member."),
-    "place": Verb("mesh_cli.place", "Where Placements would go that are not applied yet."),
-    "placements": Verb("mesh_cli.placements", "What is placed on the clusters of a hub, and where."),
-    "precheck": Verb("mesh_cli.precheck", "Can a cluster be the hub, and another one register with it."),
-    "register": Verb("mesh_cli.register", "Register a cluster with the hub."),
-    "restore": Verb("mesh_cli.restore", "What is in a file of meshctl backup, onto a new hub."),
-    "status": Verb("mesh_cli.status", "Members, peers, exports and imports, and how old that knowledge is."),
-    "token": Verb("mesh_cli.token", "Tokens by which clusters come to the hub."),
-    "top": Verb("mesh_cli.top", "The room in the clusters of a hub."),
-    "trust": Verb("mesh_cli.trust", "The clusterset's root of trust."),
-    "uninstall": Verb("mesh_cli.uninstall", "Take everything of ours out of a cluster."),
+    "hub": Verb("mesh_cli.hub.verb", "The hub: the cluster with the registrations of all others."),
+    "invite": Verb("mesh_cli.invite.verb", "A token by which another cluster becomes a member."),
+    "join": Verb("mesh_cli.member.join", "Make a cluster a member of the clusterset."),
+    "leave": Verb(
+        "mesh_cli.member.leave", "Withdraw a member's traffic, then take everything of ours out of it."
+    ),
+    "link": Verb("mesh_cli.member.link", "Make two members peers of each other."),
+    "local": Verb("mesh_cli.local.verb", "Real Kubernetes clusters on this machine."),
+    "peer": Verb("mesh_cli.member.peer", "The peers of one member."),
+    "place": Verb("mesh_cli.placement.place", "Where Placements would go that are not applied yet."),
+    "placements": Verb(
+        "mesh_cli.placement.placements", "What is placed on the clusters of a hub, and where."
+    ),
+    "precheck": Verb("mesh_cli.precheck.verb", "Can a cluster be the hub, and another one register with it."),
+    "register": Verb("mesh_cli.hub.register", "Register a cluster with the hub."),
+    "restore": Verb("mesh_cli.hub.restore", "What is in a file of meshctl backup, onto a new hub."),
+    "status": Verb(
+        "mesh_cli.status.verb", "Members, peers, exports and imports, and how old that knowledge is."
+    ),
+    "token": Verb("mesh_cli.hub.token", "Tokens by which clusters come to the hub."),
+    "top": Verb("mesh_cli.placement.top", "The room in the clusters of a hub."),
+    "trust": Verb("mesh_cli.trust.verb", "The clusterset's root of trust."),
+    "uninstall": Verb("mesh_cli.install.uninstall", "Take everything of ours out of a cluster."),
 }
 
 

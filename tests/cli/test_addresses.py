@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_cli.addresses import (
+from mesh_cli.member.addresses import (
     BadAddress,
     NoGatewayAddress,
     format_address,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mesh_cli.admission import JoinRefused, check_newcomer, property_bodies
-from mesh_cli.member import Facts
+from mesh_cli.member.admission import JoinRefused, check_newcomer, property_bodies
+from mesh_cli.member.itself import Facts
 from mesh_core.identity import cluster_id, domain
 from mesh_core.names import LABEL_MANAGED_BY, PROPERTY_CLUSTER_ID, PROPERTY_CLUSTERSET
 from mesh_core.objects import ClusterProperty, Meta, TrustBundle, TrustBundleSpec

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mesh_cli.check_findings import Answer, Handshake
-from mesh_cli.check_handshake import handshakes, targets
-from mesh_cli.check_registry import CHECKS
+from mesh_cli.check.findings import Answer, Handshake
+from mesh_cli.check.handshake import handshakes, targets
+from mesh_cli.check.registry import CHECKS
 from mesh_cli.main import command
 from mesh_core.errors import MeshError
 from mesh_core.identity import Component, Identity, cluster_id

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as replace_struct
 
-from mesh_cli.check_asking import WANTED
-from mesh_cli.check_findings import (
+from mesh_cli.check.asking import WANTED
+from mesh_cli.check.findings import (
     Answer,
     ClockSeen,
     Findings,
@@ -21,11 +21,11 @@ from mesh_cli.check_findings import (
     Rules,
     nothing_seen,
 )
-from mesh_cli.check_registry import CHECKS, Check, UnknownCheck, chosen, run_check, run_checks
-from mesh_cli.check_render import exit_status, results_as_json, results_as_text
-from mesh_cli.check_rights import Grant
-from mesh_cli.check_verdict import Observed, Result, Unseen, Verdict
-from mesh_cli.corefile import stub
+from mesh_cli.check.registry import CHECKS, Check, UnknownCheck, chosen, run_check, run_checks
+from mesh_cli.check.render import exit_status, results_as_json, results_as_text
+from mesh_cli.check.rights import Grant
+from mesh_cli.check.verdict import Observed, Result, Unseen, Verdict
+from mesh_cli.dns.corefile import stub
 from mesh_core.identity import cluster_id
 from mesh_core.names import DNS, GATEWAY, LABEL_REPLICA
 from mesh_core.objects import (

@@ -5,11 +5,11 @@ import shlex
 
 import pytest
 
-from mesh_cli.cluster_dns import Stub, StubState, dns_lines
-from mesh_cli.corefile import ZoneBlock, stub, with_stub
-from mesh_cli.dns_address import named_addresses
-from mesh_cli.dns_set_ups import KubeDns, OpenShift, node_local_lines, other_lines
-from mesh_cli.dns_zone import By, CoreDnsConfig, Served
+from mesh_cli.dns.address import named_addresses
+from mesh_cli.dns.cluster_dns import Stub, StubState, dns_lines
+from mesh_cli.dns.corefile import ZoneBlock, stub, with_stub
+from mesh_cli.dns.set_ups import KubeDns, OpenShift, node_local_lines, other_lines
+from mesh_cli.dns.zone import By, CoreDnsConfig, Served
 from mesh_fakes.clusters import COREFILE
 from mesh_fakes.commands import Meshctl, done, join
 from mesh_fakes.object_server import ObjectServer

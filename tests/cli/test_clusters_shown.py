@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from mesh_cli.cluster_taints import (
+from mesh_cli.clusters.refused_claims import refused_claims
+from mesh_cli.clusters.render import clusters_as_json, clusters_as_text, clusters_as_yaml, taint_text
+from mesh_cli.clusters.survey import ClusterSeen, clusters_seen
+from mesh_cli.clusters.taints import (
     EFFECTS,
     BadTaint,
     parse_removal,
@@ -19,9 +22,6 @@ from mesh_cli.cluster_taints import (
     with_taints,
     without_taints,
 )
-from mesh_cli.clusters_render import clusters_as_json, clusters_as_text, clusters_as_yaml, taint_text
-from mesh_cli.clusters_survey import ClusterSeen, clusters_seen
-from mesh_cli.refused_claims import refused_claims
 from mesh_core.objects import (
     CertificateSigningRequest,
     Condition,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mesh_cli.clusterset_file import BadClusterset, clusterset_text, read_clusterset
-from mesh_cli.peering import NoPeerOfIts, check_exchange, clusterset_of
+from mesh_cli.member.clusterset_file import BadClusterset, clusterset_text, read_clusterset
+from mesh_cli.member.peering import NoPeerOfIts, check_exchange, clusterset_of
 from mesh_core.identity import domain
 from mesh_fakes.clusterset import FakeClusterset
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mesh_cli.corefile import BEGIN, END, ZoneTaken, reloads, stub, with_stub, without_stub
+from mesh_cli.dns.corefile import BEGIN, END, ZoneTaken, reloads, stub, with_stub, without_stub
 
 KUBEADM = """.:53 {
     errors

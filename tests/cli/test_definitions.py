@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mesh_cli.definitions import DefinitionTooNew, Verdict, verdict
+from mesh_cli.install.definitions import DefinitionTooNew, Verdict, verdict
 
 MCS = "multicluster.x-k8s.io"
 OURS = "meshctl.dev"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mesh_cli.corefile import stub
+from mesh_cli.dns.corefile import stub
 from mesh_dns.answer import Transport, respond
 from mesh_dns.entry import Entry
 from mesh_dns.imports import addresses

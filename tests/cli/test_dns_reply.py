@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_cli.dns_reply import (
+from mesh_cli.dns.reply import (
     AGE,
     BadName,
     Reply,

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from mesh_cli.check_verdict import Unseen
-from mesh_cli.corefile import stub
-from mesh_cli.dns_render import way_as_json, way_as_text
-from mesh_cli.dns_reply import Query, Reply
-from mesh_cli.dns_verdict import findings, notes
-from mesh_cli.dns_way import Part, PodView, Self, SetUp, Step, Way
-from mesh_cli.dns_zone import CoreDnsConfig
+from mesh_cli.check.verdict import Unseen
+from mesh_cli.dns.corefile import stub
+from mesh_cli.dns.render import way_as_json, way_as_text
+from mesh_cli.dns.reply import Query, Reply
+from mesh_cli.dns.verdict import findings, notes
+from mesh_cli.dns.way import Part, PodView, Self, SetUp, Step, Way
+from mesh_cli.dns.zone import CoreDnsConfig
 
 MESH, CLUSTER = "10.96.0.53", "10.96.0.10"
 GOOD = Reply("NOERROR", ("10.96.1.1",), 5)

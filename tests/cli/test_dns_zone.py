@@ -2,11 +2,11 @@
 
 import pytest
 
-from mesh_cli.check_names import cache
-from mesh_cli.check_names import stub as stub_check
-from mesh_cli.check_verdict import Verdict
-from mesh_cli.corefile import stub
-from mesh_cli.dns_zone import By, CoreDnsConfig, fault, served
+from mesh_cli.check.names import cache
+from mesh_cli.check.names import stub as stub_check
+from mesh_cli.check.verdict import Verdict
+from mesh_cli.dns.corefile import stub
+from mesh_cli.dns.zone import By, CoreDnsConfig, fault, served
 from mesh_core.objects import ConfigMap, Meta
 from mesh_fakes.check_findings import fine
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mesh_cli.addresses import BadAddress
-from mesh_cli.explain_hosts import Member, NoHostNames, Row, as_text, targets
-from mesh_cli.hosts_trying import Target
-from mesh_cli.hosts_verdict import Found, Verdict
 from mesh_cli.main import command
+from mesh_cli.member.addresses import BadAddress
+from mesh_cli.placement.explain_hosts import Member, NoHostNames, Row, as_text, targets
+from mesh_cli.placement.hosts_trying import Target
+from mesh_cli.placement.hosts_verdict import Found, Verdict
 from mesh_core.errors import MeshError, UserError
 from mesh_core.objects import PeerGateway
 from mesh_fakes.object_server import ObjectServer, served, write_kubeconfig

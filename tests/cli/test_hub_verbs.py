@@ -13,8 +13,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from mesh_cli.hub.register_manual import Refused
 from mesh_cli.main import command
-from mesh_cli.register_manual import Refused
 from mesh_core.names import PROPERTY_CLUSTER_ID, SYSTEM_NAMESPACE
 from mesh_core.objects import Secret
 from mesh_fakes.clusters import bare_cluster, with_controllers

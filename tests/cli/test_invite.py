@@ -15,10 +15,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from mesh_cli.accept_objects import ADDRESS_WORD, Acceptance
-from mesh_cli.corefile import BEGIN, stub
-from mesh_cli.invitation_book import BadSpan, parse_span
+from mesh_cli.dns.corefile import BEGIN, stub
+from mesh_cli.invite.invitation_book import BadSpan, parse_span
 from mesh_cli.main import command
+from mesh_cli.member.accept_objects import ADDRESS_WORD, Acceptance
 from mesh_core.conditions import as_json
 from mesh_core.errors import MeshError
 from mesh_core.identity import cluster_id, domain

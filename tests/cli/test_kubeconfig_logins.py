@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh_cli.hub_address import BadAddress, parse_server
+from mesh_cli.hub.address import BadAddress, parse_server
 from mesh_fakes.hub_server import serving
 from mesh_runtime.ca_pins import BadPin, WrongCa, parse_pin, pinned, pins_of
 from mesh_runtime.kube import KubeconfigError, kubeconfig_of, read_login

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh_cli.kustomize import Manifest, NotUnderstood, identity, render, repository
-from mesh_cli.shipped import Overlay, manifests_folder, overlay_folder, sample_folder
+from mesh_cli.install.kustomize import Manifest, NotUnderstood, identity, render, repository
+from mesh_cli.install.shipped import Overlay, manifests_folder, overlay_folder, sample_folder
 from mesh_local.binaries import Component, find_binaries
 from mesh_runtime.progress import progress_for
 

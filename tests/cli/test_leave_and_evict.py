@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mesh_cli.leave import removal_limit
 from mesh_cli.main import command
+from mesh_cli.member.leave import removal_limit
 from mesh_core.errors import MeshError
 from mesh_core.names import ANNOTATION_LEAVING, MANAGER
 from mesh_fakes.clusters import COREFILE, MESH, bare_cluster, make_member, with_controllers

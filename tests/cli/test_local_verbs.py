@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from mesh_cli.local import command
-from mesh_cli.local_render import set_as_json, set_as_text
+from mesh_cli.local.render import set_as_json, set_as_text
+from mesh_cli.local.verb import command
 from mesh_core.errors import MeshError
 from mesh_local.errors import NotThere, Occupied
 from mesh_local.kubectl import kubectl_command

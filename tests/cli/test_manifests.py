@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mesh_cli.install import PROGRAM_IMAGE
-from mesh_cli.inventory import is_our_group
-from mesh_cli.kustomize import Manifest, render
-from mesh_cli.shipped import Overlay, overlay_folder
+from mesh_cli.install.inventory import is_our_group
+from mesh_cli.install.kustomize import Manifest, render
+from mesh_cli.install.manifests import PROGRAM_IMAGE
+from mesh_cli.install.shipped import Overlay, overlay_folder
 from mesh_core import names
 from mesh_dns.settings import Settings as DnsSettings
 from mesh_dns.settings import settings_of as dns_settings_of

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh_cli.clusterset_file import clusterset_text
+from mesh_cli.member.clusterset_file import clusterset_text
 from mesh_core.objects import PeerClusterset
 from mesh_fakes.clusters import make_member
 from mesh_fakes.clusterset import FakeClusterset

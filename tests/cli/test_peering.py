@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mesh_cli.peering import NoPeerOfIts, check_belief, check_pair, connection, dials
+from mesh_cli.member.peering import NoPeerOfIts, check_belief, check_pair, connection, dials
 from mesh_core.identity import cluster_id, domain
 from mesh_core.membership import Membership
 from mesh_core.objects import Condition, Dial, MeshPeer, MeshPeerSpec, MeshPeerStatus, Meta

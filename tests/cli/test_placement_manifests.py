@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from msgspec import inspect
 
-from mesh_cli.install import PROGRAM_IMAGE
-from mesh_cli.inventory import is_our_group
-from mesh_cli.kustomize import Manifest, render
-from mesh_cli.shipped import manifests_folder
+from mesh_cli.install.inventory import is_our_group
+from mesh_cli.install.kustomize import Manifest, render
+from mesh_cli.install.manifests import PROGRAM_IMAGE
+from mesh_cli.install.shipped import manifests_folder
 from mesh_core.names import HEALTH_PORT, SYSTEM_NAMESPACE
 from mesh_core.objects import Condition
 from mesh_placement import names, resources

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mesh_cli.explain_placement import placement_key
 from mesh_cli.main import command
-from mesh_cli.placements_render import (
+from mesh_cli.placement.explain_placement import placement_key
+from mesh_cli.placement.placements_render import (
     explained_as_json,
     explained_as_text,
     placements_as_json,
     placements_as_text,
 )
-from mesh_cli.placements_survey import explained
+from mesh_cli.placement.placements_survey import explained
 from mesh_core.errors import UserError
 from mesh_core.objects import Condition, Meta
 from mesh_fakes.object_server import ObjectServer, served, write_kubeconfig

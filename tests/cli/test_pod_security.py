@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from mesh_cli.kustomize import Manifest, render
-from mesh_cli.shipped import Overlay, manifests_folder, overlay_folder
+from mesh_cli.install.kustomize import Manifest, render
+from mesh_cli.install.shipped import Overlay, manifests_folder, overlay_folder
 from mesh_core.names import SYSTEM_NAMESPACE
 
 SHIPPED = [

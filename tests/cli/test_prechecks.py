@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mesh_cli.check_findings import ClockSeen, Right
-from mesh_cli.check_verdict import Question, Unseen
-from mesh_cli.precheck_findings import NOT_TRIED, HubSeen, MemberSeen
-from mesh_cli.precheck_verdict import HUB_CHECKS, MEMBER_CHECKS, judged
+from mesh_cli.check.findings import ClockSeen, Right
+from mesh_cli.check.verdict import Question, Unseen
+from mesh_cli.precheck.findings import NOT_TRIED, HubSeen, MemberSeen
+from mesh_cli.precheck.verdict import HUB_CHECKS, MEMBER_CHECKS, judged
 
 DOCS = Path(__file__).parents[2] / "docs" / "registration.md"
 EXACT = ClockSeen(ahead=0.0, within=0.5)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mesh_cli.render import age, survey_as_json, survey_as_text, table
-from mesh_cli.survey import ExportSeen, ImportSeen, MemberSeen, NotSeen, PeerSeen, Program, Survey
+from mesh_cli.status.render import age, survey_as_json, survey_as_text, table
+from mesh_cli.status.survey import ExportSeen, ImportSeen, MemberSeen, NotSeen, PeerSeen, Program, Survey
 from mesh_core.objects import Condition
 
 AT = "2026-03-01T12:00:00Z"

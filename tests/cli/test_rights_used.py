@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mesh_cli.kustomize import render
-from mesh_cli.shipped import manifests_folder
+from mesh_cli.install.kustomize import render
+from mesh_cli.install.shipped import manifests_folder
 from mesh_core.names import CONTROLLER, DNS, GATEWAY
 
 ROOT = Path(__file__).parents[2]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mesh_cli.rollout import (
+from mesh_cli.install.rollout import (
     ContainerState,
     ContainerStatus,
     Pod,

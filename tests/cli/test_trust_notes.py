@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from mesh_cli.trust_survey import FolderSeen
-from mesh_cli.trust_surveying import judged
+from mesh_cli.trust.survey import FolderSeen
+from mesh_cli.trust.surveying import judged
 from mesh_core.trust_statement import Held
 from mesh_fakes.clusterset import FakeClusterset
 from mesh_runtime.rotation import issuer_entry

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mesh_cli.trust_following import Wish
-from mesh_cli.trust_rotate import rotate
+from mesh_cli.trust.following import Wish
+from mesh_cli.trust.rotate import rotate
 from mesh_core.identity import Component, Identity, cluster_id, domain
 from mesh_core.objects import TrustBundle
 from mesh_core.objects.trust import Statement

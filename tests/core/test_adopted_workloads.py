@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mesh_cli.adopt_objects import (
+from mesh_cli.placement.adopt_objects import (
     NotAdopted,
     NoWorkload,
     Workload,
@@ -20,7 +20,7 @@ from mesh_cli.adopt_objects import (
     placement_body,
 )
 from mesh_core.objects import Meta
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.objects import (
     ClusterIdentity,
     ClusterRegistration,

@@ -14,7 +14,7 @@ from mesh_bench.placed_fleet import (
     placement,
     registration,
 )
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.objects import ClusterCapacity, ClusterRegistration, ClusterSet, Placement
 from mesh_placement.schedule.seen_clusters import ClusterRows
 from mesh_placement.schedule.snapshotting import Seen, snapshot_of, text_of

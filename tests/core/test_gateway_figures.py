@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_cli.gateway_render import gateways_as_json, gateways_as_text, in_bytes, in_milliseconds
-from mesh_cli.gateway_survey import (
+from mesh_cli.gateways.render import gateways_as_json, gateways_as_text, in_bytes, in_milliseconds
+from mesh_cli.gateways.survey import (
     ClusterGateways,
     Figures,
     GatewaySeen,
@@ -17,7 +17,7 @@ from mesh_cli.gateway_survey import (
     figures_of,
     median_of,
 )
-from mesh_cli.survey import NotSeen
+from mesh_cli.status.survey import NotSeen
 from mesh_gateway.metrics import Direction, GatewayMetrics, Where
 from mesh_gateway.metrics_page import Readings, metrics_page
 from mesh_gateway.opening import Reason

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mesh_cli.hosts_verdict import Shown, Verdict, refused
+from mesh_cli.placement.hosts_verdict import Shown, Verdict, refused
 from mesh_core.objects import ImportPort
 from mesh_core.ranges import ranges_of
 from mesh_fakes.route_objects import exported, imported, local, objects_of

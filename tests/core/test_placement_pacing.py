@@ -1,9 +1,9 @@
-"""What members say has the hub decide at most half of the time: `hub.pacing`."""
+"""What members say has the hub decide at most half of the time: `hub.placing.pacing`."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_placement.hub.pacing import Pace
+from mesh_placement.hub.placing.pacing import Pace
 
 
 def test_the_first_news_wait_for_nothing() -> None:

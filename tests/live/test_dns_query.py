@@ -10,8 +10,8 @@ import pytest
 
 from live.nodes import ruled
 from live.test_first_call import until
-from mesh_cli.corefile import stub, stub_addresses
-from mesh_cli.dns_set_ups import CONFIG_MAP, KEY, NAMESPACE
+from mesh_cli.dns.corefile import stub, stub_addresses
+from mesh_cli.dns.set_ups import CONFIG_MAP, KEY, NAMESPACE
 from mesh_core.names import DNS, SYSTEM_NAMESPACE
 from mesh_fakes.bed import Bed
 from mesh_runtime.kube import (

@@ -12,10 +12,10 @@ from mesh_fakes.provider_contract import PaperProvider, keeps_the_contract
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.caches import HubCaches
-from mesh_placement.hub.order_loop import OrderLoop
-from mesh_placement.hub.placement_caches import PlacementCaches
-from mesh_placement.hub.placement_loop import PlacementLoop
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.caches import PlacementCaches
+from mesh_placement.hub.placing.loop import PlacementLoop
+from mesh_placement.hub.placing.order_loop import OrderLoop
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import CLAIM_FINALIZER, JOIN_KUBECONFIG_PREFIX, PROVIDER_FINALIZER
 from mesh_placement.objects import ClusterClaim
 from mesh_placement.provide.answer_loop import AnswerLoop

@@ -8,7 +8,7 @@ import pytest
 from mesh_core.conditions import rfc3339
 from mesh_fakes.placing_scene import NAMESPACE, PlacingScene, placing_scene
 from mesh_fakes.waiting import until_found
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import ANNOTATION_FAILBACK
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, PLACEMENTS
 

@@ -12,9 +12,9 @@ from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.objects import Condition, Secret
 from mesh_fakes.placing_scene import HUB_USER, NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
-from mesh_placement.hub.bringing import Bringer
-from mesh_placement.hub.held import Name
-from mesh_placement.hub.sources import Sources
+from mesh_placement.hub.placing.bringing import Bringer
+from mesh_placement.hub.placing.held import Name
+from mesh_placement.hub.placing.sources import Sources
 from mesh_placement.names import (
     ANNOTATION_REVISION,
     ANNOTATION_SOURCE,
@@ -337,7 +337,7 @@ async def test_secrets_that_are_too_large_together_are_told_before_one_is_copied
 async def test_of_a_namespace_that_names_more_than_the_hub_may_hold_the_rest_is_read_when_there_is_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mesh_placement.hub.held.MOST_HELD", 5000)
+    monkeypatch.setattr("mesh_placement.hub.placing.held.MOST_HELD", 5000)
     names = [f"large{number}" for number in range(20)]
     async with placing_scene() as scene:
         await scene.cluster("east")

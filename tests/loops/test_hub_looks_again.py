@@ -10,7 +10,7 @@ from mesh_core.conditions import rfc3339
 from mesh_fakes.placing_scene import PlacingScene, placing_scene
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until_found
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import LINKS
 from mesh_placement.resources import CLUSTER_LINKS, CLUSTER_REGISTRATIONS
 

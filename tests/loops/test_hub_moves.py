@@ -7,7 +7,7 @@ import pytest
 
 from mesh_fakes.placing_scene import NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 

@@ -10,7 +10,7 @@ from mesh_fakes.placing_scene import PlacingScene, placing_scene
 from mesh_fakes.tiny_scheduler import no_demand, tiny_plan
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
-from mesh_placement.hub.placement_cycle import Scheduling
+from mesh_placement.hub.placing.cycle import Scheduling
 from mesh_placement.names import LINKS
 from mesh_placement.resources import CLUSTER_LINKS
 from mesh_placement.schedule.plan import Plan

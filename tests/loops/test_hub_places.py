@@ -9,7 +9,7 @@ import pytest
 from mesh_fakes.placing_scene import HUB_USER, NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.tiny_scheduler import no_demand, tiny_plan
 from mesh_fakes.waiting import until_found
-from mesh_placement.hub.placement_cycle import Scheduling
+from mesh_placement.hub.placing.cycle import Scheduling
 from mesh_placement.names import (
     ANNOTATION_REVISION,
     LABEL_ASSIGNMENT,

@@ -8,7 +8,7 @@ import pytest
 from mesh_fakes.placing_scene import PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
 from mesh_placement.decide.traffic_trial import TRAFFIC_VERIFIED
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import LINKS
 from mesh_placement.resources import CLUSTER_LINKS
 

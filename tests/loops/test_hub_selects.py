@@ -8,9 +8,9 @@ import pytest
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.placing_scene import NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
-from mesh_placement.hub.held import Name
-from mesh_placement.hub.scheduling import installed_scheduling
-from mesh_placement.hub.sources import Kind, Sources
+from mesh_placement.hub.placing.held import Name
+from mesh_placement.hub.placing.scheduling import installed_scheduling
+from mesh_placement.hub.placing.sources import Kind, Sources
 from mesh_placement.names import DEDICATED, DEPENDENCIES_ACCOUNT, HUB_INFO
 from mesh_placement.schedule.bringing import MOST_KINDS, MOST_OBJECTS
 from mesh_runtime.kube import CONFIG_MAPS, DEPLOYMENTS

@@ -11,7 +11,7 @@ from mesh_placement.decide.feedback import Health, Replicas
 from mesh_placement.decide.work_plan import wanted_of
 from mesh_placement.deliver.reading import applied
 from mesh_placement.deliver.seen import Seen, SeenMeta
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.objects import Assignment, HealthRule, Interpretation, Work
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, RESOURCE_INTERPRETERS
 from mesh_runtime.kube import Resource

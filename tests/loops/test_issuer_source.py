@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mesh_cli.enrolment import Enrolment
-from mesh_cli.issuing import Issuing, NoIssuerRequest, good_issuer
+from mesh_cli.trust.enrolment import Enrolment
+from mesh_cli.trust.issuing import Issuing, NoIssuerRequest, good_issuer
 from mesh_controller.issuer_source import IssuerSource
 from mesh_core.identity import cluster_id
 from mesh_core.issuers import issuer_of, with_issuer

@@ -14,7 +14,7 @@ import pytest
 
 from mesh_fakes.object_server import write_kubeconfig
 from mesh_fakes.random_snapshots import NOW, room
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.objects.placing import ClusterChoice, PlacementSpec
 from mesh_placement.schedule.plan import Decision
 from mesh_placement.schedule.plugins import FILTER_GROUP

@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 
-from mesh_cli.check_verdict import Unseen
-from mesh_cli.dns_asking import ask_from, ask_mesh_pod, ask_pod, look_up, within
-from mesh_cli.dns_reply import Reply, query_for
-from mesh_cli.dns_way import PodView, Self
+from mesh_cli.check.verdict import Unseen
+from mesh_cli.dns.asking import ask_from, ask_mesh_pod, ask_pod, look_up, within
+from mesh_cli.dns.reply import Reply, query_for
+from mesh_cli.dns.way import PodView, Self
 from mesh_dns.answer import Transport, respond
 from mesh_dns.table import Table
 from mesh_fakes.pod_channels import PodServer, pods_behind

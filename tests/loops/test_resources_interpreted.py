@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mesh_core.objects import Meta
-from mesh_placement.hub.plugins import PluginRefused
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.plugins import PluginRefused
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.objects import Placement, PlacementSpec
 from mesh_placement.schedule.interpreting import INTERPRETER_GROUP
 from mesh_placement.schedule.snapshot import Demand

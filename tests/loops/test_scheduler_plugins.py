@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh_placement.hub.plugins import PluginRefused, with_installed
+from mesh_placement.hub.placing.plugins import PluginRefused, with_installed
 from mesh_placement.schedule.plugins import FILTER_GROUP, SCORE_GROUP, Filter, Plugins
 
 NONE = Plugins(filters=(), scores=(), dividers=())

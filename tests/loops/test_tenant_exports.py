@@ -1,7 +1,7 @@
 """What a hub believes of the services that a Placement says it brings."""
 
 from mesh_core.objects import Meta
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.objects import Placement, PlacementSpec
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh_cli.trust_from_hub import ByHub, NothingAsked, OtherKey, Relayed, approve_from_hub
+from mesh_cli.trust.from_hub import ByHub, NothingAsked, OtherKey, Relayed, approve_from_hub
 from mesh_core.identity import ClusterId, Component, cluster_id, domain
 from mesh_core.names import TRUST_BUNDLE
 from mesh_core.objects.trust import Statement

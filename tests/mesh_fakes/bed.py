@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mesh_cli.trust_change import change_trust
-from mesh_cli.trust_members import members_at_hand
+from mesh_cli.trust.change import change_trust
+from mesh_cli.trust.members import members_at_hand
 from mesh_core.identity import cluster_id
 from mesh_core.key_rotation import announced
 from mesh_local.kubectl import kubectl_command

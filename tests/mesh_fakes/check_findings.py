@@ -6,8 +6,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mesh_cli.check_certificate import certificate_of
-from mesh_cli.check_findings import (
+from mesh_cli.check.certificate import certificate_of
+from mesh_cli.check.findings import (
     Answer,
     Certificate,
     ClockSeen,
@@ -22,8 +22,8 @@ from mesh_cli.check_findings import (
     SecretSeen,
     ServedKind,
 )
-from mesh_cli.check_rights import Grant
-from mesh_cli.corefile import stub
+from mesh_cli.check.rights import Grant
+from mesh_cli.dns.corefile import stub
 from mesh_core.identity import ClusterId, Component, Domain, Identity, cluster_id, domain
 from mesh_core.membership import membership_of
 from mesh_core.names import CONTROLLER, DNS, GATEWAY, LABEL_REPLICA, MANAGER, shadow_service_name

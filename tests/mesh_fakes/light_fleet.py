@@ -17,7 +17,7 @@ from mesh_placement.agent.asker import token_for
 from mesh_placement.agent.session import Part
 from mesh_placement.decide.bootstrap_token import BootstrapToken, token_secret
 from mesh_placement.hub.hub import Hub
-from mesh_placement.hub.placement_cycle import Scheduling
+from mesh_placement.hub.placing.cycle import Scheduling
 from mesh_placement.names import AGENT, AGENT_SETTINGS, HUB, HUB_INFO
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, CLUSTER_SETS
 from mesh_runtime.clock import Clock, utc_now

@@ -12,9 +12,9 @@ from mesh_fakes.tiny_scheduler import TINY
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.caches import HubCaches
-from mesh_placement.hub.placement_caches import PlacementCaches
-from mesh_placement.hub.placement_cycle import Scheduling
-from mesh_placement.hub.placement_loop import PlacementLoop
+from mesh_placement.hub.placing.caches import PlacementCaches
+from mesh_placement.hub.placing.cycle import Scheduling
+from mesh_placement.hub.placing.loop import PlacementLoop
 from mesh_placement.names import CAPACITY, LABEL_PLACEMENT, placed_name
 from mesh_placement.objects import Assignment, Placement, Work
 from mesh_placement.resources import (

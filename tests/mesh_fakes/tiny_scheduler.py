@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mesh_placement.hub.placement_cycle import Scheduling
+from mesh_placement.hub.placing.cycle import Scheduling
 from mesh_placement.objects import ClusterVerdict, Placement
 from mesh_placement.schedule.interpreting import Interpreter
 from mesh_placement.schedule.plan import Decision, Placed, Plan

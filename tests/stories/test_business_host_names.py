@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner
 
-from mesh_cli.hosts_trying import Target, handshakes
-from mesh_cli.hosts_verdict import Found, Verdict
 from mesh_cli.main import command
+from mesh_cli.placement.hosts_trying import Target, handshakes
+from mesh_cli.placement.hosts_verdict import Found, Verdict
 from mesh_core.objects import PeerGateway
 from mesh_fakes.applications import HOUR, ApplicationCa
 from mesh_fakes.backends import backend, echo, saying

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mesh_cli import dns_from_pod
-from mesh_cli.dns_reply import query_for, reply_of
+from mesh_cli.dns import from_pod
+from mesh_cli.dns.reply import query_for, reply_of
 from mesh_dns.answer import Transport, respond
 from mesh_dns.table import Table
 
@@ -50,7 +50,7 @@ def server(over_udp: Callable[[bytes], bytes]) -> Iterator[int]:
 def asked(*ports: int) -> list[dict[str, Any]]:
     wish = {"packet": QUERY.packet().hex(), "servers": [["127.0.0.1", port] for port in ports]}
     ended = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", inspect.getsource(dns_from_pod), json.dumps(wish)],
+        [sys.executable, "-I", "-S", "-c", inspect.getsource(from_pod), json.dumps(wish)],
         capture_output=True,
         text=True,
         timeout=30,
@@ -87,4 +87,4 @@ def test_what_is_cut_off_is_asked_again_over_tcp() -> None:
 
 
 def test_the_program_is_short_enough_to_be_a_word_of_a_command() -> None:
-    assert len(inspect.getsource(dns_from_pod)) < 2500
+    assert len(inspect.getsource(from_pod)) < 2500

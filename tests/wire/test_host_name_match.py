@@ -4,7 +4,7 @@ import ssl
 
 import pytest
 
-from mesh_cli.hosts_verdict import covers, shown_of
+from mesh_cli.placement.hosts_verdict import covers, shown_of
 from mesh_fakes.applications import ApplicationCa
 
 CA = ApplicationCa()

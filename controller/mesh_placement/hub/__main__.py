@@ -1,7 +1,7 @@
 """`python -m mesh_placement.hub`: the hub in its pod. Everything it needs is in objects of the cluster."""
 
 from mesh_placement.hub.hub import run_hub
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_runtime.kube import connect
 from mesh_runtime.program import Until, replica_name, run_program
 

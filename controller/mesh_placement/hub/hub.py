@@ -17,10 +17,10 @@ from mesh_placement.hub.dial_in import Connect, DialIn, connect_member
 from mesh_placement.hub.hearts import Hearts
 from mesh_placement.hub.import_loop import ImportLoop
 from mesh_placement.hub.leave_loop import LeaveLoop
-from mesh_placement.hub.order_loop import OrderLoop
-from mesh_placement.hub.placement_caches import PlacementCaches
-from mesh_placement.hub.placement_cycle import Scheduling
-from mesh_placement.hub.placement_loop import PlacementLoop
+from mesh_placement.hub.placing.caches import PlacementCaches
+from mesh_placement.hub.placing.cycle import Scheduling
+from mesh_placement.hub.placing.loop import PlacementLoop
+from mesh_placement.hub.placing.order_loop import OrderLoop
 from mesh_placement.hub.profile_loop import ProfileLoop
 from mesh_placement.hub.push_loop import PushLoop, Way
 from mesh_placement.hub.registration_loop import RegistrationLoop

@@ -8,8 +8,8 @@ import pytest
 
 from live.lifecycle.pair import HOME, Pair
 from live.test_gateway_door import say
-from mesh_cli.trust_change import change_trust
-from mesh_cli.trust_members import members_at_hand
+from mesh_cli.trust.change import change_trust
+from mesh_cli.trust.members import members_at_hand
 from mesh_core.identity import Component, Identity, cluster_id
 from mesh_core.key_rotation import announced
 from mesh_fakes.waiting import until_found

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mesh_cli.backup_objects import RESOURCES, read_hub, read_there
-from mesh_cli.restore import take
+from mesh_cli.hub.backup_objects import RESOURCES, read_hub, read_there
+from mesh_cli.hub.restore import take
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.plan import Json
 from mesh_core.signing import is_approved

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.asyncio
 BUDGETS = Budgets(qps=20, burst=10)
 OBJECTS = 100
 LATE = 1.0
-"""Seconds a request may be on its way on a busy machine: turns are taken before it is sent, and it is noted later."""
+"""Seconds a request may be on its way on a busy machine: its turn is taken before, and it is noted after."""
 
 
 def most_beyond(asked: list[Asked], budgets: Budgets) -> float:

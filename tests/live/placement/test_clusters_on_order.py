@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from mesh_cli.hub_objects import agent_manifests_body
-from mesh_cli.local_provider import Settings, local_provider
-from mesh_cli.placement_manifests import agent_manifests, consent_manifests
+from mesh_cli.hub.objects import agent_manifests_body
+from mesh_cli.hub.placement_manifests import agent_manifests, consent_manifests
+from mesh_cli.local.provider import Settings, local_provider
 from mesh_fakes.bed import Bed, guarded, started
 from mesh_fakes.delivery import deployment, namespace
 from mesh_fakes.light_fleet import as_account, ca_of
@@ -24,7 +24,7 @@ from mesh_fakes.provider_contract import keeps_the_contract
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.hub import Hub
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import HUB, HUB_INFO
 from mesh_placement.objects import ClusterClaim
 from mesh_placement.resources import CLUSTER_CLAIMS, CLUSTER_REGISTRATIONS, CLUSTER_SETS, PLACEMENTS

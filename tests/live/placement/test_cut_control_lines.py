@@ -25,7 +25,7 @@ from mesh_fakes.light_members import export, found_at, give_import, give_node, s
 from mesh_fakes.relay import Relay, relay
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until, until_found
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import LABEL_PLACEMENT, placed_name
 from mesh_placement.objects import Placement
 from mesh_placement.resources import ASSIGNMENTS, CLUSTER_REGISTRATIONS, PLACEMENT_REPORTS, PLACEMENTS, WORKS

@@ -21,7 +21,7 @@ from mesh_fakes.light_fleet import LightFleet, fleet_at_work
 from mesh_fakes.light_members import found_at, give_node, say_of_peer
 from mesh_fakes.waiting import until_found
 from mesh_placement.decide.fence_times import fence_after
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import (
     ANNOTATION_FENCED,
     TAINT_API_DOWN,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh_cli.check_rights import CLUSTER_ROLES, ROLES
+from mesh_cli.check.rights import CLUSTER_ROLES, ROLES
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.access import ELSEWHERE, VERBS, Question, allowed, matrix, questions, resources
 from mesh_fakes.bed import Bed

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mesh_cli.kustomize import identity, render
+from mesh_cli.install.kustomize import identity, render
 from mesh_fakes.bed import Bed, started
 from mesh_fakes.placement_parts import MANIFESTS
 from mesh_fakes.waiting import until_found

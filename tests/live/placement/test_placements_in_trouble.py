@@ -17,7 +17,7 @@ from mesh_fakes.jumping_clock import JumpingClock
 from mesh_fakes.light_fleet import LightFleet, fleet_at_work
 from mesh_fakes.light_members import export, found_at, give_import, give_node, make_ready, say_of_peer, uid_of
 from mesh_fakes.waiting import until_found
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import LABEL_PLACEMENT, TAINT_UNREACHABLE, placed_name
 from mesh_placement.objects import ClusterVerdict, Placement
 from mesh_placement.resources import ASSIGNMENTS, CLUSTER_REGISTRATIONS, PLACEMENT_REPORTS, PLACEMENTS

@@ -23,7 +23,7 @@ from mesh_fakes.waiting import until_found
 from mesh_placement.agent.agent import PARTS
 from mesh_placement.agent.session import Part, Session
 from mesh_placement.agent.traffic_part import TrafficPart, traffic_part
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import LINKS, placed_name
 from mesh_placement.objects import Placement
 from mesh_placement.resources import ASSIGNMENTS, CLUSTER_LINKS, PLACEMENTS

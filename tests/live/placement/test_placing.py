@@ -16,7 +16,7 @@ from mesh_fakes.delivery import config_map, deployment, namespace
 from mesh_fakes.light_fleet import LightFleet, fleet_at_work
 from mesh_fakes.light_members import found_at, give_node, make_ready
 from mesh_fakes.waiting import until_found
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.objects import Placement
 from mesh_placement.resources import (
     ASSIGNMENTS,

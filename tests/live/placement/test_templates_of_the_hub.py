@@ -10,7 +10,7 @@ from mesh_fakes.bed import Bed
 from mesh_fakes.light_fleet import LightFleet, fleet_at_work
 from mesh_fakes.light_members import found_at, give_node
 from mesh_fakes.waiting import until_found
-from mesh_placement.hub.scheduling import installed_scheduling
+from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import DEDICATED, DEPENDENCIES_ACCOUNT, HUB_INFO
 from mesh_placement.resources import CLUSTER_ROLE_BINDINGS, PLACEMENTS
 from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES

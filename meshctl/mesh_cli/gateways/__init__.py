@@ -1,0 +1,1 @@
+"""`meshctl gateways`: what each gateway carries."""

@@ -1,0 +1,1 @@
+"""Verbs of the hub and of registration: hub, register, token, backup, restore."""

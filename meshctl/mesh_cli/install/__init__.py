@@ -1,0 +1,1 @@
+"""Puts our manifests into a cluster, and takes them out again by inventory."""

@@ -1,0 +1,39 @@
+"""Where the manifests of this version lie: in the wheel beside our package, or in the checkout."""
+
+from enum import Enum
+from pathlib import Path
+
+from mesh_core.errors import MeshError
+
+
+class Overlay(Enum):
+    """How peers reach the gateway; the value is the folder below `overlays`."""
+
+    LOAD_BALANCER = "loadbalancer"
+    NODE_PORT = "nodeport"
+
+
+class ManifestsMissing(MeshError):
+    """The package was installed without its manifests."""
+
+    def __init__(self) -> None:
+        super().__init__("this installation has no manifests", next_step="install clusterset-mesh again")
+
+
+def manifests_folder() -> Path:
+    """The folder that `manifests/README.md` describes; raises ManifestsMissing."""
+    here = Path(__file__).resolve()
+    for folder in (here.parents[1] / "manifests", here.parents[3] / "manifests"):
+        if (folder / "overlays").is_dir():
+            return folder
+    raise ManifestsMissing
+
+
+def overlay_folder(overlay: Overlay) -> Path:
+    """The kustomization of one overlay."""
+    return manifests_folder() / "overlays" / overlay.value
+
+
+def sample_folder(name: str) -> Path:
+    """The kustomization of one sample ("hello", "client")."""
+    return manifests_folder() / "samples" / name

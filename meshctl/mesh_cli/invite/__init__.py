@@ -1,0 +1,1 @@
+"""`meshctl invite`: tokens by which clusters come in."""

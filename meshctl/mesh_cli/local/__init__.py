@@ -1,0 +1,1 @@
+"""`meshctl local` and `meshctl demo`: real clusters on this machine."""

@@ -1,0 +1,1 @@
+"""Verbs of members and peers: join, leave, accept, link, peer."""

@@ -1,0 +1,1 @@
+"""Verbs of placement: place, placements, explain, top, adopt, failback."""

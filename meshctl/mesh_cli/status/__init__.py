@@ -1,0 +1,1 @@
+"""`meshctl status`: members, peers, exports and imports, and how old that knowledge is."""

@@ -1,0 +1,1 @@
+"""`meshctl trust`: the clusterset's root of trust."""
