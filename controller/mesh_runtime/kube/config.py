@@ -10,6 +10,7 @@ import yaml
 from kubernetes.aio import config as kubernetes_config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.config import kube_config
 from kubernetes.aio.config.kube_config import KubeConfigMerger
 
 from mesh_runtime.kube.address import connector, session
@@ -29,9 +30,12 @@ async def connect(*, kubeconfig: Path | None = None, context: str | None = None)
     configuration = Configuration()
     if kubeconfig is None and context is None and _in_a_pod():
         kubernetes_config.load_incluster_config(client_configuration=configuration)
+        certificates = _ssl_context(configuration)
     else:
-        await _load(configuration, kubeconfig=kubeconfig, context=context)
-    async with session(connector(_ssl_context(configuration))) as talk:
+        with _no_keys_left_behind():
+            await _load(configuration, kubeconfig=kubeconfig, context=context)
+            certificates = _ssl_context(configuration)
+    async with session(connector(certificates)) as talk:
         yield KubeClient(talk, server=configuration.host, authorization=_Authorization(configuration))
 
 
@@ -107,6 +111,26 @@ def as_kubeconfig_error(source: str) -> Iterator[None]:
         raise KubeconfigError(
             f"the kubeconfig {source} cannot be used: {error}", next_step="correct it and try again"
         ) from error
+
+
+_reading = 0
+
+
+@contextmanager
+def _no_keys_left_behind() -> Iterator[None]:
+    """Deletes the files that the library writes for a kubeconfig's keys, once the last reader is through.
+
+    The library keeps them until its process ends, so that one that is killed leaves a person's key behind
+    in the folder for temporary files. A context that is made needs none of them any more.
+    """
+    global _reading  # the library's files belong to the process too
+    _reading += 1
+    try:
+        yield
+    finally:
+        _reading -= 1
+        if not _reading:
+            kube_config._cleanup_temp_files()  # the library has no other way to say it
 
 
 def _ssl_context(configuration: Configuration) -> ssl.SSLContext:
