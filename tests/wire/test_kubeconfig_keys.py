@@ -85,7 +85,7 @@ async def test_who_reads_at_the_same_time_loses_nothing_by_it(kubeconfig: Path, 
 
     # A program gives the first one's credential, and it has the CA in its hands meanwhile.
     first = asyncio.create_task(reads("waits"))
-    assert await asyncio.gather(reads("key"), reads("key")) == ["https://c.example"] * 2
+    assert {*await asyncio.gather(reads("key"), reads("key"))} == {"https://c.example"}
     await asyncio.to_thread((kubeconfig.parent / "go").write_text, "")
     assert await first == "https://c.example"
     assert list(temporary.iterdir()) == []
