@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-placement-failover bench-failover bench-trust check format lock clean
+.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-placement-failover bench-failover bench-trust check docs format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-placement-failover  what others see of a member that dies, on a hub and three members as real clusters: ten minutes"
 	@echo "make bench-dns-change  from a changed endpoint to the new DNS answer at a pod, on real clusters: fifteen minutes"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
+	@echo "make docs       the documentation as a site, in dist/site"
 	@echo "make format     put the code into the form that make check wants"
 	@echo "make lock       write requirements/dev.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions"
 
@@ -112,6 +113,10 @@ check: $(INSTALLED)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@echo "check: format, lint, types and contracts are fine"
+
+docs: $(INSTALLED)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir dist/site
+	@echo "docs: dist/site/index.html"
 
 format: $(INSTALLED)
 	@$(BIN)/ruff check --fix --quiet .
