@@ -22,6 +22,7 @@ from mesh_bench.full_pair import NAMESPACE, PORT, FullPair, full_pair, inside, p
 from mesh_bench.machine import commit, load, machine
 from mesh_bench.programs import ready_programs
 from mesh_cli.install.manifests import apply_definitions, apply_objects, manifests_for
+from mesh_cli.install.shape import Shape
 from mesh_cli.install.shipped import Overlay
 from mesh_core.errors import MeshError
 from mesh_core.names import SYSTEM_NAMESPACE
@@ -77,7 +78,7 @@ def _measure(
 async def _install(pair: FullPair) -> None:
     """What `meshctl accept` installs, before it."""
     image = pair.meshctl("local", "image", "program").split()[0]
-    manifests = manifests_for(Overlay("nodeport"), image=image)
+    manifests = manifests_for(Shape(Overlay.NODE_PORT), image=image)
     async with connect(kubeconfig=pair.set / "kubeconfig", context="west") as client:
         await apply_definitions(client, manifests)
         await apply_objects(client, manifests)

@@ -23,6 +23,7 @@ import yaml
 from mesh_bench.guard import SET
 from mesh_bench.scene import gateway_slice
 from mesh_cli.install.manifests import apply_definitions, apply_objects, manifests_for
+from mesh_cli.install.shape import Shape
 from mesh_cli.install.shipped import Overlay
 from mesh_cli.member.admission import property_bodies
 from mesh_cli.member.itself import read_facts
@@ -95,7 +96,7 @@ async def bed(*names: str) -> AsyncIterator[Bed]:
 async def _joined(files: SetFiles, *, name: str, folder: Path, stack: AsyncExitStack) -> Cluster:
     """What `meshctl join` does, but for waiting for programs that nobody runs here."""
     kube = await stack.enter_async_context(connect(kubeconfig=files.kubeconfig, context=name))
-    manifests = manifests_for(Overlay.NODE_PORT, image=None)
+    manifests = manifests_for(Shape(Overlay.NODE_PORT), image=None)
     await apply_definitions(kube, manifests)
     facts = await read_facts(kube, context=name)
     known = record_member(folder / "trust", cluster=cluster_id(name), uid=facts.uid)

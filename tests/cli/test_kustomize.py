@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,8 +10,16 @@ import pytest
 import yaml
 
 from mesh_cli.install.kustomize import Manifest, NotUnderstood, identity, render, repository
-from mesh_cli.install.shipped import Overlay, manifests_folder, overlay_folder, sample_folder
-from mesh_local.binaries import Component, find_binaries
+from mesh_cli.install.shipped import (
+    Component,
+    Overlay,
+    component_folder,
+    manifests_folder,
+    overlay_folder,
+    sample_folder,
+)
+from mesh_local.binaries import Component as Program
+from mesh_local.binaries import find_binaries
 from mesh_runtime.progress import progress_for
 
 FOLDERS = [
@@ -23,8 +32,8 @@ FOLDERS = [
 @pytest.fixture(scope="module")
 def kubectl() -> tuple[str, ...]:
     """How to start kubectl; the set-up of the tests has built it."""
-    found = asyncio.run(find_binaries(components=[Component.KUBECTL], progress=progress_for(io.StringIO())))
-    return found.commands[Component.KUBECTL]
+    found = asyncio.run(find_binaries(components=[Program.KUBECTL], progress=progress_for(io.StringIO())))
+    return found.commands[Program.KUBECTL]
 
 
 def ordered(manifests: list[Manifest]) -> list[Manifest]:
@@ -40,9 +49,38 @@ def test_it_makes_the_objects_that_kubectl_makes(folder: Path, kubectl: tuple[st
     assert ordered(render(folder)) == ordered(theirs)
 
 
+@pytest.mark.parametrize(
+    "components",
+    [*((one,) for one in Component), tuple(Component), tuple(reversed(Component))],
+    ids=lambda components: "+".join(one.value for one in components),
+)
+@pytest.mark.parametrize("overlay", list(Overlay), ids=lambda overlay: overlay.value)
+def test_with_components_it_makes_what_kubectl_makes_of_a_kustomization_that_lists_them(
+    overlay: Overlay, components: tuple[Component, ...], kubectl: tuple[str, ...], tmp_path: Path
+) -> None:
+    def path_to(folder: Path) -> str:
+        return os.path.relpath(folder, tmp_path)
+
+    own = {
+        "resources": [path_to(overlay_folder(overlay))],
+        "components": [path_to(component_folder(one)) for one in components],
+    }
+    write(
+        tmp_path,
+        yaml.safe_dump({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **own}),
+    )
+    words = [*kubectl, "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(tmp_path)]
+    shown = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    ours = render(overlay_folder(overlay), components=map(component_folder, components))
+    assert ordered(ours) == ordered(list(yaml.safe_load_all(shown.stdout)))
+    labels = next(one for one in ours if one["kind"] == "Namespace")["metadata"]["labels"]
+    assert {one for one in Component if one.label in labels} == set(components)
+
+
 def test_every_kustomization_that_we_ship_is_understood() -> None:
     for file in manifests_folder().rglob("kustomization.yaml"):
-        assert render(file.parent), file
+        if file.parents[1].name != "components":
+            assert render(file.parent), file
 
 
 def write(folder: Path, kustomization: str, **files: str) -> Path:
@@ -68,8 +106,18 @@ POD = "kind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {container
         ),
         (
             "resources: [pod.yaml]\npatches: [{target: {kind: Deployment, name: a}, "
-            'patch: \'[{"op": "add", "path": "/x", "value": 1}]\'}]',
+            'patch: \'[{"op": "remove", "path": "/metadata"}]\'}]',
             "patch operation",
+        ),
+        (
+            "resources: [pod.yaml]\npatches: [{target: {kind: Deployment, name: a}, "
+            'patch: \'[{"op": "add", "path": "/metadata/name", "value": 1}]\'}]',
+            "a patch of /metadata/name, which is there already",
+        ),
+        (
+            "resources: [pod.yaml]\npatches: [{target: {kind: Deployment, name: a}, "
+            'patch: \'[{"op": "add", "path": "/spec/template/spec/containers/1/x", "value": 1}]\'}]',
+            "a patch of /spec/template/spec/containers/1/x, which is not there",
         ),
         (
             "resources: [pod.yaml]\npatches: [{target: {kind: Deployment, name: a}, "

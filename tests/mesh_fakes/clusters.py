@@ -69,8 +69,8 @@ def _allocate(server: ObjectServer, item: Object) -> None:
 
 
 def _roll_out(server: ObjectServer, item: Object) -> None:
-    if item.get("kind") == "Deployment" and "status" not in item:
-        wanted = item["spec"].get("replicas", 1)
+    wanted = item.get("spec", {}).get("replicas", 1)
+    if item.get("kind") == "Deployment" and item.get("status", {}).get("replicas") != wanted:
         counts = dict.fromkeys(("replicas", "updatedReplicas", "availableReplicas"), wanted)
         body = {"metadata": item["metadata"], "status": {"observedGeneration": 9, **counts}}
         server.put("apps/v1", "deployments", body)

@@ -246,6 +246,18 @@ class KubeClient:
             raise
         return True
 
+    async def delete_manifest(self, manifest: Body) -> None:
+        """Delete the object of that kind and name, if it is there."""
+        meta = manifest["metadata"]
+        collection = await self._collection(
+            str(manifest["apiVersion"]), str(manifest["kind"]), namespace=meta.get("namespace", "")
+        )
+        try:
+            await self.request("DELETE", f"{collection}/{meta['name']}", body={})
+        except ApiError as error:
+            if not error.is_not_found:
+                raise
+
     async def request(
         self,
         method: str,

@@ -5,9 +5,9 @@ Laws:
 1. What comes out is what `kubectl kustomize` makes of the same folder, but for the order.
 2. A key, a patch or an image rule that is not understood is refused, never skipped.
 
-Understood are `resources` (files and folders), `images` (`name` and `newTag`) and `patches` (a target of
-kind and name, operations `replace` of RFC 6902 on paths that exist). Only files that we ship are read, so
-a failure here is a defect of ours.
+Understood are `resources` (files and folders), `components` (folders), `images` (`name` and `newTag`) and
+`patches` (a target of kind and name; of RFC 6902 `replace` of what is there and `add` of what is not). Only
+files that we ship are read, so a failure here is a defect of ours.
 """
 
 import json
@@ -23,7 +23,8 @@ from mesh_core.errors import MeshError
 Manifest = dict[str, Any]
 
 _FILE = "kustomization.yaml"
-_KNOWN = {"apiVersion", "kind", "resources", "images", "patches"}
+_KNOWN = {"apiVersion", "kind", "resources", "components", "images", "patches"}
+_OPERATIONS = ("add", "replace")
 
 
 class NotUnderstood(MeshError):
@@ -35,17 +36,28 @@ class NotUnderstood(MeshError):
         )
 
 
-def render(folder: Path, *, images: Mapping[str, str] | None = None) -> list[Manifest]:
+def render(
+    folder: Path, *, images: Mapping[str, str] | None = None, components: Iterable[Path] = ()
+) -> list[Manifest]:
     """The objects of the kustomization in `folder`, in the order of its resources.
 
-    `images` replaces whole image references by repository name, after the kustomization's own tags.
-    Raises NotUnderstood, OSError, yaml.YAMLError.
+    `components` are applied after it, as by a kustomization that stands on it and lists them. `images`
+    replaces whole image references by repository name, after the kustomization's own tags. Raises
+    NotUnderstood, OSError, yaml.YAMLError.
     """
     manifests = list(_objects(folder))
+    for component in components:
+        manifests = _changed(manifests, component)
     _refuse_twins(manifests, where=folder)
     for name, reference in (images or {}).items():
         _set_image(manifests, name=name, reference=reference)
     return manifests
+
+
+def brought_by(component: Path) -> list[Manifest]:
+    """The objects that a component adds, without what it changes of others."""
+    rules = yaml.safe_load((component / _FILE).read_text())
+    return [found for entry in rules.get("resources", ()) for found in _resource(component / entry)]
 
 
 def identity(manifest: Manifest) -> tuple[str, str, str]:
@@ -54,12 +66,21 @@ def identity(manifest: Manifest) -> tuple[str, str, str]:
     return str(manifest["kind"]), str(meta.get("namespace", "")), str(meta["name"])
 
 
-def _objects(folder: Path) -> Iterator[Manifest]:
+def _objects(folder: Path) -> list[Manifest]:
+    return _changed([], folder)
+
+
+def _changed(manifests: list[Manifest], folder: Path) -> list[Manifest]:
+    """The objects with what the kustomization or component in `folder` adds, and as it changes them."""
     rules = yaml.safe_load((folder / _FILE).read_text())
     unknown = sorted(set(rules) - _KNOWN)
     if unknown:
         raise NotUnderstood(folder / _FILE, what=f"unknown keys {', '.join(unknown)}")
-    manifests = [found for entry in rules.get("resources", ()) for found in _resource(folder / entry)]
+    manifests = manifests + [
+        found for entry in rules.get("resources", ()) for found in _resource(folder / entry)
+    ]
+    for component in rules.get("components", ()):
+        manifests = _changed(manifests, folder / component)
     for rule in rules.get("images", ()):
         if set(rule) != {"name", "newTag"}:
             raise NotUnderstood(folder / _FILE, what=f"image rule {rule}")
@@ -67,7 +88,7 @@ def _objects(folder: Path) -> Iterator[Manifest]:
         _set_image(manifests, name=rule["name"], reference=reference)
     for patch in rules.get("patches", ()):
         _patch(manifests, patch, where=folder / _FILE)
-    yield from manifests
+    return manifests
 
 
 def _resource(path: Path) -> Iterator[Manifest]:
@@ -107,19 +128,35 @@ def _patch(manifests: Iterable[Manifest], patch: Manifest, *, where: Path) -> No
     if len(hit) != 1:
         raise NotUnderstood(where, what=f"a patch for {' '.join(wanted)} that meets {len(hit)} objects")
     for operation in yaml.safe_load(patch["patch"]):
-        if operation.get("op") != "replace":
+        if operation.get("op") not in _OPERATIONS:
             raise NotUnderstood(where, what=f"patch operation {operation}")
-        _replace(hit[0], operation["path"], operation["value"], where=where)
+        _edit(hit[0], operation, where=where)
 
 
-def _replace(manifest: Manifest, path: str, value: object, *, where: Path) -> None:
+def _edit(manifest: Manifest, operation: Manifest, *, where: Path) -> None:
+    """One operation; what lies on the way to its place must be there (RFC 6902, 4.1 and 4.3)."""
+    path, adds = operation["path"], operation["op"] == "add"
     *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
-    place = manifest
+    place: Any = manifest  # whatever lies on the way: maps and lists
     for part in parents:
-        place = place.get(part, {})
-    if last not in place:
-        raise NotUnderstood(where, what=f"a patch of {path}, which is not there")
-    place[last] = value
+        place = _within(place, part)
+    match place:
+        case list() if adds and last == "-":
+            place.append(operation["value"])
+        case dict() if adds is (last not in place):
+            place[last] = operation["value"]
+        case _:
+            state = "there already" if adds and isinstance(place, dict) else "not there"
+            raise NotUnderstood(where, what=f"a patch of {path}, which is {state}")
+
+
+def _within(place: object, part: str) -> object:
+    match place:
+        case dict():
+            return place.get(part)
+        case list() if part.isdigit() and int(part) < len(place):
+            return place[int(part)]
+    return None
 
 
 def _refuse_twins(manifests: Iterable[Manifest], *, where: Path) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 
 from mesh_cli.dns.address import apply_dns_service, is_dns_service
 from mesh_cli.install.definitions import Verdict, is_established, verdict
-from mesh_cli.install.kustomize import Manifest, render
-from mesh_cli.install.shipped import Overlay, overlay_folder
+from mesh_cli.install.kustomize import Manifest, brought_by, render
+from mesh_cli.install.shape import Shape
+from mesh_cli.install.shipped import component_folder, overlay_folder
 from mesh_cli.session import FIELD_MANAGER
 from mesh_core.errors import EnvironmentFault
-from mesh_core.names import GATEWAY, SYSTEM_NAMESPACE
-from mesh_runtime.kube import CRDS, SERVICES, ApiError, Informer, KubeClient
+from mesh_core.names import SYSTEM_NAMESPACE
+from mesh_runtime.kube import CRDS, NAMESPACES, ApiError, Informer, KubeClient
 from mesh_runtime.sighting import sighting
 
 PROGRAM_IMAGE = "meshctl.dev/clusterset-mesh"
@@ -38,18 +39,23 @@ class NotEstablished(EnvironmentFault):
         )
 
 
-def manifests_for(overlay: Overlay, *, image: str | None) -> list[Manifest]:
+def manifests_for(shape: Shape, *, image: str | None) -> list[Manifest]:
     """What to install; `image` is a whole image reference in place of the shipped one."""
     images = {PROGRAM_IMAGE: image} if image else {}
-    return in_order(render(overlay_folder(overlay), images=images))
+    components = map(component_folder, shape.components)
+    return in_order(render(overlay_folder(shape.overlay), images=images, components=components))
 
 
-async def overlay_in(client: KubeClient) -> Overlay | None:
-    """How the gateway that is installed now is reached; None when there is none."""
-    service = await client.find(SERVICES, GATEWAY, namespace=SYSTEM_NAMESPACE)
-    if service is None:
-        return None
-    return Overlay.NODE_PORT if service.spec.type == "NodePort" else Overlay.LOAD_BALANCER
+async def delete_dropped(client: KubeClient, *, before: Shape, after: Shape) -> None:
+    """Delete what components brought that are no longer wanted; what they changed is changed by an apply."""
+    dropped = [one for one in before.components if one not in after.components]
+    for component in dropped:
+        for manifest in brought_by(component_folder(component)):
+            await client.delete_manifest(manifest)
+    if dropped:
+        # Last, so that who was interrupted still finds them; and whoever else applied the labels.
+        labels = {"metadata": {"labels": {one.label: None for one in dropped}}}
+        await client.merge_patch(NAMESPACES, SYSTEM_NAMESPACE, labels)
 
 
 async def apply_definitions(client: KubeClient, manifests: Iterable[Manifest]) -> list[str]:

@@ -13,6 +13,19 @@ class Overlay(Enum):
     NODE_PORT = "nodeport"
 
 
+class Component(Enum):
+    """What may be changed of an installation; the value is the folder below `components`."""
+
+    HIGH_AVAILABILITY = "high-availability"
+    HOST_PORT = "host-port"
+    NETWORK_POLICY = "network-policy"
+
+    @property
+    def label(self) -> str:
+        """The label of our namespace that says that it was applied."""
+        return f"meshctl.dev/with-{self.value}"
+
+
 class ManifestsMissing(MeshError):
     """The package was installed without its manifests."""
 
@@ -32,6 +45,11 @@ def manifests_folder() -> Path:
 def overlay_folder(overlay: Overlay) -> Path:
     """The kustomization of one overlay."""
     return manifests_folder() / "overlays" / overlay.value
+
+
+def component_folder(component: Component) -> Path:
+    """The kustomization of one component."""
+    return manifests_folder() / "components" / component.value
 
 
 def sample_folder(name: str) -> Path:

@@ -14,9 +14,9 @@ from typing import Literal
 import click
 
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
-from mesh_cli.install.manifests import apply_definitions, apply_objects, manifests_for, overlay_in
+from mesh_cli.install.manifests import apply_definitions, apply_objects, delete_dropped, manifests_for
 from mesh_cli.install.rollout import wait_until_running, why_not
-from mesh_cli.install.shipped import Overlay
+from mesh_cli.install.shape import Shape, ShapeWish, shape_in, shape_options, shape_wish
 from mesh_cli.member.accept_objects import Acceptance, as_yaml
 from mesh_cli.member.addresses import NoGatewayAddress, format_address, gateway_addresses, parse_address
 from mesh_cli.member.admission import JoinRefused, check_standing
@@ -72,7 +72,7 @@ class Wish:
     context: str
     acceptance: Acceptance
     image: str | None
-    overlay: Overlay | None
+    shape: ShapeWish
     limit: float
     beside_others: bool
     dns_stub: bool = False
@@ -88,11 +88,7 @@ class Wish:
 @click.option("--context", help="Kubeconfig context of the newcomer; by default the current one.")
 @click.option("--cluster-id", "name", required=True, metavar="ID", help="Its name for life: one DNS label.")
 @click.option("--image", metavar="IMAGE", help="Image of the programs, in place of this version's own.")
-@click.option(
-    "--service-type",
-    type=click.Choice([overlay.value for overlay in Overlay]),
-    help="How peers reach the gateway; by default as it is, at first a load balancer.",
-)
+@shape_options
 @click.option("--network", metavar="NAME", help="Network that it shares with the inviter; by default none.")
 @click.option("--pod-cidr", "pod_cidrs", multiple=True, metavar="CIDR", help="Where its pods lie there.")
 @click.option(
@@ -120,6 +116,8 @@ def command(
     name: str,
     image: str | None,
     service_type: str | None,
+    adds: tuple[str, ...],
+    drops: tuple[str, ...],
     network: str | None,
     pod_cidrs: tuple[str, ...],
     addresses: tuple[str, ...],
@@ -146,17 +144,15 @@ def command(
         gateways=() if dial == "outbound" else given or None,
         pod_ranges=parse_ranges(pod_cidrs),
     )
-    overlay = Overlay(service_type) if service_type else None
+    shape = shape_wish(service_type, adds, drops)
     if dry_run:
-        click.echo(
-            as_yaml(manifests_for(overlay or Overlay.LOAD_BALANCER, image=image), acceptance), nl=False
-        )
+        click.echo(as_yaml(manifests_for(shape.of(Shape()), image=image), acceptance), nl=False)
         return
     wish = Wish(
         context=context or current_context(kubeconfig=kubeconfig),
         acceptance=acceptance,
         image=image,
-        overlay=overlay,
+        shape=shape,
         limit=timeout,
         beside_others=beside_others,
         dns_stub=dns_stub,
@@ -190,8 +186,8 @@ async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
         with progress.step(f"{wish.context}: check that it can be {cluster}"):
             facts = await read_facts(client, context=wish.context)
             check_invited(facts, cluster=cluster, token=token, beside_others=wish.beside_others)
-        overlay = wish.overlay or await overlay_in(client) or Overlay.LOAD_BALANCER
-        manifests = manifests_for(overlay, image=wish.image)
+        shape = wish.shape.of(existing := await shape_in(client))
+        manifests = manifests_for(shape, image=wish.image)
         with progress.step(f"{wish.context}: install the kinds"):
             await apply_definitions(client, manifests)
         with progress.step(f"{wish.context}: install the programs"):
@@ -202,6 +198,7 @@ async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
                 await client.apply(TRUST_BUNDLES, wish.acceptance.bundle, field_manager=FIELD_MANAGER)
             await client.apply(TRUST_BUNDLES, wish.acceptance.pin, field_manager=ACCEPT_MANAGER)
             await apply_objects(client, manifests)
+            await delete_dropped(client, before=existing, after=shape)
         with progress.step(f"{wish.context}: find where it can be dialled"):
             done = await _placed(client, wish.acceptance, facts=facts)
         with progress.step(f"{wish.context}: come in by the {token}") as step:

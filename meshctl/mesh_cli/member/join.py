@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
-from mesh_cli.install.manifests import apply_definitions, apply_objects, manifests_for, overlay_in
-from mesh_cli.install.shipped import Overlay
+from mesh_cli.install.manifests import apply_definitions, apply_objects, delete_dropped, manifests_for
+from mesh_cli.install.shape import ShapeWish, shape_in, shape_options, shape_wish
 from mesh_cli.install.startup import start_programs
 from mesh_cli.member.addresses import NoGatewayAddress, format_address, gateway_addresses
 from mesh_cli.member.admission import check_newcomer, property_bodies
@@ -41,7 +41,7 @@ from mesh_runtime.trust_dir import PublicTrust, load_trust_dir, record_member
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """What was asked for; `overlay` None keeps what the cluster has, and is a load balancer at first.
+    """What was asked for.
 
     `network` None leaves what the cluster says of its network as it is.
     """
@@ -50,7 +50,7 @@ class Newcomer:
     cluster: ClusterId
     trust_folder: Path
     image: str | None
-    overlay: Overlay | None
+    shape: ShapeWish
     limit: float
     network: str | None = None
     beside_others: bool = False
@@ -83,11 +83,7 @@ class Joined:
     help="Folder that meshctl trust init made.",
 )
 @click.option("--image", metavar="IMAGE", help="Image of the programs, in place of this version's own.")
-@click.option(
-    "--service-type",
-    type=click.Choice([overlay.value for overlay in Overlay]),
-    help="How peers reach the gateway; by default as it is, at first a load balancer.",
-)
+@shape_options
 @click.option(
     "--network",
     metavar="NAME",
@@ -108,6 +104,8 @@ def command(
     trust_folder: Path,
     image: str | None,
     service_type: str | None,
+    adds: tuple[str, ...],
+    drops: tuple[str, ...],
     network: str | None,
     beside_others: bool,
     dns_stub: bool,
@@ -119,7 +117,7 @@ def command(
         cluster=cluster_id(name),
         trust_folder=trust_folder,
         image=image,
-        overlay=Overlay(service_type) if service_type else None,
+        shape=shape_wish(service_type, adds, drops),
         limit=timeout,
         network=parse_network(network) if network is not None else None,
         beside_others=beside_others,
@@ -140,8 +138,8 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
             check_newcomer(facts, cluster=newcomer.cluster, trust=trust, beside_others=newcomer.beside_others)
             trust = taken(trust, facts=facts, passphrase=passphrase)
             check_newcomer(facts, cluster=newcomer.cluster, trust=trust, beside_others=newcomer.beside_others)
-        overlay = newcomer.overlay or await overlay_in(client) or Overlay.LOAD_BALANCER
-        manifests = manifests_for(overlay, image=newcomer.image)
+        shape = newcomer.shape.of(existing := await shape_in(client))
+        manifests = manifests_for(shape, image=newcomer.image)
         with progress.step(f"{newcomer.context}: install the kinds"):
             definitions = await apply_definitions(client, manifests)
         known = record_member(newcomer.trust_folder, cluster=newcomer.cluster, uid=facts.uid)
@@ -156,6 +154,7 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
             await enrolment.publish(known)
             await _stay(client, facts)
             await apply_objects(client, manifests)
+            await delete_dropped(client, before=existing, after=shape)
         signed = await start_programs(enrolment, limit=newcomer.limit, progress=progress)
         known = await enrolled(enrolment)
         with progress.step(f"{newcomer.context}: make cluster DNS forward {CLUSTERSET_ZONE}"):

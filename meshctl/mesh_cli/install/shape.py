@@ -1,0 +1,87 @@
+"""What an installation is like: how peers reach the gateway, and which components change it.
+
+It is read from the cluster, so that joining again keeps what somebody chose, whoever applied it.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+import click
+
+from mesh_cli.install.shipped import Component, Overlay
+from mesh_core.names import GATEWAY, SYSTEM_NAMESPACE
+from mesh_runtime.kube import NAMESPACES, SERVICES, KubeClient
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The overlay, and the components in the order in which they are applied."""
+
+    overlay: Overlay = Overlay.LOAD_BALANCER
+    components: tuple[Component, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeWish:
+    """What somebody asked for; what he said nothing of stays as it is."""
+
+    overlay: Overlay | None = None
+    adds: frozenset[Component] = frozenset()
+    drops: frozenset[Component] = frozenset()
+
+    def of(self, existing: Shape) -> Shape:
+        """The shape to install where `existing` is."""
+        kept = (self.adds | frozenset(existing.components)) - self.drops
+        return Shape(self.overlay or existing.overlay, tuple(one for one in Component if one in kept))
+
+
+def shape_wish(service_type: str | None, adds: Iterable[str], drops: Iterable[str]) -> ShapeWish:
+    """What was typed; raises click.UsageError for a component that is to come and to go."""
+    wish = ShapeWish(
+        Overlay(service_type) if service_type else None,
+        frozenset(map(Component, adds)),
+        frozenset(map(Component, drops)),
+    )
+    if both := wish.adds & wish.drops:
+        raise click.UsageError(f"--with and --without both name {min(one.value for one in both)}")
+    return wish
+
+
+async def shape_in(client: KubeClient) -> Shape:
+    """What is installed now; the default where nothing is."""
+    service = await client.find(SERVICES, GATEWAY, namespace=SYSTEM_NAMESPACE)
+    namespace = await client.find(NAMESPACES, SYSTEM_NAMESPACE)
+    labels = namespace.metadata.labels if namespace is not None else {}
+    node_port = service is not None and service.spec.type == "NodePort"
+    return Shape(
+        Overlay.NODE_PORT if node_port else Overlay.LOAD_BALANCER,
+        tuple(one for one in Component if one.label in labels),
+    )
+
+
+def shape_options(function: Callable[P, R]) -> Callable[P, R]:
+    """--service-type, --with and --without as `service_type`, `adds` and `drops`."""
+    names = click.Choice([one.value for one in Component])
+    for option in (
+        click.option(
+            "--without", "drops", type=names, multiple=True, help="Take back what --with NAME changed."
+        ),
+        click.option(
+            "--with",
+            "adds",
+            type=names,
+            multiple=True,
+            help="Change the installation (manifests/components); kept until --without.",
+        ),
+        click.option(
+            "--service-type",
+            type=click.Choice([overlay.value for overlay in Overlay]),
+            help="How peers reach the gateway; by default as it is, at first a load balancer.",
+        ),
+    ):
+        function = option(function)
+    return function

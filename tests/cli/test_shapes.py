@@ -1,0 +1,60 @@
+"""What `join --with` and `--without` change of an installation, and what stays of it when joining again."""
+
+from typing import Any
+
+import click
+import pytest
+
+from mesh_cli.install.shape import Shape, ShapeWish
+from mesh_cli.install.shipped import Component, Overlay
+from mesh_fakes.commands import Meshctl, done, join
+from mesh_fakes.object_server import ObjectServer
+
+AVAILABLE, PORT, POLICY = Component.HIGH_AVAILABILITY, Component.HOST_PORT, Component.NETWORK_POLICY
+NODE_PORT = Overlay.NODE_PORT
+
+
+@pytest.mark.parametrize(
+    ("wish", "existing", "expected"),
+    [
+        (ShapeWish(), Shape(), Shape()),
+        (ShapeWish(), Shape(NODE_PORT, (POLICY,)), Shape(NODE_PORT, (POLICY,))),
+        (ShapeWish(NODE_PORT), Shape(components=(POLICY,)), Shape(NODE_PORT, (POLICY,))),
+        (
+            ShapeWish(adds=frozenset({AVAILABLE})),
+            Shape(components=(POLICY,)),
+            Shape(components=(AVAILABLE, POLICY)),
+        ),
+        (ShapeWish(drops=frozenset({POLICY})), Shape(components=(PORT, POLICY)), Shape(components=(PORT,))),
+        (ShapeWish(drops=frozenset({POLICY})), Shape(), Shape()),
+    ],
+)
+def test_what_nobody_speaks_of_stays(wish: ShapeWish, existing: Shape, expected: Shape) -> None:
+    assert wish.of(existing) == expected
+
+
+def gateway(server: ObjectServer) -> Any:  # JSON of a Deployment
+    return server.get("deployments", "meshctl-gateway")["spec"]
+
+
+def test_a_component_comes_stays_when_joining_again_and_goes(
+    meshctl: Meshctl, east: ObjectServer, trust: str
+) -> None:
+    done(join(meshctl, trust, "--with", "high-availability", "--with", "network-policy"))
+    assert gateway(east)["replicas"] == 3
+    assert east.get("networkpolicies", "meshctl-dns")["spec"]["policyTypes"] == ["Ingress"]
+    before = east.versions()
+    done(join(meshctl, trust))
+    assert east.versions() == before
+    done(join(meshctl, trust, "--without", "network-policy"))
+    assert east.find("networkpolicies", "meshctl-dns") is None
+    assert gateway(east)["replicas"] == 3
+    done(join(meshctl, trust, "--without", "high-availability"))
+    assert gateway(east)["replicas"] == 2
+
+
+def test_a_component_cannot_come_and_go(meshctl: Meshctl, east: ObjectServer, trust: str) -> None:
+    result = join(meshctl, trust, "--with", "host-port", "--without", "host-port")
+    assert isinstance(result.exception, click.UsageError)
+    assert "--with and --without both name host-port" in str(result.exception)
+    assert east.find("deployments", "meshctl-gateway") is None
