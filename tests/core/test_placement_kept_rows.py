@@ -48,6 +48,15 @@ def exports(**fields: object) -> Change:
     return change
 
 
+def everywhere(**fields: object) -> Change:
+    """In each cluster, so that one score says something else of all."""
+
+    def change(before: Snapshot) -> Snapshot:
+        return replace(before, clusters=tuple(replace(one, **fields) for one in before.clusters))
+
+    return change
+
+
 def gone(number: int) -> Change:
     return lambda before: replace(
         before, clusters=(*before.clusters[:number], *before.clusters[number + 1 :])
@@ -71,6 +80,9 @@ CHANGES: dict[str, Change] = {
     "a cluster is full": cluster(8, room=None),
     "a cluster is of another set": cluster(0, cluster_set="test"),
     "a cluster costs more": cluster(9, properties={"cost.topology.meshctl.dev": "20"}),
+    "all clusters have no region": everywhere(properties={}),
+    "all clusters are full": everywhere(room=None),
+    "a region is another one": cluster(1, properties={"region.topology.meshctl.dev": "ap-1"}),
     "an export has nothing ready": exports(ready=0),
     "an export is for few": exports(allowed=("cluster-00002",)),
     "no reservations": lambda before: replace(before, reservations=()),

@@ -101,4 +101,8 @@ def _by_target(run: Iterable[Link]) -> Mapping[str, Link]:
 
 
 def _is_heard(run: Iterable[Link]) -> bool:
-    return any(one.is_fresh for one in run)
+    # A loop: for most the first one is, and a generator costs more than that.
+    for one in run:
+        if one.is_fresh:
+            return True
+    return False

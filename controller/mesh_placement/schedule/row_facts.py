@@ -105,6 +105,8 @@ def _following(
     if kept is None or kept.rows is look.snapshot.clusters:
         return {} if kept is None else kept.found
     change = look.changed_since(kept.rows)
+    if len(change.news) == len(look.snapshot.clusters) == len(kept.found) and not change.gone:
+        return {one.name: work(one) for one in change.news}
     news = [one for one in change.news if is_known(one.name)]
     gone = [name for name in change.gone if name in kept.found]
     if not news and not gone:

@@ -39,7 +39,7 @@ def surge_after(
 ) -> dict[str, int]:
     """What is left behind by cluster: `shares` is the decision without it, `moved` what a step takes away
     now, `most` what a higher priority leaves, `barred` where it has no right to be."""
-    if wanted.spec.failover.purge == "Immediately":
+    if wanted.spec.failover.purge == "Immediately" or not (moved or wanted.memory.surge):
         return {}
     there = {one.cluster: one for one in wanted.current}
     before = {one.cluster: _behind(one, wanted.memory.surge) for one in wanted.current}

@@ -4,7 +4,7 @@ What was found for the placement last is kept, and worked out again only for clu
 something else: a score gives the same numbers of all others, so they have the same sum.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -59,25 +59,38 @@ def weighed(look: Look, wanted: Wanted, clusters: Sequence[Cluster], scores: Seq
 
 def _anew(names: list[str], parts: Mapping[str, Mapping[str, float]], weights: Mapping[str, int]) -> Weighed:
     columns = [_column(found, names) for found in parts.values()]
-    totals = [0.0] * len(names)
-    for weight, points in zip(weights.values(), columns, strict=True):
-        totals = [total + weight * each for total, each in zip(totals, points, strict=True)]
-    rules = tuple(parts)
-    rows = zip(*columns, strict=True) if columns else (() for _ in names)
-    parts_of = {one: dict(zip(rules, row, strict=True)) for one, row in zip(names, rows, strict=True)}
-    return Weighed(dict(zip(names, totals, strict=True)), parts, parts_of)
+    # Copies of one that has all names already: made three times as fast as one name after another.
+    empty = dict.fromkeys(parts, 0.0)
+    rows = [empty.copy() for _ in names]
+    for rule, points in zip(parts, columns, strict=True):
+        _put(rows, rule, points)
+    return Weighed(_totals(names, columns, weights), parts, dict(zip(names, rows, strict=True)))
 
 
 def _renewed(
     before: Weighed, parts: Mapping[str, Mapping[str, float]], weights: Mapping[str, int]
 ) -> Weighed:
-    news = {one for rule, found in parts.items() for one in differing(before.parts[rule], found)}
+    """By columns where a score says something else of many clusters, by clusters for the rest."""
+    many, news = [], set[str]()
+    for rule, found in parts.items():
+        others = differing(before.parts[rule], found)
+        if 4 * len(others) > len(before.totals):
+            many.append(rule)
+        else:
+            news.update(others)
     news.intersection_update(before.totals)
-    if not news:
+    if not news and not many:
         return before
-    if 4 * len(news) > len(before.totals):
-        return _anew(list(before.totals), parts, weights)
-    totals, parts_of = dict(before.totals), dict(before.parts_of)
+    if many:
+        names = list(before.totals)
+        columns = {rule: _column(found, names) for rule, found in parts.items()}
+        totals = _totals(names, list(columns.values()), weights)
+        rows = [row.copy() for row in before.parts_of.values()]
+        for rule in many:
+            _put(rows, rule, columns[rule])
+        parts_of = dict(zip(names, rows, strict=True))
+    else:
+        totals, parts_of = dict(before.totals), dict(before.parts_of)
     for name in news:
         row = {rule: found.get(name, 0.0) for rule, found in parts.items()}
         total = 0.0
@@ -85,6 +98,20 @@ def _renewed(
             total += weights[rule] * points
         totals[name], parts_of[name] = total, row
     return Weighed(totals, parts, parts_of)
+
+
+def _totals(
+    names: Sequence[str], columns: Sequence[Sequence[float]], weights: Mapping[str, int]
+) -> dict[str, float]:
+    totals = [0.0] * len(names)
+    for weight, points in zip(weights.values(), columns, strict=True):
+        totals = [total + weight * each for total, each in zip(totals, points, strict=True)]
+    return dict(zip(names, totals, strict=True))
+
+
+def _put(rows: Iterable[dict[str, float]], rule: str, points: Iterable[float]) -> None:
+    for row, each in zip(rows, points, strict=True):
+        row[rule] = each
 
 
 def _column(found: Mapping[str, float], names: list[str]) -> list[float]:

@@ -102,26 +102,40 @@ def _least(wanted: Wanted, *, cluster: str, replicas: int) -> int:
 
 def _said(cluster: Cluster, more: _More, held: Sequence[Reservation]) -> Rejection | None:
     """Why the cluster does not take it beside what is reserved."""
-    if not more.pieces or (not held and _fits_at_once(cluster.room, more)):
+    if not more.pieces or _fits_at_once(cluster.room, more, held):
         return None
     return _rejection(cluster, more, held)
 
 
-def _fits_at_once(room: Room | None, more: _More) -> bool:
-    """Whether the first shape alone takes it: so for most clusters nothing has to be counted."""
+def _fits_at_once(room: Room | None, more: _More, held: Sequence[Reservation]) -> bool:
+    """Whether one replica a node is enough of them, though each reserved pod spoils a whole node: so for most
+    clusters nothing has to be counted."""
     if len(more.pieces) > 1 or room is None or not room.is_fresh or not room.shapes:
         return False
     if room.nodes >= MOST_NODES or room.pods + more.pods > MOST_PODS:
         return False
     ((request, count),) = more.pieces
-    available, first = room.available, room.shapes[0]
-    if first.count < count or "pods" not in request:
+    available = room.available
+    if "pods" not in request:
         return False
-    free = first.free
     for name, amount in request.items():
-        if free.get(name, 0) < amount or available.get(name, 0) < amount * count:
+        needed = amount * count
+        for one in held:
+            needed += one.request.get(name, 0) * one.replicas
+        if available.get(name, 0) < needed:
             return False
-    return True
+    for one in held:
+        count += one.replicas
+    for shape in room.shapes:
+        free = shape.free
+        for name, amount in request.items():
+            if free.get(name, 0) < amount:
+                break
+        else:
+            count -= shape.count
+            if count <= 0:
+                return True
+    return False
 
 
 def _rejection(cluster: Cluster, more: _More, held: Sequence[Reservation]) -> Rejection | None:

@@ -47,12 +47,18 @@ class GatewayHeadroom:
 
 def _safe_until(calls: Calls, cluster: Cluster) -> float:
     """Until when no way is full or about to end: most clusters need not be looked at closer."""
-    links = [way.link for way in calls.reach(cluster).sure if way.link is not None]
-    if any(one.headroom is not None and one.headroom < LEAST_HEADROOM for one in links):
-        return -inf
+    until = inf
+    for way in calls.reach(cluster).sure:
+        link = way.link
+        if link is None:
+            continue
+        headroom, end = link.headroom, link.cert_not_after
+        if headroom is not None and headroom < LEAST_HEADROOM:
+            return -inf
+        if end is not None and end < until:
+            until = end
     # A second earlier: the exact comparison is made where it matters.
-    ends = (one.cert_not_after - LEAST_LIFE - 1 for one in links if one.cert_not_after is not None)
-    return min(ends, default=inf)
+    return until - LEAST_LIFE - 1
 
 
 def _rejection(calls: Calls, cluster: Cluster, *, now: float) -> Rejection | None:

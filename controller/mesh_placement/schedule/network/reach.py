@@ -88,14 +88,15 @@ def latency_of(reach: Reach, *, cluster: str, percentile: Percentile) -> Latency
         return Latency(mean=0.0)
     total, weight, is_known = 0.0, 0, True
     for way in reach.sure:
-        weight += way.ready
+        ready, link = way.ready, way.link
+        weight += ready
         if way.cluster == cluster:
             continue
-        rtt = round_trip(way.link, percentile) if way.link is not None else None
+        rtt = round_trip(link, percentile) if link is not None else None
         if rtt is None:
             is_known = False
         else:
-            total += way.ready * rtt
+            total += ready * rtt
     if not weight:
         return Latency(mean=None)
     mean = total / weight
@@ -105,11 +106,13 @@ def latency_of(reach: Reach, *, cluster: str, percentile: Percentile) -> Latency
 class _ForSet(Struct, frozen=True):
     """The exporters as clusters of one set meet them: those that they may have a way to, those that no rule
     lets them reach. `open` says of each whether it serves everybody, so that a way that is Up is all that it
-    takes. `is_spoked`: not all clusters of the set are linked to one another."""
+    takes. `is_spoked`: not all clusters of the set are linked to one another. `is_plain`: all are open, and
+    serve everybody."""
 
     open: tuple[tuple[Exporter, bool], ...]
     closed: tuple[Obstacle, ...]
     is_spoked: bool
+    is_plain: bool
 
 
 class ReachTable:
@@ -177,6 +180,8 @@ class ReachTable:
 
     def _renewed(self, before: Mapping[str, _Fact], work: Callable[[Cluster], _Fact]) -> dict[str, _Fact]:
         """The same, but for clusters that changed: the order of names stays, so few changes are seen soon."""
+        if len(self._changed) == len(self._clusters):
+            return {name: work(one) for name, one in self._clusters.items() if name in before}
         found = dict(before)
         for name in self._changed:
             cluster = self._clusters.get(name)
@@ -203,6 +208,14 @@ class ReachTable:
         others = found.open
         links = self._links.get(name, _NOWHERE)
         own = self._own.get(name)
+        if own is None and found.is_plain:
+            ways = [
+                Way(one.cluster, one.ready, link)
+                for one, _ in others
+                if (link := links.get(one.cluster)) is not None and link.is_fresh and link.state == "Up"
+            ]
+            if len(ways) == len(others):
+                return Reach(tuple(ways))
         sure: list[Way] = []
         unsure: list[Way] = []
         blocked: list[Obstacle] = []
@@ -237,14 +250,17 @@ class ReachTable:
         if found is None:
             view = self._sets.get(cluster_set, SetView(name=cluster_set))
             codes = [(one, self._closed(view, self._clusters.get(one.cluster))) for one in self.exporters]
+            ways = tuple(
+                (one, one.is_fresh and one.ready > 0 and one.allowed is None)
+                for one, code in codes
+                if code is None
+            )
+            closed = tuple(Obstacle(code, one.cluster) for one, code in codes if code is not None)
             found = self._for_sets[cluster_set] = _ForSet(
-                open=tuple(
-                    (one, one.is_fresh and one.ready > 0 and one.allowed is None)
-                    for one, code in codes
-                    if code is None
-                ),
-                closed=tuple(Obstacle(code, one.cluster) for one, code in codes if code is not None),
+                open=ways,
+                closed=closed,
                 is_spoked=view.connectivity == "HubAndSpoke",
+                is_plain=not closed and all(serves_all for _, serves_all in ways),
             )
         return found
 

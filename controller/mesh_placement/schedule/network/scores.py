@@ -43,10 +43,10 @@ class Latency:
         ]
         parts = [100.0 * calls.need.weight / weights for calls in needs]
 
-        def latency(name: str) -> float:
+        def latency(nearness: Sequence[float]) -> float:
             total = 0.0
-            for part, one in zip(parts, near, strict=True):
-                total += part * one[name]
+            for part, one in zip(parts, nearness, strict=True):
+                total += part * one
             return total
 
         return combined(("Latency", *keys_of(needs)), near, clusters, latency)
@@ -66,11 +66,13 @@ class Reachability:
         reached = [calls.facts("reached", clusters, partial(_reached, calls)) for calls in needs]
         least = [calls.need.least for calls in needs]
 
-        def reachability(name: str) -> float:
+        each = 100.0 / len(needs)
+
+        def reachability(numbers: Sequence[int]) -> float:
             total = 0.0
-            for fewest, one in zip(least, reached, strict=True):
-                if one[name] >= fewest:
-                    total += 100.0 / len(needs)
+            for fewest, one in zip(least, numbers, strict=True):
+                if one >= fewest:
+                    total += each
             return total
 
         return combined(("Reachability", *keys_of(needs)), reached, clusters, reachability)
@@ -90,8 +92,8 @@ class Resilience:
         hanging = [calls.facts("hanging", clusters, partial(_hangs_on, calls)) for calls in needs]
         each = 100.0 / len(needs)
 
-        def resilience(name: str) -> float:
-            return each * _left([one[name] for one in hanging])
+        def resilience(each_hangs_on: Sequence[str | None]) -> float:
+            return each * _left(each_hangs_on)
 
         return combined(("Resilience", *keys_of(needs)), hanging, clusters, resilience)
 

@@ -1,6 +1,7 @@
 """Cost: what matters less takes the cheap clusters; what matters more does not look at the price."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from mesh_placement.decide.quantity import Rounding, thousandths
 from mesh_placement.schedule.look import Look
@@ -45,5 +46,11 @@ class Cost:
 
 def _price(cluster: Cluster) -> int | None:
     """None for a cluster without one, or with one that is no number from 0 on."""
-    price = thousandths(cluster.properties.get(PROPERTY, ""), rounding=Rounding.UP)
+    return _read(cluster.properties.get(PROPERTY, ""))
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> int | None:
+    """Few prices are as many as there are clusters."""
+    price = thousandths(text, rounding=Rounding.UP)
     return price if price is not None and price >= 0 else None
