@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from mesh_placement.decide.shapes import FreeShape, NodeFree, fitting, shapes_of
 from mesh_placement.objects.placing import PlacementSpec
 from mesh_placement.schedule.look import Look
-from mesh_placement.schedule.room import A_LOT, reservations_for, room_for, room_of
+from mesh_placement.schedule.room import A_LOT, reservations_for, room_of
 from mesh_placement.schedule.snapshot import (
     Beside,
     Cluster,
@@ -39,6 +39,20 @@ def cluster_of(nodes: Sequence[NodeFree], *, most: int = 128, **fields: object) 
 
 def reserved(request: Mapping[str, int], replicas: int, *, placement: str = "shop/a") -> Reservation:
     return Reservation(placement, "east", 7, dict(request), replicas, NOW + 60)
+
+
+def room_for(
+    cluster: Cluster,
+    request: Mapping[str, int],
+    held: Sequence[Reservation],
+    *,
+    now: float,
+    enough: int = A_LOT,
+) -> int:
+    """What it takes of a placement that has nothing there."""
+    asks = Wanted("shop/new", "u", PlacementSpec(cluster_sets=("prod",)), Demand(1, dict(request)))
+    look = Look(Snapshot(now, clusters=(cluster,), placements=(asks,), reservations=tuple(held)))
+    return room_of(look, asks, cluster, enough=enough)
 
 
 NODES = some.lists(

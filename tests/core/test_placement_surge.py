@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from mesh_fakes.random_snapshots import room
 from mesh_placement.objects.placing import (
+    ClusterChoice,
     DivideBy,
     Failover,
     PlacementSpec,
@@ -126,9 +127,8 @@ def test_what_was_left_behind_goes_from_where_a_new_spec_has_no_right_to_be() ->
     assert world.app.memory.surge == {}
 
 
-def test_a_higher_priority_takes_the_room_of_what_was_left_behind() -> None:
-    world = World({"a": 8}, {"a": 16, "b": 16}, spec())
-    world.decide()
+def of_a_step(world: World, app: Wanted) -> Decision:
+    """What becomes of `app` where a higher priority takes the room of two replicas in a."""
     cpus = {"a": room([0]), "b": room([16])}
     clusters = tuple(replace(one, room=cpus[one.name]) for one in world.clusters)
     total = {"cpu": 16_000, "memory": 32_768, "pods": 20_000}
@@ -138,17 +138,35 @@ def test_a_higher_priority_takes_the_room_of_what_was_left_behind() -> None:
         "urgent",
         PlacementSpec(
             cluster_sets=("prod",),
-            clusters=replace(PlacementSpec(cluster_sets=()).clusters, names=("a",)),
+            clusters=ClusterChoice(names=("a",)),
             priority=PriorityRule(preemption="LowerPriority"),
         ),
         Demand(2, {"cpu": 1000}),
         priority=10,
     )
     plan = schedule(
-        Snapshot(NOW, sets=(SetView("prod"),), clusters=clusters, placements=(world.app, urgent)), BUILT_IN
+        Snapshot(NOW, sets=(SetView("prod"),), clusters=clusters, placements=(app, urgent)), BUILT_IN
     )
     (mine,) = [one for one in plan.decisions if one.placement == "shop/app"]
+    return mine
+
+
+def test_a_higher_priority_takes_the_room_of_what_was_left_behind() -> None:
+    world = World({"a": 8}, {"a": 16, "b": 16}, spec())
+    world.decide()
+    mine = of_a_step(world, world.app)
     assert {one.cluster: one.replicas for one in mine.placed}["a"] == 6
+
+
+def test_where_it_waits_what_was_left_behind_goes_first_too_and_is_noted() -> None:
+    """With fewer clusters than its minimum it stays as it is."""
+    world = World({"a": 8}, {"a": 16, "b": 16}, spec())
+    world.decide()
+    assert world.app.memory.surge == {"a": 3}
+    mine = of_a_step(world, replace(world.app, spec=replace(world.app.spec, clusters=ClusterChoice(min=3))))
+    assert mine.hold.startswith("2 of at least 3 clusters")
+    assert {one.cluster: one.replicas for one in mine.placed} == {"a": 6, "b": 3}
+    assert mine.memory.surge == {"a": 1}
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from mesh_bench.placement_scene import scene as placements_of_a_bench
 from mesh_fakes.placing_scene import HUB_USER, NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.tiny_scheduler import no_demand, tiny_plan
-from mesh_fakes.waiting import until_found
+from mesh_fakes.waiting import until, until_found
 from mesh_placement.hub.placing.cycle import Scheduling
 from mesh_placement.names import (
     ANNOTATION_REVISION,
@@ -19,6 +20,8 @@ from mesh_placement.names import (
     WORK_FINALIZER,
 )
 from mesh_placement.resources import ASSIGNMENTS, PLACEMENT_DECISIONS, PLACEMENT_REPORTS, PLACEMENTS, WORKS
+from mesh_placement.schedule.built_in import BUILT_IN
+from mesh_placement.schedule.cycle import schedule
 from mesh_placement.schedule.plan import Placed, Plan
 from mesh_placement.schedule.snapshot import Snapshot
 
@@ -105,6 +108,29 @@ async def test_when_what_it_asks_for_changes_it_moves_and_the_history_says_why()
         assert list(await scene.assignments()) == ["cluster-west"]
         last = found.status.history[-1]
         assert (last.source, last.target, last.cause) == ("east", "west", "what fits has changed")
+
+
+async def test_what_is_being_deleted_stays_where_it_is_and_is_decided_no_more() -> None:
+    """It would come to another cluster, or have others make room for it, while it goes."""
+    seen: list[Snapshot] = []
+
+    def plan(snapshot: Snapshot) -> Plan:
+        seen.append(snapshot)
+        return tiny_plan(snapshot)
+
+    async with placing_scene() as scene:
+        await two_clusters(scene)
+        async with scene.placing(Scheduling(plan, no_demand)):
+            await scene.place(require=IN_EU)
+            await until_found(lambda: has_works(scene, "cluster-east"))
+            (work,) = await scene.works()
+            place = work.metadata.namespace
+            held = {"metadata": {"finalizers": [WORK_FINALIZER]}}
+            await scene.admin.merge_patch(WORKS, work.metadata.name, held, namespace=place)
+            assert not seen[-1].stays
+            await scene.admin.delete(PLACEMENTS, "app", namespace=NAMESPACE)
+            await until(lambda: seen[-1].stays == (f"{NAMESPACE}/app",))
+            assert [one.name for one in seen[-1].placements] == [f"{NAMESPACE}/app"], "its room is taken"
 
 
 async def test_the_assignment_stays_until_its_works_are_gone_since_it_says_who_takes_them_back() -> None:
@@ -265,6 +291,23 @@ async def test_a_scheduler_that_fails_leaves_all_as_it_is_and_is_asked_again() -
             fails.clear()
             # It was backing off for half a minute by now.
             await until_found(lambda: has_works(scene, "cluster-east", "cluster-west"), limit=90.0)
+
+
+async def test_who_leads_no_more_keeps_nothing_of_what_it_worked_out() -> None:
+    snapshot = placements_of_a_bench(5, placements=1, number=0)
+    first, again = schedule(snapshot, BUILT_IN), schedule(snapshot, BUILT_IN)
+    assert same_verdicts(first, again) > 0, "it is kept"
+    async with placing_scene() as scene, scene.placing():
+        await asyncio.sleep(1)
+    anew = schedule(snapshot, BUILT_IN)
+    assert anew == first
+    assert same_verdicts(again, anew) == 0
+
+
+def same_verdicts(one: Plan, other: Plan) -> int:
+    """How many of one are the very same objects in the other."""
+    pairs = zip(one.decisions, other.decisions, strict=True)
+    return sum(a is b for one, other in pairs for a, b in zip(one.verdicts, other.verdicts, strict=True))
 
 
 async def test_a_placement_from_an_old_copy_goes_on_from_the_revision_that_members_have() -> None:

@@ -27,7 +27,7 @@ def combined(
     clusters: Sequence[Cluster],
     work: Callable[[Sequence[Part]], Fact],
 ) -> Mapping[str, Fact]:
-    """At least of these clusters, by name, all of which are named in each part. `work` is given what the parts
+    """At least of these clusters, by name; each part names all of them. `work` is given what the parts
     say of one cluster, in their order, and asks nothing else; `rule` says with what it depends on besides."""
     kept = _KEPT.get(rule)
     found: dict[str, object] = {}

@@ -33,7 +33,7 @@ from mesh_placement.schedule.ring import together
 from mesh_placement.schedule.room import reservations_for
 from mesh_placement.schedule.sharing import Shares
 from mesh_placement.schedule.snapshot import Memory, Reservation, Snapshot, Wanted
-from mesh_placement.schedule.surging import surge_after, with_surge, without_surge
+from mesh_placement.schedule.surging import surge_after, surge_within, with_surge, without_surge
 from mesh_placement.schedule.verdicts import verdicts_of
 
 RESERVED_SECONDS = 300.0
@@ -157,7 +157,7 @@ class _Cycle:
         look.decided(wanted.name, held, taken=kept)
         changes = held != {one.cluster: one.replicas for one in wanted.current}
         # A move that was not made is none to remember.
-        memory = wanted.memory if made.moves else made.memory
+        memory = _waiting_with(wanted, held, wanted.memory if made.moves else made.memory)
         return Decision(
             wanted.name,
             wanted.uid,
@@ -185,6 +185,7 @@ class _Cycle:
 
         held = self._left(wanted, stays)
         changes = held != {one.cluster: one.replicas for one in wanted.current}
+        memory = _waiting_with(wanted, held, made.memory)
         look.decided(wanted.name, held, taken=self._still_taken(wanted, held))
         return Decision(
             wanted.name,
@@ -196,8 +197,8 @@ class _Cycle:
             max(0, (made.wanted or 0) - sum(share or 0 for share in held.values())),
             why,
             self._why_less(wanted) if changes else "",
-            self._again(wanted, made, made.memory, None),
-            made.memory,
+            self._again(wanted, made, memory, None),
+            memory,
             leaving=tuple(sorted(held.keys() - made.shares.keys())),
         )
 
@@ -278,6 +279,10 @@ def _let_go(look: Look, wanted: Wanted) -> None:
     here = {one.cluster for one in wanted.current}
     mine = look.reserved_for(wanted.name)
     look.reserve(wanted.name, tuple(one for one in mine if one.cluster in here))
+
+
+def _waiting_with(wanted: Wanted, held: Shares, memory: Memory) -> Memory:
+    return replace(memory, surge=surge_within(wanted, held)) if memory.surge else memory
 
 
 def _remembered(memory: Memory, room: Nomination | None, *, now: float) -> Memory:

@@ -24,22 +24,6 @@ _PODS = "pods"
 _ONE_POD = 1000
 
 
-def room_for(
-    cluster: Cluster,
-    request: Mapping[str, int],
-    reservations: Iterable[Reservation],
-    *,
-    now: float,
-    enough: int = A_LOT,
-) -> int:
-    """Replicas of `request` that the cluster surely takes beyond all that is there or reserved.
-
-    Counted no further than `enough`. 0 where something is asked for and the cluster tells of no room.
-    """
-    taken = reserved_in(reservations, cluster=cluster, now=now)
-    return room_beside(cluster.room or Room(), request, taken=taken, enough=enough)
-
-
 def room_of(
     look: Look,
     wanted: Wanted,

@@ -59,6 +59,17 @@ def surge_after(
     return found
 
 
+def surge_within(wanted: Wanted, held: Shares) -> dict[str, int]:
+    """What is left behind of a placement that waits as it is, in `held`: where it has less that went first."""
+    found = {}
+    for share in wanted.current:
+        behind = _behind(share, wanted.memory.surge)
+        count = min(behind, (held.get(share.cluster) or 0) - (share.replicas or 0) + behind)
+        if count > 0:
+            found[share.cluster] = count
+    return found
+
+
 def with_surge(shares: Shares, surge: Mapping[str, int]) -> Shares:
     """What is placed in all."""
     if not surge:

@@ -110,8 +110,10 @@ class Bringer:
         return bool(placement.status.clusters) or self._is_ready(placement)
 
     def stays(self, placement: Placement) -> bool:
-        """Whether it is where it is, whatever would be decided: nobody carries that out."""
-        return bool(placement.status.clusters) and not self._is_ready(placement)
+        """Whether it is where it is, whatever would be decided: nobody carries that out. What is being
+        deleted only goes: it comes nowhere else, and nobody makes room for it."""
+        is_going = placement.metadata.deletion_timestamp is not None
+        return bool(placement.status.clusters) and (is_going or not self._is_ready(placement))
 
     def attend(self, placements: Iterable[Placement]) -> None:
         """These are all that there are."""

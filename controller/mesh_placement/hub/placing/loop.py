@@ -36,6 +36,7 @@ from mesh_placement.objects import (
     Placement,
     Verification,
 )
+from mesh_placement.schedule.keeping import forget_all
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import ApiError, KubeClient
 from mesh_runtime.work import WorkQueue, work
@@ -88,6 +89,8 @@ class PlacementLoop:
                     group.create_task(work(queue, self._reconcile, name="placement"))
         finally:
             self._queue = None
+            # Whoever does not lead decides nothing: what it kept for the next cycle would only take memory.
+            forget_all()
         raise AssertionError("a worker ended by itself")
 
     async def _reconcile(self, key: Key) -> float | None:

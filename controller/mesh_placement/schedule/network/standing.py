@@ -72,11 +72,6 @@ def _without_lease(gateway: GatewayWord, *, was_dead: bool) -> Standing:
     return "Dead" if gateway == "Down" else "ControlPartition"
 
 
-def gateway_words(links: Iterable[Link], *, leases_held: Collection[str]) -> Mapping[str, GatewayWord]:
-    """Laws 1 and 2: what the peers say of each target's gateway; who is not named is not known."""
-    return _words(_told(links), leases_held)
-
-
 def standings(
     leases: Mapping[str, bool],
     links: Sequence[Link],
@@ -183,7 +178,8 @@ def _told(links: Iterable[Link]) -> _Told:
 
 
 def _words(told: _Told, leases_held: Collection[str]) -> Mapping[str, GatewayWord]:
-    # Law 2. Who is blind has no row but Downs, so only these are to be left out.
+    """Laws 1 and 2: what the peers say of each target's gateway; who is not named is not known."""
+    # Who is blind has no row but Downs, so only these are to be left out.
     blind = {one.source for one in told.downs if one.target in leases_held} - told.seeing
     downs = Counter(one.target for one in told.downs if one.source not in blind)
     return {
