@@ -31,6 +31,7 @@ from mesh_controller.port_book import PortBook
 from mesh_controller.reach_loop import ReachLoop
 from mesh_controller.settled import SettledWatch
 from mesh_controller.trust_loop import TextsReader, TrustLoop
+from mesh_controller.unexports_watch import UnexportsWatch
 from mesh_core.errors import EnvironmentFault
 from mesh_core.identity import ClusterId
 from mesh_core.membership import Membership
@@ -92,14 +93,8 @@ class Controller:
         self._identities = IdentityWatch(caches, writer=writer, clock=clock, named=lambda: self._rules.uids)
         self._texts = TrustLoop(caches=caches, membership=trust.membership, writer=writer, clock=clock)
         self._leaving = LeavingWatch(caches, writer=writer, clock=clock)
-        self._server = PeerServer(
-            listener,
-            records=self._own,
-            greeting=greeting,
-            identities=self._identities,
-            trust=self._texts,
-            leaving=self._leaving,
-        )
+        self._unexports = UnexportsWatch(caches, records=self._own, writer=writer)
+        self._server = self._peer_server(listener, greeting=greeting)
         self._exports = ExportLoop(caches=caches, look=look, writer=writer, clock=clock)
         self._imports = ImportLoop(caches=caches, look=look, writer=writer, book=self._book, clock=clock)
         self._peers = PeersLoop(
@@ -116,6 +111,17 @@ class Controller:
         )
         self._reach = ReachLoop(caches=caches, look=look, writer=writer, clock=clock)
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=CONTROLLER, identity=name)
+
+    def _peer_server(self, listener: socket.socket, *, greeting: Greeting) -> PeerServer:
+        return PeerServer(
+            listener,
+            records=self._own,
+            greeting=greeting,
+            identities=self._identities,
+            trust=self._texts,
+            leaving=self._leaving,
+            unexports=self._unexports,
+        )
 
     @property
     def cluster(self) -> ClusterId:
@@ -137,6 +143,7 @@ class Controller:
             group.create_task(self._identities.run())
             group.create_task(self._texts.run())
             group.create_task(self._leaving.run())
+            group.create_task(self._unexports.run())
             group.create_task(self._watch_identity())
             group.create_task(self._settled.run())
             await self._caches.until_synced()

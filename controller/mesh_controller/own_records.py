@@ -9,12 +9,17 @@
 
 import asyncio
 import uuid
+from collections import deque
+from collections.abc import Callable
 
 from mesh_controller.caches import Caches, ServiceKey
 from mesh_controller.look import Look
 from mesh_core.leaving import leaving_since
 from mesh_core.names import TRUST_BUNDLE
+from mesh_core.objects import ServiceExport
 from mesh_core.peer_log import RecordLog
+from mesh_core.record import ExportRecord
+from mesh_core.unexports import MOST
 from mesh_runtime.latest import Latest
 from mesh_runtime.work import WorkQueue, work
 
@@ -31,6 +36,11 @@ class OwnRecords:
         self._shards: dict[ServiceKey, frozenset[str]] = {}
         self._queue: WorkQueue[ServiceKey] = WorkQueue()
         self._is_leaving = False
+        # UIDs of exports that are deleted and not dropped from the log yet; and those that are, since when.
+        self._deleted: dict[ServiceKey, list[str]] = {}
+        self._unexported: deque[tuple[int, str]] = deque(maxlen=MOST)
+        self._on_unexport: list[Callable[[], None]] = []
+        caches.exports.follow(self._note_deleted)
         caches.feed_own_exports(self._queue)
         caches.trust.on_change(self._leave_or_stay)
 
@@ -39,6 +49,14 @@ class OwnRecords:
         """Whether a list of what we export, told now, would lack nothing."""
         return self._caches.own_exports_are_current
 
+    def on_unexport(self, listener: Callable[[], None]) -> None:
+        """Call `listener` when the log has dropped exports, or had never told of them."""
+        self._on_unexport.append(listener)
+
+    def unexported(self, *, until: int) -> tuple[str, ...]:
+        """UIDs of the newest exports that the log had dropped at the revision `until`, in that order."""
+        return tuple(uid for revision, uid in self._unexported if revision <= until)
+
     async def run(self) -> None:
         """Follow the caches, for ever."""
         await self._caches.until_synced()
@@ -46,6 +64,10 @@ class OwnRecords:
             self._tell(export.key)
         self.filled.set()
         await work(self._queue, self._reconcile, name="own record")
+
+    def _note_deleted(self, key: ServiceKey, old: ServiceExport | None, new: ServiceExport | None) -> None:
+        if old is not None and old.metadata.uid and (new is None or new.metadata.uid != old.metadata.uid):
+            self._deleted.setdefault(key, []).append(old.metadata.uid)
 
     async def _reconcile(self, key: ServiceKey) -> None:
         self._tell(key)
@@ -59,6 +81,7 @@ class OwnRecords:
 
     def _tell(self, key: ServiceKey) -> None:
         before = self.log.revision
+        told_before = self.log.told(key)
         decision = None if self._is_leaving else self._look.own_export(key)
         record = decision.record if decision is not None else None
         told = self._shards.pop(key, frozenset())
@@ -74,5 +97,10 @@ class OwnRecords:
             self.log.put(record)
         for gone in sorted(told - names):
             self.log.drop((*key, gone))
+        deleted = self._deleted.pop(key, ())
+        if not isinstance(told_before, ExportRecord) or told_before.type != "Headless":
+            self._unexported.extend((self.log.revision, uid) for uid in deleted)
+            for listener in self._on_unexport if deleted else ():
+                listener()
         if self.log.revision != before:
             self.revision.publish(self.log.revision)

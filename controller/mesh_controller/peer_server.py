@@ -30,6 +30,7 @@ from mesh_controller.rare_lines import RareLines
 from mesh_controller.stream_places import StreamPlaces, key_above
 from mesh_controller.trust_loop import TrustLoop
 from mesh_controller.trust_talk import TrustTalk
+from mesh_controller.unexports_watch import UnexportsWatch
 from mesh_core.errors import MeshError
 from mesh_core.identity import Component, Expected
 from mesh_core.leaving import parting
@@ -98,6 +99,7 @@ class PeerServer:
         identities: IdentityWatch,
         trust: TrustLoop,
         leaving: LeavingWatch,
+        unexports: UnexportsWatch,
     ) -> None:
         self._listener = listener
         self._records = records
@@ -105,6 +107,7 @@ class PeerServer:
         self._identities = identities
         self._trust = trust
         self._leaving = leaving
+        self._unexports = unexports
         self._standing: Standing | None = None
         self._places = StreamPlaces()
         self._lines = RareLines()
@@ -227,7 +230,7 @@ class PeerServer:
         reader = PeerReader(theirs)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._tell(stream, watch, ours=ours, reader=reader))
-            group.create_task(_hear(stream, rest, talk=talk, reader=reader))
+            group.create_task(self._hear(stream, rest, talk=talk, reader=reader))
             group.create_task(talk.watch())
             group.create_task(talk.pass_on(stream))
             if chain.issuer:
@@ -299,6 +302,25 @@ class PeerServer:
             if now_said == (revision or None, mesh, report):
                 await stream.send((Heartbeat(),))
 
+    async def _hear(
+        self, stream: PeerStream, messages: list[Message], *, talk: TrustTalk, reader: PeerReader
+    ) -> None:
+        """Take acknowledgements and trust until the peer leaves; silence ends the stream."""
+        while True:
+            for message in messages:
+                match message:
+                    case Ack(revision=revision):
+                        reader.acknowledged.publish(revision)
+                        if reader.is_up_to_date:
+                            self._unexports.acknowledged(talk.peer, revision)
+                    case Trust():
+                        talk.take(message)
+                    case Bye(reason=reason):
+                        raise StreamEnded(f"the peer left: {reason[:300]!r}")
+                    case _:
+                        raise PeerProtocolError("the peer sends what only a server sends")
+            messages = await stream.receive()
+
 
 def _handshake(standing: Standing) -> tuple[Credentials, tuple[str, ...]]:
     """What handshakes depend on."""
@@ -315,22 +337,6 @@ def _who(stream: PeerStream, *, standing: Standing) -> Believed:
     if proved.identity.cluster == identity.cluster:
         raise PeerRefused(f"the peer has our own identity {proved.identity}")
     return proved
-
-
-async def _hear(stream: PeerStream, messages: list[Message], *, talk: TrustTalk, reader: PeerReader) -> None:
-    """Take acknowledgements and trust until the peer leaves; silence ends the stream."""
-    while True:
-        for message in messages:
-            match message:
-                case Ack(revision=revision):
-                    reader.acknowledged.publish(revision)
-                case Trust():
-                    talk.take(message)
-                case Bye(reason=reason):
-                    raise StreamEnded(f"the peer left: {reason[:300]!r}")
-                case _:
-                    raise PeerProtocolError("the peer sends what only a server sends")
-        messages = await stream.receive()
 
 
 def _of(said: M | None) -> tuple[M, ...]:

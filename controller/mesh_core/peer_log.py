@@ -99,6 +99,11 @@ class RecordLog:
             self._forgotten, _ = self._drops.popleft()
         return True
 
+    def told(self, key: tuple[str, str]) -> ExportRecord | Shard | None:
+        """The record of this Service as it stands in the log."""
+        version = self._versions.get((*key, ""))
+        return version.entry if version is not None else None
+
     def __len__(self) -> int:
         return len(self._versions)
 

@@ -125,7 +125,8 @@ class MeshPeerStatus(Struct, frozen=True, rename="camel", kw_only=True):
 
     `kube_system_uid` is the UID of kube-system of the cluster that this peer is; "" before the first list.
     `last_clash` is when another cluster was last seen under the peer's id. `gateways` is what each local
-    gateway says of the way to it. `trust` None: the peer has not said. `key` is the KeyId of its
+    gateway says of the way to it. `applied_unexports` are the UIDs of ServiceExports deleted here that
+    it has taken in (`mesh_core.unexports`). `trust` None: the peer has not said. `key` is the KeyId of its
     intermediate: the newest, but of a cluster that an issuer let in the first one, which stays (ruling 2).
     """
 
@@ -137,6 +138,7 @@ class MeshPeerStatus(Struct, frozen=True, rename="camel", kw_only=True):
     key: str = ""
     clusterset: ForeignTexts | None = None
     gateways: tuple[PathReport, ...] = ()
+    applied_unexports: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
 
 

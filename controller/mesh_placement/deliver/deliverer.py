@@ -32,6 +32,7 @@ from mesh_placement.deliver.step import PATIENCE, SOON, Stepper
 from mesh_placement.deliver.store import Store
 from mesh_placement.deliver.view import HubView, Unit
 from mesh_placement.deliver.watches import Watches
+from mesh_placement.deliver.withdrawing import Withdrawing
 from mesh_placement.names import SECRETS_PREFIX
 from mesh_placement.objects import Assignment, Budgets, Work
 from mesh_runtime.clock import Clock, utc_now
@@ -84,7 +85,12 @@ class Deliverer:
         self._book = Book()
         self._reporter = Reporter(hub)
         self._remover = Remover(
-            view=self._view, store=self._store, hands=self._hands, kinds=self._kinds, book=self._book
+            view=self._view,
+            store=self._store,
+            hands=self._hands,
+            kinds=self._kinds,
+            book=self._book,
+            withdrawing=Withdrawing(own, pace=pace),
         )
         self._states: dict[str, tuple[tuple[int, int], tuple[ObjectState, ...]]] = {}
         self._attempts: dict[str, int] = {}
@@ -163,17 +169,17 @@ class Deliverer:
         return _soonest(wait, self._next_look(name, states))
 
     async def _leave(self, unit: Unit) -> float | None:
-        waits_for = await self._remover.remove(unit)
+        waiting = await self._remover.remove(unit)
         one = _object(unit)
-        if waits_for:
+        if waiting is not None:
             condition = leaving_condition(
                 one.status.conditions,
-                waits_for=waits_for,
+                waits_for=waiting.what,
                 generation=one.metadata.generation,
                 now=self._clock(),
             )
             await self._reporter.removing(one, condition)
-            return self._backoff(unit.name)
+            return self._backoff(unit.name) if waiting.again is None else waiting.again
         await self._reporter.protect(one, on=False)
         self._forget(unit.name)
         for companion in self._view.companions(unit.name):

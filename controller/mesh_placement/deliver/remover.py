@@ -4,17 +4,17 @@
 2. What another unit has too, or is about to have, stays. What goes from one Work of an Assignment into
    another stays in the inventory of the first until it is in the other's: it is always somebody's.
 3. A rank is gone before the one below goes; namespaces and CRDs are not waited for, nothing comes after them.
-4. Of what leaves as a whole the exports go first, before anything that serves them, and the rest `DRAIN`
-   later: other clusters have to hear of it, names are kept by DNS, and calls under way have to end.
+4. Of what leaves as a whole the exports go first, before anything that serves them, and the rest when other
+   clusters have heard of it and calls under way have ended (`decide.export_withdrawal`).
 """
 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mesh_placement.decide.export_withdrawal import LOOK
 from mesh_placement.decide.inventory import Ref, ranks_backwards, ref_of
 from mesh_placement.decide.ranks import NAMESPACES_AND_CRDS
-from mesh_placement.decide.withdrawal import DRAIN
 from mesh_placement.decide.work_plan import user_of
 from mesh_placement.deliver.book import Book
 from mesh_placement.deliver.hands import Hands
@@ -22,6 +22,7 @@ from mesh_placement.deliver.kinds import Kinds
 from mesh_placement.deliver.seen import Seen
 from mesh_placement.deliver.store import Store
 from mesh_placement.deliver.view import HubView, Unit
+from mesh_placement.deliver.withdrawing import Withdrawing
 from mesh_placement.objects import AppliedResource
 from mesh_runtime.kube import ApiError, Resource
 from mesh_runtime.side_by_side import side_by_side
@@ -40,11 +41,35 @@ class Still:
     ending: tuple[Ref, ...]
     awaited: tuple[Ref, ...]
 
+    @property
+    def sentence(self) -> str:
+        """What is waited for, where there is anything."""
+        if self.awaited:
+            return f"another Work of its Assignment to take over {self.awaited[0]}"
+        return f"{self.ending[0]} to be gone from the member" if self.ending else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a unit that leaves waits for; `again`: seconds until a look is worth it, None for who knows."""
+
+    what: str
+    again: float | None = None
+
 
 class Remover:
     """Deletes in the member; raises ApiError and Unreachable."""
 
-    def __init__(self, *, view: HubView, store: Store, hands: Hands, kinds: Kinds, book: Book) -> None:
+    def __init__(
+        self,
+        *,
+        view: HubView,
+        store: Store,
+        hands: Hands,
+        kinds: Kinds,
+        book: Book,
+        withdrawing: Withdrawing,
+    ) -> None:
         self._view = view
         self._store = store
         self._hands = hands
@@ -52,42 +77,38 @@ class Remover:
         self._book = book
         # What each unit is letting go, from when that is decided until its inventory says so.
         self._parting: dict[str, frozenset[Ref]] = {}
-        # When each unit was first seen to leave, and when its exports were gone, by the loop's clock.
+        # When each unit was first seen to leave, by the loop's clock.
         self._leaving: dict[str, float] = {}
-        self._withdrawn: dict[str, float] = {}
+        self._withdrawing = withdrawing
 
-    async def remove(self, unit: Unit) -> str:
-        """All of a unit, and its inventory; what it still waits for, "" when nothing of it is left."""
+    async def remove(self, unit: Unit) -> Waiting | None:
+        """All of a unit, and its inventory; what it still waits for, None when nothing of it is left."""
         if not self._store.has(unit.name):
-            return ""
-        waits_for = await self._withdraw(unit)
-        if waits_for:
-            return waits_for
+            return None
+        waiting = await self._withdraw(unit)
+        if waiting is not None:
+            return waiting
         for rank, entries in ranks_backwards(self._store.held(unit.name)):
             companion = self._companion_above(unit, rank)
             if companion:
-                return f"{companion} to be gone from the member"
+                return Waiting(f"{companion} to be gone from the member")
             still = await self.take_back(unit.name, entries)
-            if still.awaited:
-                return f"another Work of its Assignment to take over {still.awaited[0]}"
-            if still.ending and rank != NAMESPACES_AND_CRDS:
-                return f"{still.ending[0]} to be gone from the member"
+            if still.awaited or (still.ending and rank != NAMESPACES_AND_CRDS):
+                return Waiting(still.sentence)
         await self._store.remove(unit.name)
-        self._withdrawn.pop(unit.name, None)
+        self._withdrawing.forget(unit.name)
         self._leaving.pop(unit.name, None)
         self.has_let_go(unit.name)
-        return ""
+        return None
 
-    async def _withdraw(self, unit: Unit) -> str:
+    async def _withdraw(self, unit: Unit) -> Waiting | None:
         """Law 4: take the exports back, and wait for those of all that leave with it."""
         exports = self._exports(unit.name)
-        if exports and unit.name not in self._withdrawn:
+        if exports and not self._withdrawing.has(unit.name):
             still = await self.take_back(unit.name, exports)
-            if still.ending:
-                return f"{still.ending[0]} to be gone from the member"
-            if still.awaited:
-                return f"another Work of its Assignment to take over {still.awaited[0]}"
-            self._withdrawn[unit.name] = asyncio.get_running_loop().time()
+            if still.ending or still.awaited:
+                return Waiting(still.sentence)
+            self._withdrawing.begin(unit.name, uids=frozenset(one.uid for one in exports))
         now = asyncio.get_running_loop().time()
         began = self._leaving.setdefault(unit.name, now)
         for name in sorted({unit.name, *self._view.companions(unit.name)}):
@@ -97,12 +118,12 @@ class Remover:
             if name != unit.name and not self._is_leaving(name):
                 # Whoever gives up an Assignment deletes its Works one after the other.
                 if self._is_assigned(unit.name) and now < began + _TOGETHER:
-                    return f"Work/{name} to leave with it"
+                    return Waiting(f"Work/{name} to leave with it")
                 continue
-            since = self._withdrawn.get(name)
-            if since is None or now < since + DRAIN.total_seconds():
-                return f"other clusters to hear that {ref_of(exports[0])} is withdrawn"
-        return ""
+            rest = await self._withdrawing.rest(name) if self._withdrawing.has(name) else LOOK
+            if rest > 0:
+                return Waiting(f"other clusters to hear that {ref_of(exports[0])} is withdrawn", rest)
+        return None
 
     def _is_assigned(self, name: str) -> bool:
         """Whether its Assignment still has it: what was cut anew is not in it any more."""
