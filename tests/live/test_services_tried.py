@@ -16,19 +16,13 @@ from live.test_first_call import until
 from live.test_one_part_down import calling
 from mesh_core.names import ANNOTATION_ALLOW, SYSTEM_NAMESPACE
 from mesh_core.objects import PeerGateway
+from mesh_fakes.agent_session import agent_session
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.bed import Bed
 from mesh_fakes.under_way import under_way
-from mesh_placement.agent.api_pulse import ApiPulse
-from mesh_placement.agent.delivery import Delivery
-from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.links_loop import LinksLoop
-from mesh_placement.agent.session import Session
-from mesh_placement.agent.vital_signs import VitalSigns
-from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import LINKS
-from mesh_placement.objects import ClusterIdentity
-from mesh_placement.resources import CLUSTER_LINKS, CLUSTER_REGISTRATIONS
+from mesh_placement.resources import CLUSTER_LINKS
 from mesh_runtime.clock import utc_now
 from mesh_runtime.kube import (
     MESH_PEERS,
@@ -36,7 +30,6 @@ from mesh_runtime.kube import (
     SERVICE_EXPORTS,
     SERVICE_PROBES,
     ApiError,
-    Informer,
     KubeClient,
 )
 
@@ -86,21 +79,8 @@ async def hub_of_west(hello: Hello) -> AsyncIterator[Hub]:
     """A hub, and the loop of west's agent that tells it of links."""
     api = FakeApiServer()
     await api.client().create(CLUSTER_LINKS, {"metadata": {"name": LINKS, "namespace": SPACE}})
-    kinds = MemberKinds(hello.west)
-    session = Session(
-        hub=api.client("agent"),
-        member=hello.west,
-        settings=HubSettings("https://hub", "pem", "west", "prod"),
-        namespace=SPACE,
-        registration_uid="uid",
-        identity=ClusterIdentity(),
-        registrations=Informer(api.client("agent"), CLUSTER_REGISTRATIONS),
-        kinds=kinds,
-        delivery=Delivery(None, changed=lambda: None),
-        clock=utc_now,
-        vitals=VitalSigns(ApiPulse(hello.west, clock=utc_now)),
-    )
-    async with under_way(kinds.run(), LinksLoop(session).run()):
+    session = agent_session(api.client("agent"), hello.west, namespace=SPACE, clock=utc_now, cluster="west")
+    async with under_way(session.kinds.run(), LinksLoop(session).run()):
         hub = Hub(api, hello.west)
 
         async def is_told() -> bool:

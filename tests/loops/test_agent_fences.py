@@ -9,21 +9,18 @@ from typing import Any
 
 import pytest
 
+from mesh_fakes.agent_session import agent_session
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until_found
 from mesh_placement.agent.api_pulse import ApiPulse
-from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.fencing import FENCED, FencingLoop
-from mesh_placement.agent.kinds import MemberKinds
-from mesh_placement.agent.session import Session
 from mesh_placement.agent.vital_signs import VitalSigns
-from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.decide.fencing import FIRST_LOOK
 from mesh_placement.names import ANNOTATION_ACCOUNT, ANNOTATION_FENCE_AFTER, ANNOTATION_FENCED, FENCE_MANAGER
-from mesh_placement.objects import AppliedWork, ClusterIdentity
-from mesh_placement.resources import APPLIED_WORKS, ASSIGNMENTS, CLUSTER_REGISTRATIONS, WORKS
-from mesh_runtime.kube import CRDS, MESH_PEERS, Informer, KubeClient, Resource
+from mesh_placement.objects import AppliedWork
+from mesh_placement.resources import APPLIED_WORKS, ASSIGNMENTS, WORKS
+from mesh_runtime.kube import CRDS, MESH_PEERS, KubeClient, Resource
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -71,24 +68,14 @@ class Scene:
     async def agent(self) -> AsyncIterator[VitalSigns]:
         """An agent's fences while the block runs; who wants to be heard says so of the vital signs."""
         hub, member = self.hub.client("agent"), self.member.client("agent")
-        kinds = MemberKinds(member)
-        pulse = ApiPulse(member, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
-        vitals = VitalSigns(pulse)
-        session = Session(
-            hub=hub,
-            member=member,
-            settings=HubSettings("https://hub", "pem", "east", "prod"),
-            namespace=SPACE,
-            registration_uid="uid",
-            identity=ClusterIdentity(),
-            registrations=Informer(hub, CLUSTER_REGISTRATIONS),
-            kinds=kinds,
-            delivery=Delivery(None, changed=lambda: None),
-            clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-            vitals=vitals,
-        )
-        async with under_way(kinds.run(), pulse.run(), FencingLoop(session).run()):
-            yield vitals
+        pulse = ApiPulse(member, clock=new_year)
+        session = agent_session(hub, member, namespace=SPACE, clock=new_year, pulse=pulse)
+        async with under_way(session.kinds.run(), pulse.run(), FencingLoop(session).run()):
+            yield session.vitals
+
+
+def new_year() -> datetime:
+    return datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def is_heard(vitals: VitalSigns, *, seconds: float) -> None:

@@ -12,21 +12,15 @@ from mesh_core.conditions import rfc3339
 from mesh_core.names import GATEWAY, LABEL_KUBERNETES_SERVICE, SYSTEM_NAMESPACE
 from mesh_core.objects import ServiceProbe
 from mesh_core.service_probe import entry_of, manager_of
+from mesh_fakes.agent_session import agent_session
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.member_api import MemberApi
 from mesh_fakes.under_way import under_way
-from mesh_placement.agent.api_pulse import ApiPulse
-from mesh_placement.agent.delivery import Delivery
-from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.links_loop import LinksLoop
 from mesh_placement.agent.parting import remove_agent
-from mesh_placement.agent.session import Session
-from mesh_placement.agent.vital_signs import VitalSigns
-from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import LINKS
-from mesh_placement.objects import ClusterIdentity
-from mesh_placement.resources import CLUSTER_LINKS, CLUSTER_REGISTRATIONS
-from mesh_runtime.kube import CRDS, ENDPOINT_SLICES, SERVICE_EXPORTS, SERVICE_PROBES, ApiError, Informer
+from mesh_placement.resources import CLUSTER_LINKS
+from mesh_runtime.kube import CRDS, ENDPOINT_SLICES, SERVICE_EXPORTS, SERVICE_PROBES, ApiError
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -49,21 +43,8 @@ class Scene:
     @asynccontextmanager
     async def agent(self) -> AsyncIterator[None]:
         member = self.member.client("agent")
-        kinds = MemberKinds(member)
-        session = Session(
-            hub=self.hub.client("agent"),
-            member=member,
-            settings=HubSettings("https://hub", "pem", "east", "prod"),
-            namespace=SPACE,
-            registration_uid="uid",
-            identity=ClusterIdentity(),
-            registrations=Informer(self.hub.client("agent"), CLUSTER_REGISTRATIONS),
-            kinds=kinds,
-            delivery=Delivery(None, changed=lambda: None),
-            clock=now,
-            vitals=VitalSigns(ApiPulse(member, clock=now)),
-        )
-        async with under_way(kinds.run(), LinksLoop(session).run()):
+        session = agent_session(self.hub.client("agent"), member, namespace=SPACE, clock=now)
+        async with under_way(session.kinds.run(), LinksLoop(session).run()):
             await asyncio.sleep(5)
             yield
 

@@ -7,20 +7,14 @@ from typing import Any
 import pytest
 
 from mesh_core.conditions import rfc3339
+from mesh_fakes.agent_session import agent_session
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.under_way import under_way
-from mesh_placement.agent.api_pulse import ApiPulse
-from mesh_placement.agent.delivery import Delivery
-from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.peers_part import peers_part
 from mesh_placement.agent.session import Session
-from mesh_placement.agent.vital_signs import VitalSigns
-from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import LINKS
-from mesh_placement.objects import ClusterIdentity
-from mesh_placement.resources import CLUSTER_LINKS, CLUSTER_REGISTRATIONS
-from mesh_runtime.clock import utc_now
-from mesh_runtime.kube import CRDS, MESH_PEERS, Informer
+from mesh_placement.resources import CLUSTER_LINKS
+from mesh_runtime.kube import CRDS, MESH_PEERS
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -47,26 +41,12 @@ async def test_who_said_good_bye_goes_at_once_and_who_is_connected_stays() -> No
     await linked(member, "north", status="True", reason="Synced")
     await linked(member, "south", status="False", reason="Left")
     await hub.client().create(CLUSTER_LINKS, {"metadata": {"name": LINKS, "namespace": SPACE}})
-    kinds = MemberKinds(member.client("agent"))
-    delivery = Delivery(None, changed=lambda: None)
-    session = Session(
-        hub=hub.client("agent"),
-        member=member.client("agent"),
-        settings=HubSettings("https://hub", "pem", "east", "prod"),
-        namespace=SPACE,
-        registration_uid="uid",
-        identity=ClusterIdentity(),
-        registrations=Informer(hub.client("agent"), CLUSTER_REGISTRATIONS),
-        kinds=kinds,
-        delivery=delivery,
-        clock=lambda: NOW,
-        vitals=VitalSigns(ApiPulse(member.client("agent"), clock=utc_now)),
-    )
+    session = agent_session(hub.client("agent"), member.client("agent"), namespace=SPACE, clock=lambda: NOW)
 
     async def peers() -> list[str]:
         return sorted(one.metadata.name for one in (await member.client().list(MESH_PEERS)).items)
 
-    async with under_way(kinds.run(), _part(session)):
+    async with under_way(session.kinds.run(), _part(session)):
         await asyncio.sleep(300)
         assert await peers() == ["north", "south", "west"]
         leaving = [{"cluster": name, "since": rfc3339(NOW)} for name in ("north", "west")]

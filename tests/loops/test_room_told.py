@@ -9,20 +9,14 @@ from datetime import UTC, datetime
 import pytest
 
 from mesh_core.errors import EnvironmentFault
+from mesh_fakes.agent_session import agent_session
 from mesh_fakes.api_server import FakeApiServer
-from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.capacity_loop import CapacityLoop
-from mesh_placement.agent.delivery import Delivery
-from mesh_placement.agent.kinds import MemberKinds
-from mesh_placement.agent.session import Session
 from mesh_placement.agent.telling import Teller, Told
-from mesh_placement.agent.vital_signs import VitalSigns
-from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import CAPACITY
-from mesh_placement.objects import ClusterCapacity, ClusterCapacityStatus, ClusterIdentity
-from mesh_placement.resources import ASSIGNMENTS, CLUSTER_CAPACITIES, CLUSTER_REGISTRATIONS
-from mesh_runtime.clock import utc_now
-from mesh_runtime.kube import NAMESPACES, NODES, PODS, Informer
+from mesh_placement.objects import ClusterCapacity, ClusterCapacityStatus
+from mesh_placement.resources import ASSIGNMENTS, CLUSTER_CAPACITIES
+from mesh_runtime.kube import NAMESPACES, NODES, PODS
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -71,21 +65,8 @@ async def scene() -> AsyncIterator[Scene]:
     await hub.create(CLUSTER_CAPACITIES, {"metadata": {"name": CAPACITY, "namespace": PLACE}})
     await member.create(NAMESPACES, {"metadata": {"name": "shop"}})
     await found.node("n1")
-    kinds = MemberKinds(member)
-    session = Session(
-        hub=hub,
-        member=member,
-        settings=HubSettings("https://hub", "pem", "east", "prod"),
-        namespace=PLACE,
-        registration_uid="u",
-        identity=ClusterIdentity(),
-        registrations=Informer(hub, CLUSTER_REGISTRATIONS),
-        kinds=kinds,
-        delivery=Delivery(None, changed=lambda: None),
-        clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-        vitals=VitalSigns(ApiPulse(member, clock=utc_now)),
-    )
-    tasks = [asyncio.ensure_future(one) for one in (kinds.run(), CapacityLoop(session).run())]
+    session = agent_session(hub, member, namespace=PLACE, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    tasks = [asyncio.ensure_future(one) for one in (session.kinds.run(), CapacityLoop(session).run())]
     try:
         await asyncio.sleep(3)
         yield found

@@ -12,21 +12,16 @@ from datetime import UTC, datetime
 import pytest
 
 from mesh_core.names import SYSTEM_NAMESPACE, imported_record_name
+from mesh_fakes.agent_session import agent_session
 from mesh_fakes.member_api import MemberApi
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until_found
-from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.calling import WATCHED, Denied, Found, PodNetwork, Silent
-from mesh_placement.agent.delivery import Delivery
-from mesh_placement.agent.kinds import MemberKinds
-from mesh_placement.agent.session import Session
 from mesh_placement.agent.traffic_part import TrafficPart
-from mesh_placement.agent.vital_signs import VitalSigns
-from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.names import WORK_MANAGER
-from mesh_placement.objects import Assignment, ClusterIdentity
-from mesh_placement.resources import ASSIGNMENTS, CLUSTER_REGISTRATIONS
-from mesh_runtime.kube import CRDS, IMPORTED_RECORDS, SERVICE_IMPORTS, Informer
+from mesh_placement.objects import Assignment
+from mesh_placement.resources import ASSIGNMENTS
+from mesh_runtime.kube import CRDS, IMPORTED_RECORDS, SERVICE_IMPORTS
 
 pytestmark = pytest.mark.asyncio
 
@@ -123,21 +118,8 @@ async def scene(*, calls: Sequence[str] = (PAY,), kinds: bool = True) -> AsyncIt
             api.namespace(space)
     meta = {"name": NAME, "namespace": PLACE, "generation": 1}
     await hub.create(ASSIGNMENTS, {"metadata": meta, "spec": {"revision": 1, "calls": list(calls)}})
-    known = MemberKinds(member)
-    session = Session(
-        hub=hub,
-        member=member,
-        settings=HubSettings("https://hub", "pem", "east", "prod"),
-        namespace=PLACE,
-        registration_uid="u",
-        identity=ClusterIdentity(),
-        registrations=Informer(hub, CLUSTER_REGISTRATIONS),
-        kinds=known,
-        delivery=Delivery(None, changed=lambda: None),
-        clock=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-        vitals=VitalSigns(ApiPulse(member, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))),
-    )
-    async with under_way(known.run(), TrafficPart(session, network=found.network).run()):
+    session = agent_session(hub, member, namespace=PLACE, clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    async with under_way(session.kinds.run(), TrafficPart(session, network=found.network).run()):
         yield found
 
 
