@@ -14,7 +14,7 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Generic, Never, TypeVar
 
 from mesh_core.errors import MeshError
@@ -81,9 +81,8 @@ class WorkQueue(Generic[K]):
 
     async def take(self) -> K:
         """The next key; give it back with `done` or `again`."""
-        while (waiting := self._next()) is None:
+        while (waiting := self._next()) is None or (key := self._first(waiting)) is None:
             await self._woken()
-        key = next(iter(waiting))
         del waiting[key]
         if waiting is self._patient:
             self._patiently.add(key)
@@ -91,6 +90,10 @@ class WorkQueue(Generic[K]):
         if self._next() is not None:
             self._wake()
         return key
+
+    def _first(self, waiting: Mapping[K, None]) -> K | None:
+        """Which of those that wait is taken; None to have all of them wait."""
+        return next(iter(waiting))
 
     def _next(self) -> dict[K, None] | None:
         """Where the next key is to be taken from; None when there is none."""

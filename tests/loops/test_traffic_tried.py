@@ -31,11 +31,13 @@ PAY_NAME, NAME_SERVER = "payments.shop.svc.clusterset.local", "ns.dns.clusterset
 
 @dataclass
 class FakeNetwork:
-    """DNS as `names` says it, and calls that end as `wrong` says; `called` counts them."""
+    """DNS as `names` says it, and calls that end as `wrong` says, each after `takes` seconds."""
 
     names: dict[str, Sequence[str] | Exception] = field(default_factory=dict)
     wrong: str = ""
     called: list[tuple[str, int]] = field(default_factory=list)
+    takes: float = 0.0
+    calling: int = 0
 
     async def resolve(self, name: str) -> Sequence[str]:
         found = self.names.get(name, Denied())
@@ -45,6 +47,9 @@ class FakeNetwork:
 
     async def call(self, address: str, port: int) -> str:
         self.called.append((address, port))
+        self.calling += 1
+        await asyncio.sleep(self.takes)
+        self.calling -= 1
         return self.wrong
 
 
@@ -76,20 +81,27 @@ class Scene:
         spec["created"] = "2026-01-01T00:00:00Z"
         await self.member.client().create(IMPORTED_RECORDS, {"metadata": meta, "spec": spec})
 
-    async def given(self) -> Assignment:
-        return await self.hub.client().get(ASSIGNMENTS, NAME, namespace=PLACE)
+    async def given(self, name: str = NAME) -> Assignment:
+        return await self.hub.client().get(ASSIGNMENTS, name, namespace=PLACE)
 
-    async def is_ready(self, *, revision: int = 1, health: str = "Healthy") -> None:
+    async def another(self, name: str, *, tenant: str) -> None:
+        """One more Assignment, of a Placement in the namespace `tenant`, that calls and is ready."""
+        meta = {"name": name, "namespace": PLACE, "generation": 1}
+        spec = {"revision": 1, "calls": [PAY], "placementRef": {"name": "app", "namespace": tenant}}
+        await self.hub.client().create(ASSIGNMENTS, {"metadata": meta, "spec": spec})
+        await self.is_ready(name=name)
+
+    async def is_ready(self, *, revision: int = 1, health: str = "Healthy", name: str = NAME) -> None:
         condition = {
             "type": "Applied",
             "status": "True",
             "reason": "Applied",
             "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
-            "observedGeneration": (await self.given()).metadata.generation,
+            "observedGeneration": (await self.given(name)).metadata.generation,
         }
         body = {
-            "metadata": {"name": NAME, "namespace": PLACE},
+            "metadata": {"name": name, "namespace": PLACE},
             "status": {"applied": revision, "health": health, "conditions": [condition]},
         }
         await self.hub.client().apply(ASSIGNMENTS, body, field_manager=WORK_MANAGER, subresource="status")
@@ -344,3 +356,19 @@ async def test_a_dns_that_is_silent_keeps_no_other_work_of_the_agent_waiting() -
 
 async def _true(what: bool) -> bool:
     return what
+
+
+@pytest.mark.looptime
+async def test_a_tenant_with_very_many_placements_delays_nobody_elses_word() -> None:
+    async with scene() as there:
+        there.network.names = {PAY_NAME: ["10.0.0.7"]}
+        there.network.takes = 10.0
+        await there.imports()
+        for number in range(200):
+            await there.another(f"many.app-{number}", tenant="many")
+        await asyncio.sleep(15)
+        assert there.network.calling == 8
+        began = asyncio.get_running_loop().time()
+        await there.is_ready()
+        await there.says("True")
+        assert asyncio.get_running_loop().time() - began < 12

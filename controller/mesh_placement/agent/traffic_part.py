@@ -23,15 +23,17 @@ from mesh_placement.decide.traffic_trial import (
 from mesh_placement.names import AGENT_MANAGER
 from mesh_placement.objects import Assignment
 from mesh_placement.resources import ASSIGNMENTS
+from mesh_runtime.fair_work import FairQueue
 from mesh_runtime.kube import ApiError, Informer
 from mesh_runtime.log import logger
-from mesh_runtime.work import WorkQueue, work
+from mesh_runtime.work import work
 
 _log = logger(__name__)
 
 _AT_ONCE = 4
 _WORKERS = 16
-"""Calls of one Assignment that are tried at a time, and Assignments."""
+_OF_A_TENANT = 8
+"""Calls of one Assignment that are tried at a time, Assignments, and those of one tenant among them."""
 
 
 async def traffic_part(session: Session) -> None:
@@ -44,7 +46,7 @@ class TrafficPart:
 
     def __init__(self, session: Session, *, network: Network) -> None:
         self._session = session
-        self._queue: WorkQueue[str] = WorkQueue()
+        self._queue: FairQueue[str] = FairQueue(lane=self._tenant, most=_OF_A_TENANT)
         self._given = Informer(session.hub, ASSIGNMENTS, namespace=session.namespace)
         self._given.follow(self._changed)
         self._trials: dict[str, Trial] = {}
@@ -68,6 +70,11 @@ class TrafficPart:
             self._due.pop(name, None)
         elif new.spec.calls or new.status.traffic_verified:
             self._queue.add(name)
+
+    def _tenant(self, name: str) -> str:
+        """Whose the Assignment is: whose namespace the Placement is in."""
+        given = self._given.get(name, namespace=self._session.namespace)
+        return given.spec.placement_ref.namespace if given is not None else ""
 
     async def _look(self, name: str) -> float | None:
         given = self._given.get(name, namespace=self._session.namespace)
