@@ -116,6 +116,8 @@ PURE_FILES = [
     "meshctl/mesh_cli/trust/render.py",
     "meshctl/mesh_cli/trust/survey.py",
     "meshctl/mesh_cli/dns/corefile.py",
+    "meshctl/mesh_cli/paint.py",
+    "meshctl/mesh_cli/table.py",
     "meshctl/mesh_cli/status/render.py",
 ]
 

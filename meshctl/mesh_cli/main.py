@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.output import say
+from mesh_cli.paint import fail
 from mesh_cli.verbs import LazyGroup, Verb
 from mesh_core.errors import MeshError
 
@@ -61,7 +63,7 @@ VERBS = {
 @click.option(
     "--kubeconfig",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Kubeconfig file; by default $KUBECONFIG, else ~/.kube/config.",
+    help="Kubeconfig file; by default the files of $KUBECONFIG, else ~/.kube/config.",
 )
 @click.version_option(package_name="clusterset-mesh", prog_name="meshctl")
 @click.pass_context
@@ -85,7 +87,7 @@ def main() -> None:
         click.echo("interrupted; run the same command again to go on", err=True)
         sys.exit(130)
     except MeshError as error:
-        click.echo(f"error: {_one_line(error)}", err=True)
+        say(f"{fail('error:')} {_one_line(error)}", err=True)
         sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone; what it did not read nobody misses.

@@ -1,14 +1,18 @@
 """-o, alike for every verb that shows something: a table, a wider table, JSON or YAML.
 
 JSON is the promise (keys are only ever added), YAML is the same values in another coat, and tables are for
-people and may change.
+people and may change. They alone are coloured, and only where somebody sees it (`mesh_cli.paint`).
 """
 
+import os
+import sys
 from collections.abc import Callable
 from enum import Enum
 from typing import ParamSpec, TypeVar
 
 import click
+
+from mesh_cli.paint import is_wanted, legible, plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,14 +46,29 @@ def show(
     """Print a result in the form that was asked for; only that form is made. `json` gives whole JSON text."""
     match form:
         case Form.TABLE:
-            text = table()
+            return say(table())
         case Form.WIDE:
-            text = (wide or table)()
+            return say((wide or table)())
         case Form.JSON:
             text = json()
         case Form.YAML:
             text = as_yaml(json())
     click.echo(text, nl=not text.endswith("\n"))
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print text for people: colours where they are wanted, and nothing in it that steers a terminal."""
+    stream = sys.stderr if err else sys.stdout
+    coloured = is_wanted(os.environ, is_terminal=stream.isatty())
+    text = legible(text) if coloured else legible(plain(text))
+    click.echo(text, nl=not text.endswith("\n"), err=err, color=coloured)
+
+
+def as_json(body: object) -> str:
+    """JSON text as `show` takes it: indented, with a line end."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
 
 
 def as_yaml(json: str) -> str:

@@ -2,9 +2,7 @@
 
 import json
 
-import pytest
-
-from mesh_cli.status.render import age, survey_as_json, survey_as_text, table
+from mesh_cli.status.render import survey_as_json, survey_as_text
 from mesh_cli.status.survey import ExportSeen, ImportSeen, MemberSeen, NotSeen, PeerSeen, Program, Survey
 from mesh_core.objects import Condition
 
@@ -140,26 +138,3 @@ def test_the_json_holds_everything_and_says_null_where_there_is_nothing() -> Non
     assert east["imports"][0]["clusters"] == ["east", "west"]
     assert (newcomer["cluster"], newcomer["notAMember"][:5]) == (None, "there")
     assert gone == {"context": "kind-gone", "error": GONE.error}
-
-
-@pytest.mark.parametrize(
-    ("since", "expected"),
-    [
-        ("", "-"),
-        ("2026-03-01T12:00:00Z", "0s"),
-        ("2026-03-01T12:00:09Z", "0s"),
-        ("2026-03-01T11:58:00.900000Z", "119s"),
-        ("2026-03-01T11:58:00Z", "2m"),
-        ("2026-03-01T10:00:01Z", "119m"),
-        ("2026-03-01T10:00:00Z", "2h"),
-        ("2026-02-27T12:00:01Z", "47h"),
-        ("2026-02-27T12:00:00Z", "2d"),
-        ("2026-03-01T13:58:00+02:00", "2m"),
-    ],
-)
-def test_an_age_has_one_unit_and_is_never_negative(since: str, expected: str) -> None:
-    assert age(since, at=AT) == expected
-
-
-def test_a_table_has_no_space_at_the_end_of_a_line() -> None:
-    assert table(("A", "LONG"), [("1", ""), ("22", "x")]) == "A    LONG\n1    -\n22   x"

@@ -9,7 +9,7 @@ from mesh_runtime.kube.address import connect_at, session
 from mesh_runtime.kube.bounds import Bounds, TooMuch
 from mesh_runtime.kube.channels import Inside, PodPort, PodRefused, Ran, pod_port, run_in_pod
 from mesh_runtime.kube.client import KubeClient, ObjectPage
-from mesh_runtime.kube.config import connect, current_context
+from mesh_runtime.kube.config import connect, context_names, current_context
 from mesh_runtime.kube.discovery import AnyObject, ApiResource, api_resources, list_all, list_any
 from mesh_runtime.kube.errors import ApiError, BadAnswer, KubeconfigError, NotLeading, NotTrusted, Unreachable
 from mesh_runtime.kube.given import connect_to
@@ -84,6 +84,7 @@ __all__ = [
     "connect",
     "connect_at",
     "connect_to",
+    "context_names",
     "current_context",
     "kubeconfig_of",
     "list_all",

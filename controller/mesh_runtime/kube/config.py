@@ -17,6 +17,8 @@ from mesh_runtime.kube.address import connector, session
 from mesh_runtime.kube.client import KubeClient
 from mesh_runtime.kube.errors import KubeconfigError
 
+_DEFAULT = "~/.kube/config"
+
 
 @asynccontextmanager
 async def connect(*, kubeconfig: Path | None = None, context: str | None = None) -> AsyncIterator[KubeClient]:
@@ -56,21 +58,31 @@ def current_context(*, kubeconfig: Path | None = None) -> str:
     return current
 
 
+def context_names(*, kubeconfig: Path | None = None) -> list[str]:
+    """All contexts that may be named, sorted; raises KubeconfigError."""
+    source = source_of(kubeconfig)
+    with as_kubeconfig_error(source):
+        return _contexts(source)[0]
+
+
 def _in_a_pod() -> bool:
-    return "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+    """A pod's own account is what kubectl takes last: when nobody has given it a kubeconfig."""
+    if "KUBERNETES_SERVICE_HOST" not in os.environ or os.environ.get("KUBECONFIG"):
+        return False
+    return not os.path.isfile(os.path.expanduser(_DEFAULT))
 
 
 async def _load(configuration: Configuration, *, kubeconfig: Path | None, context: str | None) -> None:
     source = source_of(kubeconfig)
     with as_kubeconfig_error(source):
-        known, _current = _contexts(source)
+        known, current = _contexts(source)
         if context is not None and context not in known:
             raise KubeconfigError(
                 f"{source} has no context {context!r}", next_step=f"use one of: {', '.join(known)}"
             )
         await kubernetes_config.load_kube_config(
             config_file=source,
-            context=context,
+            context=context or current or None,
             client_configuration=configuration,
             persist_config=False,
         )
@@ -78,7 +90,7 @@ async def _load(configuration: Configuration, *, kubeconfig: Path | None, contex
 
 def source_of(kubeconfig: Path | None) -> str:
     """The file, or the list of files, that kubectl would read; raises KubeconfigError when there is none."""
-    source = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
+    source = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or _DEFAULT
     files = [Path(part).expanduser() for part in source.split(os.pathsep) if part]
     if not any(file.is_file() for file in files):
         raise KubeconfigError(
@@ -88,11 +100,16 @@ def source_of(kubeconfig: Path | None) -> str:
 
 
 def _contexts(source: str) -> tuple[list[str], str]:
-    """The names of all contexts, sorted, and of the current one, "" when none is set."""
+    """The names of all contexts, sorted, and of the current one, "" when none is set.
+
+    Of several files the first one that sets a current context decides, as in kubectl; the library takes the
+    last one's.
+    """
     # Not the library's list_kube_config_contexts: it refuses a file without a current context, which is
     # a good one for whoever names his context.
-    merged = KubeConfigMerger(source).config
-    return sorted(node["name"] for node in merged["contexts"].value), merged.safe_get("current-context") or ""
+    merger = KubeConfigMerger(source)
+    set_by = (file.get("current-context") for file in merger.config_files.values())
+    return sorted(node["name"] for node in merger.config["contexts"].value), next(filter(None, set_by), "")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 
 from mesh_cli.check.verdict import Observed, Result, Verdict, one_line
-from mesh_cli.status.render import age
+from mesh_cli.table import age
 
 
 def results_as_text(results: Sequence[Result], *, at: datetime) -> str:

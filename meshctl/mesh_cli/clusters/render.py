@@ -10,7 +10,8 @@ import yaml
 
 from mesh_cli.clusters.refused_claims import RefusedClaim
 from mesh_cli.clusters.survey import ClusterSeen, Room
-from mesh_cli.status.render import age, condition_as_json, table
+from mesh_cli.status.render import condition_as_json
+from mesh_cli.table import age, table
 from mesh_core.objects import Condition
 from mesh_placement.objects import LinkToPeer, Taint
 

@@ -8,7 +8,7 @@ from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.reply import Reply
 from mesh_cli.dns.verdict import findings, notes
 from mesh_cli.dns.way import Finding, NotAllowed, Step, Way
-from mesh_cli.status.render import table
+from mesh_cli.table import table
 
 _MOST_SHOWN = 60
 

@@ -15,8 +15,8 @@ from mesh_cli.gateways.survey import (
     PeerTraffic,
     Refused,
 )
-from mesh_cli.status.render import table
 from mesh_cli.status.survey import NotSeen
+from mesh_cli.table import table
 
 Row = tuple[str, ...]
 

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from mesh_cli.session import run
-from mesh_cli.status.render import table
+from mesh_cli.table import table
 from mesh_core.conditions import rfc3339
 from mesh_core.objects import Secret
 from mesh_placement.decide.bootstrap_token import NAMESPACE, SECRET_TYPE, TokenFacts, read_token

@@ -5,7 +5,7 @@ The table is for reading and may change; the JSON is a promise: keys are only ev
 
 import msgspec
 
-from mesh_cli.status.render import table
+from mesh_cli.table import table
 from mesh_local.status import ClusterStatus, NodeStatus, SetStatus
 
 _HEAD = ("CLUSTER", "API SERVER", "API", "NODE", "ADDRESS", "STATE")

@@ -9,7 +9,7 @@ import msgspec
 
 from mesh_cli.placement.placements_render import verdict_table
 from mesh_cli.placement.what_if import Foreseen, WhatIf
-from mesh_cli.status.render import table
+from mesh_cli.table import table
 from mesh_placement.objects import ClusterVerdict
 from mesh_placement.schedule.plan import Decision, Placed, Shrink
 

@@ -20,7 +20,7 @@ from mesh_cli.placement.hosts_trying import Target, client_context, handshakes
 from mesh_cli.placement.hosts_verdict import Found, Verdict
 from mesh_cli.placement.placements_survey import NoPlacement
 from mesh_cli.session import run
-from mesh_cli.status.render import table
+from mesh_cli.table import table
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import UserError
 from mesh_core.objects import PeerGateway

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from mesh_cli.placement.placements_survey import Explained
-from mesh_cli.status.render import age, table
+from mesh_cli.table import age, table
 from mesh_placement.objects import ClusterVerdict, Move, PlacedCluster, Placement
 
 _HEAD = ("PLACEMENT", "SCHEDULED", "APPLIED", "WANTED", "READY", "SHORT", "CLUSTERS", "REVISION", "AGE")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from mesh_cli.status.render import table
+from mesh_cli.table import table
 from mesh_placement.decide.quantity import quantity
 from mesh_placement.schedule.room import reserved_in
 from mesh_placement.schedule.snapshot import Cluster, Room, Snapshot

@@ -4,16 +4,14 @@ The tables are for reading and may change; the JSON is a promise: keys are only 
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 import msgspec
 
 from mesh_cli.status.survey import ExportSeen, ImportSeen, MemberSeen, NotSeen, PeerSeen, Survey
+from mesh_cli.table import age as age
+from mesh_cli.table import table as table
 from mesh_core.names import CONTROLLER, DNS, GATEWAY
 from mesh_core.objects import Condition
-
-_NOTHING = "-"
-_GAP = "   "
 
 
 def survey_as_json(survey: Survey) -> str:
@@ -30,27 +28,6 @@ def survey_as_text(survey: Survey) -> str:
     sections += filter(None, (_peers(seen, at=survey.at), _exports(seen), _imports(seen)))
     sections += filter(None, ["\n".join(_notes(survey.clusters))])
     return "\n\n".join(sections) + "\n"
-
-
-def age(since: str, *, at: str) -> str:
-    """Time from `since` to `at` (RFC 3339) in one unit, `-` when it never was; clocks may differ."""
-    if not since:
-        return _NOTHING
-    seconds = max(0, int((_time(at) - _time(since)).total_seconds()))
-    for size, unit, most in ((1, "s", 120), (60, "m", 120), (3600, "h", 48)):
-        if seconds < most * size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds // 86400}d"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns under their heads, as wide as their widest cell; no space at the end of a line."""
-    lines = [tuple(head), *(tuple(cell or _NOTHING for cell in row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
 
 
 def _members(clusters: Sequence[MemberSeen | NotSeen]) -> str:
@@ -138,10 +115,6 @@ def _name(one: ExportSeen | ImportSeen) -> str:
 def _state(export: ExportSeen, kind: str) -> str:
     found = next((one for one in export.conditions if one.type == kind), None)
     return f"{found.status} ({found.reason})" if found else ""
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 def _cluster_as_json(one: MemberSeen | NotSeen) -> dict[str, object]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from mesh_cli.status.render import table
+from mesh_cli.table import table
 from mesh_cli.trust.survey import CertificateSeen, ContextAsked, FolderSeen, MemberLine, NotAsked, TrustSeen
 from mesh_core.objects.trust import RefusedKey
 from mesh_core.trust_statement import Held, held_by
