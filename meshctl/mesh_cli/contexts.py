@@ -9,10 +9,10 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])  # Any: commands take what their options say
 
 
-def context_option(of: str = "the cluster", *, name: str = "--context") -> Callable[[F], F]:
+def context_option(of: str = "the cluster") -> Callable[[F], F]:
     """--context NAME, None when it is not given; `of` is whose context it is."""
     return click.option(
-        name,
+        "--context",
         metavar="NAME",
         shell_complete=complete_context,
         help=f"Kubeconfig context of {of}; by default the current one.",

@@ -7,6 +7,7 @@ people and may change. They alone are coloured, and only where somebody sees it 
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import ParamSpec, TypeVar
 
@@ -27,17 +28,29 @@ class Form(Enum):
     YAML = "yaml"
 
 
+_ALIASES = {"text": Form.TABLE.value, "command": Form.TABLE.value}
+"""What some verbs once called their table; still taken, no longer told."""
+
+
 def output_option(function: Callable[P, R]) -> Callable[P, R]:
     """Gives a command the parameter `output`, a `Form`."""
     return click.option(
         "-o",
         "--output",
-        type=click.Choice([form.value for form in Form]),
+        type=_FormChoice([form.value for form in Form]),
         default=Form.TABLE.value,
         show_default=True,
         callback=_form,
         help="table and wide are for people, json and yaml for programs.",
     )(function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What can be shown in each form; `json` gives whole JSON text."""
+
+    json: Callable[[], str]
+    table: Callable[[], str]
 
 
 def show(
@@ -77,6 +90,13 @@ def as_yaml(json: str) -> str:
     import yaml
 
     return yaml.safe_dump(msgspec.json.decode(json), sort_keys=False, allow_unicode=True, width=10_000)
+
+
+class _FormChoice(click.Choice[str]):
+    """The forms, and what they were called before."""
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(_ALIASES.get(value, value), param, ctx)
 
 
 def _form(_context: click.Context, _parameter: click.Parameter, typed: str) -> Form:

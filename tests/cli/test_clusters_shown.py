@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from mesh_cli.clusters.refused_claims import refused_claims
-from mesh_cli.clusters.render import clusters_as_json, clusters_as_text, clusters_as_yaml, taint_text
+from mesh_cli.clusters.render import clusters_as_json, clusters_as_text, taint_text
 from mesh_cli.clusters.survey import ClusterSeen, clusters_seen
 from mesh_cli.clusters.taints import (
     EFFECTS,
@@ -22,6 +22,7 @@ from mesh_cli.clusters.taints import (
     with_taints,
     without_taints,
 )
+from mesh_cli.output import as_yaml
 from mesh_core.objects import (
     CertificateSigningRequest,
     Condition,
@@ -197,7 +198,7 @@ def test_the_wide_table_says_how_a_cluster_is_worked_on() -> None:
 
 def test_json_and_yaml_say_the_same() -> None:
     found = json.loads(clusters_as_json(seen(), at=AT))
-    assert yaml.safe_load(clusters_as_yaml(seen(), at=AT)) == found
+    assert yaml.safe_load(as_yaml(clusters_as_json(seen(), at=AT))) == found
     east, west = found["clusters"]
     assert east["capacity"]["continuous"] == {} and east["capacity"]["nodes"] == 5
     assert [link["state"] for link in east["links"]] == ["Up", "Down"]

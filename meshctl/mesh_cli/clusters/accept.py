@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mesh_cli.clusters.one import Patch, changed, hub_client
+from mesh_cli.contexts import context_option
 from mesh_cli.session import run
 from mesh_core.errors import UserError
 from mesh_placement.names import ANNOTATION_ACCEPT_KEY
@@ -18,7 +19,7 @@ class OtherKey(UserError):
 
 @click.command("accept")
 @click.argument("name", metavar="CLUSTER")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option("--key", metavar="sha256:HEX", help="Only if the key that asked has this fingerprint.")
 @click.option(
     "--new-key",

@@ -6,13 +6,14 @@ import click
 
 from mesh_cli.clusters.tainting import tainted
 from mesh_cli.clusters.taints import DRAIN, with_taints
+from mesh_cli.contexts import context_option
 from mesh_cli.session import run
 from mesh_runtime.clock import utc_now
 
 
 @click.command("drain")
 @click.argument("name", metavar="CLUSTER")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.pass_obj
 def command(kubeconfig: Path | None, name: str, context: str | None) -> None:
     """Have Placements move away from CLUSTER and send nothing new there; it stays registered.

@@ -12,6 +12,7 @@ from typing import get_args
 import click
 
 from mesh_cli.clusters.one import Patch, changed, hub_client
+from mesh_cli.contexts import context_option
 from mesh_cli.session import run
 from mesh_cli.timeout_option import timeout_option
 from mesh_core.errors import EnvironmentFault
@@ -35,7 +36,7 @@ class StillLeaving(EnvironmentFault):
 
 @click.command("leave")
 @click.argument("name", metavar="CLUSTER")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option("--force", is_flag=True, help="Do not wait for the member: it is gone, or cannot be reached.")
 @click.option(
     "--workloads",

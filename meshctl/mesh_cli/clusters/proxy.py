@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mesh_cli.clusters.one import hub_client, registration
+from mesh_cli.contexts import context_option
 from mesh_cli.own_file import put_own_file
 from mesh_cli.session import run
 from mesh_core.identity import cluster_id
@@ -26,7 +27,7 @@ def proxy_path(cluster: str) -> str:
 
 @click.command("proxy")
 @click.argument("name", metavar="CLUSTER")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option(
     "--file",
     type=click.Path(dir_okay=False, path_type=Path),

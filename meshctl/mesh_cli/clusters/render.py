@@ -1,12 +1,11 @@
 """What `meshctl clusters` shows. Pure: the same clusters give the same bytes.
 
-The table is for reading and may change; JSON and YAML are a promise: keys are only ever added.
+The table is for reading and may change; JSON is a promise: keys are only ever added.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
-import yaml
 
 from mesh_cli.clusters.refused_claims import RefusedClaim
 from mesh_cli.clusters.survey import ClusterSeen, Room
@@ -47,14 +46,6 @@ def clusters_as_json(
 ) -> str:
     """All clusters; keys in camelCase, times in RFC 3339, absent things null or empty."""
     return msgspec.json.format(msgspec.json.encode(_body(clusters, refused, at=at)), indent=2).decode() + "\n"
-
-
-def clusters_as_yaml(
-    clusters: Iterable[ClusterSeen], *, refused: Iterable[RefusedClaim] = (), at: str
-) -> str:
-    """The same as the JSON."""
-    plain = msgspec.json.decode(msgspec.json.encode(_body(clusters, refused, at=at)))
-    return yaml.safe_dump(plain, sort_keys=False, width=1_000_000)
 
 
 def taint_text(taint: Taint) -> str:

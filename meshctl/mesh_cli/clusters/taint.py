@@ -6,6 +6,7 @@ import click
 
 from mesh_cli.clusters.tainting import tainted
 from mesh_cli.clusters.taints import parse_taint, with_taints
+from mesh_cli.contexts import context_option
 from mesh_cli.session import run
 from mesh_runtime.clock import utc_now
 
@@ -13,7 +14,7 @@ from mesh_runtime.clock import utc_now
 @click.command("taint")
 @click.argument("name", metavar="CLUSTER")
 @click.argument("taints", metavar="KEY[=VALUE]:EFFECT...", nargs=-1, required=True)
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.pass_obj
 def command(kubeconfig: Path | None, name: str, taints: tuple[str, ...], context: str | None) -> None:
     """Put taints on CLUSTER, for Placements: NoSchedule keeps new workloads away, PreferNoSchedule where

@@ -6,12 +6,13 @@ import click
 
 from mesh_cli.clusters.tainting import tainted
 from mesh_cli.clusters.taints import DRAIN, without_taints
+from mesh_cli.contexts import context_option
 from mesh_cli.session import run
 
 
 @click.command("undrain")
 @click.argument("name", metavar="CLUSTER")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.pass_obj
 def command(kubeconfig: Path | None, name: str, context: str | None) -> None:
     """Let workloads come to CLUSTER again; what moved away comes back as its Placement says."""

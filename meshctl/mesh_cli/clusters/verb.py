@@ -5,8 +5,10 @@ from pathlib import Path
 import click
 
 from mesh_cli.clusters.refused_claims import RefusedClaim, read_refused
-from mesh_cli.clusters.render import clusters_as_json, clusters_as_text, clusters_as_yaml
+from mesh_cli.clusters.render import clusters_as_json, clusters_as_text
 from mesh_cli.clusters.survey import ClusterSeen, read_clusters
+from mesh_cli.contexts import context_option
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.session import run
 from mesh_cli.verbs import LazyGroup, Verb
 from mesh_core.conditions import rfc3339
@@ -25,17 +27,10 @@ VERBS = {
 
 
 @click.group("clusters", cls=LazyGroup, verbs=VERBS, invoke_without_command=True)
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "wide", "json", "yaml"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@context_option("the hub")
+@output_option
 @click.pass_context
-def command(ctx: click.Context, context: str | None, output: str) -> None:
+def command(ctx: click.Context, context: str | None, output: Form) -> None:
     """The clusters of a hub.
 
     Without a verb: a table of them, with what is available of cpu and memory, and links up of all;
@@ -49,14 +44,12 @@ def command(ctx: click.Context, context: str | None, output: str) -> None:
     context = context or current_context(kubeconfig=kubeconfig)
     found, refused = run(_read(kubeconfig, context=context))
     at = rfc3339(utc_now())
-    match output:
-        case "json":
-            text = clusters_as_json(found, refused=refused, at=at)
-        case "yaml":
-            text = clusters_as_yaml(found, refused=refused, at=at)
-        case _:
-            text = clusters_as_text(found, refused=refused, at=at, wide=output == "wide")
-    click.echo(text, nl=False)
+    show(
+        output,
+        json=lambda: clusters_as_json(found, refused=refused, at=at),
+        table=lambda: clusters_as_text(found, refused=refused, at=at, wide=False),
+        wide=lambda: clusters_as_text(found, refused=refused, at=at, wide=True),
+    )
 
 
 async def _read(

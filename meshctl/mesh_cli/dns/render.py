@@ -13,11 +13,14 @@ from mesh_cli.table import table
 _MOST_SHOWN = 60
 
 
-def way_as_text(way: Way) -> str:
-    """A row for each who was asked, then who disagrees and why, then what else is worth knowing."""
+def way_as_text(way: Way, *, wide: bool = False) -> str:
+    """A row for each who was asked, then who disagrees and why, then what else is worth knowing.
+
+    `wide` shows answers of any length.
+    """
     found = findings(way)
     head = ("", "ASKED", "NAME", "WHERE", "ANSWER", "TTL")
-    rows = [_row(step, found=found) for step in way.steps]
+    rows = [_row(step, found=found, most=None if wide else _MOST_SHOWN) for step in way.steps]
     lines = [f"{way.query.name} {way.query.type} in context {way.context}", "", table(head, rows), ""]
     for one in found:
         lines += [f"{str(one.step).strip()}: {one.why}", f"  next: {one.next_step}"]
@@ -41,12 +44,12 @@ def way_as_json(way: Way) -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
 
 
-def _row(step: Step, *, found: Sequence[Finding]) -> tuple[str, ...]:
+def _row(step: Step, *, found: Sequence[Finding], most: int | None) -> tuple[str, ...]:
     if isinstance(step.said, Unseen):
         return "?", step.part.value, step.name, step.where, _silence(step), ""
     mark = "x" if any(one.step is step for one in found) else "ok"
     text = str(step.said)
-    shown = text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
+    shown = text if most is None or len(text) <= most else text[: most - 3] + "..."
     return mark, step.part.value, step.name, step.where, shown, _ttl(step.said)
 
 

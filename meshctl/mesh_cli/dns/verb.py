@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.dns.looking import look_along
 from mesh_cli.dns.render import way_as_json, way_as_text
 from mesh_cli.dns.reply import TYPES, Query, query_for
 from mesh_cli.dns.verdict import findings
 from mesh_cli.dns.way import Way
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.session import run
 from mesh_core.errors import UserError
 from mesh_runtime.kube import Inside, connect, current_context
@@ -26,23 +28,21 @@ def command() -> None:
 @command.command("query")
 @click.argument("name")
 @click.option(
-    "--type", "type_", type=click.Choice(TYPES, case_sensitive=False), default="A", show_default=True
+    "--type",
+    "type_",
+    type=click.Choice(TYPES, case_sensitive=False),
+    default="A",
+    show_default=True,
+    help="Type of the records.",
 )
-@click.option("--context", help="Kubeconfig context of the cluster; by default the current one.")
+@context_option()
 @click.option(
     "--from",
     "start",
     metavar="NAMESPACE/POD",
     help="Also how this pod resolves it; it needs getent or nslookup.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_option
 # A change takes less than a second to reach everybody who keeps nothing.
 @click.option(
     "--settle",
@@ -61,7 +61,7 @@ def query(
     type_: str,
     context: str | None,
     start: str | None,
-    output: str,
+    output: Form,
     settle: float,
 ) -> int:
     """Ask everybody on the way of NAME, and name the one that disagrees.
@@ -75,7 +75,12 @@ def query(
     inside = _pod(start, type_=asked.type) if start is not None else None
     context = context or current_context(kubeconfig=kubeconfig)
     way = run(_query(asked, kubeconfig=kubeconfig, context=context, start=inside, settle=settle))
-    click.echo(way_as_json(way) if output == "json" else way_as_text(way), nl=False)
+    show(
+        output,
+        json=lambda: way_as_json(way),
+        table=lambda: way_as_text(way),
+        wide=lambda: way_as_text(way, wide=True),
+    )
     return 1 if findings(way) else 0
 
 

@@ -4,24 +4,19 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import contexts_option
 from mesh_cli.gateways.render import gateways_as_json, gateways_as_text
 from mesh_cli.gateways.surveying import survey_gateways
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.session import run
 from mesh_runtime.kube import current_context
 
 
 @click.command("gateways")
-@click.option("--context", "contexts", multiple=True, help="Kubeconfig context; may be given several times.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@contexts_option()
+@output_option
 @click.pass_obj
-def command(kubeconfig: Path | None, contexts: tuple[str, ...], output: str) -> int:
+def command(kubeconfig: Path | None, contexts: tuple[str, ...], output: Form) -> int:
     """Show what each gateway carries, how far its peers are, and what it refused.
 
     What is counted counts since the gateway's pod started; RTT is the median. The right to get pods/proxy
@@ -30,5 +25,5 @@ def command(kubeconfig: Path | None, contexts: tuple[str, ...], output: str) -> 
     """
     asked = contexts or (current_context(kubeconfig=kubeconfig),)
     found = run(survey_gateways(asked, kubeconfig=kubeconfig))
-    click.echo(gateways_as_json(found) if output == "json" else gateways_as_text(found), nl=False)
+    show(output, json=lambda: gateways_as_json(found), table=lambda: gateways_as_text(found))
     return 0 if found.is_whole else 1

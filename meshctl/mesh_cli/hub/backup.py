@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from mesh_cli.clusters.one import hub_client
+from mesh_cli.contexts import context_option
 from mesh_cli.hub.address import read_info
 from mesh_cli.hub.backup_objects import read_hub
 from mesh_cli.own_file import put_own_file
@@ -20,7 +21,7 @@ from mesh_runtime.clock import utc_now
 
 @click.command("backup")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option("--with-secrets", is_flag=True, help="With the Secrets that members get; in clear text.")
 @click.pass_obj
 def command(kubeconfig: Path | None, file: Path, context: str | None, with_secrets: bool) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.hub.address import parse_server
 from mesh_cli.hub.objects import (
     DEFAULT_SET,
@@ -79,7 +80,7 @@ class Wish:
 
 
 @click.command("init")
-@click.option("--context", help="Kubeconfig context of the cluster; by default the current one.")
+@context_option()
 @click.option(
     "--server", default="", metavar="URL", help="Where members reach it; by default as the context says."
 )

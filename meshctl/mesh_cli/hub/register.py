@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 import click
 
+from mesh_cli.contexts import complete_context, context_option
 from mesh_cli.hub.address import parse_server
 from mesh_cli.hub.objects import DEFAULT_SET, HubInfo
 from mesh_cli.hub.placement_manifests import agent_manifests
@@ -35,7 +36,7 @@ _ANSWER_LIMIT = 15.0
 
 
 @click.command("register")
-@click.option("--context", help="Kubeconfig context of the cluster; by default the current one.")
+@context_option()
 @click.option("--cluster-id", "name", required=True, metavar="ID", help="Its name for life: one DNS label.")
 @click.option("--hub", metavar="URL", help="Address of the hub's API server (with --token and --ca-hash).")
 @click.option("--token", help="A token of the hub; - reads it from standard input.")
@@ -51,7 +52,12 @@ _ANSWER_LIMIT = 15.0
     help="The hub's CA in PEM, where the hub does not say it to everybody.",
 )
 @click.option("--advertise", default="", metavar="URL", help="Where the hub reaches this API server.")
-@click.option("--hub-context", help="Kubeconfig context of the hub, which then dials in to the cluster.")
+@click.option(
+    "--hub-context",
+    metavar="NAME",
+    shell_complete=complete_context,
+    help="Kubeconfig context of the hub, which then dials in to the cluster.",
+)
 @click.option("--server", default="", metavar="URL", help="With --hub-context: where the hub dials in.")
 @click.option("--clusterset", default="", metavar="NAME", help="The ClusterSet; by default the token's.")
 @click.option("--allow-access", is_flag=True, help="The hub's users may come in, each as who they are.")

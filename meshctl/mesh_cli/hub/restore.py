@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from mesh_cli.clusters.one import hub_client
+from mesh_cli.contexts import context_option
 from mesh_cli.hub.address import read_info
 from mesh_cli.hub.backup_objects import RESOURCES, read_there
 from mesh_cli.session import FIELD_MANAGER, run
@@ -32,7 +33,7 @@ class UnreadableBackup(UserError):
 
 @click.command("restore")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option("--skip-existing", is_flag=True, help="Leave out clusters whose names are others' by now.")
 @click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
 @click.pass_obj

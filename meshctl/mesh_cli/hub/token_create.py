@@ -12,9 +12,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from mesh_cli.contexts import context_option
 from mesh_cli.hub.address import read_info
 from mesh_cli.hub.objects import DEFAULT_SET, HubInfo
 from mesh_cli.invite.invitation_book import parse_span
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import UserError
@@ -65,19 +67,12 @@ class Wish:
 
 
 @click.command("create")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option("--clusterset", default=DEFAULT_SET, show_default=True, metavar="NAME", help="Where it leads.")
 @click.option("--ttl", default="1h", show_default=True, metavar="TIME", help="How long: 90s, 15m, 2h, 7d.")
 @click.option("--auto-accept", is_flag=True, help="Who comes with it is accepted without being looked at.")
 @click.option("--cluster-id", default="", metavar="ID", help="For this cluster alone; else for any one.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["command", "json"]),
-    default="command",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_option
 @click.pass_obj
 def command(
     kubeconfig: Path | None,
@@ -86,7 +81,7 @@ def command(
     ttl: str,
     auto_accept: bool,
     cluster_id: str,
-    output: str,
+    output: Form,
 ) -> None:
     """Print the command by which a cluster registers; the token in it is good for one cluster.
 
@@ -98,8 +93,8 @@ def command(
     cluster = checked(cluster_id) if cluster_id else ""
     wish = Wish(clusterset, span=span, auto_accept=auto_accept, cluster=cluster)
     made = run(create(kubeconfig, context=context, wish=wish))
-    if output == "json":
-        click.echo(made_as_json(made), nl=False)
+    if output in (Form.JSON, Form.YAML):
+        show(output, json=lambda: made_as_json(made), table=str)
         return
     accepted = "accepted at once" if auto_accept else "to be accepted by meshctl clusters accept ID"
     click.echo(

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from mesh_cli.contexts import context_option
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.session import run
 from mesh_cli.table import table
 from mesh_core.conditions import rfc3339
@@ -19,22 +21,15 @@ _HEAD = ("TOKEN", "CLUSTERSET", "ACCEPTS", "EXPIRES", "CLAIMED BY")
 
 
 @click.command("list")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@context_option("the hub")
+@output_option
 @click.pass_obj
-def command(kubeconfig: Path | None, context: str | None, output: str) -> None:
+def command(kubeconfig: Path | None, context: str | None, output: Form) -> None:
     """Show the tokens of the hub that are not deleted yet, by when they expire."""
     context = context or current_context(kubeconfig=kubeconfig)
     found = in_order(run(_read(kubeconfig, context=context)))
     now = utc_now()
-    click.echo(tokens_as_json(found) if output == "json" else tokens_as_text(found, now=now), nl=False)
+    show(output, json=lambda: tokens_as_json(found), table=lambda: tokens_as_text(found, now=now))
 
 
 def in_order(secrets: Iterable[Secret]) -> list[TokenFacts]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.session import run
 from mesh_core.errors import UserError
 from mesh_placement.decide.bootstrap_token import NAMESPACE, is_id, read_token, secret_name
@@ -22,7 +23,7 @@ class NoToken(UserError):
 
 @click.command("revoke")
 @click.argument("token_id", metavar="ID")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.pass_obj
 def command(kubeconfig: Path | None, token_id: str, context: str | None) -> None:
     """End the token ID (the part before the dot). Whom it has let in stays; see `meshctl clusters leave`."""

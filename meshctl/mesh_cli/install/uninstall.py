@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.install.inventory import Inventory, kept_lines, lines_of
 from mesh_cli.install.inventory_reading import read_inventory
 from mesh_cli.install.removal import Removed, remove_everything
@@ -29,7 +30,7 @@ class InUse(UserError):
 
 
 @click.command("uninstall")
-@click.option("--context", help="Kubeconfig context of the cluster; by default the current one.")
+@context_option()
 @click.option("--dry-run", is_flag=True, help="Show what would go and what would stay, and change nothing.")
 @click.option(
     "--force", is_flag=True, help="Also while peers are linked, Services exported, or clusters registered."

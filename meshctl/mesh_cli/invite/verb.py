@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.install.rollout import readiness
 from mesh_cli.invite.invitation_book import add, parse_span, read_book, remove, revoke
 from mesh_cli.member.addresses import format_address, gateway_addresses, parse_address
@@ -82,7 +83,7 @@ class Wish:
 
 
 @click.command("invite")
-@click.option("--context", help="Kubeconfig context of the member that invites; by default the current one.")
+@context_option("the member that invites")
 @click.option(
     "--uses", type=click.IntRange(1, MOST_USES), default=1, show_default=True, help="Clusters it lets in."
 )

@@ -8,7 +8,9 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.local.render import set_as_json, set_as_text
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.session import run
 from mesh_local.down import down
 from mesh_local.errors import NotThere
@@ -81,17 +83,16 @@ def down_command(folder: Path) -> None:
 
 
 @command.command("status")
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@output_option
 @_dir_option
-def status_command(output: str, folder: Path) -> None:
+def status_command(output: Form, folder: Path) -> None:
     """Show the clusters, their nodes, and what does not run."""
     status = run(look(folder))
-    if output == "json":
-        click.echo(set_as_json(status), nl=False)
-    elif status is None:
-        click.echo(f"there are no local clusters in {folder}")
-    else:
-        click.echo(set_as_text(status), nl=False)
+    show(
+        output,
+        json=lambda: set_as_json(status),
+        table=lambda: f"there are no local clusters in {folder}\n" if status is None else set_as_text(status),
+    )
 
 
 @command.command("kubeconfig")
@@ -148,7 +149,7 @@ def prepare_command(light: bool) -> None:
 
 
 @command.command("provide")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option("--light", is_flag=True, help="Only etcd and API server; their agents run in this process.")
 @click.option("--most", default=2, show_default=True, help="How many clusters this machine takes.")
 @click.option(

@@ -13,6 +13,7 @@ from typing import Literal
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
 from mesh_cli.install.manifests import apply_definitions, apply_objects, delete_dropped, manifests_for
 from mesh_cli.install.rollout import wait_until_running, why_not
@@ -85,7 +86,7 @@ class Wish:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="File to read the token from, in place of TOKEN.",
 )
-@click.option("--context", help="Kubeconfig context of the newcomer; by default the current one.")
+@context_option("the newcomer")
 @click.option("--cluster-id", "name", required=True, metavar="ID", help="Its name for life: one DNS label.")
 @click.option("--image", metavar="IMAGE", help="Image of the programs, in place of this version's own.")
 @shape_options

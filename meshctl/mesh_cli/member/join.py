@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
 from mesh_cli.install.manifests import apply_definitions, apply_objects, delete_dropped, manifests_for
 from mesh_cli.install.shape import ShapeWish, shape_in, shape_options, shape_wish
@@ -73,7 +74,7 @@ class Joined:
 
 
 @click.command("join")
-@click.option("--context", help="Kubeconfig context of the cluster; by default the current one.")
+@context_option()
 @click.option("--cluster-id", "name", required=True, metavar="ID", help="Its name for life: one DNS label.")
 @click.option(
     "--trust",

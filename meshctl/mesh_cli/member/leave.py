@@ -17,6 +17,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.gateways.survey import Figures
 from mesh_cli.gateways.surveying import see_gateways
 from mesh_cli.install.inventory import kept_lines
@@ -75,7 +76,7 @@ class Gone:
 
 
 @click.command("leave")
-@click.option("--context", help="Kubeconfig context of the member that leaves; by default the current one.")
+@context_option("the member that leaves")
 @click.option("--keep-crds", "keep_kinds", is_flag=True, help="Leave all CustomResourceDefinitions.")
 @timeout_option("How long to wait for the peers and for what they have under way.", default=15.0)
 @click.pass_obj

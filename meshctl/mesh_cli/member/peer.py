@@ -5,6 +5,7 @@ from typing import get_args
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.member.addresses import MOST_ADDRESSES, format_address, parse_address
 from mesh_cli.member.clusterset_file import read_clusterset
 from mesh_cli.member.itself import read_facts
@@ -39,7 +40,7 @@ command.add_command(remove)
 
 
 @command.command("add")
-@click.option("--context", help="Kubeconfig context of the member that gets a peer; by default the current.")
+@context_option("the member that gets a peer")
 @click.option("--peer", required=True, metavar="ID", help="Cluster id of the peer.")
 @click.option(
     "--address",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.member.itself import read_facts
 from mesh_cli.member.traces import Traces, gone_lines, traces_of, wait_until_clear
 from mesh_cli.session import command_line, run
@@ -47,7 +48,7 @@ class Ended:
     before: Traces
 
 
-_context = click.option("--context", help="Kubeconfig context of the member; by default the current one.")
+_context = context_option("the member")
 _limit = timeout_option("How long to wait until all that came from the peer is gone.", default=LIMIT)
 
 

@@ -17,6 +17,7 @@ import click
 import msgspec
 import yaml
 
+from mesh_cli.contexts import complete_context, context_option
 from mesh_cli.placement.adopt_objects import (
     NotAdopted,
     Workload,
@@ -87,10 +88,14 @@ class Adoption:
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="Of the workload, and on the hub."
 )
+@context_option("the cluster where it runs")
 @click.option(
-    "--context", help="Kubeconfig context of the cluster where it runs; by default the current one."
+    "--hub-context",
+    metavar="NAME",
+    required=True,
+    shell_complete=complete_context,
+    help="Kubeconfig context of the hub.",
 )
-@click.option("--hub-context", required=True, help="Kubeconfig context of the hub.")
 @click.option(
     "--placement", default="", metavar="NAME", help="Name of the Placement; by default the workload's."
 )

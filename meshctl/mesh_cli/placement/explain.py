@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.verbs import LazyGroup, Verb
 
 VERBS = {
@@ -23,22 +24,16 @@ VERBS = {
     metavar="FILE",
     help="The plan of what meshctl explain placement --capture wrote; no hub is asked.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Of --replay: for people, or for programs.",
-)
+@output_option
 @click.pass_context
-def command(ctx: click.Context, replay: Path | None, output: str) -> None:
+def command(ctx: click.Context, replay: Path | None, output: Form) -> None:
     """Why something is as it is."""
     if replay is not None and ctx.invoked_subcommand is None:
         # The scheduler is imported only where it is needed: help stays fast.
         from mesh_cli.placement.explain_replay import replayed
 
-        click.echo(replayed(replay, as_json=output == "json"), nl=False)
+        stored = replayed(replay)
+        show(output, json=stored.json, table=stored.table)
     elif replay is not None:
         raise click.UsageError("--replay asks no hub: leave the verb out", ctx)
     elif ctx.invoked_subcommand is None:

@@ -14,7 +14,9 @@ from typing import Final
 import click
 
 from mesh_cli.clusters.one import hub_client, registration
+from mesh_cli.contexts import context_option
 from mesh_cli.member.addresses import BadAddress, format_address, parse_address
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.placement.explain_placement import placement_key
 from mesh_cli.placement.hosts_trying import Target, client_context, handshakes
 from mesh_cli.placement.hosts_verdict import Found, Verdict
@@ -72,7 +74,7 @@ class Row:
 
 @click.command("hosts")
 @click.argument("placement", metavar="NAMESPACE/NAME")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option("--cluster", default="", metavar="CLUSTER", help="At this cluster's gateways alone.")
 @click.option(
     "--through",
@@ -86,14 +88,7 @@ class Row:
     metavar="FILE",
     help="CAs (PEM) that clients of the application believe; by default this machine's.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_option
 @click.pass_obj
 def command(
     kubeconfig: Path | None,
@@ -102,7 +97,7 @@ def command(
     cluster: str,
     through: tuple[str, ...],
     ca_file: Path | None,
-    output: str,
+    output: Form,
 ) -> int:
     """Ask for each host name of PLACEMENT where it is, as a client does.
 
@@ -113,7 +108,7 @@ def command(
     rows, faults = run(
         _ask(kubeconfig, context=context, key=key, cluster=cluster, fronts=fronts, ca_file=ca_file)
     )
-    click.echo(as_json(rows, faults) if output == "json" else as_text(rows, faults), nl=False)
+    show(output, json=lambda: as_json(rows, faults), table=lambda: as_text(rows, faults))
     return int(bool(faults) or any(one.found.verdict is not Verdict.GOOD for one in rows))
 
 

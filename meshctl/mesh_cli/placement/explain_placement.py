@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 
 from mesh_cli.clusters.one import hub_client
+from mesh_cli.contexts import context_option
+from mesh_cli.output import Answer, Form, output_option, show
 from mesh_cli.own_file import put_own_file
 from mesh_cli.placement.decisions_render import what_if_as_json, what_if_as_text
 from mesh_cli.placement.hub_snapshot import hub_snapshot, read_hub_objects
@@ -38,12 +40,11 @@ class Asked:
     why_moved: bool
     changes: Sequence[str]
     capture: Path | None
-    as_json: bool
 
 
 @click.command("placement", epilog=f"A CHANGE is one of: {'; '.join(FORMS)}.")
 @click.argument("placement", metavar="NAMESPACE/NAME")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option("--cluster", default="", metavar="CLUSTER", help="Of this cluster alone, in full.")
 @click.option("--why-moved", is_flag=True, help="The last moves too, and what caused them.")
 @click.option(
@@ -59,14 +60,7 @@ class Asked:
     metavar="FILE",
     help="Write what the scheduler sees and decides into FILE, for meshctl explain --replay.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_option
 @click.pass_obj
 def command(
     kubeconfig: Path | None,
@@ -76,7 +70,7 @@ def command(
     why_moved: bool,
     changes: tuple[str, ...],
     capture: Path | None,
-    output: str,
+    output: Form,
 ) -> None:
     """Why PLACEMENT is where it is, and what keeps it from every other cluster.
 
@@ -90,9 +84,9 @@ def command(
         why_moved=why_moved,
         changes=changes,
         capture=capture,
-        as_json=output == "json",
     )
-    click.echo(run(_answer(kubeconfig, context=context, asked=asked)), nl=False)
+    answer = run(_answer(kubeconfig, context=context, asked=asked))
+    show(output, json=answer.json, table=answer.table)
 
 
 def placement_key(text: str) -> tuple[str, str]:
@@ -103,7 +97,7 @@ def placement_key(text: str) -> tuple[str, str]:
     return namespace, name
 
 
-async def _answer(kubeconfig: Path | None, *, context: str | None, asked: Asked) -> str:
+async def _answer(kubeconfig: Path | None, *, context: str | None, asked: Asked) -> Answer:
     async with hub_client(kubeconfig, context=context) as client:
         found = await read_explained(client, namespace=asked.key[0], name=asked.key[1])
         if asked.capture is None and not asked.changes:
@@ -111,14 +105,15 @@ async def _answer(kubeconfig: Path | None, *, context: str | None, asked: Asked)
         return await _as_scheduled(client, found, asked)
 
 
-def _as_stored(found: Explained, asked: Asked) -> str:
+def _as_stored(found: Explained, asked: Asked) -> Answer:
     at = rfc3339(utc_now())
-    if asked.as_json:
-        return explained_as_json(found, cluster=asked.cluster, at=at)
-    return explained_as_text(found, cluster=asked.cluster, why_moved=asked.why_moved, at=at)
+    return Answer(
+        json=lambda: explained_as_json(found, cluster=asked.cluster, at=at),
+        table=lambda: explained_as_text(found, cluster=asked.cluster, why_moved=asked.why_moved, at=at),
+    )
 
 
-async def _as_scheduled(client: KubeClient, found: Explained, asked: Asked) -> str:
+async def _as_scheduled(client: KubeClient, found: Explained, asked: Asked) -> Answer:
     scheduling, now = installed_scheduling(), utc_now()
     snapshot = hub_snapshot(await read_hub_objects(client), scheduling=scheduling, now=now)
     if asked.capture is not None:
@@ -131,9 +126,10 @@ async def _as_scheduled(client: KubeClient, found: Explained, asked: Asked) -> s
     name = "/".join(asked.key)
     with planning():
         answer = what_if(snapshot, asked.changes, placement=name, schedule=scheduling.schedule)
-    if asked.as_json:
-        return what_if_as_json(answer, at=rfc3339(now))
-    return what_if_as_text(answer, cluster=asked.cluster, now=now.timestamp())
+    return Answer(
+        json=lambda: what_if_as_json(answer, at=rfc3339(now)),
+        table=lambda: what_if_as_text(answer, cluster=asked.cluster, now=now.timestamp()),
+    )
 
 
 def _captured(file: Path, snapshot: Snapshot) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from mesh_cli.output import Answer
 from mesh_cli.placement.decisions_render import replay_as_json, replay_as_text
 from mesh_cli.placement.plan_failed import planning
 from mesh_core.conditions import rfc3339
@@ -24,7 +25,7 @@ class NoRecord(UserError):
         )
 
 
-def replayed(file: Path, *, as_json: bool) -> str:
+def replayed(file: Path) -> Answer:
     """What the scheduler makes of it now, and of whom it made something else then.
 
     Raises NoRecord, PluginRefused, PlanFailed.
@@ -38,6 +39,7 @@ def replayed(file: Path, *, as_json: bool) -> str:
     with planning():
         plan = replay(stored, with_installed(BUILT_IN))
     others = differing(plan, record.plan)
-    if as_json:
-        return replay_as_json(plan.decisions, others=others, at=rfc3339(moment))
-    return replay_as_text(plan.decisions, others=others, now=record.snapshot.now)
+    return Answer(
+        json=lambda: replay_as_json(plan.decisions, others=others, at=rfc3339(moment)),
+        table=lambda: replay_as_text(plan.decisions, others=others, now=record.snapshot.now),
+    )

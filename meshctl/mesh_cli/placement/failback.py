@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mesh_cli.clusters.one import hub_client, registration
+from mesh_cli.contexts import context_option
 from mesh_cli.placement.explain_placement import placement_key
 from mesh_cli.placement.placements_survey import NoPlacement
 from mesh_cli.session import run
@@ -28,7 +29,7 @@ class NotByHand(UserError):
 @click.command("failback")
 @click.argument("placement", metavar="NAMESPACE/NAME")
 @click.option("--to", "cluster", default="", help="The cluster; by default what suits it best.")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.pass_obj
 def command(kubeconfig: Path | None, placement: str, cluster: str, context: str | None) -> None:
     """Let a Placement go back to a cluster that has recovered, once.

@@ -8,6 +8,8 @@ import msgspec
 import yaml
 
 from mesh_cli.clusters.one import hub_client
+from mesh_cli.contexts import context_option
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.placement.decisions_render import foreseen_as_json, foreseen_as_text
 from mesh_cli.placement.hub_snapshot import HubObjects, read_hub_objects
 from mesh_cli.placement.plan_failed import planning
@@ -35,21 +37,14 @@ class NoManifest(UserError):
 @click.option(
     "-f", "--filename", "file", type=click.File("rb"), required=True, help="Manifests; - is standard input."
 )
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option(
     "-n", "--namespace", default="default", show_default=True, help="Of Placements that do not name theirs."
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_option
 @click.pass_obj
 def command(
-    kubeconfig: Path | None, file: BinaryIO, context: str | None, namespace: str, output: str
+    kubeconfig: Path | None, file: BinaryIO, context: str | None, namespace: str, output: Form
 ) -> None:
     """Where the Placements in a file would go, and what keeps them from every other cluster.
 
@@ -60,10 +55,11 @@ def command(
     hub, scheduling, now = run(_read(kubeconfig, context=context)), installed_scheduling(), utc_now()
     with planning():
         found = foreseen(hub, wished, scheduling=scheduling, now=now)
-    if output == "json":
-        click.echo(foreseen_as_json(found, at=rfc3339(now)), nl=False)
-    else:
-        click.echo(foreseen_as_text(found, now=now.timestamp()), nl=False)
+    show(
+        output,
+        json=lambda: foreseen_as_json(found, at=rfc3339(now)),
+        table=lambda: foreseen_as_text(found, now=now.timestamp()),
+    )
 
 
 def placements_in(text: bytes, *, where: str, namespace: str) -> list[Placement]:

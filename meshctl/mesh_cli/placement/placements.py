@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.placement.placements_render import placements_as_json, placements_as_text
 from mesh_cli.placement.placements_survey import read_placements
 from mesh_cli.session import run
@@ -14,22 +16,19 @@ from mesh_runtime.kube import connect, current_context
 
 
 @click.command("placements")
-@click.option("--context", help="Kubeconfig context of the hub; by default the current one.")
+@context_option("the hub")
 @click.option("-n", "--namespace", default="", help="Of the hub; by default all.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_option
 @click.pass_obj
-def command(kubeconfig: Path | None, context: str | None, namespace: str, output: str) -> None:
+def command(kubeconfig: Path | None, context: str | None, namespace: str, output: Form) -> None:
     """The Placements of a hub: where each is, and below what is wrong."""
     found = run(_read(kubeconfig, context=context, namespace=namespace))
-    show = placements_as_json if output == "json" else placements_as_text
-    click.echo(show(found, at=rfc3339(utc_now())), nl=False)
+    at = rfc3339(utc_now())
+    show(
+        output,
+        json=lambda: placements_as_json(found, at=at),
+        table=lambda: placements_as_text(found, at=at),
+    )
 
 
 async def _read(kubeconfig: Path | None, *, context: str | None, namespace: str) -> list[Placement]:

@@ -7,6 +7,8 @@ import click
 from mesh_cli.check.reading import moment_of
 from mesh_cli.check.render import exit_status, results_as_json, results_as_text
 from mesh_cli.check.verdict import Result
+from mesh_cli.contexts import complete_context
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.precheck.looking import find_info, look_at_hub, look_at_member
 from mesh_cli.precheck.verdict import HUB_CHECKS, MEMBER_CHECKS, judged
 from mesh_cli.session import run
@@ -16,21 +18,22 @@ from mesh_runtime.kube import connect, read_login
 
 @click.command("precheck")
 @click.option(
-    "--hub-context", help="Kubeconfig context of the hub; without --context, by default the current."
+    "--hub-context",
+    metavar="NAME",
+    shell_complete=complete_context,
+    help="Kubeconfig context of the hub; without --context, by default the current.",
 )
-@click.option("--context", help="Kubeconfig context of the cluster that shall register.")
-@click.option("--read-only", is_flag=True, help="Try nothing that makes objects, though only for a moment.")
 @click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
+    "--context",
+    metavar="NAME",
+    shell_complete=complete_context,
+    help="Kubeconfig context of the cluster that shall register.",
 )
+@click.option("--read-only", is_flag=True, help="Try nothing that makes objects, though only for a moment.")
+@output_option
 @click.pass_obj
 def command(
-    kubeconfig: Path | None, hub_context: str | None, context: str | None, read_only: bool, output: str
+    kubeconfig: Path | None, hub_context: str | None, context: str | None, read_only: bool, output: Form
 ) -> int:
     """Check whether a cluster can be the hub, and whether another one can register with it.
 
@@ -39,8 +42,8 @@ def command(
     1 when a check failed or could not be made; a warning alone is status 0.
     """
     results = run(_results(kubeconfig, hub_context=hub_context, context=context, tries=not read_only))
-    show = results_as_json if output == "json" else results_as_text
-    click.echo(show(results, at=moment_of(utc_now)), nl=False)
+    at = moment_of(utc_now)
+    show(output, json=lambda: results_as_json(results, at=at), table=lambda: results_as_text(results, at=at))
     return exit_status(results)
 
 

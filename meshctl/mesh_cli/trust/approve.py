@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 from cryptography import x509
 
+from mesh_cli.contexts import context_option
 from mesh_cli.member.admission import check_newcomer
 from mesh_cli.session import run
 from mesh_cli.timeout_option import timeout_option
@@ -29,7 +30,7 @@ from mesh_runtime.trust_dir import PublicTrust, load_trust_dir, record_member
 
 @click.command("approve")
 @trust_option()
-@click.option("--context", help="Kubeconfig context of the member; by default the current one.")
+@context_option("the member")
 @click.option(
     "--from-hub",
     "hub",

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from mesh_cli.session import run
 from mesh_cli.trust.change import Changed, change_trust, told_lines
 from mesh_cli.trust.members import MemberAtHand, members_at_hand
-from mesh_cli.trust.options import as_yaml, check_output, contexts_option, dry_run_options, trust_option
+from mesh_cli.trust.options import as_yaml, check_output, dry_run_options, told_option, trust_option
 from mesh_cli.trust.passphrase import asking, new_passphrase
 from mesh_core.errors import UserError
 from mesh_core.objects.trust import Statement
@@ -34,7 +34,7 @@ class CannotWriteKey(UserError):
 )
 @click.option("--encrypt", is_flag=True, help="Protect the key with a passphrase.")
 @click.option("--withdraw", is_flag=True, help="Take the right back from the key in that file.")
-@contexts_option()
+@told_option()
 @dry_run_options
 @click.pass_obj
 def command(

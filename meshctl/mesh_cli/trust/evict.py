@@ -23,7 +23,7 @@ from mesh_cli.trust.members import (
     newest_of,
     spread,
 )
-from mesh_cli.trust.options import as_yaml, check_output, contexts_option, dry_run_options, trust_option
+from mesh_cli.trust.options import as_yaml, check_output, dry_run_options, told_option, trust_option
 from mesh_cli.trust.passphrase import asking
 from mesh_core.errors import UserError
 from mesh_core.identity import ClusterId, cluster_id
@@ -83,7 +83,7 @@ class Evicted:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Key that meshctl trust delegate made; no folder is needed with it.",
 )
-@contexts_option(required=True)
+@told_option(required=True)
 @click.option("--why", default="", metavar="TEXT", help="Reason, which everybody can read.")
 @click.option("--key", "keys", multiple=True, metavar="KEYID", help="A further key of its to refuse.")
 @dry_run_options

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.member.clusterset_file import clusterset_text
 from mesh_cli.member.itself import read_facts
 from mesh_cli.member.peering import clusterset_of
@@ -13,7 +14,7 @@ from mesh_runtime.kube import connect, current_context
 
 
 @click.command("export")
-@click.option("--context", help="Kubeconfig context of the member; by default the current one.")
+@context_option("the member")
 @click.pass_obj
 def command(kubeconfig: Path | None, context: str | None) -> None:
     """Print domain and roots of a member's clusterset: nothing secret.

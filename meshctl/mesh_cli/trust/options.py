@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 import yaml
 
+from mesh_cli.contexts import contexts_option
 from mesh_core.errors import UserError
 from mesh_runtime.kube import TRUST_BUNDLES
 
@@ -31,15 +32,12 @@ def trust_option(*, required: bool = True) -> Callable[[F], F]:
     )
 
 
-def contexts_option(*, required: bool = False) -> Callable[[F], F]:
-    """--context NAME, several times."""
-    return click.option(
-        "--context",
-        "contexts",
-        multiple=True,
-        required=required,
-        help="Kubeconfig context of a member that is told; may be given several times. The others hear it "
+def told_option(*, required: bool = False) -> Callable[[F], F]:
+    """--context NAME, several times: the members that are told."""
+    return contexts_option(
+        "Kubeconfig context of a member that is told; may be given several times. The others hear it "
         "from their peers.",
+        required=required,
     )
 
 

@@ -10,7 +10,7 @@ import click
 from mesh_cli.session import run
 from mesh_cli.trust.change import Changed, change_trust, told_lines
 from mesh_cli.trust.members import MemberAtHand, members_at_hand
-from mesh_cli.trust.options import as_yaml, check_output, contexts_option, dry_run_options, trust_option
+from mesh_cli.trust.options import as_yaml, check_output, dry_run_options, told_option, trust_option
 from mesh_core.objects.trust import Statement
 from mesh_runtime.clock import utc_now
 from mesh_runtime.renewal import renewed
@@ -19,7 +19,7 @@ from mesh_runtime.trust_dir import TrustDir
 
 @click.command("renew")
 @trust_option()
-@contexts_option()
+@told_option()
 @click.option("--all", "everybody", is_flag=True, help="Also those that are good for long still.")
 @dry_run_options
 @click.pass_obj

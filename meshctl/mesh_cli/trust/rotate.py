@@ -20,7 +20,7 @@ from mesh_cli.timeout_option import timeout_option
 from mesh_cli.trust.change import change_trust
 from mesh_cli.trust.following import LOOK_EVERY, NotSettled, Wish, heard, told
 from mesh_cli.trust.members import MemberAtHand, members_at_hand
-from mesh_cli.trust.options import contexts_option, trust_option
+from mesh_cli.trust.options import told_option, trust_option
 from mesh_cli.trust.passphrase import asking
 from mesh_cli.trust.rotate_key import rotate_key
 from mesh_core.objects.trust import Statement
@@ -38,7 +38,7 @@ from mesh_runtime.trust_signing import keys_of
 
 @click.command("rotate")
 @trust_option()
-@contexts_option(required=True)
+@told_option(required=True)
 @click.option(
     "--proceed-without",
     "without",

@@ -5,6 +5,7 @@ from typing import Literal
 
 import click
 
+from mesh_cli.contexts import context_option
 from mesh_cli.session import run
 from mesh_cli.trust.members import MemberAtHand, members_at_hand, spread
 from mesh_cli.trust.options import trust_option
@@ -44,7 +45,7 @@ class NotOurs(UserError):
 
 @click.command("settle")
 @trust_option()
-@click.option("--context", help="Context of the member that says otherwise; by default the current one.")
+@context_option("the member that says otherwise")
 @click.option("--keep", type=click.Choice(["folder", "cluster"]), required=True, help="Whose roster counts.")
 @click.pass_obj
 def command(kubeconfig: Path | None, trust_folder: Path, context: str | None, keep: Side) -> None:

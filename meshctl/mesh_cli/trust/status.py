@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import contexts_option
+from mesh_cli.output import Form, output_option, show
 from mesh_cli.session import run
 from mesh_cli.trust.options import trust_option
 from mesh_cli.trust.render import trust_as_json, trust_as_text
@@ -14,19 +16,12 @@ from mesh_runtime.kube import current_context
 
 
 @click.command("status")
-@click.option("--context", "contexts", multiple=True, help="Kubeconfig context; may be given several times.")
+@contexts_option()
 @trust_option(required=False)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@output_option
 @click.pass_obj
 def command(
-    kubeconfig: Path | None, contexts: tuple[str, ...], trust_folder: Path | None, output: str
+    kubeconfig: Path | None, contexts: tuple[str, ...], trust_folder: Path | None, output: Form
 ) -> int:
     """Show roots, roster, issuers and refused keys, how far a change of root is, and who is behind.
 
@@ -35,5 +30,5 @@ def command(
     """
     asked = contexts or (() if trust_folder is not None else (current_context(kubeconfig=kubeconfig),))
     seen = run(trust_survey(asked, folder=trust_folder, kubeconfig=kubeconfig, clock=utc_now))
-    click.echo(trust_as_json(seen) if output == "json" else trust_as_text(seen), nl=False)
+    show(output, json=lambda: trust_as_json(seen), table=lambda: trust_as_text(seen))
     return 1 if any(isinstance(one, NotAsked) for one in seen.contexts) else 0
