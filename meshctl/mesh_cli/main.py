@@ -26,7 +26,9 @@ VERBS = {
     ),
     "demo": Verb("mesh_cli.local.demo", "Two clusters on this machine and a first call across them."),
     "dns": Verb("mesh_cli.dns.verb", "What a name resolves to, step by step, and who on its way disagrees."),
+    "events": Verb("mesh_cli.events.verb", "What changed about our objects, in all clusters, by time."),
     "explain": Verb("mesh_cli.placement.explain", "Why something is as it is."),
+    "export": Verb("mesh_cli.services.export", "Offer a Service to the clusterset."),
     "failback": Verb(
         "mesh_cli.placement.failback", "Let a Placement go back to a cluster that has recovered."
     ),
@@ -42,6 +44,7 @@ VERBS = {
     "link": Verb("mesh_cli.member.link", "Make two members peers of each other."),
     "local": Verb("mesh_cli.local.verb", "Real Kubernetes clusters on this machine."),
     "peer": Verb("mesh_cli.member.peer", "The peers of one member."),
+    "peers": Verb("mesh_cli.peers.verb", "How each member stands with each of its peers."),
     "place": Verb("mesh_cli.placement.place", "Where Placements would go that are not applied yet."),
     "placements": Verb(
         "mesh_cli.placement.placements", "What is placed on the clusters of a hub, and where."
@@ -49,12 +52,14 @@ VERBS = {
     "precheck": Verb("mesh_cli.precheck.verb", "Can a cluster be the hub, and another one register with it."),
     "register": Verb("mesh_cli.hub.register", "Register a cluster with the hub."),
     "restore": Verb("mesh_cli.hub.restore", "What is in a file of meshctl backup, onto a new hub."),
+    "services": Verb("mesh_cli.services.verb", "Every exported name: who exports and imports it."),
     "status": Verb(
         "mesh_cli.status.verb", "Members, peers, exports and imports, and how old that knowledge is."
     ),
     "token": Verb("mesh_cli.hub.token", "Tokens by which clusters come to the hub."),
     "top": Verb("mesh_cli.placement.top", "The room in the clusters of a hub."),
     "trust": Verb("mesh_cli.trust.verb", "The clusterset's root of trust."),
+    "unexport": Verb("mesh_cli.services.unexport", "Take a Service back from the clusterset."),
     "uninstall": Verb("mesh_cli.install.uninstall", "Take everything of ours out of a cluster."),
 }
 

@@ -1,0 +1,1 @@
+"""`meshctl events`: what changed about our objects, in all clusters, by time."""

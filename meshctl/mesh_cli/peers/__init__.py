@@ -1,0 +1,1 @@
+"""`meshctl peers`: how each member stands with each of its peers."""

@@ -1,0 +1,22 @@
+"""What the verbs about one Service take alike."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])  # Any: commands take what their options say
+
+
+def namespace_option(function: F) -> F:
+    """-n NAMESPACE, `default` without it."""
+    return click.option(
+        "-n", "--namespace", default="default", show_default=True, help="Namespace of the Service."
+    )(function)
+
+
+def exporter_option(function: F) -> F:
+    """--context NAME of the cluster that exports."""
+    return click.option(
+        "--context", help="Kubeconfig context of the cluster that exports; by default the current one."
+    )(function)
