@@ -71,6 +71,7 @@ from mesh_placement.objects.ours import (
 from mesh_placement.objects.placing import (
     ClusterVerdict,
     Move,
+    Origin,
     PlacedCluster,
     Placement,
     PlacementOverride,
@@ -169,6 +170,7 @@ __all__ = [
     "Move",
     "NamedValue",
     "NamespacedName",
+    "Origin",
     "Override",
     "Phase",
     "PlacedCluster",

@@ -252,6 +252,14 @@ class Move(Struct, frozen=True, rename="camel", kw_only=True):
     cause: str = ""
 
 
+class Origin(Struct, frozen=True, rename="camel", kw_only=True):
+    """What a Placement was called when it was made, before another cluster became the hub: by its UID and its
+    age ties are decided. `created` is RFC 3339."""
+
+    uid: str = ""
+    created: str = ""
+
+
 class PlacementStatus(Struct, frozen=True, rename="camel", kw_only=True):
     """What was decided and what became of it; `history` is the last 20 moves, newest last.
 
@@ -259,7 +267,8 @@ class PlacementStatus(Struct, frozen=True, rename="camel", kw_only=True):
     `decided_generation` the one that all clusters were chosen by: while a move for its sake goes on, or
     everything is held, it is an older one.
     `content` stands for what it takes along of the hub, "" for nothing.
-    `memory` is what the scheduler keeps from one decision to the next, as JSON, hence Any.
+    `memory` is what the scheduler keeps from one decision to the next, as JSON, hence Any. `origin` is there
+    where another cluster was the hub before.
     """
 
     observed_generation: int = 0
@@ -272,6 +281,7 @@ class PlacementStatus(Struct, frozen=True, rename="camel", kw_only=True):
     conditions: tuple[Condition, ...] = ()
     history: tuple[Move, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)
+    origin: Origin | None = None
 
 
 class Placement(KubernetesObject, frozen=True, rename="camel", kw_only=True):
@@ -279,6 +289,12 @@ class Placement(KubernetesObject, frozen=True, rename="camel", kw_only=True):
 
     spec: PlacementSpec
     status: PlacementStatus = PlacementStatus()
+
+    @property
+    def origin(self) -> Origin:
+        """The UID and the age that ties are decided by: those that it had at first."""
+        own = Origin(uid=self.metadata.uid, created=self.metadata.creation_timestamp)
+        return self.status.origin or own
 
 
 class ClusterVerdict(Struct, frozen=True, gc=False, rename="camel", kw_only=True):

@@ -4,6 +4,7 @@ A record has everything that the answer depended on, so the same code gives the 
 not, code or plug-ins have changed since.
 """
 
+import hashlib
 from collections.abc import Collection
 
 import msgspec
@@ -47,6 +48,12 @@ def replay(stored: bytes, plugins: Plugins) -> Plan:
 def stored_plan(stored: bytes) -> Plan:
     """What it made of it then; raises msgspec.DecodeError."""
     return msgspec.json.decode(stored, type=Record).plan
+
+
+def digest(plan: Plan) -> str:
+    """Of what was decided of each placement, whatever the order: equal plans have equal ones, anywhere."""
+    ordered = sorted(plan.decisions, key=lambda one: one.placement)
+    return hashlib.sha256(msgspec.json.encode(ordered, order="deterministic")).hexdigest()
 
 
 def differing(one: Plan, other: Plan) -> tuple[str, ...]:

@@ -153,14 +153,14 @@ def _wanted(placement: Placement, *, seen: Seen, given: Mapping[str, Assignment]
     is_restored = not status.revision and bool(current)
     return Wanted(
         name=name,
-        uid=meta.uid,
+        uid=placement.origin.uid,
         spec=_without_contents(placement.spec),
         demand=seen.demands.get(name, Demand()),
         generation=meta.generation,
         decided_generation=meta.generation if is_restored else status.decided_generation,
         revision=status.revision,
         priority=seen.priorities.get(placement.spec.priority.class_name, 0),
-        created=moment(meta.creation_timestamp),
+        created=moment(placement.origin.created),
         current=current,
         memory=_memory(status.memory),
         failback=meta.annotations.get(ANNOTATION_FAILBACK, "")[:LONGEST_WISH],

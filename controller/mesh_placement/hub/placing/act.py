@@ -253,5 +253,6 @@ class PlacementActor:
 
 def _as_json(status: PlacementStatus) -> Json:
     body: Json = msgspec.to_builtins(status)
+    body.pop("origin")  # another manager's
     body["conditions"] = [as_json(one) for one in status.conditions]
     return body

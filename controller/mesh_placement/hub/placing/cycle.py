@@ -68,9 +68,9 @@ class Decided:
 
     def is_about(self, placement: Placement, *, content: str) -> bool:
         """Whether the Placement, and what comes along, is still what was decided on."""
-        meta = placement.metadata
         basis = self.decision.uid, self.generation, self.revision, self.content
-        return basis == (meta.uid, meta.generation, placement.status.revision, content)
+        now = placement.metadata.generation, placement.status.revision, content
+        return basis == (placement.origin.uid, *now)
 
     def carried_out(self, placement: Placement) -> "Decided":
         """The same, once the Placement says it."""
@@ -194,12 +194,12 @@ class Cycle:
         before, self._demands = self._demands, {}
         rules = self._caches.rules
         for one in placements:
-            kept = before.get(one.metadata.uid)
+            kept = before.get(one.origin.uid)
             stamp = one.metadata.generation, self._bringer.brought(one).content, rules
             if kept is None or kept[0] != stamp:
                 kept = stamp, self._scheduling.demand_of(one, (rules,))
-            self._demands[one.metadata.uid] = kept
-        return {text_of(one): self._demands[one.metadata.uid][1] for one in placements}
+            self._demands[one.origin.uid] = kept
+        return {text_of(one): self._demands[one.origin.uid][1] for one in placements}
 
 
 def _order(one: Verification) -> tuple[str, str]:
