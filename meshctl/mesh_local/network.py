@@ -85,6 +85,12 @@ def make_node_network(names: SetNames, *, plan: SetPlan, cluster: ClusterPlan, n
         inside.addr("replace", index=link, address=str(node.address), prefixlen=plan.subnet.prefixlen)
         _set_up(inside, UPLINK)
         inside.route("replace", dst="default", gateway=str(plan.host_address))
+    make_routes(names, plan=plan, cluster=cluster, node=node)
+
+
+def make_routes(names: SetNames, *, plan: SetPlan, cluster: ClusterPlan, node: NodePlan) -> None:
+    """The node's routes to the pods of others, also of nodes that came after it."""
+    with _opened(names.namespace(node.name)) as inside:
         for route in plan.routes(cluster, node):
             inside.route("replace", dst=str(route.target), gateway=str(route.gateway))
 

@@ -79,6 +79,19 @@ def make_pki(cluster: ClusterPlan, *, files: ClusterFiles, now: datetime.datetim
     _service_account_keys(files)
 
 
+def issue_missing(cluster: ClusterPlan, *, files: ClusterFiles, now: datetime.datetime) -> None:
+    """Writes what a cluster that has its keys lacks since it was planned anew: those of further nodes."""
+    missing = {name: one for name, one in _leaves(cluster).items() if not files.certificate(name).exists()}
+    if not missing:
+        return
+    key = serialization.load_pem_private_key(files.key(AUTHORITY).read_bytes(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    certificate = x509.load_pem_x509_certificate(files.certificate(AUTHORITY).read_bytes())
+    for name, subject in missing.items():
+        authority = _Authority(key=key, certificate=certificate)
+        _leaf(subject, name=name, authority=authority, files=files, now=now)
+
+
 def _leaves(cluster: ClusterPlan) -> dict[str, Subject]:
     api_hosts = (
         *("kubernetes", "kubernetes.default", "kubernetes.default.svc"),

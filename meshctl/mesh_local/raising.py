@@ -25,7 +25,7 @@ from mesh_local.layout import SetFiles
 from mesh_local.leftovers import find_leftovers, remove_leftovers
 from mesh_local.locks import alone_on_host
 from mesh_local.names import SetNames
-from mesh_local.network import make_node_network, make_wan, networks_in_use
+from mesh_local.network import make_node_network, make_routes, make_wan, networks_in_use
 from mesh_local.node import Node, find_node, start_node
 from mesh_local.node_config import node_cgroup
 from mesh_local.node_files import write_node_files
@@ -117,6 +117,9 @@ class Raising:
             write_node_files(plan, cluster=cluster, node=node, names=self.names, files=own, needs=needs)
             if not cluster.light:
                 make_cgroups(self.names, node=node.name)
+        for cluster in plan.clusters:
+            for node in cluster.nodes:
+                make_routes(self.names, plan=plan, cluster=cluster, node=node)
 
     def _program_folders(self) -> list[Path]:
         """Of the programs themselves and of the links to them."""

@@ -58,7 +58,7 @@ async def _up_alone(request: Request, *, names: SetNames, files: SetFiles, progr
             )
         if state is not None and (await look_at(state, files=files)).whole:
             return Outcome.RUNNING
-        supplies = await _supplies(request, progress=progress)
+        supplies = await supplies_for(request, progress=progress)
         raising = Raising(names=names, files=files, supplies=supplies, progress=progress)
         if state is not None and state.phase is Phase.UP:
             await raising.repair(state)
@@ -86,7 +86,8 @@ def _refuse_foreign(request: Request, *, files: SetFiles) -> None:
         )
 
 
-async def _supplies(request: Request, *, progress: Progress) -> Supplies:
+async def supplies_for(request: Request, *, progress: Progress) -> Supplies:
+    """What such clusters are made of, built if need be; raises MachineFault for what the machine lacks."""
     missing = missing_packages(light=request.light)
     if missing:
         raise MachineFault(

@@ -40,7 +40,7 @@ class PaperProvider:
         self.deeds.append(f"{deed} {wish.cluster}")
 
 
-async def keeps_the_contract(provider: Provider, *, can_scale: bool = True) -> None:
+async def keeps_the_contract(provider: Provider) -> None:
     """Whatever provider it is: run through a cluster's life, each call twice."""
     wish = Wish(cluster="contract", uid="6f1f3d1c-0000-4000-8000-000000000001")
     other = Wish(cluster="contract", uid="6f1f3d1c-0000-4000-8000-000000000002")
@@ -55,11 +55,11 @@ async def keeps_the_contract(provider: Provider, *, can_scale: bool = True) -> N
     await provider.delete(other)
     assert await provider.status(wish) == first, "what another claim destroys is not ours"
     more = Wish(cluster=wish.cluster, uid=wish.uid, nodes=2)
-    if can_scale:
-        await provider.scale(more)
-        await provider.scale(more)
-        grown = await provider.status(more)
-        assert grown is not None and (grown.uid, grown.nodes) == (first.uid, 2)
+    for size in (more, wish):
+        await provider.scale(size)
+        await provider.scale(size)
+        scaled = await provider.status(size)
+        assert scaled is not None and (scaled.uid, scaled.nodes) == (first.uid, size.nodes)
     await provider.delete(wish)
     await provider.delete(wish)
     assert await provider.status(wish) is None

@@ -6,6 +6,7 @@
    namespaces forks, and ends its children by a signal, which a program that waits for that signal would take
    for its own.
 4. Light clusters run no pods, so their agents run here, as their own ServiceAccounts, for as long as we do.
+   Their nodes are Node objects with the room that was asked for, and nothing else.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from typing import Final, Never
 from mesh_cli.install.kustomize import render
 from mesh_cli.install.manifests import apply_definitions
 from mesh_cli.install.shipped import manifests_folder
+from mesh_cli.local.paper_nodes import paper_nodes, write_paper_nodes
 from mesh_cli.session import FIELD_MANAGER
 from mesh_core.errors import MeshError
 from mesh_core.names import SYSTEM_NAMESPACE
@@ -77,15 +79,15 @@ class LocalProvider:
         found = await look(folder)
         if found is None or not found.whole:
             return None
-        state = read_state(files_in(folder))
         async with connect(kubeconfig=found.kubeconfig, context=_CLUSTER) as member:
             uid = (await member.get(NAMESPACES, "kube-system")).metadata.uid
+            nodes = len(await paper_nodes(member)) if self._settings.light else _nodes_of(folder)
         login = read_login(kubeconfig=found.kubeconfig, context=_CLUSTER)
         self._tend(wish)
         return Standing(
             kubeconfig=kubeconfig_of(login, name=wish.cluster),
             uid=uid,
-            nodes=1 if state is None else state.request.nodes,
+            nodes=nodes,
         )
 
     async def create(self, wish: Wish) -> None:
@@ -98,26 +100,24 @@ class LocalProvider:
                 next_step="start meshctl local provide with a greater --most, or delete a ClusterClaim",
             )
         kind = ("--light",) if self._settings.light else ("--nodes", str(wish.nodes))
-        if self._settings.light and wish.nodes > 1:
-            raise ProviderFault(
-                f"a light cluster has no nodes, and {wish.nodes} are wanted",
-                next_step="set spec.nodes to 1, or start meshctl local provide without --light",
-            )
         await _meshctl("up", "--clusters", _CLUSTER, *kind, "--dir", str(folder))
         if not self._settings.light:
-            _, tar = (await _meshctl("image", "program")).split()
-            await _meshctl("load", tar, "--dir", str(folder))
+            await _load(folder)
         async with connect(kubeconfig=files_in(folder).kubeconfig, context=_CLUSTER) as member:
             await _describe(member, wish)
             if self._settings.light:
                 await _publish_ca(member, folder=folder)
+                await write_paper_nodes(member, wish)
 
     async def scale(self, wish: Wish) -> None:
-        """A set is as large as it was made."""
-        raise ProviderFault(
-            f"a local cluster does not change its number of nodes to {wish.nodes}",
-            next_step="set spec.nodes of the ClusterClaim back, and order another one",
-        )
+        """`meshctl local scale`, which evicts pods before it takes a node away."""
+        folder = self._folder(wish)
+        if self._settings.light:
+            async with connect(kubeconfig=files_in(folder).kubeconfig, context=_CLUSTER) as member:
+                await write_paper_nodes(member, wish)
+            return
+        await _meshctl("scale", "--nodes", str(wish.nodes), "--dir", str(folder))
+        await _load(folder)
 
     async def delete(self, wish: Wish) -> None:
         """`meshctl local down`, and the folder goes."""
@@ -191,6 +191,17 @@ async def _meshctl(*words: str) -> str:
             next_step="see to what it says",
         )
     return output.decode()
+
+
+async def _load(folder: Path) -> None:
+    """Our image in every node; whoever has it already takes it again."""
+    _, tar = (await _meshctl("image", "program")).split()
+    await _meshctl("load", tar, "--dir", str(folder))
+
+
+def _nodes_of(folder: Path) -> int:
+    state = read_state(files_in(folder))
+    return 1 if state is None else state.request.nodes
 
 
 async def _describe(member: KubeClient, wish: Wish) -> None:

@@ -21,6 +21,7 @@ from mesh_local.load import load
 from mesh_local.plan import Request
 from mesh_local.prepare import prepare
 from mesh_local.root import require_root
+from mesh_local.scaling import scale
 from mesh_local.set_state import state_of_running
 from mesh_local.status import look
 from mesh_local.up import Outcome, up
@@ -70,6 +71,15 @@ def up_command(clusters: str, nodes: int, flat: bool, light: bool, audit: bool, 
         Outcome.RUNNING: "up already",
     }
     click.echo(f"{', '.join(names)}: {said[outcome]}; kubeconfig: {files_in(folder).kubeconfig}")
+
+
+@command.command("scale")
+@click.option("--nodes", required=True, type=int, help="Nodes that each cluster shall have.")
+@_dir_option
+def scale_command(nodes: int, folder: Path) -> None:
+    """Give clusters that run another number of nodes; pods of nodes that go are evicted before."""
+    run(scale(nodes, folder=folder, progress=progress_for(sys.stderr)))
+    click.echo(f"{nodes} node{'s' if nodes > 1 else ''} each")
 
 
 @command.command("down")

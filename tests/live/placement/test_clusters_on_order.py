@@ -19,20 +19,27 @@ from mesh_cli.local.provider import Settings, local_provider
 from mesh_fakes.bed import Bed, guarded, started
 from mesh_fakes.delivery import deployment, namespace
 from mesh_fakes.light_fleet import as_account, ca_of
-from mesh_fakes.light_members import found_at, give_node
+from mesh_fakes.light_members import found_at
 from mesh_fakes.provider_contract import keeps_the_contract
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.hub import Hub
 from mesh_placement.hub.placing.scheduling import installed_scheduling
-from mesh_placement.names import HUB, HUB_INFO
+from mesh_placement.names import CAPACITY, HUB, HUB_INFO
 from mesh_placement.objects import ClusterClaim
-from mesh_placement.resources import CLUSTER_CLAIMS, CLUSTER_REGISTRATIONS, CLUSTER_SETS, PLACEMENTS
+from mesh_placement.resources import (
+    CLUSTER_CAPACITIES,
+    CLUSTER_CLAIMS,
+    CLUSTER_REGISTRATIONS,
+    CLUSTER_SETS,
+    PLACEMENTS,
+)
 from mesh_runtime.kube import CLUSTER_PROPERTIES, CONFIG_MAPS, KubeClient, connect
 
 pytestmark = pytest.mark.asyncio
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
+CPU = {1: "3500m", 3: "10500m"}
 SITE = "site.topology.meshctl.dev"
 WEB = "/apis/apps/v1/namespaces/shop/deployments/web"
 PROVISION = {
@@ -103,6 +110,18 @@ async def until_phase(hub: KubeClient, phase: str) -> ClusterClaim:
     return found
 
 
+async def nodes_are(hub: KubeClient, count: int) -> None:
+    """The provider says so, and the cluster's own agent tells of as much room."""
+
+    async def is_so() -> bool:
+        claim = await only_claim(hub)
+        room = await hub.find(CLUSTER_CAPACITIES, CAPACITY, namespace="cluster-prod-1")
+        told = room.status.total.get("cpu") if room is not None else None
+        return claim is not None and claim.status.provider.nodes == count and told == CPU[count]
+
+    await until_found(is_so, limit=90.0)
+
+
 def needs_four() -> dict[str, Any]:  # Any: JSON
     web = deployment("web", replicas=1)
     pod = web["spec"]["template"]["spec"]
@@ -131,12 +150,15 @@ async def test_nothing_fits_so_a_real_cluster_comes_and_is_gone_when_it_stands_i
                 assert registration.status.id.uid == claim.status.provider.uid
                 async with connect(kubeconfig=own / "kubeconfig", context="own") as member:
                     assert (await member.get(CLUSTER_PROPERTIES, SITE)).spec.value == "cloud"
-                    await give_node(member)
 
                     async def is_there() -> bool:
                         return await found_at(member, WEB) is not None
 
                     await until_found(is_there, limit=90.0)
+                await nodes_are(hub, 1)
+                for nodes in (3, 1):
+                    await hub.merge_patch(CLUSTER_CLAIMS, "prod-1", {"spec": {"nodes": nodes}})
+                    await nodes_are(hub, nodes)
                 soon = {"spec": {"drainWhenIdleSeconds": 3}}
                 await hub.merge_patch(CLUSTER_CLAIMS, "prod-1", soon)
                 await hub.delete(PLACEMENTS, "app", namespace="default")
@@ -154,6 +176,6 @@ async def test_the_local_provider_keeps_the_contract(tmp_path: Path) -> None:
     settings = Settings(folder=tmp_path, light=True, most=1)
     async with local_provider(settings) as provider:
         with guarded(tmp_path / "6f1f3d1c-0000-4000-8000-000000000001"):
-            await keeps_the_contract(provider, can_scale=False)
+            await keeps_the_contract(provider)
     await asyncio.sleep(0)
     assert list(tmp_path.iterdir()) == []
