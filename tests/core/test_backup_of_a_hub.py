@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh_cli.hub.backup_objects import RESOURCES
 from mesh_core.plan import Json
 from mesh_placement.decide.backup import (
     KINDS,
@@ -20,8 +21,10 @@ from mesh_placement.decide.backup import (
 from mesh_placement.decide.restoring import Act, Key, OtherCluster, Step, key_of, restore_plan
 from mesh_placement.names import (
     ANNOTATION_FORMERLY,
+    CLAIM_FINALIZER,
     LABEL_CLUSTER,
     PLACEMENT_FINALIZER,
+    PROVIDER_FINALIZER,
     TOMBSTONES,
     WORK_FINALIZER,
 )
@@ -83,6 +86,16 @@ def a_hub() -> dict[str, list[Json]]:
         "ClusterLink": [an_object("ClusterLink", "links", namespace=EAST, spec={"services": ["shop/web"]})],
         "ConfigMap": [an_object("ConfigMap", TOMBSTONES, namespace="kube-public", data={"old": "{}"})],
         "ClusterRegistration": [a_registration()],
+        "ResourceInterpreter": [an_object("ResourceInterpreter", "trainings", spec={"health": []})],
+        "ClusterClaim": [
+            an_object(
+                "ClusterClaim",
+                "east",
+                finalizers=[CLAIM_FINALIZER, PROVIDER_FINALIZER],
+                spec={"provider": "local", "nodes": 2},
+                status={"phase": "Ready", "registration": "uid-ClusterRegistration-east"},
+            )
+        ],
         "Placement": [
             an_object(
                 "Placement",
@@ -153,6 +166,7 @@ def test_kept_is_what_was_said_and_what_pins_and_nothing_that_is_found_out_again
     made = backed_up(a_hub())
     assert [key_of(one) for one in made.objects] == [
         ("ClusterSet", "", "prod"),
+        ("ResourceInterpreter", "", "trainings"),
         ("Namespace", "", EAST),
         ("Namespace", "", "shop"),
         ("Secret", EAST, "login"),
@@ -161,6 +175,7 @@ def test_kept_is_what_was_said_and_what_pins_and_nothing_that_is_found_out_again
         ("ClusterLink", EAST, "links"),
         ("ConfigMap", "kube-public", TOMBSTONES),
         ("ClusterRegistration", "", "east"),
+        ("ClusterClaim", "", "east"),
         ("Placement", "shop", "app"),
     ]
     by_kind = {one["kind"]: one for one in made.objects}
@@ -205,10 +220,11 @@ def test_what_no_backup_would_have_is_restored_nowhere(change: Any, why: str) ->
 def test_a_member_is_let_in_after_all_that_it_is_to_have_and_never_without_its_pin() -> None:
     hub = Hub()
     hub.restore(backed_up(a_hub()))
-    assert hub.written[-4:] == [
+    assert hub.written[-5:] == [
         "create ClusterRegistration east",
         "pin ClusterRegistration east",
         "merge ClusterRegistration east",
+        "create ClusterClaim east",
         "create Placement app",
     ]
     assert hub.written.index("create Assignment shop") < hub.written.index("create Work app")
@@ -221,8 +237,13 @@ def test_restored_twice_it_remembers_both_uids() -> None:
     first, second = Hub(), Hub()
     first.restore(backed_up(a_hub()))
     second.restore(backed_up(first.seen()))
-    notes = second.there["ClusterRegistration", "", "east"]["metadata"]["annotations"]
-    assert notes[ANNOTATION_FORMERLY] == "uid-ClusterRegistration-east,new-east"
+    for kind in ("ClusterRegistration", "ClusterClaim"):
+        notes = second.there[kind, "", "east"]["metadata"]["annotations"]
+        assert notes[ANNOTATION_FORMERLY] == f"uid-{kind}-east,new-east"
+
+
+def test_everything_that_is_kept_is_also_read_and_written() -> None:
+    assert RESOURCES.keys() == KINDS.keys()
 
 
 def test_what_was_being_deleted_is_deleted_again_once_it_is_back() -> None:
@@ -252,6 +273,7 @@ def test_a_name_that_is_another_clusters_by_now_gets_nothing(how: str) -> None:
         "ConfigMap",
         "Namespace",
         "Placement",
+        "ResourceInterpreter",
     }
     assert {key[2] for key in hub.there.keys() - before.keys() if key[0] == "Namespace"} == {"shop"}
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from mesh_core.names import SYSTEM_NAMESPACE
@@ -16,7 +17,12 @@ from mesh_placement.hub.placing.caches import PlacementCaches
 from mesh_placement.hub.placing.loop import PlacementLoop
 from mesh_placement.hub.placing.order_loop import OrderLoop
 from mesh_placement.hub.placing.scheduling import installed_scheduling
-from mesh_placement.names import CLAIM_FINALIZER, JOIN_KUBECONFIG_PREFIX, PROVIDER_FINALIZER
+from mesh_placement.names import (
+    ANNOTATION_FORMERLY,
+    CLAIM_FINALIZER,
+    JOIN_KUBECONFIG_PREFIX,
+    PROVIDER_FINALIZER,
+)
 from mesh_placement.objects import ClusterClaim
 from mesh_placement.provide.answer_loop import AnswerLoop
 from mesh_placement.resources import CLUSTER_CLAIMS, CLUSTER_REGISTRATIONS, CLUSTER_SETS, PLACEMENTS
@@ -222,6 +228,40 @@ async def test_a_person_orders_changes_the_nodes_and_deletes_though_hub_and_prov
         async with answering(scene, provider):
             await gone(scene)
         assert provider.deeds == ["create more", "scale more", "delete more"]
+
+
+async def test_a_claim_that_came_back_from_a_backup_has_its_cluster_and_its_provider_yet() -> None:
+    provider = PaperProvider()
+    spec = {"clusterSet": "prod", "provider": "local", "nodes": 2}
+    async with placing_scene() as lost:
+        await lost.admin.create(CLUSTER_CLAIMS, {"metadata": {"name": "more"}, "spec": spec})
+        async with ordering(lost), answering(lost, provider):
+            await claim_in(lost, "Joining")
+        (before,) = await claims(lost)
+        came = (await lost.admin.get(CLUSTER_REGISTRATIONS, "more")).spec
+    async with placing_scene() as scene:
+        await scene.admin.create(
+            CLUSTER_REGISTRATIONS, {"metadata": {"name": "more"}, "spec": msgspec.to_builtins(came)}
+        )
+        kept = {
+            "name": "more",
+            "annotations": {ANNOTATION_FORMERLY: before.metadata.uid},
+            "finalizers": list(before.metadata.finalizers),
+        }
+        async with ordering(scene), answering(scene, provider):
+            await scene.admin.create(CLUSTER_CLAIMS, {"metadata": kept, "spec": {**spec, "nodes": 3}})
+            back = await claim_in(scene, "Joining")
+            assert back.metadata.uid != before.metadata.uid
+
+            async def has_three() -> bool:
+                (found,) = await claims(scene)
+                return found.status.provider.nodes == 3
+
+            await until_found(has_three)
+            await scene.admin.delete(CLUSTER_CLAIMS, "more")
+            await gone(scene)
+    assert await scene.admin.find(CLUSTER_REGISTRATIONS, "more") is None
+    assert provider.deeds == ["create more", "scale more", "delete more"] and not provider.made
 
 
 async def test_the_provider_on_paper_keeps_the_contract() -> None:

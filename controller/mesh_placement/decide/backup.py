@@ -7,8 +7,10 @@
 3. What is being deleted keeps its deletionTimestamp, and is deleted again once it is back.
 4. Placements come last: a hub that saw one before the clusters it is in would place it anew. Of their
    namespaces the labels are kept, which ClusterSets ask for; what else lies there is its owners' business.
-5. Owners are left out: their UIDs are nobody's on another hub, and Kubernetes would collect the objects.
-6. A Secret is in it only where that was asked for; bootstrap tokens and kubeconfigs never are.
+5. ClusterClaims come after registrations: a provider that found the cluster of one without a registration
+   would write another.
+6. Owners are left out: their UIDs are nobody's on another hub, and Kubernetes would collect the objects.
+7. A Secret is in it only where that was asked for; bootstrap tokens and kubeconfigs never are.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,11 +37,14 @@ KINDS: Final = {
     "ClusterLink": _OURS,
     "ConfigMap": "v1",
     "ClusterRegistration": _OURS,
+    "ClusterClaim": _OURS,
     "Placement": _OURS,
 }
 """Every kind that is kept, with its apiVersion, in the order of being restored."""
 INSIDE: Final = frozenset(("Secret", "Assignment", "Work", "ClusterLink"))
 """Those that lie in a member's namespace."""
+REMEMBERED: Final = frozenset(("ClusterRegistration", "ClusterClaim"))
+"""Those whose UIDs others remember."""
 
 _PAYLOAD: Final = {"Secret": ("type", "immutable", "data"), "ConfigMap": ("data",), "Namespace": ()}
 _META: Final = ("name", "namespace", "labels", "annotations", "finalizers", "deletionTimestamp")
@@ -118,9 +123,10 @@ def kept_of(kind: str, seen: Json) -> Json:
         meta.pop("finalizers", None)
     body: Json = {"apiVersion": KINDS[kind], "kind": kind, "metadata": meta}
     body.update({name: seen[name] for name in _PAYLOAD.get(kind, ("spec",)) if name in seen})
-    if kind == "ClusterRegistration":
-        # By it the agent knows the registration again: see `restoring`.
+    if kind in REMEMBERED:
+        # By it an agent, or a provider, knows it again: see `restoring`.
         meta["uid"] = seen["metadata"].get("uid", "")
+    if kind == "ClusterRegistration":
         status = seen.get("status", {})
         if status.get("id"):
             body["status"] = {name: status[name] for name in ("id", "namespace") if status.get(name)}
@@ -203,7 +209,7 @@ def _is_kept(
             return namespace in spaces and bool(one.get("spec")) and not _is_ending(one)
         case "ConfigMap":
             return (namespace, name) == (PUBLIC, TOMBSTONES)
-        case "ClusterSet" | "ClusterRegistration":
+        case "ClusterSet" | "ResourceInterpreter" | "ClusterRegistration" | "ClusterClaim":
             return True
         case _:
             return namespace in spaces

@@ -1,7 +1,8 @@
 """The life of a ClusterClaim, as the hub sees it: ordered, joining, ready, perhaps idle, leaving, left.
 
-1. Nothing is sent away that did not come by this very claim: the registration says the claim's UID, and the
-   first registration that does is pinned by its own UID. Another cluster of that name is left alone.
+1. Nothing is sent away that did not come by this very claim: the registration says the claim's UID, or one
+   that the claim had before it came back from a backup, and the first registration that does is pinned by
+   its own UID. Another cluster of that name is left alone.
 2. What stands idle for so long as the claim says is given back; without such a word it stays.
 3. A cluster leaves before it is destroyed: our finalizer goes off the claim only when no registration of it
    is left, and a provider destroys nothing while that finalizer is there.
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 
 from mesh_core.conditions import merged, rfc3339, truth
 from mesh_core.objects import Condition
-from mesh_placement.names import CLAIM_FINALIZER
+from mesh_placement.names import ANNOTATION_FORMERLY, CLAIM_FINALIZER
 from mesh_placement.objects import ClaimPhase, ClusterClaim, ClusterClaimStatus, ClusterRegistration
 
 PROVIDED: Final = "Provided"
@@ -67,9 +68,17 @@ def answers(registration: ClusterRegistration | None, claim: ClusterClaim) -> bo
         return False
     came = registration.spec.provision
     pinned = claim.status.registration
-    return (came.claim, came.claim_uid) == (claim.metadata.name, claim.metadata.uid) and (
-        not pinned or pinned == registration.metadata.uid
+    is_by_it = came.claim == claim.metadata.name and came.claim_uid in (
+        *former_uids(claim),
+        claim.metadata.uid,
     )
+    return is_by_it and (not pinned or pinned == registration.metadata.uid)
+
+
+def former_uids(claim: ClusterClaim) -> tuple[str, ...]:
+    """UIDs that it had on hubs whose backup it was restored from, the first one first."""
+    text = claim.metadata.annotations.get(ANNOTATION_FORMERLY, "")
+    return tuple(uid.strip() for uid in text.split(",") if uid.strip())
 
 
 def plan_claim(facts: ClaimFacts) -> ClaimPlan:

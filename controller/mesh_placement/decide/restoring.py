@@ -2,7 +2,8 @@
 
 1. A member's namespace is filled before its registration lets its agent in. The registration is made without
    acceptance; then comes its pin, then acceptance: at no time could another key claim the name.
-2. It says which UIDs it had (`ANNOTATION_FORMERLY`): by that an agent takes it for its own.
+2. It says which UIDs it had (`ANNOTATION_FORMERLY`): by that an agent takes it for its own. So does a
+   ClusterClaim, by which its registration and its provider know it.
 3. What is there stays as it is, but for ClusterSets, which `hub init` makes anew, and tombstones, which are
    put beside those that are there. So a second run changes nothing, and one that was cut off goes on.
 4. A name that belongs to another key by now is a conflict: nothing in the backup is that one's.
@@ -15,7 +16,7 @@ from typing import Final
 
 from mesh_core.errors import UserError
 from mesh_core.plan import Json
-from mesh_placement.decide.backup import INSIDE, Backup, cluster_of, name_of
+from mesh_placement.decide.backup import INSIDE, REMEMBERED, Backup, cluster_of, name_of
 from mesh_placement.names import ANNOTATION_FORMERLY, cluster_namespace
 
 Key = tuple[str, str, str]
@@ -83,9 +84,15 @@ def restore_plan(backup: Backup, *, there: Mapping[Key, Json], skip_existing: bo
             if name not in others:
                 steps += _registered(one, there=there.get(key))
             continue
+        if kind == "ClusterClaim" and name in others:
+            continue
         found = there.get(key)
         steps += _written(one, there=found)
-        if found is not None and kind in {*INSIDE, "Placement"} and _says(one) != _says(found):
+        if (
+            found is not None
+            and kind in {*INSIDE, "ClusterClaim", "Placement"}
+            and _says(one) != _says(found)
+        ):
             kept.append(f"{kind} {space}/{name}")
     return Plan(tuple(steps), tuple(sorted(others)), tuple(kept))
 
@@ -122,7 +129,8 @@ def _is_same(one: Json, there: Json) -> bool:
 
 def _written(one: Json, *, there: Json | None) -> Iterable[Step]:
     if there is None:
-        yield from _made(one, body=_without(one, "uid", "deletionTimestamp"))
+        body = _without(one, "uid", "deletionTimestamp")
+        yield from _made(one, body=_remembering(body, one) if one["kind"] in REMEMBERED else body)
     elif one["kind"] == "ClusterSet" and one.get("spec") != there.get("spec"):
         yield Step(Act.MERGE, {**_named(one), "spec": one.get("spec", {})})
     elif one["kind"] == "ClusterLink" and not there.get("spec"):
@@ -139,10 +147,7 @@ def _registered(one: Json, *, there: Json | None) -> Iterable[Step]:
         return
     body = _without(one, "uid", "deletionTimestamp")
     if there is None:
-        body["metadata"]["annotations"] = {
-            **body["metadata"].get("annotations", {}),
-            ANNOTATION_FORMERLY: _formerly(one),
-        }
+        body = _remembering(body, one)
         body["spec"] = {**body["spec"], "accepted": False}
         yield Step(Act.CREATE, {name: value for name, value in body.items() if name != "status"})
     if _pin(one) and (there is None or _pin(there) != _pin(one)):
@@ -157,6 +162,12 @@ def _made(one: Json, *, body: Json) -> Iterable[Step]:
     yield Step(Act.CREATE, body)
     if one["metadata"].get("deletionTimestamp"):
         yield Step(Act.DELETE, _named(one))
+
+
+def _remembering(body: Json, one: Json) -> Json:
+    """Law 2."""
+    annotations = {**body["metadata"].get("annotations", {}), ANNOTATION_FORMERLY: _formerly(one)}
+    return {**body, "metadata": {**body["metadata"], "annotations": annotations}}
 
 
 def _formerly(one: Json) -> str:

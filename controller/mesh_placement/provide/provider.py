@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mesh_core.errors import EnvironmentFault
+from mesh_placement.decide.claim_life import former_uids
 from mesh_placement.objects import ClusterClaim
 
 
@@ -14,8 +15,9 @@ class ProviderFault(EnvironmentFault):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A cluster as a claim wants it. What a provider makes belongs to `uid`, the claim's: another claim of
-    that name has nothing to do with it. Amounts are Kubernetes quantities as text."""
+    """A cluster as a claim wants it. What a provider makes belongs to `uid`, the claim's, and of one that
+    came back from a backup the first that it had: another claim of that name has nothing to do with it.
+    Amounts are Kubernetes quantities as text."""
 
     cluster: str
     uid: str
@@ -59,7 +61,7 @@ def wish_of(claim: ClusterClaim) -> Wish:
     """What the claim asks of its provider."""
     return Wish(
         cluster=claim.metadata.name,
-        uid=claim.metadata.uid,
+        uid=(*former_uids(claim), claim.metadata.uid)[0],
         nodes=claim.spec.nodes,
         need=claim.spec.need,
         properties=claim.spec.match_properties,

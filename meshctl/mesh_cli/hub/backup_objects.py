@@ -13,10 +13,12 @@ from mesh_placement.decide.restoring import Key, key_of
 from mesh_placement.names import LABEL_CLUSTER, TOMBSTONES
 from mesh_placement.resources import (
     ASSIGNMENTS,
+    CLUSTER_CLAIMS,
     CLUSTER_LINKS,
     CLUSTER_REGISTRATIONS,
     CLUSTER_SETS,
     PLACEMENTS,
+    RESOURCE_INTERPRETERS,
     WORKS,
 )
 from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES, SECRETS, ApiError, KubeClient, Resource
@@ -24,6 +26,7 @@ from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES, SECRETS, ApiError, KubeCl
 # Only paths and names are taken of them; what objects are decoded into does not matter, hence Any.
 RESOURCES: Final[dict[str, Resource[Any]]] = {
     "ClusterSet": CLUSTER_SETS,
+    "ResourceInterpreter": RESOURCE_INTERPRETERS,
     "Namespace": NAMESPACES,
     "Secret": SECRETS,
     "Assignment": ASSIGNMENTS,
@@ -31,9 +34,19 @@ RESOURCES: Final[dict[str, Resource[Any]]] = {
     "ClusterLink": CLUSTER_LINKS,
     "ConfigMap": CONFIG_MAPS,
     "ClusterRegistration": CLUSTER_REGISTRATIONS,
+    "ClusterClaim": CLUSTER_CLAIMS,
     "Placement": PLACEMENTS,
 }
-_LISTED: Final = ("Placement", "ClusterSet", "Assignment", "Work", "ClusterLink", "ClusterRegistration")
+_LISTED: Final = (
+    "Placement",
+    "ClusterSet",
+    "ResourceInterpreter",
+    "Assignment",
+    "Work",
+    "ClusterLink",
+    "ClusterClaim",
+    "ClusterRegistration",
+)
 
 
 class _Page(msgspec.Struct):
