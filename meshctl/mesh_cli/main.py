@@ -27,7 +27,9 @@ VERBS = {
     "demo": Verb("mesh_cli.local.demo", "Two clusters on this machine and a first call across them."),
     "dns": Verb("mesh_cli.dns.verb", "What a name resolves to, step by step, and who on its way disagrees."),
     "events": Verb("mesh_cli.events.verb", "What changed about our objects, in all clusters, by time."),
-    "explain": Verb("mesh_cli.placement.explain", "Why something is as it is."),
+    "explain": Verb(
+        "mesh_cli.placement.explain", "Why something is as it is; what an error or a check means, by its id."
+    ),
     "export": Verb("mesh_cli.services.export", "Offer a Service to the clusterset."),
     "failback": Verb(
         "mesh_cli.placement.failback", "Let a Placement go back to a cluster that has recovered."
@@ -92,7 +94,7 @@ def main() -> None:
         click.echo("interrupted; run the same command again to go on", err=True)
         sys.exit(130)
     except MeshError as error:
-        say(f"{fail('error:')} {_one_line(error)}", err=True)
+        say(error_line(error), err=True)
         sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone; what it did not read nobody misses.
@@ -101,5 +103,10 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _one_line(error: MeshError) -> str:
-    return " ".join(str(error).split())
+def error_line(error: MeshError) -> str:
+    """`error[ID]: what; what to do next`, on one line."""
+    # Here, because only a command that fails pays for it.
+    from mesh_cli.explain.pages import error_ids, id_of, shipped
+
+    id_ = id_of(error, ids=error_ids(shipped("errors.md")))
+    return f"{fail(f'error[{id_}]:' if id_ else 'error:')} {' '.join(str(error).split())}"

@@ -259,7 +259,7 @@ def test_a_server_that_dies_at_once_is_named_with_its_log_and_its_last_words(fol
     result = folder.up(*SINGLE)
     assert result.returncode == 1
     error = result.stderr.splitlines()[-1]
-    assert error.startswith("error: etcd of one ended: ")
+    assert re.match(r"error\[MESH-E-\d{4}\]: etcd of one ended: ", error)
     assert "not a directory" in error
     assert error.endswith(f"read {folder.path}/one/etcd.log")
 
