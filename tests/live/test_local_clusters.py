@@ -6,6 +6,7 @@ have their own stories.
 
 import asyncio
 import os
+import re
 import resource
 import shutil
 import signal
