@@ -16,6 +16,7 @@ from mesh_cli.check.findings import (
     ClockSeen,
     Findings,
     OurNamespace,
+    PodSeen,
     RecordSeen,
     Right,
     Rules,
@@ -63,11 +64,16 @@ from mesh_fakes.check_findings import (
     member,
     peer,
     piece,
+    policy,
+    record,
+    resolved,
     root,
     seen_of,
     service_import,
     shadow,
     statement,
+    to_namespace,
+    tried,
 )
 from mesh_runtime.pem import certificates_to_pem
 
@@ -124,6 +130,18 @@ def trusting(generation: int) -> dict[str, Any]:
     return {"peers": (peer(trust=PeerTrust(generation=generation)),)}
 
 
+def beside(**changes: Any) -> dict[str, Any]:
+    """With west asked in the same run, of which `changes` are otherwise than they should be."""
+    theirs: dict[str, Any] = {
+        "context": "w",
+        "member": member(cluster="west"),
+        "peers": (peer("east"),),
+        "records": (record("east"),),
+        **changes,
+    }
+    return {"others": {"w": fine(**theirs)}}
+
+
 def word(**changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {"address": "10.1.0.8", "reachable": True, "since": EARLIER, **changes}
     return {"peers": (peer(gateways=(PathReport(**fields),)),)}
@@ -166,11 +184,14 @@ STRANGE = replace(leaf(WEST, "gateway"), subject="CN=lb.example", uris=())
 OLD = replace(seen_of(intermediate(EAST)), start=AT - timedelta(days=95), end=AT - timedelta(days=5))
 AGEING = replace(OLD, end=AT + timedelta(days=10))
 YOUNG = replace(OLD, start=AT + timedelta(hours=1), end=AT + timedelta(days=90))
-HELLO = RecordSeen("west.demo.hello", "west")
+HELLO = record()
 LEASES = lease("peer-west"), lease("g", **{LABEL_REPLICA: GATEWAY})
-CROWDED = tuple(
-    piece(f"s{n}", ports=tuple(EndpointPort(name=f"p{p}", port=p) for p in range(n, n + 100)))
-    for n in range(16384, 16384 + 15700, 100)
+CROWDED = (
+    piece(),
+    *(
+        piece(f"s{n}", ports=tuple(EndpointPort(name=f"p{p}", port=p) for p in range(n, n + 100)))
+        for n in range(16384, 16384 + 15700, 100)
+    ),
 )
 
 FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
@@ -513,7 +534,116 @@ FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
         "belongs to no ServiceImport",
     ),
     ("MESH-LEFT-001", "a slice", {"slices": (piece(), piece("gone"))}, WARN, "belongs to no ServiceImport"),
-    ("MESH-LEFT-002", "records", {"records": (HELLO, RecordSeen("gone.a.b", "gone"))}, WARN, "but 1 records"),
+    (
+        "MESH-LEFT-002",
+        "records",
+        {"records": (HELLO, RecordSeen("gone.a.b", "gone", ("a", "b")))},
+        WARN,
+        "but 1 records",
+    ),
+    ("MESH-API-006", "too old", {"version": "v1.27.9"}, FAIL, "older than 1.28"),
+    ("MESH-API-006", "no version", {"version": "main"}, UNKNOWN, "'main'"),
+    ("MESH-CERT-004", "it ended", word(cert_not_after=EARLIER), FAIL, "ended"),
+    ("MESH-CERT-004", "it ends soon", word(cert_not_after="2026-03-01T12:30:00Z"), WARN, "ends in 30 min"),
+    ("MESH-PEER-011", "it has no peer", beside(peers=()), FAIL, "has no MeshPeer for this cluster"),
+    (
+        "MESH-PEER-011",
+        "it does not reach us",
+        beside(peers=(peer("east", states=conditions(Reachable="False")),)),
+        FAIL,
+        "says Reachable of this cluster is False: Why: words",
+    ),
+    ("MESH-PEER-011", "it does not say", beside(peers=(peer("east", states=()),)), UNKNOWN, "does not say"),
+    (
+        "MESH-PEER-012",
+        "elsewhere",
+        {**beside(), "own_addresses": ("10.0.0.9:30443",)},
+        WARN,
+        "dials this cluster at 10.0.0.4:30443, and its gateway's Service has 10.0.0.9:30443",
+    ),
+    ("MESH-PATH-001", "refused", {"tried": (tried(answer="refused", leaf=None),)}, FAIL, "refuses"),
+    ("MESH-PATH-001", "silent", {"tried": (tried(answer="silent", leaf=None),)}, FAIL, "does not take"),
+    ("MESH-PATH-001", "stuck", {"tried": (tried(answer="stuck", leaf=None),)}, FAIL, "says nothing"),
+    ("MESH-PATH-001", "closed", {"tried": (tried(answer="closed", leaf=None),)}, FAIL, "without a certif"),
+    ("MESH-PATH-001", "no certificate", {"tried": (tried(leaf=None),)}, FAIL, "is no certificate"),
+    ("MESH-PATH-001", "a middlebox", {"tried": (tried(leaf=STRANGE),)}, FAIL, "no certificate of ours"),
+    (
+        "MESH-PATH-001",
+        "another cluster",
+        {"tried": (tried(leaf=leaf(EAST, "gateway")),)},
+        FAIL,
+        "answers as spiffe://east",
+    ),
+    ("MESH-PATH-001", "another root", {"tried": (tried(believed=False),)}, FAIL, "is not believed"),
+    ("MESH-PATH-002", "a small MTU", {"tried": (tried(size=1200),)}, FAIL, "1200 bytes of payload"),
+    (
+        "MESH-GW-007",
+        "two versions",
+        {
+            "pods": (
+                PodSeen("a", "gateway", True, "", "x/mesh:1"),
+                PodSeen("b", "gateway", True, "", "x/mesh:2"),
+            )
+        },
+        WARN,
+        "run 2 images: x/mesh:1, x/mesh:2",
+    ),
+    (
+        "MESH-GW-007",
+        "the other is older",
+        beside(pods=(PodSeen("a", "gateway", True, "", "x/mesh:0.0.9"),)),
+        WARN,
+        "runs 0.0.9, this cluster 0.1.0",
+    ),
+    (
+        "MESH-DNS-004",
+        "an old answer",
+        {"resolved": resolved(pod="10.96.9.9", dns="10.96.9.9")},
+        FAIL,
+        "stale, it has not heard",
+    ),
+    ("MESH-DNS-004", "cluster DNS alone", {"resolved": resolved(dns="10.96.9.9")}, FAIL, "10.96.9.9"),
+    ("MESH-SVC-004", "no endpoint", {"sources": ()}, WARN, "no endpoint that is ready"),
+    ("MESH-SVC-005", "no slice", {"slices": ()}, FAIL, "no EndpointSlice here leads to one"),
+    ("MESH-SVC-005", "no Service", {"shadows": ()}, FAIL, "not the Service behind it"),
+    (
+        "MESH-SVC-005",
+        "no endpoint in it",
+        {"slices": (piece(endpoints=()),)},
+        FAIL,
+        "no EndpointSlice here leads to one",
+    ),
+    (
+        "MESH-SVC-006",
+        "fewer there",
+        beside(records=(record("east", ports=(("http", 80, "TCP", 1),)),)),
+        FAIL,
+        "other endpoints there than here",
+    ),
+    ("MESH-SVC-006", "not there", beside(records=()), FAIL, "not known there"),
+    (
+        "MESH-SVC-006",
+        "refused there",
+        beside(records=(), peers=(peer("east", states=conditions(RecordsAccepted="False")),)),
+        WARN,
+        "not known there",
+    ),
+    (
+        "MESH-SVC-006",
+        "more there",
+        beside(records=(record("east"), record("east", key=("demo", "more")))),
+        FAIL,
+        "known there and not exported here",
+    ),
+    ("MESH-SVC-007", "no way out", {"policies": (policy("Egress"),)}, WARN, "let its pods out to no gateway"),
+    (
+        "MESH-SVC-007",
+        "a way elsewhere",
+        {"policies": (policy("Egress", to_namespace("kube-system")),)},
+        WARN,
+        "to no gateway",
+    ),
+    ("MESH-SVC-007", "no way in", {"policies": (policy("Ingress"),)}, WARN, "let no gateway in"),
     ("MESH-LEFT-002", "a Lease", {"leases": (*LEASES, lease("peer-gone"))}, WARN, "but a Lease"),
 ]
 
@@ -523,6 +653,8 @@ ALSO: dict[tuple[str, str], set[str]] = {
     ("MESH-TRUST-003", "a key that is refused"): {"MESH-CERT-003"},
     ("MESH-DNS-002", "no block"): {"MESH-DNS-003"},
     ("MESH-TRUST-008", "the first intermediate waits"): {"MESH-TRUST-005"},
+    ("MESH-SVC-003", "no namespace"): {"MESH-SVC-005"},
+    **{("MESH-PATH-001", how): {"MESH-PATH-002"} for how in ("refused", "silent", "stuck", "closed")},
 }
 
 
@@ -577,7 +709,7 @@ def test_what_could_not_be_looked_at_is_never_fine(check: Check) -> None:
     assert exit_status([result]) == 1
 
 
-PARTS = sorted(set(Findings.__dataclass_fields__) - {"context", "at", "clocks"})
+PARTS = sorted(set(Findings.__dataclass_fields__) - {"context", "at", "clocks", "others"})
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -719,9 +851,9 @@ def test_the_page_explains_every_check_and_no_other() -> None:
     ("only", "count"),
     [
         (["mesh-gw-001"], 1),
-        (["MESH-DNS"], 3),
-        (["MESH-DNS-"], 3),
-        (["MESH-DNS", "MESH-DNS-001"], 3),
+        (["MESH-DNS"], 4),
+        (["MESH-DNS-"], 4),
+        (["MESH-DNS", "MESH-DNS-001"], 4),
         ([], len(CHECKS)),
     ],
 )

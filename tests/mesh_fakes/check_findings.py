@@ -21,9 +21,20 @@ from mesh_cli.check.findings import (
     Rules,
     SecretSeen,
     ServedKind,
+    WayTried,
+)
+from mesh_cli.check.network_policy import (
+    LabelSelector,
+    NetworkPolicy,
+    PolicyPeer,
+    PolicyRule,
+    PolicySpec,
 )
 from mesh_cli.check.rights import Grant
 from mesh_cli.dns.corefile import stub
+from mesh_cli.dns.reply import Query, Reply
+from mesh_cli.dns.way import Part, SetUp, Step, Way
+from mesh_cli.dns.zone import CoreDnsConfig
 from mesh_core.identity import ClusterId, Component, Domain, Identity, cluster_id, domain
 from mesh_core.membership import membership_of
 from mesh_core.names import CONTROLLER, DNS, GATEWAY, LABEL_REPLICA, MANAGER, shadow_service_name
@@ -32,8 +43,11 @@ from mesh_core.objects import (
     Condition,
     ConfigMap,
     Deployment,
+    Endpoint,
+    EndpointPort,
     EndpointSlice,
     ImportCluster,
+    ImportSpec,
     ImportStatus,
     Lease,
     LeaseSpec,
@@ -46,6 +60,7 @@ from mesh_core.objects import (
     Service,
     ServiceExport,
     ServiceImport,
+    ServicePort,
     ServiceSpec,
     TrustBundle,
     TrustBundleSpec,
@@ -220,13 +235,75 @@ def export(name: str = "hello", **states: str) -> ServiceExport:
     found = tuple(
         Condition(type=kind, status=status, reason="Why", message="words") for kind, status in fine.items()
     )
-    return ServiceExport(metadata=Meta(name=name, namespace="demo"), status=ExportStatus(conditions=found))
+    return ServiceExport(
+        metadata=Meta(name=name, namespace="demo", creation_timestamp=EARLIER),
+        status=ExportStatus(conditions=found),
+    )
 
 
 def service_import(name: str = "hello") -> ServiceImport:
     meta = Meta(name=name, namespace="demo", labels={"app.kubernetes.io/managed-by": MANAGER})
     status = ImportStatus(clusters=(ImportCluster(cluster="west"),))
-    return ServiceImport(metadata=meta, status=status)
+    return ServiceImport(metadata=meta, spec=ImportSpec(ips=("10.96.1.1",)), status=status)
+
+
+PORTS = (("http", 80, "TCP", 2),)
+
+
+def record(cluster: str = "west", **changes: Any) -> RecordSeen:
+    """One of `hello`, which has two endpoints; `changes` are fields, hence of any type."""
+    fields: dict[str, Any] = {"key": ("demo", "hello"), "ports": PORTS, **changes}
+    return RecordSeen(f"{cluster}.demo.hello", cluster, **fields)
+
+
+def service(name: str = "hello") -> Service:
+    ports = (ServicePort(name="http", port=80),)
+    return Service(
+        metadata=Meta(name=name, namespace="demo"), spec=ServiceSpec(cluster_ip="10.96.0.9", ports=ports)
+    )
+
+
+def source(*addresses: str, name: str = "hello") -> EndpointSlice:
+    """The own slice of a Service, with its endpoints."""
+    meta = Meta(name=f"{name}-x", namespace="demo", labels={"kubernetes.io/service-name": name})
+    return EndpointSlice(
+        metadata=meta,
+        endpoints=tuple(Endpoint(addresses=(one,)) for one in addresses or ("10.1.0.3", "10.1.0.4")),
+        ports=(EndpointPort(name="http", port=8080),),
+    )
+
+
+def tried(**changes: Any) -> WayTried:
+    """What a gateway of east finds at west; `changes` are fields, hence of any type."""
+    shown = leaf(cluster_id("west"), "gateway")
+    fields: dict[str, Any] = {"answer": "shown", "leaf": shown, "believed": True, **changes}
+    return WayTried("west", "10.0.0.4:30443", "meshctl-gateway-x", **fields)
+
+
+def resolved(*, api: str = "10.96.1.1", pod: str = "10.96.1.1", dns: str = "10.96.1.1") -> Way:
+    """The way of hello's name: what its objects, a mesh-dns pod and cluster DNS say."""
+    steps = (
+        Step(Part.API, "", "ServiceImport demo/hello", Reply("NOERROR", (api,))),
+        Step(Part.MESH_POD, "meshctl-dns-x", "10.1.0.9:53", Reply("NOERROR", (pod,))),
+        Step(Part.DNS_SERVICE, "", "10.96.0.10:53", Reply("NOERROR", (dns,))),
+    )
+    set_up = SetUp(
+        config=CoreDnsConfig(stub("10.96.0.53") + "reload\n"),
+        wanted=("10.96.0.53",),
+        cluster_dns=("10.96.0.10",),
+    )
+    return Way("e", Query("hello.demo.svc.clusterset.local", "A"), steps, set_up)
+
+
+def policy(direction: str, *rules: PolicyRule) -> NetworkPolicy:
+    """One for all pods of `demo`, which lets through by `rules` alone."""
+    spec = PolicySpec(policy_types=(direction,), egress=rules, ingress=rules)
+    return NetworkPolicy(metadata=Meta(name="default-deny", namespace="demo"), spec=spec)
+
+
+def to_namespace(name: str) -> PolicyRule:
+    end = PolicyPeer(namespace_selector=LabelSelector(match_labels={"kubernetes.io/metadata.name": name}))
+    return PolicyRule(to=(end,), from_=(end,))
 
 
 def shadow(name: str = "hello") -> Service:
@@ -244,7 +321,7 @@ def piece(name: str = "hello", **changes: Any) -> EndpointSlice:
     }
     notes = {"meshctl.dev/ready-endpoints": "{}"}
     meta = Meta(name=f"imported-{name}", namespace="demo", labels=labels, annotations=notes)
-    return EndpointSlice(metadata=meta, **changes)
+    return EndpointSlice(metadata=meta, **{"endpoints": (Endpoint(addresses=("10.1.0.8",)),), **changes})
 
 
 def corefile(text: str = "") -> ConfigMap:
@@ -252,6 +329,7 @@ def corefile(text: str = "") -> ConfigMap:
     return ConfigMap(metadata=Meta(name="coredns"), data={"Corefile": text})
 
 
+IMAGE = "meshctl.dev/clusterset-mesh:0.1.0"
 GRANT = Grant("meshctl.dev", "meshpeers", "get")
 CLOCK = ClockSeen(ahead=0.4, within=0.6)
 
@@ -287,7 +365,9 @@ def fine(**changes: Any) -> Findings:
         "peers": (peer(),),
         "leases": (lease("peer-west"), gateway_lease),
         "deployments": {name: deployment(name) for name in programs},
-        "pods": tuple(PodSeen(f"{name}-x", name.removeprefix("meshctl-"), True, "") for name in programs),
+        "pods": tuple(
+            PodSeen(f"{name}-x", name.removeprefix("meshctl-"), True, "", IMAGE) for name in programs
+        ),
         "gateway_service": Service(metadata=Meta(name=GATEWAY), spec=ServiceSpec(type="NodePort")),
         "dns_service": Service(metadata=Meta(name=DNS), spec=ServiceSpec(cluster_ip="10.96.0.53")),
         "corefile": corefile(),
@@ -296,7 +376,14 @@ def fine(**changes: Any) -> Findings:
         "handshakes": tuple(handshake(cluster, part) for cluster in ("east", "west") for part in ALPN),
         "exports": (export(),),
         "imports": (service_import(),),
-        "records": (RecordSeen("west.demo.hello", "west"),),
+        "records": (record(),),
+        "services": (service(),),
+        "sources": (source(),),
+        "namespaces": frozenset({"demo"}),
+        "policies": (),
+        "tried": (tried(),),
+        "resolved": resolved(),
+        "others": {},
         "shadows": (shadow(),),
         "slices": (piece(),),
         "resting_ports": None,

@@ -83,6 +83,13 @@ WANTED: Final[Wanted] = (
         for verb in ("create", "patch")
     ),
     *((_END, {"verb": "delete", **resource}) for resource in _ENDS),
+    *(
+        (
+            "meshctl check or dns query",
+            {"verb": "create", "resource": "pods", "subresource": sub, "namespace": SYSTEM_NAMESPACE},
+        )
+        for sub in ("exec", "portforward")
+    ),
     (
         "meshctl gateways",
         {"verb": "get", "resource": "pods", "subresource": "proxy", "namespace": SYSTEM_NAMESPACE},

@@ -5,12 +5,15 @@ are aware datetimes in UTC, or RFC 3339 text where the API gives them.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
+from mesh_cli.check.network_policy import NetworkPolicy
 from mesh_cli.check.rights import Grant
 from mesh_cli.check.verdict import Unseen
+from mesh_cli.dns.way import Way
 from mesh_core.membership import Membership, NotAMember
 from mesh_core.objects import (
     CertificateSigningRequest,
@@ -133,21 +136,47 @@ class PodSeen:
     component: str
     is_ready: bool
     trouble: str
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordSeen:
-    """An ImportedRecord or ImportedShard by its name, and the cluster it is from."""
+    """An ImportedRecord by its name, the cluster it is from, and its Service's (namespace, name).
+
+    `ports` are (name, port, protocol, how many endpoints are ready), in order.
+    """
 
     name: str
     cluster: str
+    key: tuple[str, str] = ("", "")
+    ports: tuple[tuple[str, int, str, int], ...] = ()
+    traffic: str = "balanced"
+
+
+@dataclass(frozen=True, slots=True)
+class WayTried:
+    """What a gateway pod of this cluster found when it dialled a peer's address, without a certificate.
+
+    `answer` is "shown" (a certificate, `leaf`), "closed" without one, "stuck" (connected, and no word),
+    "silent" or "refused". `size` is the payload to which packets had to be held, 0 for the usual.
+    """
+
+    cluster: str
+    address: str
+    pod: str
+    answer: str
+    why: str = ""
+    leaf: Certificate | None = None
+    believed: bool = False
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """All that was seen of the cluster behind `context`, at `at` by the clock of whoever checks.
 
-    `clocks` are those of all clusters asked in the same run, by context.
+    `clocks` are those of all clusters asked in the same run, by context, and `others` all that was seen of
+    the others (which have no `others` themselves).
     """
 
     context: str
@@ -175,9 +204,16 @@ class Findings:
     exports: tuple[ServiceExport, ...] | Unseen
     imports: tuple[ServiceImport, ...] | Unseen
     records: tuple[RecordSeen, ...] | Unseen
+    services: tuple[Service, ...] | Unseen
+    sources: tuple[EndpointSlice, ...] | Unseen
+    namespaces: frozenset[str] | Unseen
+    policies: tuple[NetworkPolicy, ...] | Unseen
+    tried: tuple[WayTried, ...] | Unseen
+    resolved: Way | Unseen
     shadows: tuple[Service, ...] | Unseen
     slices: tuple[EndpointSlice, ...] | Unseen
     resting_ports: ConfigMap | Unseen | None
+    others: Mapping[str, "Findings"] = field(default_factory=dict)
 
     @property
     def there(self) -> datetime:
@@ -189,7 +225,9 @@ class Findings:
 def nothing_seen(context: str, *, at: datetime, why: str) -> Findings:
     """The findings of a cluster that cannot be asked."""
     unseen = Unseen(why)
-    parts = {
-        name: unseen for name in Findings.__dataclass_fields__ if name not in {"context", "at", "clocks"}
+    parts: dict[str, Any] = {  # Any: Unseen fits each of these fields, which no type of a dict can say
+        name: unseen
+        for name in Findings.__dataclass_fields__
+        if name not in {"context", "at", "clocks", "others"}
     }
     return Findings(context=context, at=at, clocks={}, **parts)

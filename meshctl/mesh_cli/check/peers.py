@@ -92,7 +92,7 @@ def contact(findings: Findings) -> Iterator[Observed]:
             yield fail(name, seen=f"last heard {span(age)} ago{though}", next_step=advice, since=renewed)
         else:
             yield ok(name, seen=f"last heard {span(max(age, 0.0))} ago", since=renewed)
-    yield from _nobody(findings)
+    yield from nobody(findings)
 
 
 def ways(findings: Findings) -> Iterator[Observed]:
@@ -114,7 +114,7 @@ def ways(findings: Findings) -> Iterator[Observed]:
                 yield warn(subject, seen=said, next_step="do what the problem says", since=word.since)
             else:
                 yield ok(subject, seen=said, since=word.since)
-    yield from _nobody(findings)
+    yield from nobody(findings)
 
 
 def condition(kind: str) -> Callable[[Findings], Iterator[Observed]]:
@@ -139,15 +139,15 @@ def _judged(findings: Findings, *, wanted: _Wanted) -> Iterator[Observed]:
             yield wanted.otherwise(
                 name, seen=told, next_step=wanted.next_step, since=found.last_transition_time
             )
-    yield from _nobody(findings)
+    yield from nobody(findings)
 
 
 def _peers(findings: Findings) -> Iterable[MeshPeer]:
     return sorted(seen(findings.peers), key=lambda peer: peer.metadata.name)
 
 
-def _nobody(findings: Findings) -> Iterator[Observed]:
-    """A member alone is no fault, but nothing was proved either."""
+def nobody(findings: Findings) -> Iterator[Observed]:
+    """Of who has no peer: a member alone is no fault, but nothing was proved either."""
     if not seen(findings.peers):
         yield warn("peers", seen=_NO_PEERS, next_step="link another member: meshctl link")
 

@@ -1,7 +1,8 @@
 """Reads what `check` goes by: all parts side by side, each within its time, none hiding another.
 
 Three rounds, each with a limit: is anybody there; everything in the API; handshakes with whoever the API
-names. Nothing is written, and no Secret's content is read.
+names, from here and from a gateway, and a name of the zone. Nothing is written, and no Secret's content is
+read.
 """
 
 import asyncio
@@ -14,6 +15,8 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from mesh_cli.check.asking import own_rights, rules
+from mesh_cli.check.dialling import DIAL_LIMIT, name_resolved, ways_tried
+from mesh_cli.check.endpoints import ports_of
 from mesh_cli.check.findings import (
     Findings,
     Handshake,
@@ -28,6 +31,7 @@ from mesh_cli.check.findings import (
 from mesh_cli.check.handshake import handshakes, targets
 from mesh_cli.check.live import domain_of
 from mesh_cli.check.look import seen_or_why, server_version, skew
+from mesh_cli.check.network_policy import NetworkPolicy
 from mesh_cli.check.verdict import Unseen, one_line
 from mesh_cli.dns.set_ups import CONFIG_MAP, NAMESPACE
 from mesh_cli.dns.zone import CUSTOM
@@ -75,6 +79,7 @@ O = TypeVar("O", bound=KubernetesObject)  # noqa: E741  # an object, as T is a t
 _FIRST_LIMIT: Final = 2.5
 _SHAKE_LIMIT: Final = 3.0
 """Seconds for each of the three rounds: together they stay below ten."""
+_NOT_YET: Final = Unseen("it was not tried yet")
 _PART_OF: Final = "app.kubernetes.io/part-of=clusterset-mesh"
 _COMPONENT: Final = "app.kubernetes.io/component"
 
@@ -109,13 +114,19 @@ _DEFINITIONS: Final = Resource(
 )
 
 
+_POLICIES: Final = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", NetworkPolicy)
+
+
 async def look_at(contexts: Sequence[str], *, kubeconfig: Path | None, clock: Clock) -> tuple[Findings, ...]:
     """What is seen of each of `contexts`, in their order; those that do not answer have nothing seen."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_look(one, kubeconfig=kubeconfig, clock=clock)) for one in contexts]
     found = [task.result() for task in tasks]
     clocks = {one.context: one.clock for one in found}
-    return tuple(replace(one, clocks=clocks) for one in found)
+    return tuple(
+        replace(one, clocks=clocks, others={other.context: other for other in found if other is not one})
+        for one in found
+    )
 
 
 async def _look(context: str, *, kubeconfig: Path | None, clock: Clock) -> Findings:
@@ -132,7 +143,11 @@ async def findings_of(client: KubeClient, *, context: str, clock: Clock) -> Find
     if isinstance(version, Unseen):
         return nothing_seen(context, at=clock(), why=version.why)
     found = _beside_others(await _read(client, context=context, version=version, clock=clock))
-    return replace(found, handshakes=await _shaken(found))
+    async with asyncio.TaskGroup() as group:
+        shaken = group.create_task(seen_or_why(_shaken(found), limit=DIAL_LIMIT))
+        tried = group.create_task(ways_tried(client, found))
+        resolved = group.create_task(name_resolved(client, found, context=context))
+    return replace(found, handshakes=shaken.result(), tried=tried.result(), resolved=resolved.result())
 
 
 async def _read(client: KubeClient, *, context: str, version: str, clock: Clock) -> Findings:
@@ -145,7 +160,9 @@ async def _read(client: KubeClient, *, context: str, version: str, clock: Clock)
         at=clock(),
         version=version,
         clocks={},
-        handshakes=Unseen("no handshake was tried yet"),
+        handshakes=_NOT_YET,
+        tried=_NOT_YET,
+        resolved=_NOT_YET,
         **{name: task.result() for name, task in tasks.items()},  # type: ignore[arg-type]  # one type for all
     )
 
@@ -180,6 +197,10 @@ def _shared_parts(client: KubeClient) -> dict[str, Awaitable[object]]:
         "exports": _all(client, SERVICE_EXPORTS),
         "imports": _all(client, SERVICE_IMPORTS),
         "records": _records(client),
+        "services": _all(client, SERVICES),
+        "sources": _all(client, ENDPOINT_SLICES, labels=f"{LABEL_SLICE_MANAGED_BY}!={MANAGER}"),
+        "namespaces": _namespaces(client),
+        "policies": _all(client, _POLICIES),
         "shadows": _all(client, SERVICES, labels=f"{LABEL_MANAGED_BY}={MANAGER}"),
         "slices": _all(client, ENDPOINT_SLICES, labels=f"{LABEL_SLICE_MANAGED_BY}={MANAGER}"),
     }
@@ -199,6 +220,12 @@ async def _kinds(client: KubeClient) -> tuple[ServedKind, ...]:
 async def _namespace(client: KubeClient) -> OurNamespace:
     found = await client.find(NAMESPACES, SYSTEM_NAMESPACE)
     return OurNamespace(labels=found.metadata.labels if found is not None else None)
+
+
+async def _namespaces(client: KubeClient) -> frozenset[str]:
+    """The names of all that are not going away."""
+    found = await _all(client, NAMESPACES)
+    return frozenset(one.metadata.name for one in found if one.metadata.deletion_timestamp is None)
 
 
 async def _member(client: KubeClient, *, context: str) -> Member:
@@ -225,6 +252,7 @@ async def _pods(client: KubeClient) -> tuple[PodSeen, ...]:
             is_ready=bool(pod.status.container_statuses)
             and all(one.ready for one in pod.status.container_statuses),
             trouble="; ".join(one.partition(": ")[2] for one in troubles([pod])),
+            image=next((one.image for one in pod.status.container_statuses if one.image), ""),
         )
         for pod in sorted(found, key=lambda pod: pod.metadata.name)
         if pod.status.phase not in {"Succeeded", "Failed"}
@@ -240,14 +268,18 @@ async def _addresses(client: KubeClient) -> tuple[str, ...]:
 async def _gateways(client: KubeClient, service: Service) -> tuple[PeerGateway, ...]:
     nodes = (await client.list(NODES)).items if service.spec.type == "NodePort" else ()
     try:
-        return gateway_addresses(service, nodes=nodes)
+        # A NodePort that is not allocated yet is 0, which nobody can dial.
+        return tuple(one for one in gateway_addresses(service, nodes=nodes) if one.port)
     except NoGatewayAddress:
         return ()
 
 
 async def _records(client: KubeClient) -> tuple[RecordSeen, ...]:
     found = await _all(client, IMPORTED_RECORDS, namespace=SYSTEM_NAMESPACE)
-    return tuple(RecordSeen(one.metadata.name, one.spec.cluster) for one in found)
+    return tuple(
+        RecordSeen(one.metadata.name, one.spec.cluster, one.spec.key, ports_of(one.spec), one.spec.traffic)
+        for one in found
+    )
 
 
 async def _all(

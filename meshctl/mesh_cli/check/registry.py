@@ -8,7 +8,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mesh_cli.check import api, live, names, peers, programs, services, trust
+from mesh_cli.check import (
+    api,
+    endpoints,
+    live,
+    mutual,
+    names,
+    peers,
+    policies,
+    programs,
+    resolving,
+    services,
+    trust,
+    versions,
+    ways,
+)
 from mesh_cli.check.findings import Findings
 from mesh_cli.check.verdict import Observed, Question, Result, sorted_result
 from mesh_core.errors import UserError
@@ -42,6 +56,7 @@ CHECKS: Final = (
     Check("MESH-API-003", "you have the rights that meshctl's commands need", api.rights),
     Check("MESH-API-004", "our programs have the rights that they need, and no others", api.rules),
     Check("MESH-API-005", "our pods are held to the restricted profile", api.pod_security),
+    Check("MESH-API-006", "Kubernetes is new enough", versions.kubernetes),
     Check("MESH-CLOCK-001", "the cluster's clock agrees with this machine's", api.clock),
     Check("MESH-CLOCK-002", "the clusters' clocks agree", api.clocks),
     Check("MESH-TRUST-001", "the cluster is a member, and says of which clusterset", trust.member),
@@ -66,6 +81,7 @@ CHECKS: Final = (
     Check("MESH-CERT-001", "the gateways show a certificate that is good", live.own_gateway),
     Check("MESH-CERT-002", "the controller shows a certificate that is good", live.own_controller),
     Check("MESH-CERT-003", "the peers' gateways show what this cluster believes", live.peers),
+    Check("MESH-CERT-004", "what peers showed our gateways is good for long enough", ways.ends),
     Check("MESH-PEER-001", "the peers are connected", peers.condition(CONNECTED)),
     Check("MESH-PEER-002", "the peers were heard a moment ago", peers.contact),
     Check("MESH-PEER-003", "all that the peers export is taken", peers.condition(RECORDS_ACCEPTED)),
@@ -76,18 +92,28 @@ CHECKS: Final = (
     Check("MESH-PEER-008", "traffic to the peers has a way", peers.condition(REACHABLE)),
     Check("MESH-PEER-009", "every gateway reaches every peer", peers.ways),
     Check("MESH-PEER-010", "tunnels are accepted", peers.condition(TUNNEL_ACCEPTED)),
+    Check("MESH-PEER-011", "the peers reach this cluster, as they say themselves", mutual.reached),
+    Check("MESH-PEER-012", "the peers dial this cluster where it is", mutual.addresses),
+    Check("MESH-PATH-001", "a gateway of this cluster gets an answer from each peer now", ways.answered),
+    Check("MESH-PATH-002", "packets of the usual size come through to the peers", ways.sizes),
     Check("MESH-GW-001", "the gateways run, two or more", programs.running(GATEWAY)),
     Check("MESH-GW-002", "the controllers run, two or more", programs.running(CONTROLLER)),
     Check("MESH-GW-003", "the gateways renew their Leases", programs.leases),
     Check("MESH-GW-004", "peers have an address to dial", programs.address),
     Check("MESH-GW-005", "there are egress ports left", programs.ports),
     Check("MESH-GW-006", "nothing ends TLS before the gateways", live.middlebox),
+    Check("MESH-GW-007", "our programs are of one version", versions.programs),
     Check("MESH-DNS-001", "mesh-dns runs, two pods or more", programs.running(DNS)),
     Check("MESH-DNS-002", "cluster DNS sends the clusterset's zone to mesh-dns", names.stub),
     Check("MESH-DNS-003", "cluster DNS keeps no answers of ours", names.cache),
+    Check("MESH-DNS-004", "a name of the clusterset resolves, and all on its way agree", resolving.resolves),
     Check("MESH-SVC-001", "the exports are valid and ready", services.exports),
     Check("MESH-SVC-002", "no export is in conflict", services.conflicts),
     Check("MESH-SVC-003", "what peers export arrives", services.imports),
+    Check("MESH-SVC-004", "what is exported has an endpoint that is ready", endpoints.exported),
+    Check("MESH-SVC-005", "what is imported leads to its endpoints", endpoints.imported),
+    Check("MESH-SVC-006", "the endpoint sets agree across the clusters", endpoints.agreement),
+    Check("MESH-SVC-007", "NetworkPolicies let callers out and gateways in", policies.callers),
     Check("MESH-LEFT-001", "no derived object is without its import", services.leftovers),
     Check("MESH-LEFT-002", "nothing is left of clusters that are no peers", services.orphans),
 )

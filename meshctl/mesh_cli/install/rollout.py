@@ -31,6 +31,7 @@ class ContainerStatus(Struct, frozen=True, rename="camel", kw_only=True):
     """core/v1 ContainerStatus."""
 
     ready: bool = False
+    image: str = ""
     restart_count: int = 0
     state: ContainerState = ContainerState()
 
