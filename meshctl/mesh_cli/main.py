@@ -60,6 +60,7 @@ VERBS = {
     ),
     "token": Verb("mesh_cli.hub.token", "Tokens by which clusters come to the hub."),
     "top": Verb("mesh_cli.placement.top", "The room in the clusters of a hub."),
+    "trace": Verb("mesh_cli.trace.verb", "Every hop of a call to a Service, and the one at which it fails."),
     "trust": Verb("mesh_cli.trust.verb", "The clusterset's root of trust."),
     "unexport": Verb("mesh_cli.services.unexport", "Take a Service back from the clusterset."),
     "uninstall": Verb("mesh_cli.install.uninstall", "Take everything of ours out of a cluster."),

@@ -16,8 +16,8 @@ import click
 
 from mesh_cli.install.shipped import sample_folder
 from mesh_cli.local.demo_clusters import Clusters
-from mesh_cli.local.packet_way import lines
 from mesh_cli.session import run
+from mesh_cli.trace.packet_way import lines
 from mesh_core.errors import EnvironmentFault
 
 NAME = "hello.demo.svc.clusterset.local"

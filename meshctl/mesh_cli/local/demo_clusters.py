@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from mesh_cli.local.packet_way import Way
+from mesh_cli.trace.packet_way import Way
 from mesh_core.errors import EnvironmentFault
 from mesh_core.names import (
     LABEL_SERVICE_NAME,
