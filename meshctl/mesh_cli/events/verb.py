@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import contexts_option
 from mesh_cli.events.render import timeline_as_json, timeline_as_text
 from mesh_cli.events.surveying import Wanted, survey_events
 from mesh_cli.output import Form, output_option, show
@@ -26,7 +27,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, typed: str |
 
 
 @click.command("events")
-@click.option("--context", "contexts", multiple=True, help="Kubeconfig context; may be given several times.")
+@contexts_option()
 @click.option("-n", "--namespace", default="", help="Only objects of this namespace; by default all.")
 @click.option("--since", callback=_duration, metavar="DURATION", help="Not older than 30s, 15m, 2h or 7d.")
 @click.option(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import contexts_option
 from mesh_cli.output import Form, output_option, show
 from mesh_cli.peers.render import peers_as_json, peers_as_text
 from mesh_cli.peers.survey import Link
@@ -14,7 +15,7 @@ from mesh_runtime.kube import current_context
 
 
 @click.command("peers")
-@click.option("--context", "contexts", multiple=True, help="Kubeconfig context; may be given several times.")
+@contexts_option()
 @output_option
 @click.pass_obj
 def command(kubeconfig: Path | None, contexts: tuple[str, ...], output: Form) -> int:

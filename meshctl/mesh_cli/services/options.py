@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mesh_cli.contexts import context_option
+
 F = TypeVar("F", bound=Callable[..., Any])  # Any: commands take what their options say
 
 
@@ -17,6 +19,4 @@ def namespace_option(function: F) -> F:
 
 def exporter_option(function: F) -> F:
     """--context NAME of the cluster that exports."""
-    return click.option(
-        "--context", help="Kubeconfig context of the cluster that exports; by default the current one."
-    )(function)
+    return context_option("the cluster that exports")(function)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import contexts_option
 from mesh_cli.output import Form, output_option, show
 from mesh_cli.services.render import services_as_json, services_as_text
 from mesh_cli.services.surveying import survey_services
@@ -13,7 +14,7 @@ from mesh_runtime.kube import current_context
 
 
 @click.command("services")
-@click.option("--context", "contexts", multiple=True, help="Kubeconfig context; may be given several times.")
+@contexts_option()
 @click.option("-n", "--namespace", default="", help="Only this namespace; by default all.")
 @output_option
 @click.pass_obj

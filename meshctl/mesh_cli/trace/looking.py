@@ -20,7 +20,7 @@ from mesh_cli.member.itself import read_facts
 from mesh_cli.trace.dialling import call_from, knock_from
 from mesh_cli.trace.probing import tried
 from mesh_cli.trace.scene import Exporter, Importer, PodState, Scene, egress_addresses
-from mesh_core.errors import MeshError, UserError
+from mesh_core.errors import MeshError
 from mesh_core.names import (
     CLUSTERSET_ZONE,
     LABEL_KUBERNETES_SERVICE,
@@ -69,10 +69,6 @@ class _Pod(Pod, frozen=True, rename="camel", kw_only=True):
 
 
 _PODS: Final = Resource("", "v1", "pods", "Pod", _Pod)
-
-
-class NoSuchCaller(UserError):
-    """What was typed names no cluster to call from."""
 
 
 @dataclass(frozen=True, slots=True)

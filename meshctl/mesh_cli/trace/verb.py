@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import complete_context, contexts_option
 from mesh_cli.dns.reply import query_for, service_of
 from mesh_cli.output import Form, output_option, show
 from mesh_cli.session import run
@@ -31,7 +32,10 @@ class NoService(UserError):
     help="Namespace of --from, and of NAME without one.",
 )
 @click.option(
-    "--from-context", help="Kubeconfig context of the cluster that calls; by default the current one."
+    "--from-context",
+    metavar="NAME",
+    shell_complete=complete_context,
+    help="Kubeconfig context of the cluster that calls; by default the current one.",
 )
 @click.option(
     "--from",
@@ -39,11 +43,8 @@ class NoService(UserError):
     metavar="POD",
     help="The pod that calls; by default one of mesh-dns. It needs nc or curl.",
 )
-@click.option(
-    "--context",
-    "contexts",
-    multiple=True,
-    help="Kubeconfig context of a cluster that exports, to be looked into; may be given several times.",
+@contexts_option(
+    "Kubeconfig context of a cluster that exports, to be looked into; may be given several times."
 )
 @output_option
 @click.pass_obj
