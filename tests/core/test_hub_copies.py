@@ -124,8 +124,34 @@ def test_a_registration_is_accepted_only_once_it_is_pinned() -> None:
     assert steps[-1].body["spec"] == {"accepted": True}
     another = registration(status={"id": {"uid": "x", "keyFingerprint": "sha256:bb"}})
     (steps,) = taking_over(copied, gone=(), there={key_of(another): another})[0]
-    assert [step.act for step in steps] == [Act.REPLACE, Act.TELL, Act.TELL, Act.TELL, Act.MERGE]
-    assert steps[0].body["spec"]["accepted"] is False
+    assert [step.act for step in steps] == [
+        Act.DELETE,
+        Act.CREATE,
+        Act.TELL,
+        Act.TELL,
+        Act.TELL,
+        Act.MERGE,
+    ]
+    assert steps[1].body["spec"]["accepted"] is False
+
+
+@pytest.mark.parametrize("here", [{}, PIN])
+def test_a_registration_that_is_there_is_pinned_and_stays_accepted(
+    here: dict[str, str],
+) -> None:
+    copied = [copied_of("ClusterRegistration", registration())]
+    there = registration(status={"id": here})
+    (steps,) = taking_over(copied, gone=(), there={key_of(there): there})[0]
+    assert [step.act for step in steps] == [Act.REPLACE, Act.TELL, Act.TELL, Act.TELL]
+    assert steps[0].body["spec"]["accepted"] is True
+    assert steps[-1].body["status"]["id"] == PIN
+
+
+def test_a_copy_of_before_a_cluster_was_pinned_unpins_nothing() -> None:
+    copied = [copied_of("ClusterRegistration", registration(status={"phase": "Pending"}))]
+    there = registration()
+    (steps,) = taking_over(copied, gone=(), there={key_of(there): there})[0]
+    assert steps[-1].body["status"] == {"phase": "Pending", "id": PIN}
 
 
 def test_what_the_last_leader_deleted_goes_without_asking_anybody_and_what_nobody_knows_stays() -> None:

@@ -107,7 +107,8 @@ def _ours(one: Json, *, there: Json | None) -> Iterable[Step]:
     finalizers = body["metadata"].pop("finalizers", [])
     if kind in ("Namespace", "ConfigMap"):
         # Others have their labels there, and what is noted in a ConfigMap stays beside what was noted here.
-        yield Step(Act.CREATE if there is None else Act.MERGE, body)
+        if there is None or not _has(there, body):
+            yield Step(Act.CREATE if there is None else Act.MERGE, body)
     elif there is None or _says(one) != _says(copied_of(kind, there)):
         yield Step(Act.APPLY, body, manager=HUB_MANAGER)
     if finalizers and (there is None or there["metadata"].get("finalizers") != finalizers):
@@ -123,17 +124,25 @@ def _registered(one: Json, *, there: Json | None) -> Iterable[Step]:
         **body["metadata"].get("annotations", {}),
         ANNOTATION_FORMERLY: _formerly(one, there=there),
     }
-    waiting = {**body, "spec": {**body["spec"], "accepted": False}}
-    is_pinned = there is not None and _pin(there) == _pin(one)
+    if there is not None and _is_another_keys(one, there=there):
+        # Acceptance is not taken back: it was another cluster's, by a key that the last leader did not know.
+        yield from _ended({**there, "kind": one["kind"], "apiVersion": one["apiVersion"]})
+        there = None
     if there is None:
-        yield Step(Act.CREATE, waiting)
-    elif not is_pinned:
-        yield Step(Act.REPLACE, _over(waiting, there=there))
-    elif _says(body) != _says(copied_of("ClusterRegistration", there)):
+        yield Step(Act.CREATE, {**body, "spec": {**body["spec"], "accepted": False}})
+        yield from _told(one)
+        if body["spec"].get("accepted"):
+            yield Step(Act.MERGE, {**_named(one), "spec": {"accepted": True}})
+        return
+    if _says(body) != _says(copied_of("ClusterRegistration", there)):
         yield Step(Act.REPLACE, _over(body, there=there))
-    yield from _told(one)
-    if body["spec"].get("accepted") and not is_pinned:
-        yield Step(Act.MERGE, {**_named(one), "spec": {"accepted": True}})
+    # A copy of before it was pinned unpins nothing.
+    pin = {"id": _pin(there)} if _pin(there) and not _pin(one) else {}
+    yield from _told({**one, "status": {**one.get("status", {}), **pin}})
+
+
+def _is_another_keys(one: Json, *, there: Json) -> bool:
+    return bool(_pin(one)) and _pin(there) not in ({}, _pin(one))
 
 
 def _told(one: Json) -> Iterable[Step]:
@@ -178,6 +187,14 @@ def _formerly(one: Json, *, there: Json | None) -> str:
 def _former(one: Json) -> list[str]:
     text = str(one["metadata"].get("annotations", {}).get(ANNOTATION_FORMERLY, ""))
     return [*(uid.strip() for uid in text.split(",")), str(one["metadata"].get("uid", ""))]
+
+
+def _has(there: Json, wanted: Json) -> bool:
+    """Whether all data, labels and annotations that are wanted are there."""
+    pairs = [(there.get("data"), wanted.get("data"))]
+    for name in ("labels", "annotations"):
+        pairs.append((there["metadata"].get(name), wanted["metadata"].get(name)))
+    return all((want or {}).items() <= (has or {}).items() for has, want in pairs)
 
 
 def _pin(one: Json) -> Json:

@@ -58,41 +58,82 @@ def hub_loops(
     )
 
 
+class HubParts:
+    """Caches and loops of one term, or of several; they write while `may_write` lets them. It places where
+    there is a `scheduling`."""
+
+    def __init__(
+        self,
+        kube: KubeClient,
+        *,
+        may_write: Callable[[], None],
+        scheduling: Scheduling | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.caches = HubCaches(kube)
+        self.placing = PlacementCaches(kube, hub=self.caches)
+        self._ways = Ways(kube, clock=clock)
+        guarded = kube.only_while(may_write)
+        self._loops: tuple[Loop, ...] = (
+            *hub_loops(
+                guarded,
+                caches=self.caches,
+                clock=clock,
+                way=_while_leading(self._ways.to, may_write=may_write),
+                connect=_while_leading(connect_member, may_write=may_write),
+            ),
+            ImportLoop(guarded, caches=self.caches),
+        )
+        if scheduling is not None:
+            self._loops += (
+                PlacementLoop(guarded, caches=self.placing, scheduling=scheduling, clock=clock),
+                OrderLoop(
+                    guarded,
+                    caches=self.placing,
+                    demand_of=lambda one: scheduling.demand_of(one, (self.placing.rules,)),
+                    clock=clock,
+                ),
+            )
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether every cache has had its first list."""
+        return self.caches.is_synced and self.placing.is_synced and self._ways.is_synced
+
+    async def watch(self) -> Never:
+        """Run the caches, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.caches.run())
+            group.create_task(self.placing.run())
+            group.create_task(self._ways.run())
+        raise AssertionError("a cache ended by itself")
+
+    async def until_synced(self) -> None:
+        """Return when every cache has had its first list."""
+        await self.caches.until_synced()
+        await self.placing.until_synced()
+        await self._ways.until_synced()
+
+    async def work(self) -> None:
+        """Run the loops, until cancelled; the caches must run."""
+        async with asyncio.TaskGroup() as group:
+            for loop in self._loops:
+                group.create_task(loop.run())
+
+
 class Hub:
     """One replica; `name` tells it from its siblings. It places where there is a `scheduling`."""
 
     def __init__(
         self, kube: KubeClient, *, name: str, scheduling: Scheduling | None = None, clock: Clock = utc_now
     ) -> None:
-        self._caches = HubCaches(kube)
-        self._ways = Ways(kube, clock=clock)
-        self._placing = PlacementCaches(kube, hub=self._caches)
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=HUB, identity=name)
-        may_write = self._election.may_write
-        self._loops = hub_loops(
-            kube.only_while(may_write),
-            caches=self._caches,
-            clock=clock,
-            way=_while_leading(self._ways.to, may_write=may_write),
-            connect=_while_leading(connect_member, may_write=may_write),
-        )
-        self._loops += (ImportLoop(kube.only_while(may_write), caches=self._caches),)
-        if scheduling is not None:
-            placing = kube.only_while(may_write)
-            self._loops += (
-                PlacementLoop(placing, caches=self._placing, scheduling=scheduling, clock=clock),
-                OrderLoop(
-                    placing,
-                    caches=self._placing,
-                    demand_of=lambda one: scheduling.demand_of(one, (self._placing.rules,)),
-                    clock=clock,
-                ),
-            )
+        self._parts = HubParts(kube, may_write=self._election.may_write, scheduling=scheduling, clock=clock)
 
     @property
     def is_ready(self) -> bool:
         """Law 2."""
-        return self._caches.is_synced and self._placing.is_synced and self._ways.is_synced
+        return self._parts.is_synced
 
     @property
     def is_leading(self) -> bool:
@@ -102,19 +143,10 @@ class Hub:
     async def run(self) -> Never:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._caches.run())
-            group.create_task(self._placing.run())
-            group.create_task(self._ways.run())
-            await self._caches.until_synced()
-            await self._placing.until_synced()
-            await self._ways.until_synced()
-            group.create_task(self._election.run(self._lead))
+            group.create_task(self._parts.watch())
+            await self._parts.until_synced()
+            group.create_task(self._election.run(self._parts.work))
         raise AssertionError("a hub ended by itself")
-
-    async def _lead(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for loop in self._loops:
-                group.create_task(loop.run())
 
 
 def _while_leading(

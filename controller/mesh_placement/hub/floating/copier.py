@@ -13,6 +13,7 @@ from typing import Any, Final, Never
 
 from mesh_core.errors import MeshError
 from mesh_core.plan import Json
+from mesh_placement.decide.backup import PUBLIC
 from mesh_placement.decide.hub_copy import (
     COPIED,
     Index,
@@ -25,7 +26,7 @@ from mesh_placement.decide.hub_copy import (
     pieces_of,
     secrets_listed,
 )
-from mesh_placement.hub.floating.reading import read_kind
+from mesh_placement.hub.floating.reading import read_kind, read_tombstones
 from mesh_placement.hub.floating.seal import PIECE, Seal, name_of
 from mesh_placement.hub.floating.store import CopyStore
 from mesh_runtime.kube import Informer, KubeClient
@@ -138,13 +139,13 @@ class Copier:
             for kind, space in sorted(every, key=lambda one: (one[0] not in _FIRST, one)):
                 if kind in COPIED:
                     self._take(kind, space, await self._read(kind, space))
-            self._take_tombstones(await read_kind(self.kube, "ConfigMap", namespace="kube-public"))
+            self._take_tombstones(await read_tombstones(self.kube))
         return before != {name: one.pieces for name, one in self._buckets.items()}
 
     async def _look_at_all(self) -> None:
         for kind in sorted(COPIED, key=lambda one: (one not in _FIRST, one)):
             if kind == "ConfigMap":
-                self._take_tombstones(await read_kind(self.kube, kind, namespace="kube-public"))
+                self._take_tombstones(await read_tombstones(self.kube))
             elif kind == "Secret":
                 for space in sorted(self._listed):
                     self._take(kind, space, await self._read(kind, space))
@@ -161,7 +162,7 @@ class Copier:
         return await read_kind(self.kube, kind, namespace=space)
 
     def _take_tombstones(self, found: list[Json]) -> None:
-        self._take("ConfigMap", "kube-public", found)
+        self._take("ConfigMap", PUBLIC, found)
 
     def _take(self, kind: str, space: str, seen: list[Json]) -> None:
         if kind == "Assignment":

@@ -25,7 +25,7 @@ from mesh_runtime.side_by_side import side_by_side
 
 _log = logger(__name__)
 
-ANSWER_LIMIT: Final = 2.0
+ANSWER_LIMIT: Final = 3.0
 MOST_TERM: Final = 2**31 - 1
 
 

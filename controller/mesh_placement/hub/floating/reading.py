@@ -5,7 +5,9 @@ from typing import Any, Final
 import msgspec
 
 from mesh_core.plan import Json
+from mesh_placement.decide.backup import PUBLIC
 from mesh_placement.decide.hub_copy import COPIED, Key, key_of
+from mesh_placement.names import TOMBSTONES
 from mesh_placement.resources import (
     ASSIGNMENTS,
     CLUSTER_CAPACITIES,
@@ -16,7 +18,7 @@ from mesh_placement.resources import (
     RESOURCE_INTERPRETERS,
     WORKS,
 )
-from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES, SECRETS, KubeClient, Resource
+from mesh_runtime.kube import CONFIG_MAPS, NAMESPACES, SECRETS, ApiError, KubeClient, Resource
 from mesh_runtime.side_by_side import side_by_side
 
 # Only paths and names are taken of them; what objects are decoded into does not matter, hence Any.
@@ -54,10 +56,24 @@ async def read_kind(kube: KubeClient, kind: str, *, namespace: str = "") -> list
         params["continue"] = str(more)
 
 
+async def read_tombstones(kube: KubeClient) -> list[Json]:
+    """The one ConfigMap, by its name: nobody needs the right to read others. Raises ApiError, Unreachable."""
+    path = CONFIG_MAPS.path(TOMBSTONES, namespace=PUBLIC)
+    try:
+        raw = await kube.request("GET", path)
+    except ApiError as error:
+        if error.is_not_found:
+            return []
+        raise
+    found: Json = msgspec.json.decode(raw, type=dict[str, Any])
+    return [{**found, "kind": "ConfigMap", "apiVersion": COPIED["ConfigMap"]}]
+
+
 async def read_all(kube: KubeClient, *, secrets_in: frozenset[str]) -> dict[Key, Json]:
-    """All that is copied, or might have been; Secrets of those namespaces, ConfigMaps none."""
+    """All that is copied, or might have been; Secrets of those namespaces."""
     kinds = [kind for kind in COPIED if kind not in ("Secret", "ConfigMap")]
     found = [one for each in await side_by_side(read_kind(kube, kind) for kind in kinds) for one in each]
     spaces = sorted(secrets_in & {one["metadata"]["name"] for one in found if one["kind"] == "Namespace"})
     secrets = await side_by_side(read_kind(kube, "Secret", namespace=space) for space in spaces)
-    return {key_of(one): one for one in (*found, *(one for each in secrets for one in each))}
+    every = (*found, *(one for each in secrets for one in each), *await read_tombstones(kube))
+    return {key_of(one): one for one in every}
