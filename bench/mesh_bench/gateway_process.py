@@ -19,7 +19,9 @@ from mesh_bench.gateway_objects import EAST, WEST, egress_objects, ingress_objec
 from mesh_core.objects import EndpointSlice, MeshPeer
 from mesh_core.path_report import Finding
 from mesh_gateway.access_log import AccessLog
+from mesh_gateway.contexts import ContextKeeper
 from mesh_gateway.gateway import Gateway, Surroundings
+from mesh_gateway.greeting import Greeting
 from mesh_gateway.heap import keep_buffers, keep_objects
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import GatewayMetrics
@@ -143,7 +145,9 @@ def _limits(connections: int | None, *, direct: bool) -> Limits:
 
 async def _run(door: Address, *, objects: Objects, leaf: Leaf, limits: Limits) -> None:
     stop = stop_at_signal()
-    prober = Prober(door.host, surroundings=Caches(objects), knock=knock, found=_nobody_asks)
+    standing = ContextKeeper(leaf)
+    greeting = Greeting(lambda: standing.current, limits=limits)
+    prober = Prober(door.host, surroundings=Caches(objects), greet=greeting, knock=knock, found=_nobody_asks)
     name = str(objects.cluster)
     gateway = Gateway(
         door,

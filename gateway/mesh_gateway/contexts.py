@@ -62,8 +62,9 @@ class ContextKeeper:
         """The contexts for a new connection; None while we have nothing to show."""
         standing = self._leaf.current
         if standing is not self._standing:
-            self._standing = standing
             self._contexts = _contexts(standing)
+            # Not before: without a file left for the key it is to be tried again.
+            self._standing = standing
         return self._contexts
 
 

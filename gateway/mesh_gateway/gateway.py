@@ -86,6 +86,9 @@ class _Witness:
     def tunnel(self, cluster: str, *, up: bool) -> None:
         self._place.prober.tunnel(cluster, up=up)
 
+    def last_heard(self, cluster: str, *, at: float, now: float, rtt: float) -> None:
+        self._place.prober.last_heard(cluster, at=at, now=now, rtt=rtt)
+
     def problem(self, cluster: str, text: str) -> None:
         self._place.problem(cluster, text)
 

@@ -9,8 +9,10 @@ from mesh_core.identity import Component
 from mesh_core.path_report import Finding
 from mesh_core.replicas import replica_id
 from mesh_gateway.access_log import AccessLog
+from mesh_gateway.contexts import ContextKeeper
 from mesh_gateway.debug import debug_server
 from mesh_gateway.gateway import Gateway, Surroundings
+from mesh_gateway.greeting import Greeting
 from mesh_gateway.heap import keep_objects
 from mesh_gateway.last_good import LastGood
 from mesh_gateway.leaving import is_listed
@@ -125,11 +127,13 @@ def _parts(kube: KubeClient, *, door: Address, settings: Settings, place: Place 
     number = place.number if place is not None else 0
     membership = MembershipSource(kube)
     leaf = LeafSource(RequestedLeaf(kube), component=Component.GATEWAY, membership=membership)
+    standing = ContextKeeper(leaf)
     watches = Watches(kube, membership=membership, bounds=_bounds(settings))
     objects = LastGood(watches.objects, folder=settings.snapshot)
     reporter = Reporter(kube, address=door.host, peers=watches.peers, clock=utc_now)
     found = reporter.found if number == 0 else _nobody_hears
-    prober = Prober(door.host, surroundings=watches, knock=knock, found=found)
+    greeting = Greeting(lambda: standing.current, limits=settings.limits)
+    prober = Prober(door.host, surroundings=watches, greet=greeting, knock=knock, found=found)
     replica = replica_id(door.host, worker=number)
     siblings = Siblings(kube, own=replica)
     metrics = GatewayMetrics()

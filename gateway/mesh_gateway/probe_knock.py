@@ -1,14 +1,10 @@
-"""One knock at an address: a TCP connection on which nothing is sent.
+"""One knock at a pod: a TCP connection on which nothing is sent. It sees the way, and that somebody is there.
 
-Why no TLS handshake, which would be the honest witness: it costs either side 1 to 2 ms of its loop, and with
-a hundred peers, two gateways each and a knock a second that would be a third of a core for nothing. So a
-knock sees the way, the port and who listens there. It does not see certificates that no longer fit (streams
-are refused then, and the log says why) nor a balancer that accepts for servers it has lost, unless that one
-closes at once, as most do: therefore a door counts as open only when it stays open for a moment. Streams that
-were really opened count too (`prober.WitnessingOpener`).
+Gateways are asked otherwise (`greeting`): a balancer accepts for gateways that it has lost.
 """
 
 import asyncio
+import errno
 from enum import Enum
 from typing import Protocol
 
@@ -19,6 +15,8 @@ LIMIT = 1.5
 _MOMENT = 0.2
 """For so long an open door must stay open. Ours waits for a ClientHello, for five seconds."""
 
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+
 
 class Answer(Enum):
     """What a knock came to."""
@@ -28,6 +26,7 @@ class Answer(Enum):
     REFUSED = "refused"
     SILENT = "no answer in time"
     NO_WAY = "no way there"
+    NOT_ASKED = "it is we who cannot ask now"
 
 
 class Knock(Protocol):
@@ -47,9 +46,9 @@ async def knock(address: Address) -> Answer:
         return Answer.REFUSED
     except TimeoutError:
         return Answer.SILENT
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError) as error:
         # Python's own encoding of names finds some of them impossible before anybody is asked.
-        return Answer.NO_WAY
+        return without_way(error)
     try:
         async with asyncio.timeout(_MOMENT):
             await listening.ended
@@ -58,6 +57,12 @@ async def knock(address: Address) -> Answer:
     finally:
         transport.abort()
     return Answer.SHUT
+
+
+def without_way(error: OSError | UnicodeError) -> Answer:
+    """What this error of a connection that was not made says of the other side: nothing, when it is we who
+    have no file or port left."""
+    return Answer.NOT_ASKED if isinstance(error, OSError) and error.errno in _OURS else Answer.NO_WAY
 
 
 class _Listening(asyncio.Protocol):

@@ -1,6 +1,7 @@
 """Says in MeshPeers what the prober finds: our own entry of `status.gateways`, written when it changes.
 
-1. At most one write a peer and `_PAUSE`; one that fails is tried again, with what is found by then.
+1. At most one write a peer and `_PAUSE`; one that fails is tried again, with what is found by then. That a
+   peer is reached, or no more, waits for less: everybody's way depends on it, and it takes seconds to find.
 2. What was measured on the way to a peer is written when it changed much, and then at most once in
    `FIGURES_REST`.
 3. At an orderly end our entries go: whoever is not there has nothing to say.
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import MeshError
 from mesh_core.objects import MeshPeer
-from mesh_core.path_report import FIGURES_REST, Finding, plan_report, plan_silence
+from mesh_core.path_report import FIGURES_REST, Finding, plan_report, plan_silence, report_of
 from mesh_core.plan import Apply, Plan
 from mesh_gateway.measured import Measured
 from mesh_runtime.clock import Clock
@@ -26,6 +27,7 @@ from mesh_runtime.work import WorkQueue, work
 _log = logger(__name__)
 
 _PAUSE = 1.0
+_NEWS_PAUSE = 0.2
 _FAREWELL = 2.0
 """Seconds for taking all our entries away; below the time between the end of readiness and the end."""
 
@@ -104,12 +106,23 @@ class Reporter:
             figures_due=self._since_written(cluster) >= FIGURES_REST,
         )
 
+    def _is_turn(self, cluster: str) -> bool:
+        """Whether what we have found turns round what our entry says of the way."""
+        finding = self._findings.get(cluster)
+        said = next(
+            (report_of(p, address=self._address) for p in self._peers() if p.metadata.name == cluster), None
+        )
+        if finding is None or said is None:
+            return finding is not None
+        return (said.reachable, said.pods) != (finding.reachable, finding.pods.value)
+
     def _since_written(self, cluster: str) -> float:
         """Seconds."""
         return asyncio.get_running_loop().time() - self._written.get(cluster, -math.inf)
 
     async def _write(self, cluster: str) -> float | None:
-        wait = _PAUSE - self._since_written(cluster)
+        pause = _NEWS_PAUSE if self._is_turn(cluster) else _PAUSE
+        wait = pause - self._since_written(cluster)
         if wait > 0:
             return max(wait, _PAUSE / 10)
         plan = self._plan(cluster)

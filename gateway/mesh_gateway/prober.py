@@ -1,23 +1,26 @@
-"""Knocks at every peer's gateways, and at the pods of neighbours, once a second (ruling 8).
+"""Asks every peer's gateways, and the pods of neighbours, whether anybody is there (ruling 8).
 
-1. While a peer answers, one address is asked: the one that answered last. When it does not, all of them are,
-   and one that answers is enough.
+1. While a peer answers, one address is asked, once a second: the one that answered last. When it does not,
+   all of them are, and one that answers is enough (`asking`).
 2. So many knocks go out at a time at most (`_AT_A_TIME`), and the turns of the peers are spread by chance.
-3. A pod that refuses lives: a refusal comes from there. A gateway that refuses is no way in.
+3. A pod that refuses lives: a refusal comes from there. A gateway that refuses is no way in; it has answered
+   when it has spoken to us as a gateway of that cluster (`greeting`).
 4. Streams of the egress half are witnesses too: one that was opened is life, one for which no gateway
    answered is a failure.
-5. A tunnel is the best of witnesses: while one stands, nobody knocks at that peer's gateways. Of a peer that
-   we never dial it is the only one, and a round without it is a failure.
+5. A tunnel is the best of witnesses: while one is heard, nobody knocks at that peer's gateways. When it falls
+   silent they are knocked at long before it is given up. Of a peer that we never dial tunnels are all there
+   is, and a wave without a sign of life is a failure.
 """
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from mesh_core.objects import EndpointSlice, MeshPeer
 from mesh_core.path_report import Finding, Pods, Tunnel
+from mesh_gateway.asking import Asking, Manner
 from mesh_gateway.errors import ClusterSilent
 from mesh_gateway.opener import StreamOpener, Target
 from mesh_gateway.probe import Path, RunningTime, Verdict, is_fair
@@ -29,10 +32,11 @@ from mesh_gateway.stream import Stream
 _EVERY = 1.0
 _TURN = 0.25
 """Seconds between two looks at how long our own loop has been running."""
-_AT_A_TIME = 128
+_AT_A_TIME = 512
 _OLD = 0.8
 """Seconds for which a list of pods must do: it costs a walk over all slices."""
 _LIFE = frozenset({Answer.OPEN, Answer.SHUT, Answer.REFUSED})
+_GREETED = frozenset({Answer.OPEN})
 _PODS = {Verdict.UP: Pods.REACHABLE, Verdict.DOWN: Pods.UNREACHABLE, Verdict.UNKNOWN: Pods.UNKNOWN}
 
 
@@ -50,29 +54,41 @@ class Surroundings(Protocol):
         """Those that our controller manages."""
 
 
+class Greet(Protocol):
+    """Who knocks at gateways."""
+
+    async def __call__(self, address: Address, *, cluster: str) -> Answer:
+        """What asking for a gateway of that cluster there comes to; never raises OSError."""
+
+
 @dataclass(slots=True)
 class _Known:
-    """What is known of the ways to one peer."""
+    """What is known of the ways to one peer; of pods only where it has some that are asked. `heard_at` is
+    when its tunnels were heard last, by the clock of whoever said so."""
 
-    gateways: Path
-    pods: Path | None = None
-    good: Address | None = None
+    gateways: Asking
+    pods: Asking
+    has_pods: bool = False
     turn: int = 0
+    heard_at: float | None = None
 
 
 class Prober:
-    """Of the gateway at the address `own`; `found` hears what each round comes to, changed or not."""
+    """Of the gateway at the address `own`; `found` hears what each round comes to, changed or not. `greet`
+    knocks at gateways, `knock` at pods."""
 
     def __init__(
         self,
         own: str,
         *,
         surroundings: Surroundings,
+        greet: Greet,
         knock: Knock,
         found: Callable[[str, Finding], None],
     ) -> None:
         self._own = own
         self._surroundings = surroundings
+        self._greet = greet
         self._knock = knock
         self._found = found
         self._known: dict[str, _Known] = {}
@@ -96,23 +112,39 @@ class Prober:
         """A stream to a gateway of the cluster was opened."""
         known = self._known.get(cluster)
         if known is not None:
-            known.gateways = known.gateways.after(success=True, now=self.ran)
+            known.gateways.heard(at=self.ran)
 
     def silent(self, cluster: str, *, began: float) -> None:
         """No gateway of the cluster answered a stream that was begun when we had run for `began` seconds."""
         known = self._known.get(cluster)
         if known is not None and is_fair(ran=self.ran - began, limit=LIMIT):
-            known.gateways = known.gateways.after(success=False, now=self.ran)
+            known.gateways.failed(began=began)
+
+    def last_heard(self, cluster: str, *, at: float, now: float, rtt: float) -> None:
+        """When something was heard last in the tunnels to the cluster, both by the running time of whoever
+        says it; `rtt` is the round trip there, 0 where nobody knows. Said all the time while a tunnel stands.
+        """
+        known = self._known.get(cluster)
+        if known is None:
+            return
+        known.gateways.path = known.gateways.path.over(rtt)
+        # Two clocks of running time are never quite one: what is no news there must not be any here.
+        if known.heard_at is None or at > known.heard_at:
+            known.heard_at = at
+            known.gateways.heard(at=self.ran - (now - at))
 
     def tunnel(self, cluster: str, *, up: bool) -> None:
         """The first tunnel to the cluster stands, or its last one has ended; may be said again."""
         was_up = self._tunnels.get(cluster) is Tunnel.UP
         self._tunnels[cluster] = Tunnel.UP if up else Tunnel.DOWN
         known = self._known.get(cluster)
-        if known is not None and (up or was_up):
-            # Until this moment it was a way there, too.
-            known.gateways = known.gateways.after(success=True, now=self.ran)
-            self._tell(cluster, known)
+        if known is None or up is was_up:
+            return  # one of several has ended, and others stand: that is no sign of life
+        if up:
+            known.gateways.heard(at=self.ran)
+        else:
+            known.gateways.hasten()
+        self._tell(cluster)
 
     async def run(self) -> None:
         """Knock, for ever."""
@@ -136,60 +168,76 @@ class Prober:
             running.turn(asyncio.get_running_loop().time())
 
     async def _attend(self, name: str) -> None:
-        while True:
-            began = self.ran
-            peer = next((p for p in self._surroundings.peers() if p.metadata.name == name), None)
-            if peer is not None:
-                await self._round(peer)
-            pause = _EVERY * random.uniform(0.8, 1.2) - (self.ran - began)
-            await asyncio.sleep(max(pause, _EVERY / 10))
-
-    async def _round(self, peer: MeshPeer) -> None:
-        """One turn of knocks at a peer."""
-        name = peer.metadata.name
-        known = self._known.setdefault(name, _Known(Path(since=self.ran)))
-        is_tunnelled = self._tunnels.get(name) is Tunnel.UP
+        known = self._known[name] = _Known(self._asks_gateways(name), self._asks_pods(name))
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._try_pods(known, peer))
-            if is_tunnelled or peer.spec.dial == "inbound":
-                known.gateways = known.gateways.after(success=is_tunnelled, now=self.ran)
-            else:
-                group.create_task(self._try_gateways(known, gateways_of(peer)))
-        self._tell(name, known)
+            group.create_task(known.gateways.run())
+            group.create_task(known.pods.run())
+            while True:
+                self._tell(name)
+                await asyncio.sleep(_EVERY)
 
-    def _tell(self, name: str, known: _Known) -> None:
+    def _asking(self, name: str, manner: Manner) -> Asking:
+        return Asking(Path(since=self.ran), manner=manner, ran=lambda: self.ran, slots=self._knocks)
+
+    def _asks_gateways(self, name: str) -> Asking:
+        def choose(unanswered: int) -> Sequence[Address] | None:
+            peer = self._peer(name)
+            if peer is None:
+                return ()
+            if peer.spec.dial == "inbound":
+                return None
+            gateways, good = gateways_of(peer), asking.good
+            return (good,) if not unanswered and good is not None and good in gateways else gateways
+
+        def rests() -> bool:
+            return self._tunnels.get(name) is Tunnel.UP and self.ran < asking.path.suspect_at
+
+        manner = Manner(
+            choose=choose,
+            knock=partial(self._greet, cluster=name),
+            life=_GREETED,
+            rests=rests,
+            told=lambda: self._tell(name),
+        )
+        asking = self._asking(name, manner)
+        return asking
+
+    def _asks_pods(self, name: str) -> Asking:
+        def choose(_unanswered: int) -> Sequence[Address]:
+            known, peer = self._known.get(name), self._peer(name)
+            pods = self._pods_of(peer) if peer is not None else ()
+            if known is None or peer is None:
+                return ()
+            if pods and not known.has_pods:
+                # What another gateway has heard of the pods, or we before a restart, shows that they may
+                # answer.
+                heard = any(one.pods != Pods.UNKNOWN.value for one in peer.status.gateways)
+                asking.begin(Path(since=self.ran, shy=not heard))
+            known.has_pods = bool(pods)
+            known.turn += 1
+            return in_turn(pods, turn=known.turn)
+
+        manner = Manner(
+            choose=choose,
+            knock=self._knock,
+            life=_LIFE,
+            rests=lambda: False,
+            told=lambda: self._tell(name),
+        )
+        asking = self._asking(name, manner)
+        return asking
+
+    def _tell(self, name: str) -> None:
         """Say how the peer stands, as soon as anything is known of its gateways."""
-        verdict = known.gateways.verdict
-        if verdict is not Verdict.UNKNOWN:
-            pods = _PODS[known.pods.verdict] if known.pods is not None else Pods.UNKNOWN
+        known = self._known.get(name)
+        verdict = known.gateways.path.verdict if known is not None else Verdict.UNKNOWN
+        if known is not None and verdict is not Verdict.UNKNOWN:
+            pods = _PODS[known.pods.path.verdict] if known.has_pods else Pods.UNKNOWN
             tunnel = self._tunnels.get(name, Tunnel.NONE)
             self._found(name, Finding(verdict is Verdict.UP, pods, tunnel))
 
-    async def _try_gateways(self, known: _Known, gateways: Sequence[Address]) -> None:
-        asked = (known.good,) if known.good in gateways and known.good is not None else tuple(gateways)
-        results = await self._ask(asked, life=frozenset({Answer.OPEN}))
-        known.good = next((address for address, lives in results.items() if lives), None)
-        if known.good is not None:
-            known.gateways = known.gateways.after(success=True, now=self.ran)
-        elif results:
-            known.gateways = known.gateways.after(success=False, now=self.ran)
-
-    async def _try_pods(self, known: _Known, peer: MeshPeer) -> None:
-        pods = self._pods_of(peer)
-        if not pods:
-            known.pods = None
-            return
-        if known.pods is None:
-            # What another gateway has heard of the pods, or we before a restart, shows that they may answer.
-            heard = any(one.pods != Pods.UNKNOWN.value for one in peer.status.gateways)
-            known.pods = Path(since=self.ran, shy=not heard)
-        known.turn += 1
-        results = await self._ask(in_turn(pods, turn=known.turn), life=_LIFE)
-        if any(results.values()):
-            known.pods = known.pods.after(success=True, now=self.ran)
-            return
-        for _ in results:
-            known.pods = known.pods.after(success=False, now=self.ran)
+    def _peer(self, name: str) -> MeshPeer | None:
+        return next((peer for peer in self._surroundings.peers() if peer.metadata.name == name), None)
 
     def _pods_of(self, peer: MeshPeer) -> tuple[Address, ...]:
         if not is_neighbour(peer, network=self._surroundings.network):
@@ -200,22 +248,6 @@ class Prober:
             near = [p.metadata.name for p in self._surroundings.peers() if is_neighbour(p, network=network)]
             self._pods = pods_of(near, slices=self._surroundings.slices(), own=self._own)
         return self._pods.get(peer.metadata.name, ())
-
-    async def _ask(self, addresses: Sequence[Address], *, life: frozenset[Answer]) -> dict[Address, bool]:
-        """Who lives, by address; those are left out that we gave no fair chance."""
-        answers: dict[Address, bool] = {}
-
-        async def ask(address: Address) -> None:
-            async with self._knocks:
-                began = self.ran
-                answer = await self._knock(address)
-            if answer is not Answer.SILENT or is_fair(ran=self.ran - began, limit=LIMIT):
-                answers[address] = answer in life
-
-        async with asyncio.TaskGroup() as group:
-            for address in addresses:
-                group.create_task(ask(address))
-        return {address: answers[address] for address in addresses if address in answers}
 
 
 class WitnessingOpener:

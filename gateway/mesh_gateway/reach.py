@@ -6,7 +6,9 @@ import ssl
 from collections.abc import Callable
 
 from mesh_core.identity import ClusterId, Component, Domain, Expected
+from mesh_core.names import ALPN_TUNNEL
 from mesh_core.trust import Trust
+from mesh_gateway.contexts import Contexts
 from mesh_gateway.limits import Limits
 from mesh_gateway.route import Address
 from mesh_gateway.tcp_stream import keep_alive
@@ -16,6 +18,22 @@ from mesh_runtime.tls import Believed, PeerRefused, verify_peer
 
 class NoHostName(OSError):
     """An address that no resolver can be asked for, as with a label of 64 characters."""
+
+
+async def reach_gateway(
+    gateway: Address, *, cluster: ClusterId, contexts: Contexts, limits: Limits
+) -> tuple[TlsStream, Believed]:
+    """A TLS stream, not started, on which a tunnel with that cluster may begin; raises as `reach`."""
+    return await reach(
+        gateway,
+        cluster=cluster,
+        domain=contexts.domain,
+        trust=contexts.trust,
+        context=contexts.tunnel_client,
+        server_name=f"gateway.{cluster}.{contexts.domain_of(cluster)}",
+        alpn=ALPN_TUNNEL,
+        limits=limits,
+    )
 
 
 async def reach(

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
+from mesh_gateway.acknowledged import TCP_INFO_SIZE
 from mesh_gateway.stream import HIGH_MARK, LARGEST_READ, LOW_MARK, StreamReader
 
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -188,6 +189,13 @@ class TcpStream(asyncio.BufferedProtocol):
         if not self._gone:
             sock: socket.socket = self._transport.get_extra_info("socket")
             sock.setsockopt(level, option, value)
+
+    def tcp_info(self) -> bytes:
+        """What the kernel knows of the connection, as Linux's `struct tcp_info`; b"" when it is gone."""
+        if self._gone:
+            return b""
+        sock: socket.socket = self._transport.get_extra_info("socket")
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
 
     def start(self, reader: StreamReader) -> None:
         self._reader = reader

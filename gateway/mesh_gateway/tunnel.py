@@ -7,6 +7,8 @@
 3. The round-trip time is the least of the last pings: a ping that waits behind bulk measures the queue.
    The first ones leave at once: windows and the choice of a tunnel depend on how long the way is.
    Who answers no ping for a minute is dead too, whatever he says meanwhile: he may not be reading.
+   Bytes of ours that are acknowledged while many more wait are life as well, for a while: a ping behind them
+   has not even arrived (`acknowledged`).
 4. After a go-away of either side no stream is opened in it; it closes when the last one has ended.
 5. A stream of the other end that does not say within `hello` seconds what it wants is reset.
 """
@@ -19,6 +21,7 @@ from collections import deque
 from typing import Protocol
 
 from mesh_core.identity import ClusterId
+from mesh_gateway.acknowledged import Acknowledged
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import TunnelHello
 from mesh_gateway.route import Address
@@ -37,6 +40,10 @@ _MOST_PINGS = 64
 """Of so many it is remembered when they went out."""
 _NO_PONG = 60.0
 """Seconds of our own running time without an answer to any ping until a tunnel counts as dead."""
+_AGAIN = 0.2
+"""Seconds between two pings, at least, when nothing is heard."""
+_ONLY_TAKEN = 10.0
+"""For so long what is taken off our hands counts as life, without a byte from there."""
 _CLOSING = 5.0
 """Seconds that the other end has to close after we have."""
 _UNACKNOWLEDGED = 20_000
@@ -111,14 +118,19 @@ class Tunnel:
         self._leaving = False
         self._parting = 0  # the ping that went behind our go-away
         self._may_close = False
+        self.ask_at = 0.0
+        """When its next ping is due, by the loop's clock."""
         self._heard = True
         self._heard_at: float | None = None
+        self.alive_at = 0.0
+        """When there was a sign of life last, by our running time, as of the last tick."""
+        self._ran = 0.0
+        self._taken = Acknowledged()
         self._unanswered_at: float | None = None
         self._ended_at: float | None = None
         self._pings: dict[int, float] = {}
         self._rtts: deque[float] = deque(maxlen=_PINGS)
-        self._counted = 0
-        self._counted_at = 0.0
+        self._counted, self._counted_at = 0, 0.0
 
     def start(self) -> None:
         """Begins to read."""
@@ -208,11 +220,15 @@ class Tunnel:
         is due."""
         if self._gone:
             return
-        self.session.now = now
+        came, self.session.now = self.session.now, now
+        turn, self._ran = max(0.0, ran - self._ran), ran
         if self._heard or self._heard_at is None:
             self._heard = False
-            self._heard_at = ran
-        elif self._pings and ran - self._heard_at > self._dead_after:
+            self._heard_at = self.alive_at = ran - min(max(0.0, now - came), turn)
+            self._taken.forget()
+        elif self._takes(ran):
+            self.alive_at = ran
+        elif self._pings and ran - self.alive_at > self._dead_after:
             self.abort(f"nothing was heard for {self._dead_after:g} s")
             return
         if self._unanswered_at is not None and ran - self._unanswered_at > _NO_PONG:
@@ -227,6 +243,12 @@ class Tunnel:
             if self._unanswered_at is None:
                 self._unanswered_at = ran
             self._note_rate(now)
+            self._ping(now)
+
+    def ping_again(self, *, now: float) -> None:
+        """One more ping, out of turn, because nothing is heard."""
+        last = next(reversed(self._pings.values()), None)
+        if not self._gone and len(self._pings) <= _MOST_PINGS and (last is None or now - last >= _AGAIN):
             self._ping(now)
 
     def reset_unasked(self, *, before: float) -> None:
@@ -324,6 +346,12 @@ class Tunnel:
         self.session.leave(Farewell.PROTOCOL_ERROR)
         self.flush_now()
         self._stream.abort()
+
+    def _takes(self, ran: float) -> bool:
+        """Whether the other end goes on taking much that we have sent."""
+        since = self._heard_at if self._heard_at is not None else ran
+        info = self._stream.tcp_info()
+        return self._taken.goes_on(info) and ran - since < _ONLY_TAKEN
 
     def _ping(self, now: float) -> None:
         number = self._new_ping()

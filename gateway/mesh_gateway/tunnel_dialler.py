@@ -14,12 +14,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from mesh_core.identity import ClusterId
-from mesh_core.names import ALPN_TUNNEL
 from mesh_gateway.contexts import Contexts
 from mesh_gateway.errors import HandshakeFailed
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import GatewayMetrics
-from mesh_gateway.reach import NoHostName, reach
+from mesh_gateway.reach import NoHostName, reach_gateway
 from mesh_gateway.route import Address
 from mesh_gateway.tunnel import Tunnel
 from mesh_gateway.tunnel_life import shown_in
@@ -145,15 +144,8 @@ class PeerDialler:
         """A tunnel that is open; None when there is none to be had at this address now."""
         began = asyncio.get_running_loop().time()
         try:
-            stream, believed = await reach(
-                address,
-                cluster=self._cluster,
-                domain=contexts.domain,
-                trust=contexts.trust,
-                context=contexts.tunnel_client,
-                server_name=f"gateway.{self._cluster}.{contexts.domain_of(self._cluster)}",
-                alpn=ALPN_TUNNEL,
-                limits=self._limits,
+            stream, believed = await reach_gateway(
+                address, cluster=self._cluster, contexts=contexts, limits=self._limits
             )
         except (HandshakeFailed, PeerRefused) as error:
             self._witness.problem(self._cluster, plain(f"{address}: {error.what}"))

@@ -13,9 +13,12 @@
    `tunnel_drain`, whatever still goes on in it.
 6. When we believe in a root no more, all tunnels are replaced within a minute, because any of them may be
    that of a member who is believed for its sake. One whose other end is refused by name ends at once.
+7. The tunnels to a peer are pinged in turn, so that an idle one is heard several times a second at no cost;
+   while nothing is heard in any of them, all are pinged at each look.
 """
 
 import asyncio
+import itertools
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
@@ -44,6 +47,8 @@ _SHORT_WAY = 0.002
 """Seconds of round trip up to which a lost segment holds up streams for next to no time."""
 _ENOUGH = 256
 """Streams that one tunnel of a short way carries before the next one is used."""
+_IN_TURN = 4
+"""So many tunnels to a peer are pinged at different times."""
 _MOST_REFUSED = 4
 """Tunnels of a cluster that is to hear why it gets none, at a time."""
 _REPLACED = 60.0
@@ -55,6 +60,10 @@ class Witness(Protocol):
 
     def tunnel(self, cluster: str, *, up: bool) -> None:
         """The first tunnel to the cluster stands, or the last one has ended."""
+
+    def last_heard(self, cluster: str, *, at: float, now: float, rtt: float) -> None:
+        """Something was heard at `at` in an open tunnel to the cluster, and nothing since; both are our own
+        running time. Said at each look while there is one. `rtt` is the round trip, 0 while it is unknown."""
 
     def problem(self, cluster: str, text: str) -> None:
         """Why there is no tunnel; "" ends that."""
@@ -90,6 +99,7 @@ class TunnelPool:
         self._leaving = False
         self._log = TunnelLog()
         self._changed: dict[ClusterId, asyncio.Event] = {}
+        self._turns = itertools.count()
 
     def best(self, cluster: ClusterId, *, without: Collection[Tunnel] = ()) -> Tunnel | None:
         """The tunnel for the next stream to `cluster`, none of `without`; None when no other is open."""
@@ -201,22 +211,22 @@ class TunnelPool:
         """Keep watch over all tunnels, for ever."""
         clock = asyncio.get_running_loop().time
         running = RunningTime(clock())
-        asked = clock()
+        told = clock()
         while True:
             await asyncio.sleep(_TURN)
             now = clock()
             running.turn(now)
             ran = running.at(now)
-            ask = now - asked >= self._limits.ping_every
-            if ask:
-                asked = now
             for tunnel in self.all():
+                ask = self._is_due(tunnel, now=now)
                 tunnel.tick(now=now, ran=ran, ask=ask)
                 tunnel.reset_unasked(before=now - self._limits.hello)
                 self._look_after(tunnel, now=now)
                 if ask and tunnel.rtt is not None:
                     self._metrics.rtt(tunnel.cluster, seconds=tunnel.last_rtt)
-            if ask:
+            self._listen(now=now, ran=ran)
+            if now - told >= self._limits.ping_every:
+                told = now
                 self._tell_measured()
 
     # TunnelHost
@@ -241,6 +251,26 @@ class TunnelPool:
         self._tell(tunnel.cluster)
 
     # Rest
+
+    def _is_due(self, tunnel: Tunnel, *, now: float) -> bool:
+        """Whether it is time for its ping; the next one keeps its turn."""
+        if now < tunnel.ask_at:
+            return False
+        tunnel.ask_at = max(tunnel.ask_at, now - _TURN) + self._limits.ping_every
+        return True
+
+    def _listen(self, *, now: float, ran: float) -> None:
+        """Tells when each peer was heard last, and asks again where that is long ago."""
+        for cluster, tunnels in tuple(self._tunnels.items()):
+            opened = [tunnel for tunnel in tunnels if tunnel.is_open]
+            if not opened:
+                continue
+            at = max(tunnel.alive_at for tunnel in opened)
+            if ran - at >= self._limits.ping_every / 2:
+                for tunnel in opened:
+                    tunnel.ping_again(now=now)
+            rtts = [tunnel.rtt for tunnel in opened if tunnel.rtt is not None]
+            self._witness.last_heard(cluster, at=at, now=ran, rtt=min(rtts, default=0.0))
 
     def _look_after(self, tunnel: Tunnel, *, now: float) -> None:
         if tunnel.hello is None and now - tunnel.since > self._limits.handshake:
@@ -271,6 +301,8 @@ class TunnelPool:
             host=self,
         )
         tunnel.cert_not_after = shown.ends
+        share = next(self._turns) % _IN_TURN / _IN_TURN
+        tunnel.ask_at = tunnel.since + self._limits.ping_every * (1 - share)
         life = life_of(now=tunnel.since, longest=self._limits.tunnel_life, good_for=shown.good_for)
         tunnel.leave_by = life.leave_by
         if is_client:

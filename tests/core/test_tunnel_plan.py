@@ -109,7 +109,7 @@ def test_dials_that_fail_are_ever_further_apart_until_a_tunnel_stays() -> None:
         pace.failed(now=now)  # several that go at a time are one failure
         waits.append(round(pace.wait(now=now), 6))
         now += waits[-1]
-    assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0, 10.0]
+    assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, 4.0, 4.0, 4.0]
     pace.stayed()
     pace.failed(now=now)
     assert round(pace.wait(now=now), 6) == 0.2

@@ -32,6 +32,7 @@ from mesh_gateway.metrics import GatewayMetrics
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opener import DirectOpener
 from mesh_gateway.opening import Answer, Opening, Reason, Source, TunnelHello
+from mesh_gateway.prober import Prober
 from mesh_gateway.route import Address, Egress, RouteTable, ServicePort
 from mesh_gateway.route import Ingress as Way
 from mesh_gateway.sources import Found, Looked
@@ -166,14 +167,25 @@ class Seen:
     up: dict[str, bool] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     found: dict[str, Measured] = field(default_factory=dict)
+    silence: dict[str, float] = field(default_factory=dict)
+    prober: Prober | None = None
+    """Whom it is told to as well."""
 
     def tunnel(self, cluster: str, *, up: bool) -> None:
         """As `Witness`."""
         self.up[cluster] = up
+        if self.prober is not None:
+            self.prober.tunnel(cluster, up=up)
 
     def problem(self, cluster: str, text: str) -> None:
         """As `Witness`."""
         self.problems[cluster] = text
+
+    def last_heard(self, cluster: str, *, at: float, now: float, rtt: float) -> None:
+        """As `Witness`."""
+        self.silence[cluster] = now - at
+        if self.prober is not None:
+            self.prober.last_heard(cluster, at=at, now=now, rtt=rtt)
 
     def measured(self, cluster: str, found: Measured) -> None:
         """As `Witness`."""
@@ -233,11 +245,12 @@ async def ingress(
     controllers: tuple[Address, ...] = (),
     limits: Limits = PATIENT,
     leaf: Leaf | None = None,
+    port: int = 0,
 ) -> AsyncIterator[Ingress]:
-    """An ingress half that serves HELLO from `endpoints` while the block runs."""
+    """An ingress half that serves HELLO from `endpoints` while the block runs, at `port` if that matters."""
     half = Ingress(
         cluster=cluster,
-        address=Address(LOOPBACK, free_port()),
+        address=Address(LOOPBACK, port or free_port()),
         table=table_of(
             cluster,
             ingress={HELLO: Way(endpoints)} if endpoints else {},

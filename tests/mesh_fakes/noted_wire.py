@@ -21,6 +21,10 @@ class Wire:
         """As `TlsStream`."""
         self.options[option] = value
 
+    def tcp_info(self) -> bytes:
+        """No kernel knows of it."""
+        return b""
+
     def start(self, _reader: StreamReader) -> None:
         """Nothing comes."""
 

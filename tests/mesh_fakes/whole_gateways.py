@@ -3,7 +3,9 @@
 from mesh_fakes.gateways import PATIENT, Everybody, Leaf
 from mesh_fakes.membership import FakeMembership
 from mesh_gateway.access_log import AccessLog
+from mesh_gateway.contexts import ContextKeeper
 from mesh_gateway.gateway import Gateway, Surroundings
+from mesh_gateway.greeting import Greeting
 from mesh_gateway.leaving import is_listed
 from mesh_gateway.limits import Limits
 from mesh_gateway.metrics import GatewayMetrics
@@ -26,8 +28,15 @@ def whole_gateway(
     bounds: Bounds = _NOTHING_BESIDE,
 ) -> tuple[Gateway, Watches]:
     """A gateway that follows the objects that `kube` sees, when both are run."""
+    standing = ContextKeeper(leaf)
     watches = Watches(kube, membership=membership, bounds=bounds)
-    prober = Prober(door.host, surroundings=watches, knock=knock, found=lambda _cluster, _finding: None)
+    prober = Prober(
+        door.host,
+        surroundings=watches,
+        greet=Greeting(lambda: standing.current, limits=limits),
+        knock=knock,
+        found=lambda _cluster, _finding: None,
+    )
     place = Surroundings(
         leaf=leaf,
         look=watches.objects,
