@@ -27,6 +27,7 @@ from mesh_placement.schedule.sharing import Shares, duplicated, is_divided, shar
 from mesh_placement.schedule.snapshot import Cluster, Memory, Reservation, Room, Wanted
 from mesh_placement.schedule.spread import spreads_of
 from mesh_placement.schedule.tiers import tiers_of, without_tier
+from mesh_placement.schedule.tries import MOST_STEPS, Tries
 from mesh_placement.schedule.weighing import Weighed, weighed
 
 _DEFAULT_SHARE = ClusterShare()
@@ -37,7 +38,7 @@ class Given(Struct, frozen=True):
     """`shares` is the decision without what only stays for now; `chosen` may hold clusters with no share.
 
     `moves` is whether it moves by choice, `note` why it does or does not; `moved` are the replicas that a
-    step of `rebalance` takes away, by cluster.
+    step of `rebalance` takes away, by cluster. `is_all_tried` False: more could be had, perhaps (`tries`).
     """
 
     findings: Findings
@@ -51,6 +52,7 @@ class Given(Struct, frozen=True):
     note: str = ""
     again: float | None = None
     moved: Mapping[str, int] = {}
+    is_all_tried: bool = True
 
 
 class Limits(Struct):
@@ -81,7 +83,8 @@ def given(look: Look, wanted: Wanted, plugins: Plugins, limits: Limits) -> Given
     count, slots = total or 0, step.slots(chosen)
     divider = _divider(wanted, plugins.dividers)
     spreads = step.spreads
-    now = shared(count, slots, divider=divider, spreads=spreads)
+    tries = Tries(2 * MOST_STEPS)  # of a division that is too narrow other clusters get nothing
+    now = shared(count, slots, divider=divider, spreads=spreads, tries=tries)
     balanced = rebalanced(
         now,
         slots,
@@ -98,7 +101,8 @@ def given(look: Look, wanted: Wanted, plugins: Plugins, limits: Limits) -> Given
     short = count - sum(balanced.shares.values())
     after = balanced.shares
     moved = {name: had - after.get(name, 0) for name, had in now.items() if had > after.get(name, 0)}
-    return Given(findings, worth, chosen, after, total, short, memory, moves, note, again, moved)
+    is_all = not (tries.has_given_up or tries.is_spent or step.tries.is_spent)
+    return Given(findings, worth, chosen, after, total, short, memory, moves, note, again, moved, is_all)
 
 
 def earliest(*times: float | None) -> float | None:
@@ -132,6 +136,7 @@ class _Step:
         told = wanted.spec.replicas.count or wanted.demand.replicas or 0
         self._is_counted = not is_divided(wanted) and self._enough <= told
         self.spreads = spreads_of(wanted.spec.require.spread, (*findings.open, *findings.kept))
+        self.tries = Tries()
 
     def choice(self) -> tuple[tuple[Candidate, ...], Memory, bool, str, float | None]:
         """The chosen ones; the memory; whether it moves by choice, and why; when to look again."""
@@ -204,8 +209,9 @@ class _Step:
             bounds = self._bounds(one.cluster)
             current = self._current.get(one.cluster) or 0
             most = self._limits.most.get((wanted.name, one.cluster))
-            if bounds.max is not None:
-                most = bounds.max if most is None else min(most, bounds.max)
+            bound = self._most(one.cluster)
+            if bound is not None:
+                most = bound if most is None else min(most, bound)
             found.append(
                 Slot(
                     one.cluster,
@@ -283,7 +289,8 @@ class _Step:
 
     def _request(self) -> Request:
         total = wanted_replicas(self._wanted) if is_divided(self._wanted) else None
-        return Request(self._wanted.uid, self._wanted.spec.clusters.count, total, self.spreads)
+        count = self._wanted.spec.clusters.count
+        return Request(self._wanted.uid, count, total, self.spreads, self.tries)
 
     def _candidates(
         self, names: Iterable[str] | None, request: Request, *, may_move: bool
@@ -304,7 +311,7 @@ class _Step:
             room = 0
             if needs_room:
                 room = (self._current.get(name) or 0) + self._room(name)
-                most = self._bounds(name).max
+                most = self._most(name)
                 room = room if most is None else min(room, most)
             pinned = name in findings.pinned
             stays = is_here and (not may_move or pinned or name in self._kept)
@@ -341,6 +348,15 @@ class _Step:
     def _bounds(self, name: str) -> ClusterShare:
         bounds = self._wanted.spec.replicas.per_cluster
         return bounds.get(name) or bounds.get("*") or _DEFAULT_SHARE if bounds else _DEFAULT_SHARE
+
+    def _most(self, name: str) -> int | None:
+        """What the user lets it have. Without a weight it gets its least, and keeps what it has: to count its
+        room would fill a value of a spread with what nobody gets."""
+        bounds, rule = self._bounds(name), self._wanted.spec.replicas
+        if rule.by != "Weighted" or bounds.weight > 0:
+            return bounds.max
+        most = max(bounds.min, self._current.get(name) or 0)
+        return most if bounds.max is None else min(most, bounds.max)
 
     def _latencies(self, chosen: Sequence[Candidate]) -> Mapping[str, float | None]:
         """The mean over what is called, by weight; nothing where nothing is called or nobody asks."""

@@ -21,7 +21,8 @@ def hold_of(given: Given, *, held: Shares, pending: str, waits: str) -> str:
         told = ", ".join(f"{code} {number}" for code, number in sorted(codes.items()))
         return f"no cluster takes it: {told or 'there are none'}"
     if given.shortfall:
-        return f"{given.shortfall} replicas find no room"
+        more = "" if given.is_all_tried else "; there are more ways to place them than are tried"
+        return f"{given.shortfall} replicas find no room{more}"
     return given.note if not given.moves else ""
 
 

@@ -9,20 +9,22 @@ The best choice is, in this order:
 6. among equals the one whose clusters come first by rendezvous hash.
 
 Without a spread, and where the best by tier and score have room for all, that is simply the first `count`.
-Else all choices are tried while they are at most `MOST_TRIED`, and beyond that one cluster at a time.
+Else all choices are tried while they are at most `MOST_TRIED`, and beyond that one cluster at a time, while
+`Request.tries` last. Several spreads over very many combinations of values are judged one by one.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import comb
 from operator import eq, itemgetter
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from mesh_placement.schedule.dividers.bounded import Line, shares
 from mesh_placement.schedule.rendezvous import tie
-from mesh_placement.schedule.several_spreads import Cell, within_all
+from mesh_placement.schedule.several_spreads import MANY, Cell, within_all
 from mesh_placement.schedule.spread import Spread, counts, most_by_value, skew_of
+from mesh_placement.schedule.tries import Tries
 
 MOST_TRIED = 2000
 
@@ -39,12 +41,14 @@ class Candidate(Struct, frozen=True, gc=False):
 
 
 class Request(Struct, frozen=True):
-    """`count` None: all that can be; `replicas` None: each cluster gets the same (Duplicate)."""
+    """`count` None: all that can be; `replicas` None: each cluster gets the same (Duplicate). `tries` are for
+    all that is asked with it."""
 
     uid: str
     count: int | None = None
     replicas: int | None = None
     spreads: tuple[Spread, ...] = ()
+    tries: Tries = field(default_factory=Tries)
 
 
 Worth = tuple[int, int, int, tuple[int, ...], float]
@@ -111,8 +115,11 @@ def amount(chosen: Sequence[Candidate], request: Request) -> int:
     if request.replicas is None:
         return len(chosen)
     room = sum(one.room for one in chosen)
-    if len(request.spreads) > 1:
-        return _amount_within_all(chosen, request)
+    if len(request.spreads) > 1 and not request.tries.is_spent:
+        groups = _combined(chosen, request)
+        if len(groups) <= MANY:
+            return _amount_within_all(groups, request)
+    request.tries.spend(len(chosen))
     for spread in request.spreads:
         caps: dict[str, int] = {}
         for one in chosen:
@@ -169,6 +176,7 @@ def _counted(
             had + sum(one.cluster in best for one in some)
             for some, had in zip(groups.values(), held, strict=True)
         ],
+        tries=request.tries,
     )
     taken = set(fixed)
     for some, had, count in zip(groups.values(), held, counts_of, strict=True):
@@ -184,12 +192,12 @@ def _combined(candidates: Iterable[Candidate], request: Request) -> dict[tuple[s
     return groups
 
 
-def _amount_within_all(chosen: Sequence[Candidate], request: Request) -> int:
-    groups = _combined(chosen, request)
+def _amount_within_all(groups: Mapping[tuple[str, ...], Sequence[Candidate]], request: Request) -> int:
     rooms = [sum(one.room for one in some) for some in groups.values()]
     cells = [Cell(values, 0, room) for values, room in zip(groups, rooms, strict=True)]
     asked = shares(min(request.replicas or 0, sum(rooms)), [Line(0, room, 1) for room in rooms])
-    return sum(within_all([spread.skew for spread in request.spreads], cells, asked))
+    skews = [spread.skew for spread in request.spreads]
+    return sum(within_all(skews, cells, asked, tries=request.tries))
 
 
 def _levelled(
@@ -243,8 +251,12 @@ def _exchanged(
     roomy = sorted(free, key=lambda one: -one.room)[: 4 * places]
     by_value = _first_of_values(free, request)
     for one in dict.fromkeys((*by_value, *roomy)):
+        if request.tries.is_spent:
+            break
         if one in chosen:
             continue
+        # Adding up scores and values takes about as long as adding up rooms.
+        request.tries.spend(len(chosen) * (len(forced) + len(chosen)))
         others = ([*chosen[:at], one, *chosen[at + 1 :]] for at in reversed(range(len(chosen))))
         better = max(others, key=lambda choice: worth(forced + choice, request))
         if worth(forced + better, request) > best:

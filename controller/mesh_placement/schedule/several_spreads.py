@@ -5,6 +5,7 @@ another one forbids: what goes too far is moved to other combinations first and 
 
 1. No division that keeps all spreads places more, where `MOST_TRIED` tries are all there are: that is so for
    a handful of combinations. Of dozens that lack room it may be fewer; where they have room it is all.
+   Tries are bounded (`tries`): where they are spent, less is placed than could be, and no spread is exceeded.
 2. What is there already is not taken away for a spread: a value may keep what it had.
 3. It is as near to what was asked for as the way there was short; equal moves are made in the given order.
 """
@@ -15,8 +16,12 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from mesh_placement.schedule.tries import MOST_STEPS, Tries
+
 MOST_TRIED = 2000
-_FEW, _FEW_TRIES, _MANY = 4, 100, 32
+MANY = 32
+"""Combinations, beyond which no search ends."""
+_FEW, _FEW_TRIES = 4, 100
 
 
 class Cell(Struct, frozen=True):
@@ -29,19 +34,27 @@ class Cell(Struct, frozen=True):
     had: int = 0
 
 
-def within_all(skews: Sequence[int], cells: Sequence[Cell], asked: Sequence[int]) -> list[int]:
+def within_all(
+    skews: Sequence[int], cells: Sequence[Cell], asked: Sequence[int], *, tries: Tries | None = None
+) -> list[int]:
     """As much of `asked` as keeps all skews, by cell; `asked` lies within `least` and `most`."""
-    rule = _Rule(skews, _tightened(skews, cells))
-    now, tries = rule.filled(asked), MOST_TRIED
-    while tries:
-        found, tries = rule.settled(now, tries)
+    tries = tries or Tries(2 * MOST_STEPS)
+    rule = _Rule(skews, _tightened(skews, cells), tries)
+    now, left = rule.filled(asked), MOST_TRIED
+    rule.spend_half()
+    while left and not rule.is_over:
+        found, left = rule.settled(now, left)
         if found is not None:
             return list(found)
         fewer = rule.one_less(now)
         if fewer is None:
             return list(now)
         now = fewer
-    return list(max(rule.trimmed(now), rule.grown(sum(now), asked), key=sum))
+    tries.has_given_up = True
+    rule.spend_half()
+    trimmed = rule.trimmed(now)
+    rule.spend_rest()
+    return list(max(trimmed, rule.grown(sum(now), asked), key=sum))
 
 
 def _tightened(skews: Sequence[int], cells: Sequence[Cell]) -> list[Cell]:
@@ -69,14 +82,28 @@ _State = tuple[int, ...]
 
 
 class _Rule:
-    def __init__(self, skews: Sequence[int], cells: Sequence[Cell]) -> None:
+    def __init__(self, skews: Sequence[int], cells: Sequence[Cell], tries: Tries) -> None:
         self._skews, self._cells = skews, cells
+        self._tries, self._until = tries, 0
         # By spread: the number of each value; by cell the number of its value in each spread.
         names = [sorted({one.values[at] for one in cells}) for at in range(len(skews))]
         numbers = [{name: at for at, name in enumerate(some)} for some in names]
         self._where = [[numbers[at][one.values[at]] for at in range(len(skews))] for one in cells]
         self._sizes = [len(some) for some in names]
         self._had: list[list[int]] = self._sums([one.had for one in cells])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what this part of the search may spend is spent."""
+        return self._tries.left <= self._until
+
+    def spend_half(self) -> None:
+        """Of what is left, from now on."""
+        self._until = max(0, self._tries.left // 2)
+
+    def spend_rest(self) -> None:
+        """All that is left."""
+        self._until = 0
 
     def filled(self, asked: Sequence[int]) -> _State:
         """Within the bounds of the cells, with the sum of what was asked for if that can be."""
@@ -104,7 +131,7 @@ class _Rule:
             for other in self._moves(state):
                 if other in seen:
                     continue
-                if not tries:
+                if not tries or self.is_over:
                     return None, 0
                 tries -= 1
                 seen.add(other)
@@ -118,21 +145,29 @@ class _Rule:
         return None, tries
 
     def trimmed(self, state: _State) -> _State:
-        """Less and less until no spread is exceeded; of very many cells the largest of the worst value."""
-        while len(state) <= _MANY and self._cost(state) and (fewer := self.one_less(state)) is not None:
+        """Less and less until no spread is exceeded; of very many cells the largest of the worst value, and
+        where the tries are spent all at once that it has too many."""
+        is_small = len(state) <= MANY
+        while is_small and not self.is_over and self._cost(state):
+            fewer = self.one_less(state)
+            if fewer is None:
+                break
             state = fewer
         now = list(state)
         while self._cost(now):
-            _, spread, place = max(self._over(now))
+            over, spread, place = max(self._over(now))
             inside = [at for at in range(len(now)) if self._where[at][spread] == place]
             at = max(inside, key=lambda at: now[at] - self._cells[at].had)
-            now[at] -= 1
+            now[at] -= min(over, max(1, now[at] - self._cells[at].had)) if self.is_over else 1
         return tuple(now)
 
     def grown(self, total: int, asked: Sequence[int]) -> _State:
         """From what is there one more at a time, where values have least, until that exceeds a spread."""
         state = tuple(min(one.least, one.had) for one in self._cells)
         for _ in range(total - sum(state)):
+            if self.is_over:
+                return state
+            self._tries.spend(2 * len(state))
             sums = self._sums(state)
 
             def merit(at: int, state: _State = state, sums: list[list[int]] = sums) -> tuple[int, int]:
@@ -192,6 +227,7 @@ class _Rule:
 
     def _cost(self, state: Sequence[int]) -> int:
         """How many there are beyond all limits."""
+        self._tries.spend(len(state) * len(self._skews))
         return sum(over for over, _, _ in self._over(state))
 
     def _over(self, state: Sequence[int]) -> list[tuple[int, int, int]]:

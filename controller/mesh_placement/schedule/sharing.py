@@ -15,6 +15,7 @@ from mesh_placement.schedule.plugins import Divider, Slot
 from mesh_placement.schedule.several_spreads import Cell, within_all
 from mesh_placement.schedule.snapshot import Wanted
 from mesh_placement.schedule.spread import Spread, most_by_value
+from mesh_placement.schedule.tries import Tries
 
 _Key = TypeVar("_Key", bound=Hashable)
 Shares = Mapping[str, int | None]
@@ -43,13 +44,18 @@ def duplicated(replicas: int | None, slots: Sequence[Slot]) -> dict[str, int | N
 
 
 def shared(
-    total: int, slots: Sequence[Slot], *, divider: Divider, spreads: Sequence[Spread]
+    total: int,
+    slots: Sequence[Slot],
+    *,
+    divider: Divider,
+    spreads: Sequence[Spread],
+    tries: Tries | None = None,
 ) -> dict[str, int]:
     """Divided among them, within the skew of all spreads."""
     if not spreads:
         return dict(divider.divide(total, slots))
     if len(spreads) > 1:
-        return _within_all(total, slots, divider=divider, spreads=spreads)
+        return _within_all(total, slots, divider=divider, spreads=spreads, tries=tries)
     groups = _grouped(slots, lambda slot: spreads[0].values[slot.cluster])
     levels = Even().divide(total, _as_slots(groups, spreads[0].skew))
     found: dict[str, int] = {}
@@ -66,7 +72,12 @@ def _grouped(slots: Sequence[Slot], key: Callable[[Slot], _Key]) -> dict[_Key, l
 
 
 def _within_all(
-    total: int, slots: Sequence[Slot], *, divider: Divider, spreads: Sequence[Spread]
+    total: int,
+    slots: Sequence[Slot],
+    *,
+    divider: Divider,
+    spreads: Sequence[Spread],
+    tries: Tries | None,
 ) -> dict[str, int]:
     """Levelled by the first spread, then what goes too far for the others is moved, and at last given up."""
     first = shared(total, slots, divider=divider, spreads=spreads[:1])
@@ -80,6 +91,7 @@ def _within_all(
             for (values, members), was in zip(cells.items(), had, strict=True)
         ],
         [sum(first.get(slot.cluster, 0) for slot in members) for members in cells.values()],
+        tries=tries,
     )
     found: dict[str, int] = {}
     for count, members in zip(asked, cells.values(), strict=True):

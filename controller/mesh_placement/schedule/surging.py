@@ -60,7 +60,7 @@ def surge_after(
 
 
 def surge_within(wanted: Wanted, held: Shares) -> dict[str, int]:
-    """What is left behind, in `held`, of a placement that waits: where it has less, that went first."""
+    """What is left behind of what waits as it is, in `held`: where it has less, that went first."""
     found = {}
     for share in wanted.current:
         behind = _behind(share, wanted.memory.surge)
