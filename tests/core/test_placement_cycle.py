@@ -12,6 +12,7 @@ from mesh_placement.objects.placing import (
     ClusterChoice,
     Failover,
     PlacementSpec,
+    PriorityRule,
     PropertyMatch,
     PropertyTerm,
     Purge,
@@ -32,6 +33,7 @@ from mesh_placement.schedule.snapshot import (
     Export,
     HeldTaint,
     Link,
+    Memory,
     SetView,
     Share,
     Snapshot,
@@ -303,3 +305,49 @@ def test_who_brings_nobody_knows_what_stays_and_draws_nobody_to_where_it_is_not(
     assert (found.placement, placed(found)) == (app.name, {})
     without = {one.placement: placed(one) for one in schedule(whole, BUILT_IN).decisions}
     assert without == {unread.name: {"a": None, "b": None}, app.name: {"b": 4}}, "else it shows nothing"
+
+
+def test_a_copy_that_was_there_for_long_is_not_new_because_it_got_more_replicas() -> None:
+    """What it calls fails for a moment just after it was scaled up: no reason to go elsewhere."""
+    rule = replace(ONE, require=Require(services=(ServiceNeed(name="pay", unknown="Allow"),)))
+    app = wanted(rule, here={"a": 4})
+    more = with_pay(replace(app, demand=replace(app.demand, replicas=6)))
+    assert placed(more) == {"a": 6}
+    share = Share("a", 6, 6, NOW, verified=False)
+    grown = replace(app, demand=replace(app.demand, replicas=6), memory=more.memory, current=(share,))
+    assert placed(with_pay(grown)) == {"a": 6}
+    assert "b" in placed(with_pay(replace(grown, memory=Memory()))), "so it would be of a new one"
+
+
+def with_pay(app: Wanted) -> Decision:
+    """What is decided of it among a and b, where a has the service that it calls."""
+    world = snapshot(cluster("a", 16), cluster("b"), app=app)
+    return schedule(replace(world, exports=(Export("a", "shop/pay", ready=1),)), BUILT_IN).decisions[0]
+
+
+def test_whoever_sits_with_another_one_follows_in_the_same_cycle_whatever_its_priority() -> None:
+    anchor = replace(wanted(ONE, here={"a": 1}, replicas=1, name="anchor"), priority=0)
+    beside = Require(workloads=(WorkloadTerm(placement="anchor", affinity="With"),))
+    app = replace(wanted(replace(ONE, require=beside), here={"a": 1}, replicas=1), priority=10)
+    lost = replace(cluster("a"), taints=EVICTING)
+    world = Snapshot(NOW, sets=(SetView("prod"),), clusters=(lost, cluster("b")), placements=(app, anchor))
+    plan = schedule(world, BUILT_IN)
+    assert [one.placement for one in plan.decisions] == ["shop/anchor", "shop/app"]
+    assert ["b" in placed(one) for one in plan.decisions] == [True, True]
+
+
+def test_nobody_drives_out_the_one_that_it_sits_with() -> None:
+    """It would follow there, and drive it out again."""
+    anchor = replace(wanted(ONE, here={"b": 5}, replicas=5, name="anchor"), priority=0)
+    beside = Require(workloads=(WorkloadTerm(placement="anchor", affinity="With"),))
+    rule = replace(ONE, require=beside, priority=PriorityRule(preemption="LowerPriority"))
+    app = replace(wanted(rule, replicas=5), priority=10)
+    full = replace(room([3]), total={"cpu": 8000, "memory": 32_768, "pods": 20_000})
+    clusters = cluster("a"), replace(cluster("b"), room=full)
+    world = Snapshot(NOW, sets=(SetView("prod"),), clusters=clusters, placements=(app, anchor))
+    plan = schedule(world, BUILT_IN)
+    assert {one.placement: placed(one) for one in plan.decisions} == {"shop/anchor": {"b": 5}, "shop/app": {}}
+    other = replace(anchor, name="shop/other")
+    alone = replace(world, placements=(replace(app, spec=replace(rule, require=Require())), other))
+    found = schedule(replace(alone, clusters=clusters[1:]), BUILT_IN)
+    assert [one.shrinks != () for one in found.decisions] == [True, False], "it would drive out another one"

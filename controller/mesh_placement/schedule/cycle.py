@@ -27,7 +27,14 @@ from mesh_placement.schedule.plan import Decision, Placed, Plan
 from mesh_placement.schedule.plugins import Plugins
 from mesh_placement.schedule.preempt import NOMINATED_SECONDS, Nomination, after_waiting, nominated
 from mesh_placement.schedule.probing import ANSWER_WITHIN, LONGEST_BACKOFF, Asked, Tried, tried
-from mesh_placement.schedule.replacing import after_failures, barred_from, goes_at_once, has_no_right, leaving
+from mesh_placement.schedule.replacing import (
+    after_failures,
+    barred_from,
+    goes_at_once,
+    has_no_right,
+    leaving,
+    with_resized,
+)
 from mesh_placement.schedule.reporting import cause_of, hold_of
 from mesh_placement.schedule.ring import together
 from mesh_placement.schedule.room import reservations_for
@@ -105,6 +112,7 @@ class _Cycle:
         )
         placed = with_surge({**made.shares, **going.held}, surge)
         memory = replace(_remembered(made.memory, room, now=look.now), surge=surge)
+        memory = with_resized(memory, whole, placed, now=look.now)
         pending = memory.nominated
         taken = self._taken(whole, placed, memory, room)
         look.decided(wanted.name, placed, taken=taken)
@@ -157,7 +165,7 @@ class _Cycle:
         look.decided(wanted.name, held, taken=kept)
         changes = held != {one.cluster: one.replicas for one in wanted.current}
         # A move that was not made is none to remember.
-        memory = _waiting_with(wanted, held, wanted.memory if made.moves else made.memory)
+        memory = self._waiting_with(wanted, held, wanted.memory if made.moves else made.memory)
         return Decision(
             wanted.name,
             wanted.uid,
@@ -185,7 +193,7 @@ class _Cycle:
 
         held = self._left(wanted, stays)
         changes = held != {one.cluster: one.replicas for one in wanted.current}
-        memory = _waiting_with(wanted, held, made.memory)
+        memory = self._waiting_with(wanted, held, made.memory)
         look.decided(wanted.name, held, taken=self._still_taken(wanted, held))
         return Decision(
             wanted.name,
@@ -212,6 +220,11 @@ class _Cycle:
                 if not found[name]:
                     del found[name]
         return found
+
+    def _waiting_with(self, wanted: Wanted, held: Shares, memory: Memory) -> Memory:
+        if memory.surge:
+            memory = replace(memory, surge=surge_within(wanted, held))
+        return with_resized(memory, wanted, held, now=self._look.now)
 
     def _still_taken(self, wanted: Wanted, held: Shares) -> list[Reservation]:
         """What it had reserved in clusters where it stays as it is, and what is left of it elsewhere."""
@@ -279,10 +292,6 @@ def _let_go(look: Look, wanted: Wanted) -> None:
     here = {one.cluster for one in wanted.current}
     mine = look.reserved_for(wanted.name)
     look.reserve(wanted.name, tuple(one for one in mine if one.cluster in here))
-
-
-def _waiting_with(wanted: Wanted, held: Shares, memory: Memory) -> Memory:
-    return replace(memory, surge=surge_within(wanted, held)) if memory.surge else memory
 
 
 def _remembered(memory: Memory, room: Nomination | None, *, now: float) -> Memory:

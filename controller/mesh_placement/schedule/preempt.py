@@ -2,7 +2,8 @@
 
 1. Only clusters that failed on Capacity alone; one of them is nominated at a time.
 2. Only a strictly lower priority gives up anything, and never below its `replicas.min` or its minimum in that
-   cluster; never a placement that exports what somebody above its own priority needs.
+   cluster; never a placement that exports what somebody above its own priority needs, nor the one that it
+   sits with: it would follow where that one goes, and be in its way there again.
 3. In one cluster the victims are those whose highest priority is lowest; then as few placements as can be;
    then the lowest priorities, those whose services nobody needs, those that have another home, the largest
    freed shares, the youngest; of each no replica more than needed.
@@ -24,6 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from mesh_placement.schedule.backing_off import backed_off
+from mesh_placement.schedule.filters.workloads import anchors_of
 from mesh_placement.schedule.gathering import gathered
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.needs import needs_of
@@ -199,11 +201,12 @@ def _lacks(look: Look, wanted: Wanted, cluster: Cluster, replicas: int) -> dict[
 def _candidates(
     look: Look, wanted: Wanted, cluster: Cluster, needed: Mapping[str, float], homes: "_Homes"
 ) -> Iterable[Victim]:
+    anchors = anchors_of(wanted)
     for one in look.placements.values():
         share = next((it for it in one.current if it.cluster == cluster.name), None)
         if one.priority >= wanted.priority or share is None or not share.replicas:
             continue
-        if one.name in look.snapshot.stays:
+        if one.name in look.snapshot.stays or one.name in anchors:
             continue
         above = [needed.get(service, -inf) for service in one.demand.exports]
         if any(priority > one.priority for priority in above):

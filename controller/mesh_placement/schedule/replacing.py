@@ -13,6 +13,7 @@
 from collections.abc import Mapping, Set
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from mesh_placement.schedule.backing_off import backed_off, forgetting, succeeded
 from mesh_placement.schedule.gathering import Findings
@@ -97,17 +98,32 @@ def is_short(wanted: Wanted, shares: Shares) -> bool:
 
 
 def after_failures(wanted: Wanted, *, now: float) -> Memory:
-    """The memory with a Backoff for each new share whose traffic failed, without those that are over."""
+    """The memory with a Backoff for each new share whose traffic failed, without those that are over. One
+    that was there for long, and has more or fewer replicas now, is not new."""
     memory = forgetting(wanted.memory, now=now)
     resting = {one.cluster for one in memory.backoffs}
     for share in wanted.current:
-        is_new = now < share.since + wanted.spec.failover.grace_seconds
+        is_new = (
+            now < share.since + wanted.spec.failover.grace_seconds and share.cluster not in memory.resized
+        )
         if share.verified:
             memory = succeeded(memory, share.cluster)
         elif share.verified is False and is_new and share.cluster not in resting:
             cause = f"calls failed: {share.trouble}" if share.trouble else "what it calls was not reached"
             memory = backed_off(memory, share.cluster, cause=cause, now=now)
     return memory
+
+
+def with_resized(memory: Memory, wanted: Wanted, placed: Shares, *, now: float) -> Memory:
+    """The memory after the decision `placed`, which begins `Share.since` anew where a number is another."""
+    grace = wanted.spec.failover.grace_seconds
+    found = {name: until for name, until in memory.resized.items() if now < until and name in placed}
+    for share in wanted.current if wanted.spec.require.services else ():
+        is_old = now >= share.since + grace or share.cluster in memory.resized
+        if is_old and placed.get(share.cluster, share.replicas) != share.replicas:
+            # The decision is written a moment after it was made.
+            found[share.cluster] = now + 2 * grace
+    return memory if found == memory.resized else replace(memory, resized=found)
 
 
 def _waits(wanted: Wanted, share: Share | None, replicas: int | None) -> float | None:

@@ -179,7 +179,8 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     by choice, `cause` the id of the change that moved it, `failed_back` the last wish for that which was met,
     and `back_to` where it leads while it goes on. `nominated` is the cluster in which lower priorities make
     room for it, and until when that is waited for. `surge` is what it has in a cluster beyond its share until
-    that is ready elsewhere (`surging`).
+    that is ready elsewhere (`surging`). `resized` are clusters that had some of it for long when that became
+    more or less, and until when `Share.since` is not since when they have it.
     """
 
     over_budget: dict[str, float] = field(default_factory=dict)
@@ -195,6 +196,7 @@ class Memory(Struct, frozen=True, omit_defaults=True):
     nominated: str = ""
     nominated_until: float | None = None
     surge: dict[str, int] = field(default_factory=dict)
+    resized: dict[str, float] = field(default_factory=dict)
 
 
 class Wanted(Struct, frozen=True):

@@ -1,8 +1,8 @@
 """Filter WorkloadAffinity: sit where another placement is, or where it is not.
 
 1. The first one is free: while the other is nowhere, every cluster will do.
-2. `With` follows: when the other has moved, this one moves after it. While the other is in two clusters,
-   because it is moving, both will do.
+2. `With` follows: the other is decided first, and when it has moved, this one moves after it. While the
+   other is in two clusters, because it is moving, both will do.
 3. `Away` is mutual within a namespace: who wants to be away is not joined later by the one that it avoids.
    Of one in another namespace it binds only who says so: else a tenant would keep others out of every
    cluster. What sits together already stays; it is a rule for choosing.
@@ -28,13 +28,18 @@ class WorkloadAffinity:
             there = _homes(look, other)
             rejection = _conflict(other)
             found.update({one.name: rejection for one in clusters if one.name in there})
-        for term in wanted.spec.require.workloads:
-            other = _key(term, wanted=wanted)
-            there = _homes(look, other) if term.affinity == "With" and other != wanted.name else frozenset()
+        for other in anchors_of(wanted):
+            there = _homes(look, other)
             if there:
                 rejection = _elsewhere(other, sorted(there))
                 found.update({one.name: rejection for one in clusters if one.name not in there})
         return found
+
+
+def anchors_of(wanted: Wanted) -> tuple[str, ...]:
+    """Whom it sits with."""
+    found = (_key(term, wanted=wanted) for term in wanted.spec.require.workloads if term.affinity == "With")
+    return tuple(dict.fromkeys(one for one in found if one != wanted.name))
 
 
 def _avoided(look: Look, wanted: Wanted) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Placements that need each other: in which order they are decided, and those in a ring all at once.
 
-1. A placement comes after those that bring what it needs. Those that need each other in a ring are one part.
+1. A placement comes after those that bring what it needs, and those that it sits with. Those that need each
+   other in a ring are one part; in a ring that only sitting together closes the first one is decided first.
 2. A part's choice is the one with the highest score among all combinations, where these are
    `MOST_COMBINATIONS` or fewer; of equal ones the first in the order of the options.
 3. With more of them, each placement in turn takes what is best beside the others' present choices, in at
@@ -14,6 +15,7 @@ from itertools import product
 from math import prod
 from typing import TypeVar
 
+from mesh_placement.schedule.filters.workloads import anchors_of
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.needs import needed_service
 from mesh_placement.schedule.network.scores import Latency, Reachability, Resilience
@@ -43,7 +45,17 @@ def parts_in_order(placements: Sequence[Wanted]) -> tuple[tuple[str, ...], ...]:
         )
         for one in placements
     }
-    return _strong_parts(needs)
+    names = frozenset(needs)
+    before = {
+        one.name: (*needs[one.name], *(name for name in anchors_of(one) if name in names))
+        for one in placements
+    }
+    found: list[tuple[str, ...]] = []
+    for part in _strong_parts(before):
+        inside = frozenset(part) if len(part) > 1 else ()
+        ring = {name: [one for one in needs[name] if one in inside] for name in needs if name in inside}
+        found += _strong_parts(ring) if ring else [part]
+    return tuple(found)
 
 
 def joint_choice(
