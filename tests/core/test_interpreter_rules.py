@@ -157,7 +157,8 @@ def test_members_are_told_of_what_they_get_and_of_no_more_than_is_stored() -> No
     assert rules.told_of([{"apiVersion": ["example.com/v1"], "kind": {"Training": 1}}]) == ()
     assert Rules().told_of([training()]) == ()
     kinds = [f"K{number:03}" for number in range(MOST_KINDS + 1)]
-    many = Rules({("example.com/v1", kind): ResourceInterpreterSpec() for kind in kinds})
+    spec = ResourceInterpreterSpec(health=HealthRule(path=".status.state", healthy=("Running",)))
+    many = Rules({("example.com/v1", kind): spec for kind in kinds})
     told = many.told_of([training() | {"kind": kind} for kind in reversed(kinds)])
     assert [one.kind for one in told] == kinds[:MOST_KINDS]
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from mesh_fakes.placing_scene import NAMESPACE, PlacingScene, placing_scene
+from mesh_fakes.placing_scene import NAMESPACE, PlacingScene, config_map, placing_scene
 from mesh_fakes.waiting import until_found
 from mesh_placement.decide.feedback import Health, Replicas
 from mesh_placement.decide.work_plan import wanted_of
@@ -14,7 +14,7 @@ from mesh_placement.deliver.seen import Seen, SeenMeta
 from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.objects import Assignment, HealthRule, Interpretation, Work
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, RESOURCE_INTERPRETERS
-from mesh_runtime.kube import Resource
+from mesh_runtime.kube import CONFIG_MAPS, Resource
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -143,3 +143,30 @@ def decoded(manifest: Json, *, status: Json) -> Seen:
         spec=msgspec.Raw(raw(manifest["spec"])),
         status=msgspec.Raw(raw(status)),
     )
+
+
+async def test_what_a_rule_says_that_it_names_comes_along_from_the_moment_there_is_the_rule() -> None:
+    async with placing_scene() as scene:
+        await scene.cluster("east")
+        serves = {"status": {"agent": {"apis": ["v1", "example.com/v1"]}}}
+        await scene.admin.merge_patch(CLUSTER_REGISTRATIONS, "east", serves)
+        await scene.admin.apply(CONFIG_MAPS, config_map(rate="3"), field_manager="test")
+        named = training(1)
+        named["spec"]["settings"] = "settings"
+        await scene.place(manifests=[named], dependencies="Auto")
+
+        async def kinds() -> set[str]:
+            (work,) = await scene.works()
+            return {one["kind"] for one in work.spec.workload.manifests}
+
+        async with scene.placing(installed_scheduling()):
+            await until_found(lambda: has_works(scene))
+            assert await kinds() == {"Training"}
+            await interpreted(scene, references=[{"kind": "ConfigMap", "path": ".spec.settings"}])
+            await until_found(lambda: says(kinds, set_of=("Training", "ConfigMap")))
+            await scene.admin.delete(RESOURCE_INTERPRETERS, "training")
+            await until_found(lambda: says(kinds, set_of=("Training",)))
+
+
+async def has_works(scene: PlacingScene) -> bool:
+    return bool(await scene.works())

@@ -84,12 +84,13 @@ def needs_of(manifest: Manifest, *, one: Named, namespace: str) -> tuple[Need, .
         storage_class = at(manifest, "spec").get("storageClassName")
         if isinstance(storage_class, str) and storage_class:
             found[Need(Kind.STORAGE_CLASS, storage_class)] = None
-    for need in _of_pod(pod_spec(manifest, kind=one.kind), namespace=namespace):
+    for need in needs_of_pod(pod_spec(manifest, kind=one.kind), namespace=namespace):
         found[need] = None
     return tuple(found)
 
 
-def _of_pod(pod: Json, *, namespace: str) -> Iterator[Need]:
+def needs_of_pod(pod: Json, *, namespace: str) -> Iterator[Need]:
+    """What a PodSpec names."""
     account = pod.get("serviceAccountName")
     if isinstance(account, str) and account not in ("", "default"):
         yield Need(Kind.SERVICE_ACCOUNT, account, namespace)

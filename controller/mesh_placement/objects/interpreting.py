@@ -35,12 +35,24 @@ class ComponentRule(Struct, frozen=True, rename="camel", kw_only=True):
     divided: bool | None = None
 
 
+class ReferenceRule(Struct, frozen=True, rename="camel", kw_only=True):
+    """At `path` the object names others of the core group's `kind`, in its own namespace: a name, an object
+    with a `name`, or a list of these."""
+
+    kind: str = ""
+    path: str = ""
+
+
 class ResourceInterpreterSpec(Struct, frozen=True, rename="camel", kw_only=True):
-    """Without `components` pods are counted, without `health` an object is judged, by convention."""
+    """Without `components` pods are counted, without `health` an object is judged, by convention.
+
+    `references` come beside what convention finds.
+    """
 
     target: TargetKind = TargetKind()
     health: HealthRule | None = None
     components: tuple[ComponentRule, ...] = ()
+    references: tuple[ReferenceRule, ...] = ()
 
 
 class ResourceInterpreter(KubernetesObject, frozen=True, rename="camel", kw_only=True):

@@ -23,6 +23,7 @@ from mesh_placement.objects import Manifest
 from mesh_placement.schedule.dependencies import closure
 from mesh_placement.schedule.envelope import Identity, items_of
 from mesh_placement.schedule.references import Reference
+from mesh_placement.schedule.ruled import NO_RULES, Rules
 
 FETCHED: Final = frozenset(("ConfigMap", "PersistentVolumeClaim", "Secret", "Service", "ServiceAccount"))
 """Kinds of the core group."""
@@ -87,15 +88,18 @@ class Brought:
 NOTHING: Final = Brought()
 
 
-def bring(roots: Sequence[Manifest], *, namespace: str, account: str, find: Find) -> Brought:
-    """What `roots` name, directly or through others; `account` applies them, "" the one of Works."""
+def bring(
+    roots: Sequence[Manifest], *, namespace: str, account: str, find: Find, rules: Rules = NO_RULES
+) -> Brought:
+    """What `roots` name, directly or through others; `account` applies them, "" the one of Works. `rules`
+    say what custom resources name."""
     given: dict[Identity, Manifest] = {}
     secrets: dict[Identity, SecretSource] = {}
     looks: dict[Identity, tuple[Reference, Look]] = {}
     own = {item.identity for item in items_of(roots)}
     too_much = ""
     while not too_much:
-        unmet = closure(roots, given=[*given.values(), *map(_bare, secrets)]).unmet
+        unmet = closure(roots, given=[*given.values(), *map(_bare, secrets)], rules=rules).unmet
         ahead = sorted(
             {
                 one.identity: one

@@ -19,6 +19,7 @@ from mesh_placement.schedule.envelope import (
     items_of,
 )
 from mesh_placement.schedule.references import Reference, has_key, references_of, selects
+from mesh_placement.schedule.ruled import NO_RULES, Rules
 
 _CRDS = "apiextensions.k8s.io", "CustomResourceDefinition"
 
@@ -36,7 +37,11 @@ class Closure:
 
 
 def closure(
-    roots: Iterable[Manifest], *, given: Iterable[Manifest] = (), namespace: str = DEFAULT_NAMESPACE
+    roots: Iterable[Manifest],
+    *,
+    given: Iterable[Manifest] = (),
+    namespace: str = DEFAULT_NAMESPACE,
+    rules: Rules = NO_RULES,
 ) -> Closure:
     """What `roots` need, directly or through others. Each object counts once, the roots' own before given
     ones; `namespace` is where those go that say none."""
@@ -46,7 +51,7 @@ def closure(
     for item in pool:
         there.setdefault(item.identity, item)
     mine = {item.identity for item in items_of(first, namespace=namespace)}
-    follow = _Follow(pool, there)
+    follow = _Follow(pool, there, rules)
     reached = follow.all_from(mine)
     brought = (item for identity, item in there.items() if identity in reached - mine)
     return Closure(
@@ -60,8 +65,9 @@ def closure(
 class _Follow:
     """Goes from object to object; `unmet` are references that led nowhere, `absent` those that matter."""
 
-    def __init__(self, pool: tuple[Item, ...], there: Mapping[Identity, Item]) -> None:
+    def __init__(self, pool: tuple[Item, ...], there: Mapping[Identity, Item], rules: Rules) -> None:
         self._there = there
+        self._rules = rules
         self._definitions = definitions_of([(item.one, item.manifest) for item in pool])
         self._workloads = [
             item for item in there.values() if rank_of_kind(item.one.group, item.one.kind) == WORKLOADS
@@ -81,7 +87,7 @@ class _Follow:
         return reached
 
     def _next(self, item: Item) -> Iterator[Identity]:
-        for reference in references_of(item):
+        for reference in references_of(item, self._rules):
             found = self._there.get(reference.identity)
             if found is not None:
                 yield found.identity

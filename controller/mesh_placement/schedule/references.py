@@ -1,17 +1,19 @@
 """Which other objects an object names, kind by kind.
 
 Pods name what their template names (`decide.gates` reads that for the member, too), an Ingress or a route its
-Services, an export its Service, a Service its pods by their labels, a custom resource its definition. What is
-marked `optional`, and what every namespace has by itself, is no reference.
+Services, an export its Service, a Service its pods by their labels, a custom resource its definition and what
+a ResourceInterpreter of the hub says. What is marked `optional`, and what every namespace has by itself, is
+no reference.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mesh_placement.decide.gates import needs_of
+from mesh_placement.decide.gates import Need, needs_of, needs_of_pod
 from mesh_placement.decide.pod_templates import Json, at, items, pod_spec, pod_template, text
 from mesh_placement.schedule.demand import storage_classes_of
 from mesh_placement.schedule.envelope import Identity, Item
+from mesh_placement.schedule.ruled import NO_RULES, Rules
 
 _GATEWAY_API = "gateway.networking.k8s.io"
 _IN_EVERY_NAMESPACE = (("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default"))
@@ -39,9 +41,9 @@ class Reference:
         return "/".join(part for part in (self.kind, self.namespace, self.name) if part) + key
 
 
-def references_of(item: Item) -> tuple[Reference, ...]:
+def references_of(item: Item, rules: Rules = NO_RULES) -> tuple[Reference, ...]:
     """All that the object names, without repetition."""
-    found = dict.fromkeys((*_by_pods(item), *_by_kind(item)))
+    found = dict.fromkeys((*_by_pods(item), *_by_kind(item), *_by_rule(item, rules)))
     return tuple(one for one in found if (one.kind, one.name) not in _IN_EVERY_NAMESPACE)
 
 
@@ -61,13 +63,31 @@ def has_key(manifest: Json, key: str) -> bool:
 
 
 def _by_pods(item: Item) -> Iterator[Reference]:
-    namespace = item.namespace
-    for need in needs_of(item.manifest, one=item.one, namespace=namespace):
-        group, _, _, kind, _ = need.kind.value
-        yield Reference(kind, need.name, need.namespace, group, need.data_key)
+    for need in needs_of(item.manifest, one=item.one, namespace=item.namespace):
+        yield _needed(need)
     for name in storage_classes_of(item.manifest, kind=item.one.kind):
         yield Reference("StorageClass", name, group="storage.k8s.io")
-    pod = pod_spec(item.manifest, kind=item.one.kind)
+    yield from _beside(pod_spec(item.manifest, kind=item.one.kind), item.namespace)
+
+
+def _by_rule(item: Item, rules: Rules) -> Iterator[Reference]:
+    if not item.namespace:
+        return
+    for kind, name in rules.named_by(item.manifest):
+        yield Reference(kind, name, item.namespace)
+    for template in rules.templates_of(item.manifest):
+        pod = at(template, "spec")
+        yield from map(_needed, needs_of_pod(pod, namespace=item.namespace))
+        yield from _beside(pod, item.namespace)
+
+
+def _needed(need: Need) -> Reference:
+    group, _, _, kind, _ = need.kind.value
+    return Reference(kind, need.name, need.namespace, group, need.data_key)
+
+
+def _beside(pod: Json, namespace: str) -> Iterator[Reference]:
+    """What a PodSpec names and no member waits for."""
     yield from _named(items(pod, "imagePullSecrets"), "Secret", namespace)
     if name := text(pod, "priorityClassName"):
         yield Reference("PriorityClass", name, group="scheduling.k8s.io")

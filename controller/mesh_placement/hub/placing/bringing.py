@@ -23,19 +23,27 @@ from mesh_placement.hub.placing.known_placements import Key
 from mesh_placement.hub.placing.sources import Sources
 from mesh_placement.objects import Manifest, Placement
 from mesh_placement.schedule.bringing import NOTHING, Brought, bring, kinds_in, select, together
+from mesh_placement.schedule.ruled import NO_RULES, Rules
 
-Stamp = tuple[str, int, bool]
-"""Of which object it was made, in which generation, and whether the hub was dedicated."""
+Stamp = tuple[str, int, bool, Rules]
+"""Of which object it was made, in which generation, whether the hub was dedicated, and by which rules."""
 
 
 class Bringer:
     """One a term of leadership. `changed` is told of which Placement it is to be looked at again;
-    `is_dedicated` says whether the hub runs no workloads, so that templates may lie there."""
+    `is_dedicated` says whether the hub runs no workloads, so that templates may lie there; `rules` are
+    those of its ResourceInterpreters, the same object while they say the same."""
 
     def __init__(
-        self, sources: Sources, *, is_dedicated: Callable[[], bool], changed: Callable[[Key], None]
+        self,
+        sources: Sources,
+        *,
+        is_dedicated: Callable[[], bool],
+        changed: Callable[[Key], None],
+        rules: Callable[[], Rules] = lambda: NO_RULES,
     ) -> None:
         self.is_dedicated = is_dedicated
+        self._rules = rules
         self._changed = changed
         self._sources = sources
         self._made: dict[Key, tuple[Stamp, Brought]] = {}
@@ -54,7 +62,7 @@ class Bringer:
         if not self.takes(placement):
             return NOTHING
         key, meta = placement.key, placement.metadata
-        stamp = meta.uid, meta.generation, self.is_dedicated()
+        stamp = meta.uid, meta.generation, self.is_dedicated(), self._rules()
         kept = self._made.get(key)
         if kept is not None and kept[0] == stamp and key not in self._stale:
             return kept[1]
@@ -143,6 +151,7 @@ class Bringer:
             namespace=namespace,
             account=spec.service_account,
             find=lambda kind, name: self._sources.find(kind, name, namespace=namespace),
+            rules=self._rules(),
         )
         return together(templates, along)
 

@@ -146,7 +146,12 @@ class PlacementLoop:
 
     def _new_term(self, group: asyncio.TaskGroup) -> tuple[KnownPlacements, Cycle, PlacementActor]:
         sources = Sources(self._kube, group=group)
-        bringer = Bringer(sources, is_dedicated=self._caches.hub.is_dedicated, changed=self._brings_otherwise)
+        bringer = Bringer(
+            sources,
+            is_dedicated=self._caches.hub.is_dedicated,
+            changed=self._brings_otherwise,
+            rules=lambda: self._caches.rules,
+        )
         known = KnownPlacements(self._caches.placements, filled=bringer.filled)
         cycle = Cycle(
             self._caches,
