@@ -19,6 +19,7 @@ from mesh_placement.hub.import_loop import ImportLoop
 from mesh_placement.hub.leave_loop import LeaveLoop
 from mesh_placement.hub.placing.caches import PlacementCaches
 from mesh_placement.hub.placing.cycle import Scheduling
+from mesh_placement.hub.placing.load_telling import load_metrics
 from mesh_placement.hub.placing.loop import PlacementLoop
 from mesh_placement.hub.placing.order_loop import OrderLoop
 from mesh_placement.hub.profile_loop import ProfileLoop
@@ -30,6 +31,7 @@ from mesh_placement.names import HUB
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.health import health_server
 from mesh_runtime.kube import KubeClient, LeaderElection
+from mesh_runtime.metrics_text import metrics_text
 
 W = TypeVar("W")
 
@@ -84,9 +86,11 @@ class HubParts:
             ),
             ImportLoop(guarded, caches=self.caches),
         )
+        self._placer: PlacementLoop | None = None
         if scheduling is not None:
+            self._placer = PlacementLoop(guarded, caches=self.placing, scheduling=scheduling, clock=clock)
             self._loops += (
-                PlacementLoop(guarded, caches=self.placing, scheduling=scheduling, clock=clock),
+                self._placer,
                 OrderLoop(
                     guarded,
                     caches=self.placing,
@@ -99,6 +103,11 @@ class HubParts:
     def is_synced(self) -> bool:
         """Whether every cache has had its first list."""
         return self.caches.is_synced and self.placing.is_synced and self._ways.is_synced
+
+    async def metrics(self) -> bytes:
+        """What the health port shows of how fast it decides."""
+        telling = self._placer.telling if self._placer is not None else None
+        return metrics_text(lambda: load_metrics(telling))
 
     async def watch(self) -> Never:
         """Run the caches, for ever."""
@@ -135,6 +144,10 @@ class Hub:
         """Law 2."""
         return self._parts.is_synced
 
+    async def metrics(self) -> bytes:
+        """The page of the health port."""
+        return await self._parts.metrics()
+
     @property
     def is_leading(self) -> bool:
         """Whether this replica writes."""
@@ -167,5 +180,5 @@ async def run_hub(
 ) -> Never:
     """The hub with its health port, until cancelled."""
     hub = Hub(kube, name=name, scheduling=scheduling, clock=clock)
-    async with health_server(HEALTH_PORT, ready=lambda: hub.is_ready):
+    async with health_server(HEALTH_PORT, ready=lambda: hub.is_ready, metrics=hub.metrics):
         await hub.run()

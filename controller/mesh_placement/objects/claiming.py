@@ -39,9 +39,10 @@ class ProvisionStatus(Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class ClusterSetStatus(Struct, frozen=True, rename="camel", kw_only=True):
-    """By the hub."""
+    """By the hub. Condition `HubOverloaded`: whether it keeps its pace (`decide.overload`)."""
 
     provision: ProvisionStatus = ProvisionStatus()
+    conditions: tuple[Condition, ...] = ()
 
 
 class Provisioned(Struct, frozen=True, rename="camel", kw_only=True):

@@ -18,6 +18,7 @@ from mesh_placement.hub.placing.bringing import Bringer
 from mesh_placement.hub.placing.caches import PlacementCaches
 from mesh_placement.hub.placing.cycle import Cycle, Scheduling
 from mesh_placement.hub.placing.known_placements import Key, KnownPlacements
+from mesh_placement.hub.placing.load_telling import LOOK, LoadTelling
 from mesh_placement.hub.placing.pacing import Pace
 from mesh_placement.hub.placing.probe_asking import ask_members
 from mesh_placement.hub.placing.sources import Sources
@@ -33,6 +34,7 @@ from mesh_placement.objects import (
     Assignment,
     ClusterLink,
     ClusterRegistration,
+    ClusterSet,
     Placement,
     Verification,
 )
@@ -47,6 +49,7 @@ _AGAIN: Final = 0.2
 # No namespace is called "".
 _DECIDE: Final[Key] = ("", "decide")
 _ASK: Final[Key] = ("", "ask")
+_LOAD: Final[Key] = ("", "load")
 _NOW: Final[Key] = ("", "now")
 _TOLD: Final[Key] = ("", "told")
 _SOON: Final[Key] = ("", "soon")
@@ -73,27 +76,33 @@ class PlacementLoop:
         self._queue: WorkQueue[Key] | None = None
         self._term: tuple[KnownPlacements, Cycle, PlacementActor] | None = None
         self._pace = Pace()
+        self.telling: LoadTelling | None = None
         self._follow()
 
     async def run(self) -> Never:
         """Work, for ever, or until cancelled because another replica leads."""
         queue = self._queue = WorkQueue[Key]()
         self._pace = Pace()
-        queue.add(_DECIDE)
+        self.telling = LoadTelling(self._kube, caches=self._caches, clock=self._clock)
+        self._add(_DECIDE)
         for one in self._caches.placements.values():
-            queue.add(one.key)
+            self._add(one.key)
         try:
             async with asyncio.TaskGroup() as group:
                 self._term = self._new_term(group)
                 for _ in range(_WORKERS):
                     group.create_task(work(queue, self._reconcile, name="placement"))
         finally:
-            self._queue = None
+            self._queue = self.telling = None
             # Whoever does not lead decides nothing: what it kept for the next cycle would only take memory.
             forget_all()
         raise AssertionError("a worker ended by itself")
 
     async def _reconcile(self, key: Key) -> float | None:
+        if self.telling is not None:
+            self.telling.taken(key)
+        if key == _LOAD:
+            return await self.telling.tell() if self.telling is not None else None
         if key in _GATHERED:
             rest = 0.0 if key == _NOW else self._pace.rest(_now(), least=_GATHERED[_TOLD])
             if rest > 0.0:
@@ -115,11 +124,17 @@ class PlacementLoop:
     async def _decide(self) -> float | None:
         assert self._term is not None, "keys are worked in a term"
         _, cycle, _ = self._term
+        assert self.telling is not None, "and so is the load"
         self._pace.begin(_now())
+        self.telling.book.begin(_now())
+        if self._queue is not None:
+            self._queue.add_later(_LOAD, seconds=LOOK)  # this one may take long
         try:
             news, again = await cycle.run()
         finally:
             self._pace.end(_now())
+            self.telling.book.end(_now())
+            self._add(_LOAD)
         for key in news:
             self._add(key)
         self._add(_ASK)
@@ -180,8 +195,8 @@ class PlacementLoop:
         caches.links.follow(self._link_changed)
         caches.capacities.on_change(lambda: self._gather(_SOON))
         caches.hub.registrations.follow(self._registration_changed)
-        for cache in (caches.hub.sets, caches.priorities):
-            cache.on_change(lambda: self._gather(_NOW))
+        caches.hub.sets.follow(self._set_changed)
+        caches.priorities.on_change(lambda: self._gather(_NOW))
         caches.hub.leases.follow(self._lease_changed)
         caches.hub.info.on_change(self._hub_changed)
         caches.interpreters.on_change(self._rules_changed)
@@ -194,6 +209,11 @@ class PlacementLoop:
     def _placement_changed(self, key: Key, old: Placement | None, new: Placement | None) -> None:
         self._add(key)
         if old is None or new is None or _asked(old) != _asked(new):
+            self._gather(_NOW)
+
+    def _set_changed(self, _key: Key, old: ClusterSet | None, new: ClusterSet | None) -> None:
+        """What the hub says of it by itself is no news."""
+        if old is None or new is None or old.metadata.generation != new.metadata.generation:
             self._gather(_NOW)
 
     def _brings_otherwise(self, key: Key) -> None:
@@ -255,6 +275,8 @@ class PlacementLoop:
     def _add(self, key: Key) -> None:
         if self._queue is not None:
             self._queue.add(key)
+            if self.telling is not None:
+                self.telling.added(key)
 
     def _gather(self, key: Key) -> None:
         if self._queue is not None:
