@@ -25,6 +25,7 @@ from mesh_controller.trust_loop import TrustLoop
 from mesh_controller.trust_talk import TrustTalk
 from mesh_core.admission import EntryKey
 from mesh_core.allowance import LEAST, Allowance
+from mesh_core.contact_lease import Acknowledged
 from mesh_core.identity import Component, Expected, cluster_id
 from mesh_core.leaving import left_sentence
 from mesh_core.names import ALPN_PEER, GATEWAY_INNER
@@ -111,6 +112,7 @@ class PeerLink:
         self.view = view
         self.gateways = tuple(gateways)
         self.heard: datetime | None = None
+        self.acknowledged: Acknowledged | None = None
         self._at = surroundings
         self._allowance = Allowance()
         self._link = Link.LEFT if left else Link.CONNECTING
@@ -313,6 +315,9 @@ class PeerLink:
             if effect.trust is not None:
                 talk.take(effect.trust)
             self._heed(effect, session=session)
+            if isinstance(effect.reply, Ack) and session.phase is Phase.SYNCED:
+                # While a list comes in, an acknowledgement only says that it is heard.
+                self.acknowledged = Acknowledged(effect.reply.revision, self._at.clock())
             # Of several acknowledgements only the last says anything.
             if isinstance(effect.reply, Ack) and replies and isinstance(replies[-1], Ack):
                 replies.pop()

@@ -247,7 +247,9 @@ class PeersLoop:
         assert self._group is not None, "keys are worked only while the loop runs"
         tasks = (
             self._group.create_task(link.run()),
-            self._group.create_task(self._contact.keep(name, heard=lambda: link.heard)),
+            self._group.create_task(
+                self._contact.keep(name, heard=lambda: link.heard, acknowledged=lambda: link.acknowledged)
+            ),
         )
         self._running[name] = _Running(link, tasks, stated)
         self.list_changed(name)
