@@ -35,6 +35,13 @@ def span(seconds: float) -> str:
     return f"{whole // 86400}d"
 
 
+def in_milliseconds(seconds: float | None) -> str:
+    """A short time, two digits behind the point below 10 ms; "" for none."""
+    if seconds is None:
+        return ""
+    return f"{seconds * 1000:.2f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+
+
 def _cell(text: str) -> str:
     return text.replace("\n", " ").replace("\t", " ") or _NOTHING
 

@@ -16,6 +16,7 @@ from mesh_cli.gateways.survey import (
     Refused,
 )
 from mesh_cli.status.survey import NotSeen
+from mesh_cli.table import in_milliseconds as in_milliseconds
 from mesh_cli.table import table
 
 Row = tuple[str, ...]
@@ -119,13 +120,6 @@ def in_bytes(count: int) -> str:
             return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"
-
-
-def in_milliseconds(seconds: float | None) -> str:
-    """A short time, two digits behind the point below 10 ms; "" for none."""
-    if seconds is None:
-        return ""
-    return f"{seconds * 1000:.2f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
 
 
 def _age(seconds: float | None) -> str:

@@ -18,8 +18,30 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class PathSeen:
+    """What the local gateway at `address` says of the way to a peer; `rtt` in seconds, None: not measured."""
+
+    address: str
+    reachable: bool
+    tunnel: str = ""
+    rtt: float | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgedSeen:
+    """The revision of the peer's log up to which all is taken in, and when that was last said."""
+
+    revision: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class PeerSeen:
-    """A MeshPeer, with the time of last contact from its Lease."""
+    """A MeshPeer, with the last contact and the last acknowledgement from its Lease.
+
+    `complaints` are conditions other than Connected that are not as they should be.
+    """
 
     cluster: str
     gateways: tuple[str, ...]
@@ -27,6 +49,18 @@ class PeerSeen:
     exports: int
     last_sync: str
     last_contact: str
+    acknowledged: AcknowledgedSeen | None = None
+    paths: tuple[PathSeen, ...] = ()
+    complaints: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateSeen:
+    """A certificate that the mesh needs; `is_near_expiry`: somebody, or something, should have renewed it."""
+
+    what: str
+    until: str
+    is_near_expiry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +87,10 @@ class ImportSeen:
 
 @dataclass(frozen=True, slots=True)
 class MemberSeen:
-    """A cluster that answered. `cluster` and `domain` are "" when it is no member, `why` says why."""
+    """A cluster that answered. `cluster` and `domain` are "" when it is no member, `why` says why.
+
+    `at` is the time by its API server's clock, by which everything of it is as old as it is.
+    """
 
     context: str
     cluster: str
@@ -64,6 +101,8 @@ class MemberSeen:
     peers: tuple[PeerSeen, ...]
     exports: tuple[ExportSeen, ...]
     imports: tuple[ImportSeen, ...]
+    at: str = ""
+    certificates: tuple[CertificateSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
