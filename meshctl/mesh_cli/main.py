@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.called import COMPLETE_VARIABLE, PLUGIN, PROGRAM, as_called
 from mesh_cli.output import say
 from mesh_cli.paint import fail
 from mesh_cli.verbs import LazyGroup, Verb
@@ -24,6 +25,7 @@ VERBS = {
     "clusters": Verb(
         "mesh_cli.clusters.verb", "The clusters of a hub: which there are, how they are, and who may in."
     ),
+    "completion": Verb("mesh_cli.completion", "The script by which a shell completes what is typed."),
     "demo": Verb("mesh_cli.local.demo", "Two clusters on this machine and a first call across them."),
     "dns": Verb("mesh_cli.dns.verb", "What a name resolves to, step by step, and who on its way disagrees."),
     "events": Verb("mesh_cli.events.verb", "What changed about our objects, in all clusters, by time."),
@@ -73,7 +75,7 @@ VERBS = {
     type=click.Path(dir_okay=False, path_type=Path),
     help="Kubeconfig file; by default the files of $KUBECONFIG, else ~/.kube/config.",
 )
-@click.version_option(package_name="clusterset-mesh", prog_name="meshctl")
+@click.version_option(package_name="clusterset-mesh", prog_name=PROGRAM)
 @click.pass_context
 def command(ctx: click.Context, kubeconfig: Path | None) -> None:
     """Join Kubernetes clusters into one clusterset.
@@ -84,10 +86,15 @@ def command(ctx: click.Context, kubeconfig: Path | None) -> None:
     ctx.obj = kubeconfig
 
 
-def main() -> None:
-    """Run `meshctl` with the process's arguments and end the process."""
+def kubectl_mesh() -> None:
+    """The program `kubectl-mesh`, which kubectl starts for `kubectl mesh`."""
+    main(PLUGIN)
+
+
+def main(name: str = PROGRAM) -> None:
+    """Run `meshctl`, called `name`, with the process's arguments and end the process."""
     try:
-        status = command.main(standalone_mode=False)
+        status = command.main(prog_name=name, complete_var=COMPLETE_VARIABLE, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -95,7 +102,7 @@ def main() -> None:
         click.echo("interrupted; run the same command again to go on", err=True)
         sys.exit(130)
     except MeshError as error:
-        say(error_line(error), err=True)
+        say(as_called(error_line(error), name=name), err=True)
         sys.exit(1)
     except BrokenPipeError:
         # The reader of our output has gone; what it did not read nobody misses.

@@ -7,6 +7,10 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+import click
+
+from mesh_cli.called import PLUGIN, PROGRAM
+
 R = TypeVar("R")
 
 FIELD_MANAGER = "meshctl"
@@ -23,6 +27,8 @@ def run(work: Coroutine[Any, Any, R]) -> R:  # Any: the coroutine's send and yie
 
 
 def command_line(kubeconfig: Path | None, *words: str) -> str:
-    """A `meshctl` command to be typed next, with the kubeconfig that this one was given."""
+    """A command of ours to be typed next, with the kubeconfig that this one was given."""
     files = () if kubeconfig is None else ("--kubeconfig", str(kubeconfig))
-    return shlex.join(("meshctl", *files, *words))
+    context = click.get_current_context(silent=True)
+    called = context.find_root().info_name if context is not None else None
+    return f"{PLUGIN if called == PLUGIN else PROGRAM} {shlex.join((*files, *words))}"

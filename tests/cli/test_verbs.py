@@ -295,7 +295,7 @@ def test_peer_add_refuses_what_cannot_be_a_peer(
 def test_status_asks_the_current_context_when_none_is_named(meshctl: Meshctl, east: ObjectServer) -> None:
     make_member(east, cluster="east")
     result = meshctl("status")
-    assert done(result).splitlines()[1].split()[:3] == ["east", "e", "clusterset.internal"]
+    assert done(result).splitlines()[3].split()[:2] == ["east", "e"]
     assert result.return_value == 0
 
 
