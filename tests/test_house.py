@@ -125,6 +125,8 @@ PURE_FILES = [
     "meshctl/mesh_cli/trace/scene.py",
     "meshctl/mesh_cli/trace/verdict.py",
     "meshctl/mesh_cli/status/links.py",
+    "meshctl/mesh_cli/verify/cases.py",
+    "meshctl/mesh_cli/verify/render.py",
     "meshctl/mesh_cli/status/survey.py",
     "meshctl/mesh_cli/trust/render.py",
     "meshctl/mesh_cli/trust/survey.py",

@@ -66,6 +66,7 @@ VERBS = {
     "trust": Verb("mesh_cli.trust.verb", "The clusterset's root of trust."),
     "unexport": Verb("mesh_cli.services.unexport", "Take a Service back from the clusterset."),
     "uninstall": Verb("mesh_cli.install.uninstall", "Take everything of ours out of a cluster."),
+    "verify": Verb("mesh_cli.verify.verb", "Does the mesh between clusters work: try it from pod to pod."),
 }
 
 
