@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import contexts_option
 from mesh_cli.output import Form, output_option, show
 from mesh_cli.own_file import put_own_file
 from mesh_cli.session import run
@@ -28,7 +29,7 @@ class NotClean(EnvironmentFault):
 
 
 @click.command("verify")
-@click.option("--context", "contexts", multiple=True, help="Kubeconfig context; two or more, of members.")
+@contexts_option("Kubeconfig context; two or more, of members.")
 @click.option(
     "--only",
     multiple=True,
