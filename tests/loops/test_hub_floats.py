@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from mesh_core.errors import EnvironmentFault
 from mesh_fakes.api_server import FakeApiServer
 from mesh_fakes.under_way import under_way
 from mesh_fakes.waiting import until
@@ -47,12 +48,15 @@ class Candidate:
         self.cut: set[str] = set()
         self.terms: list[Term] = []
         self.works = False
+        self.fails = False
         ways = [Way(each, api.client(), self.cut) for each, api in witnesses.items()]
         loop = asyncio.get_running_loop()
         self.election = FloatingElection(name, witnesses=ways, now=loop.time, jitter=lambda: 0.5)
 
     async def lead(self, term: Term) -> None:
         self.terms.append(term)
+        if self.fails:
+            raise EnvironmentFault("the copy cannot be read", next_step="wait")
         with self._working():
             await asyncio.Event().wait()
 
@@ -144,6 +148,20 @@ async def test_a_witness_that_is_away_is_not_missed_and_without_most_of_them_nob
         witnesses["w1"].start()
         await until(lambda: first.works, limit=LIMIT)
         assert first.terms[1].number > first.terms[0].number
+
+
+async def test_who_leads_and_cannot_begin_makes_room_for_another() -> None:
+    witnesses = three()
+    first, second = Candidate("a/1", witnesses=witnesses), Candidate("b/1", witnesses=witnesses)
+    first.fails = True
+    async with under_way(first.election.run(first.lead)):
+        await until(lambda: bool(first.terms), limit=LIMIT)
+        async with under_way(second.election.run(second.lead)):
+            await until(lambda: second.works, limit=LIMIT)
+            tried = len(first.terms)
+            await asyncio.sleep(600)
+            assert len(second.terms) == 1
+            assert len(first.terms) == tried
 
 
 async def test_a_witness_that_tells_a_term_beyond_all_reason_is_left_out() -> None:

@@ -4,6 +4,7 @@
    once somebody else may lead.
 2. A witness that does not answer holds up a look for `ANSWER_LIMIT`, and no renewal of the others for longer.
 3. What leads is cancelled when the majority is lost, and begins anew when it is there again.
+4. Who leads and cannot begin (`TRIES`) makes room, long enough for another candidate to try.
 """
 
 import asyncio
@@ -26,6 +27,9 @@ from mesh_runtime.side_by_side import side_by_side
 _log = logger(__name__)
 
 ANSWER_LIMIT: Final = 3.0
+TRIES: Final = 4
+ROOM_SECONDS: Final = 4 * RETRY_SECONDS
+_LASTED: Final = 60.0
 MOST_TERM: Final = 2**31 - 1
 
 
@@ -126,20 +130,29 @@ class FloatingElection:
                         group.create_task(self._lead(lead))
                 except* _Lost:
                     _log.warning("this cluster is the hub no more", term=self._term)
+                except* _Unable:
+                    _log.warning("this cluster makes room for another hub", term=self._term)
+                    self._term = 0
+                    await self._give_up()
+                    await asyncio.sleep(ROOM_SECONDS)
                 finally:
                     self._term = 0
         finally:
             await self._give_up()
 
     async def _lead(self, lead: Callable[[Term], Awaitable[None]]) -> None:
-        while True:
+        failures = 0
+        while failures < TRIES:
+            began = self._now()
             try:
-                await lead(Term(self._term, self._candidacy.held(now=self._now())))
+                await lead(Term(self._term, self._candidacy.held(now=began)))
             except* MeshError as errors:
                 _log.warning("the hub does not go on", why=str(causes(errors)[0]))
             if not self.is_leading:
                 raise _Lost
+            failures = 1 if self._now() - began > _LASTED else failures + 1
             await asyncio.sleep(RETRY_SECONDS)
+        raise _Unable
 
     async def _renew(self) -> Never:
         while True:
@@ -209,3 +222,7 @@ class FloatingElection:
 
 class _Lost(Exception):
     """The majority is gone."""
+
+
+class _Unable(Exception):
+    """Law 4."""
