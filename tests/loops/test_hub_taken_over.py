@@ -18,7 +18,7 @@ from mesh_placement.hub.floating.store import CopyStore
 from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import HUB_COPY, WITNESS_NAMESPACE
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, CLUSTER_SETS, PLACEMENTS, WORKS
-from mesh_runtime.kube import SECRETS, KubeClient
+from mesh_runtime.kube import SECRETS, KubeClient, Unreachable
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -99,6 +99,25 @@ async def test_the_next_leader_comes_to_the_same_decisions_and_changes_nothing()
             await asyncio.sleep(900)
         assert await where(next_one) == before
         assert {one.key: one.metadata.uid for app in APPS for one in await next_one.works(app)} == works
+
+
+@pytest.mark.parametrize("writes", [0, 3, 11, 37])
+async def test_taking_over_may_be_cut_off_anywhere_and_be_begun_again(writes: int) -> None:
+    async with placing_scene() as scene:
+        await placed(scene)
+        scheduling, now = installed_scheduling(), scene.clock()
+        stores = stores_of(at(witnesses()))
+        await copied(scene.admin, stores, term=1)
+        next_one = successor(scene)
+        await moved_on(next_one, by=50)
+        next_one.api.writes_left["candidate"] = writes
+        with pytest.raises(Unreachable):
+            await taken_over(next_one.api.client("candidate"), stores)
+        await taken_over(next_one.admin, stores)
+        assert await decision_digest(next_one.admin, scheduling=scheduling, now=now) == (
+            await decision_digest(scene.admin, scheduling=scheduling, now=now)
+        )
+        assert await where(next_one) == await where(scene)
 
 
 async def test_ties_of_a_copy_without_its_origin_would_fall_otherwise() -> None:
