@@ -7,6 +7,7 @@ runs there goes on where it was, and knows nothing of what happened meanwhile.
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -28,19 +29,23 @@ table inet {_TABLE} {{
 
 
 @contextmanager
-def frozen(folder: Path, cluster: str) -> Iterator[None]:
-    """The cluster of the set in `folder` stands still while the block runs."""
+def frozen(folder: Path, cluster: str) -> Iterator[float]:
+    """The cluster of the set in `folder` stands still while the block runs. It gives the time, by the
+    monotonic clock, from which on nothing of it is heard: to stop its processes takes seconds on a busy
+    machine.
+    """
     stopped: set[int] = set()
     with ExitStack() as stack:
         for network in _networks(folder, cluster):
             _nft(network, "-f", "-", rules=_RULES)
             stack.callback(_nft, network, "delete", "table", "inet", _TABLE)
+        unheard_at = time.monotonic()
         try:
             # What was just being started is found the next time.
             while new := {one.pid for one in running_in(folder, cluster)} - stopped:
                 _signal(new, signal.SIGSTOP)
                 stopped |= new
-            yield
+            yield unheard_at
         finally:
             _signal(stopped, signal.SIGCONT)
 

@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -138,8 +138,7 @@ class Deaths:
         async with self._calling() as said:
             await asyncio.sleep(_LEAD)
             self._watch.at.clear()
-            with frozen(self._fleet.set, VICTIM):
-                died = time.monotonic()
+            async with self._dead() as died:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_PASSED):
                         await self._watch.until(lambda: {"endpoints", "ready"} <= self._watch.at.keys())
@@ -156,6 +155,17 @@ class Deaths:
             stations["dns"] = max(known)
         made = msgspec.json.decode(b"".join(said), type=Attempts)
         return Death(stations, outcome(made, fault=died, window=ended - died))
+
+    @asynccontextmanager
+    async def _dead(self) -> AsyncIterator[float]:
+        """It stands still while the block runs; when it began to. What is watched goes on meanwhile: to stop
+        all its processes takes seconds on a busy machine."""
+        with ExitStack() as stack:
+            died = await asyncio.to_thread(stack.enter_context, frozen(self._fleet.set, VICTIM))
+            try:
+                yield died
+            finally:
+                await asyncio.to_thread(stack.close)
 
     async def _arranged(self) -> None:
         """All are well, and the Placement is where it will have to leave; others would do as well."""

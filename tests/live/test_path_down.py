@@ -29,6 +29,8 @@ from mesh_runtime.kube import (
 pytestmark = pytest.mark.asyncio
 
 WITHIN = 10.0
+SOON = 5.0
+"""The goal is three for what is withdrawn; this machine may be busy with other things."""
 _TABLE = "cut"
 
 
@@ -105,7 +107,7 @@ async def exported_by_both(clusterset: Bed) -> AsyncIterator[Hello]:
         yield hello
 
 
-async def test_a_peer_behind_a_cut_is_withdrawn_in_ten_seconds_and_back_in_ten_and_nothing_else_moves(
+async def test_a_peer_behind_a_cut_is_withdrawn_in_five_seconds_and_back_in_five_and_nothing_else_moves(
     clusterset: Bed,
 ) -> None:
     async with exported_by_both(clusterset) as hello:
@@ -120,7 +122,7 @@ async def test_a_peer_behind_a_cut_is_withdrawn_in_ten_seconds_and_back_in_ten_a
         with cut_off(clusterset, "east"):
             took = await until(withdrawn)
             print(f"withdrawn after {took:.1f} s")
-            assert took < WITHIN
+            assert took < SOON
             conditions = [
                 (one.conditions.ready, one.conditions.serving)
                 for piece in await hello.slices("west", source="east")
@@ -140,7 +142,7 @@ async def test_a_peer_behind_a_cut_is_withdrawn_in_ten_seconds_and_back_in_ten_a
             assert await what_stays(hello) == before
         took = await until(back)
         print(f"back after {took:.1f} s")
-        assert took < WITHIN
+        assert took < SOON
         assert await what_stays(hello) == before
 
         async def both_answer() -> bool:
