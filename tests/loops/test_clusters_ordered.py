@@ -20,13 +20,15 @@ from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.names import (
     ANNOTATION_FORMERLY,
     CLAIM_FINALIZER,
+    DEDICATED,
+    HUB_INFO,
     JOIN_KUBECONFIG_PREFIX,
     PROVIDER_FINALIZER,
 )
 from mesh_placement.objects import ClusterClaim
 from mesh_placement.provide.answer_loop import AnswerLoop
 from mesh_placement.resources import CLUSTER_CLAIMS, CLUSTER_REGISTRATIONS, CLUSTER_SETS, PLACEMENTS
-from mesh_runtime.kube import SECRETS
+from mesh_runtime.kube import CONFIG_MAPS, DEPLOYMENTS, SECRETS
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 
@@ -57,10 +59,8 @@ async def ordering(scene: PlacingScene) -> AsyncIterator[None]:
     kube, scheduling = scene.api.client(HUB_USER), installed_scheduling()
     hub = HubCaches(kube)
     caches = PlacementCaches(kube, hub=hub)
-    loops = (
-        PlacementLoop(kube, caches=caches, scheduling=scheduling, clock=scene.clock),
-        OrderLoop(kube, caches=caches, demand_of=scheduling.demand_of, clock=scene.clock),
-    )
+    places = PlacementLoop(kube, caches=caches, scheduling=scheduling, clock=scene.clock)
+    loops = places, OrderLoop(kube, caches=caches, demand_of=places.demand_of, clock=scene.clock)
     async with under_way(hub.run(), caches.run()):
         await hub.until_synced()
         await caches.until_synced()
@@ -111,6 +111,25 @@ async def joined(scene: PlacingScene, name: str) -> None:
     await scene.cluster(name)
     room = {"cpu": "64", "memory": "64Gi", "pods": "100"}
     await scene.roomy(name, room)
+
+
+async def test_what_lies_on_the_hub_and_finds_no_room_gets_a_cluster_too() -> None:
+    """The Placement itself says nothing of what it asks for: its template does."""
+    async with placing_scene() as scene:
+        meta = {"name": HUB_INFO, "namespace": "kube-public"}
+        info = {"server": "https://hub", "ca.crt": "PEM", DEDICATED: "true"}
+        await scene.admin.apply(CONFIG_MAPS, {"metadata": meta, "data": info}, field_manager="test")
+        kind = {"name": "deployments", "kind": "Deployment", "namespaced": True}
+        scene.api.pages["/apis/apps/v1"] = {"resources": [kind]}
+        await allowed(scene)
+        await scene.cluster("east")
+        await scene.admin.create(DEPLOYMENTS, big())
+        async with ordering(scene), answering(scene, PaperProvider()):
+            chosen = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+            rule = {"policy": "Divide", "count": 1}
+            await scene.place(manifests=[], resourceSelectors=[chosen], replicas=rule)
+            claim = await claim_in(scene, "Joining")
+            assert claim.spec.need == {"cpu": "20"}
 
 
 async def test_what_finds_no_room_gets_a_cluster_that_is_given_back_when_it_stands_idle() -> None:

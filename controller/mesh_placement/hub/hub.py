@@ -89,15 +89,8 @@ class HubParts:
         self._placer: PlacementLoop | None = None
         if scheduling is not None:
             self._placer = PlacementLoop(guarded, caches=self.placing, scheduling=scheduling, clock=clock)
-            self._loops += (
-                self._placer,
-                OrderLoop(
-                    guarded,
-                    caches=self.placing,
-                    demand_of=lambda one: scheduling.demand_of(one, (self.placing.rules,)),
-                    clock=clock,
-                ),
-            )
+            orders = OrderLoop(guarded, caches=self.placing, demand_of=self._placer.demand_of, clock=clock)
+            self._loops += (self._placer, orders)
 
     @property
     def is_synced(self) -> bool:

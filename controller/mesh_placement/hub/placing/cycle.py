@@ -151,6 +151,11 @@ class Cycle:
         news += sorted(crowd ^ self.beyond)
         return news, None if again is None else max(1.0, again - now.timestamp())
 
+    def demand_of(self, placement: Placement) -> Demand | None:
+        """What the last cycle took it to ask for; None for one that it did not decide."""
+        kept = self._demands.get(placement.metadata.uid)
+        return kept[1] if kept is not None else None
+
     @property
     def asked(self) -> Mapping[str, tuple[Verification, ...]]:
         """The handshakes that are waited for, by the cluster that is to try them."""

@@ -39,6 +39,7 @@ from mesh_placement.objects import (
     Verification,
 )
 from mesh_placement.schedule.keeping import forget_all
+from mesh_placement.schedule.snapshot import Demand
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import ApiError, KubeClient
 from mesh_runtime.work import WorkQueue, work
@@ -97,6 +98,12 @@ class PlacementLoop:
             # Whoever does not lead decides nothing: what it kept for the next cycle would only take memory.
             forget_all()
         raise AssertionError("a worker ended by itself")
+
+    def demand_of(self, placement: Placement) -> Demand:
+        """What the Placement asks for as it was decided last, with what it selects and what comes along; of one
+        that nobody has decided, what its own manifests ask for."""
+        known = self._term[1].demand_of(placement) if self._term is not None else None
+        return known or self._scheduling.demand_of(placement, (self._caches.rules,))
 
     async def _reconcile(self, key: Key) -> float | None:
         if self.telling is not None:
