@@ -100,8 +100,8 @@ class PlacementLoop:
         raise AssertionError("a worker ended by itself")
 
     def demand_of(self, placement: Placement) -> Demand:
-        """What the Placement asks for as it was decided last, with what it selects and what comes along; of one
-        that nobody has decided, what its own manifests ask for."""
+        """What the Placement asks for as it was decided last, with all that comes along; of one that nobody
+        has decided, what its own manifests ask for."""
         known = self._term[1].demand_of(placement) if self._term is not None else None
         return known or self._scheduling.demand_of(placement, (self._caches.rules,))
 
