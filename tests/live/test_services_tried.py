@@ -80,7 +80,7 @@ async def hub_of_west(hello: Hello) -> AsyncIterator[Hub]:
     api = FakeApiServer()
     await api.client().create(CLUSTER_LINKS, {"metadata": {"name": LINKS, "namespace": SPACE}})
     session = agent_session(api.client("agent"), hello.west, namespace=SPACE, clock=utc_now, cluster="west")
-    async with under_way(session.kinds.run(), LinksLoop(session).run()):
+    async with under_way(session.kinds.run(), session.links.run(), LinksLoop(session).run()):
         hub = Hub(api, hello.west)
 
         async def is_told() -> bool:

@@ -44,7 +44,7 @@ class Scene:
     async def agent(self) -> AsyncIterator[None]:
         member = self.member.client("agent")
         session = agent_session(self.hub.client("agent"), member, namespace=SPACE, clock=now)
-        async with under_way(session.kinds.run(), LinksLoop(session).run()):
+        async with under_way(session.kinds.run(), session.links.run(), LinksLoop(session).run()):
             await asyncio.sleep(5)
             yield
 

@@ -46,7 +46,7 @@ async def test_who_said_good_bye_goes_at_once_and_who_is_connected_stays() -> No
     async def peers() -> list[str]:
         return sorted(one.metadata.name for one in (await member.client().list(MESH_PEERS)).items)
 
-    async with under_way(session.kinds.run(), _part(session)):
+    async with under_way(session.kinds.run(), session.links.run(), _part(session)):
         await asyncio.sleep(300)
         assert await peers() == ["north", "south", "west"]
         leaving = [{"cluster": name, "since": rfc3339(NOW)} for name in ("north", "west")]

@@ -3,7 +3,7 @@
 from mesh_placement.agent.api_pulse import ApiPulse
 from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.kinds import MemberKinds
-from mesh_placement.agent.session import Session
+from mesh_placement.agent.session import Session, own_link
 from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
 from mesh_placement.objects import ClusterIdentity
@@ -23,7 +23,7 @@ def agent_session(
     cluster: str = "east",
     pulse: ApiPulse | None = None,
 ) -> Session:
-    """As of an agent that has joined and delivers nothing; nothing of it runs, `kinds` neither.
+    """As of an agent that has joined and delivers nothing; nothing of it runs, `kinds` and `links` neither.
 
     `pulse` is given by a test that has it run.
     """
@@ -35,6 +35,7 @@ def agent_session(
         registration_uid=REGISTRATION_UID,
         identity=ClusterIdentity(),
         registrations=Informer(hub, CLUSTER_REGISTRATIONS),
+        links=own_link(hub, namespace=namespace),
         kinds=MemberKinds(member),
         delivery=Delivery(None, changed=lambda: None),
         clock=clock,

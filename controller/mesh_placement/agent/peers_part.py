@@ -3,13 +3,10 @@
 Nothing is watched in the member for it: MeshPeers are looked at while somebody is named, and not otherwise.
 """
 
-import asyncio
-
 from mesh_placement.agent.session import Session
 from mesh_placement.decide.peer_parting import LOOK_AGAIN, peers_to_drop
 from mesh_placement.names import LINKS
-from mesh_placement.resources import CLUSTER_LINKS
-from mesh_runtime.kube import MESH_PEERS, Informer
+from mesh_runtime.kube import MESH_PEERS
 from mesh_runtime.log import logger
 from mesh_runtime.work import WorkQueue, work
 
@@ -27,23 +24,20 @@ class PeersPart:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._queue: WorkQueue[str] = WorkQueue()
-        self._links = Informer(
-            session.hub, CLUSTER_LINKS, namespace=session.namespace, fields=f"metadata.name={LINKS}"
-        )
-        self._links.on_change(self._wake)
+        session.links.on_change(self._wake)
         session.kinds.on_change(self._wake)
 
     async def run(self) -> None:
         """Watch and delete, for ever."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._links.run())
-            group.create_task(work(self._queue, self._look, name="peers that left"))
+        # A part that begins later than the watch of the session has missed what that brought.
+        self._wake()
+        await work(self._queue, self._look, name="peers that left")
 
     def _wake(self) -> None:
         self._queue.add(LINKS)
 
-    async def _look(self, name: str) -> float | None:
-        link = self._links.get(name, namespace=self._session.namespace)
+    async def _look(self, _name: str) -> float | None:
+        link = self._session.link
         if link is None or not link.spec.leaving or not self._session.kinds.has(MESH_PEERS):
             return None
         member = self._session.member

@@ -19,7 +19,7 @@ from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.member_facts import Member
 from mesh_placement.agent.mesh_trust import MeshTrust
 from mesh_placement.agent.report import Report
-from mesh_placement.agent.session import Part, Session
+from mesh_placement.agent.session import Part, Session, own_link
 from mesh_placement.agent.settings_watch import SettingsWatch
 from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
@@ -73,6 +73,7 @@ class SessionRun:
             registration_uid=credential.registration_uid,
             identity=identity,
             registrations=self._registrations,
+            links=own_link(hub, namespace=credential.namespace),
             kinds=kinds,
             delivery=delivery,
             clock=clock,
@@ -107,6 +108,7 @@ class SessionRun:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._registrations.run())
+                group.create_task(self.session.links.run())
                 group.create_task(self._heartbeat.run())
                 group.create_task(self.session.kinds.run())
                 group.create_task(self._member.run())

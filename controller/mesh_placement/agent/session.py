@@ -12,7 +12,9 @@ from mesh_placement.agent.delivery import Delivery
 from mesh_placement.agent.kinds import MemberKinds
 from mesh_placement.agent.vital_signs import VitalSigns
 from mesh_placement.decide.agent_settings import HubSettings
-from mesh_placement.objects import ClusterIdentity, ClusterRegistration
+from mesh_placement.names import LINKS
+from mesh_placement.objects import ClusterIdentity, ClusterLink, ClusterRegistration
+from mesh_placement.resources import CLUSTER_LINKS
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import Informer, KubeClient
 
@@ -21,8 +23,8 @@ from mesh_runtime.kube import Informer, KubeClient
 class Session:
     """`namespace` is ours on the hub; `registration_uid` that of the registration by which we joined.
 
-    `registrations` holds our own registration and no other. `on_refused` are called each time the hub refuses
-    our heartbeat.
+    `registrations` holds our own registration and no other, `links` our own ClusterLink: one watch for all
+    parts. `on_refused` are called each time the hub refuses our heartbeat.
     """
 
     hub: KubeClient
@@ -32,6 +34,7 @@ class Session:
     registration_uid: str
     identity: ClusterIdentity
     registrations: Informer[ClusterRegistration]
+    links: Informer[ClusterLink]
     kinds: MemberKinds
     delivery: Delivery
     clock: Clock
@@ -44,9 +47,19 @@ class Session:
         return self.settings.cluster
 
     @property
+    def link(self) -> ClusterLink | None:
+        """Our ClusterLink as last seen: what the hub asks of us."""
+        return self.links.get(LINKS, namespace=self.namespace)
+
+    @property
     def registration(self) -> ClusterRegistration | None:
         """Our registration as last seen."""
         return self.registrations.get(self.cluster)
+
+
+def own_link(hub: KubeClient, *, namespace: str) -> Informer[ClusterLink]:
+    """Holds the ClusterLink of a member's namespace on the hub."""
+    return Informer(hub, CLUSTER_LINKS, namespace=namespace, fields=f"metadata.name={LINKS}")
 
 
 Part = Callable[[Session], Awaitable[None]]

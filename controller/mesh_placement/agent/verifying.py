@@ -21,8 +21,7 @@ from mesh_placement.decide.verifying import (
 )
 from mesh_placement.names import AGENT_MANAGER, LINKS
 from mesh_placement.objects import Handshake, Verification
-from mesh_placement.resources import CLUSTER_LINKS
-from mesh_runtime.kube import SERVICE_PROBES, Informer
+from mesh_runtime.kube import SERVICE_PROBES
 from mesh_runtime.side_by_side import side_by_side
 from mesh_runtime.work import WorkQueue, work
 
@@ -34,10 +33,7 @@ class Verifying:
         self._session = session
         self._changed = changed
         self._queue: WorkQueue[str] = WorkQueue()
-        self._links = Informer(
-            session.hub, CLUSTER_LINKS, namespace=session.namespace, fields=f"metadata.name={LINKS}"
-        )
-        self._links.on_change(self._wake)
+        session.links.on_change(self._wake)
         self._probes = OptionalCache(
             session.member,
             SERVICE_PROBES,
@@ -51,7 +47,7 @@ class Verifying:
     @property
     def synced(self) -> asyncio.Event:
         """Set when it is known what the hub wants."""
-        return self._links.synced
+        return self._session.links.synced
 
     def found(self, *, gateways: Set[str] | None, ready: Mapping[ServiceKey, int]) -> tuple[Handshake, ...]:
         """What is known of it, with the addresses of our ready gateways, None where nobody lists them, and
@@ -67,8 +63,9 @@ class Verifying:
 
     async def run(self) -> None:
         """Watch and ask, for ever."""
+        # The watch of the session may have brought all that there is before this began.
+        self._wake()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._links.run())
             group.create_task(self._probes.run())
             group.create_task(work(self._queue, self._keep, name="handshakes"))
 
@@ -77,7 +74,7 @@ class Verifying:
         self._changed()
 
     def _wanted(self) -> tuple[Verification, ...]:
-        link = self._links.get(LINKS, namespace=self._session.namespace)
+        link = self._session.link
         return link.spec.verify if link is not None else ()
 
     async def _keep(self, _name: str) -> float | None:
@@ -86,7 +83,7 @@ class Verifying:
         self._changed()
         session, member, wanted = self._session, self._session.member, self._wanted()
         again = EVERY if wanted else None
-        if not (self._links.synced.is_set() and self._probes.synced.is_set()):
+        if not (self._session.links.synced.is_set() and self._probes.synced.is_set()):
             return again
         if not session.kinds.has(SERVICE_PROBES):
             return again

@@ -5,6 +5,7 @@ member's administrator. A token is made only when the member was reached, and th
 that dies anywhere begins again and ends the same.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -120,7 +121,7 @@ class DialIn:
 
     async def _dial(self, secret: Secret, registration: ClusterRegistration) -> None:
         cluster = registration.metadata.name
-        dial = read_kubeconfig(secret_text(secret, "kubeconfig").encode())
+        dial = await read_aside(secret_text(secret, "kubeconfig").encode())
         hub = self._caches.address()
         if hub is None or not hub.server:
             raise HubNotReady("nobody has said at which address members reach this hub")
@@ -174,3 +175,8 @@ class DialIn:
 def _is_wanted(registration: ClusterRegistration) -> bool:
     is_leaving = registration.metadata.deletion_timestamp is not None
     return registration.spec.accepted and registration.spec.mode == "Auto" and not is_leaving
+
+
+async def read_aside(text: bytes) -> Dial:
+    """In a thread: a parser in Python takes a second for some ten KiB of brackets; the hub goes on."""
+    return await asyncio.to_thread(read_kubeconfig, text)
