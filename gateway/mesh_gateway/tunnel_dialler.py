@@ -70,6 +70,8 @@ class PeerDialler:
         self._fresh: dict[Tunnel, float] = {}
         """Tunnels that have not stayed yet, with the time at which they opened."""
         self._log = TunnelLog()
+        self._blamed: Address | None = None
+        """The address of which a problem was told last."""
 
     async def run(self) -> None:
         """Dial, for ever."""
@@ -91,6 +93,9 @@ class PeerDialler:
             await asyncio.sleep(pause)
             return
         contexts, addresses = self._contexts(), self._addresses()
+        if self._blamed is not None and self._blamed not in addresses:
+            # No tunnel may be wanting that would tell so by opening.
+            self._blame(None, "")
         if contexts is None or not addresses or not self._is_wanting(now=now, addresses=addresses):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK if contexts is not None else _NO_CERTIFICATE):
@@ -148,11 +153,11 @@ class PeerDialler:
                 address, cluster=self._cluster, contexts=contexts, limits=self._limits
             )
         except (HandshakeFailed, PeerRefused) as error:
-            self._witness.problem(self._cluster, plain(f"{address}: {error.what}"))
+            self._blame(address, plain(f"{address}: {error.what}"))
             return None
         except NoHostName as error:
             why = f"check spec.gateways of MeshPeer {self._cluster}: {address}: {error.strerror}"
-            self._witness.problem(self._cluster, plain(why))
+            self._blame(address, plain(why))
             self._log.refused(self._cluster, why=why)
             return None
         except (TimeoutError, OSError):
@@ -164,6 +169,10 @@ class PeerDialler:
             stream, cluster=self._cluster, believed=believed, way=address, shown=shown
         )
         return tunnel if await self._agreed(tunnel) else None
+
+    def _blame(self, address: Address | None, why: str) -> None:
+        self._blamed = address
+        self._witness.problem(self._cluster, why)
 
     async def _agreed(self, tunnel: Tunnel) -> bool:
         changed = self._pool.changed(self._cluster)

@@ -84,6 +84,16 @@ async def test_an_address_that_is_no_host_name_is_told_and_harms_no_other() -> N
 
 
 @on_both_loops
+async def test_the_problem_of_an_address_ends_with_the_address_though_no_tunnel_opens() -> None:
+    clusterset = FakeClusterset()
+    async with egress(clusterset, {"north": (NO_NAME,)}, tunnels=False) as near:
+        near.keeper.follow(near.table)
+        await until(lambda: "no host name" in near.witness.problems.get("north", ""))
+        near.link({cluster_id("north"): (Address(LOOPBACK, free_port()),)})
+        await until(lambda: near.witness.problems["north"] == "", limit=10.0)
+
+
+@on_both_loops
 async def test_a_stream_goes_past_an_address_that_is_no_host_name() -> None:
     clusterset = FakeClusterset()
     async with (
