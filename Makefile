@@ -10,13 +10,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-placement-failover bench-failover bench-trust check docs format lock clean
+.PHONY: help setup demo demo-down test test-live test-faults conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-placement-failover bench-failover bench-trust check docs format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
 	@echo "make demo-down  remove what the demo started"
 	@echo "make test       all checks and all tests"
 	@echo "make test-long  ten thousand simulated histories instead of a hundred, a million fuzzed inputs, dead members: over an hour"
+	@echo "make test-faults [FAULTS=WORD]  faults in real clusters, and whether meshctl check names them: twenty minutes"
 	@echo "make conformance MCS_API=DIR  the official suite of the MCS API (docs/conformance.md)"
 	@echo "make bench-propagation [BENCH='--quick']  what takes how long between clusters (bench/README.md)"
 	@echo "make bench-gateway [BENCH='--quick']  our gateway beside Envoy, HAProxy and nginx (bench/README.md)"
@@ -100,6 +101,10 @@ bench-trust: setup
 # Two real clusters; the clock stops when a pod is told the new answer by cluster DNS.
 bench-dns-change: setup
 	@$(BIN)/python bench/dns_change.py $(BENCH)
+
+# Prints the table and its score; FAULTS_JSON=FILE keeps it for programs.
+test-faults: setup
+	@FAULTS='$(FAULTS)' FAULTS_JSON='$(FAULTS_JSON)' $(BIN)/pytest tests/faults -m faults
 
 test-long: setup
 	@HISTORIES=10000 SNAPSHOTS=10000 REPLAYS=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz tests/live/lifecycle/long
