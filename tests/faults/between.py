@@ -16,7 +16,7 @@ from faults.installed import east, removed, west
 from faults.scoring import Fault
 from live.nodes import closed_inwards
 from mesh_core.identity import domain
-from mesh_core.names import CONTROLLER, INTERMEDIATE_SECRET, SIGNER_LEAF, SYSTEM_NAMESPACE
+from mesh_core.names import INTERMEDIATE_SECRET, SIGNER_LEAF, SYSTEM_NAMESPACE
 from mesh_runtime.pem import certificates_to_pem
 from mesh_runtime.pki import make_root, new_key
 
@@ -77,7 +77,7 @@ def without_key(ground: Ground) -> Iterator[None]:
         ground.kubectl("east", *secret)
         yield
     finally:
-        with ground.scaled("east", CONTROLLER, 0):
+        with ground.unattended("east"):
             ground.kubectl("east", *secret, "--ignore-not-found")
             ground.kubectl("east", "create", "-f", "-", feed=before)
             for name in set(_requests(ground)) - known:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from live.nodes import nodes_of, ruled
 from live.test_one_part_down import pods, processes_of
-from mesh_core.names import SYSTEM_NAMESPACE
+from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE
 from mesh_fakes.bed import Bed
 from mesh_local.kubectl import kubectl_command
 from mesh_local.names import names_of
@@ -140,6 +140,14 @@ class Ground:
         finally:
             self.kubectl(cluster, *words, f"--replicas={usual}")
             self.rolled_out(cluster, deployment, namespace=namespace)
+
+    @contextmanager
+    def unattended(self, cluster: str) -> Iterator[None]:
+        """No controller runs: what it would mend within a second stays as it is."""
+        with self.scaled(cluster, CONTROLLER, 0):
+            gone = "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=controller"
+            self.kubectl(cluster, "-n", SYSTEM_NAMESPACE, *gone, "--timeout=120s")
+            yield
 
     def rolled_out(self, cluster: str, deployment: str, *, namespace: str = SYSTEM_NAMESPACE) -> None:
         """Returns when its pods are ready."""

@@ -77,7 +77,7 @@ def foreign_block(text: str) -> str:
     return f"{_TLD}:53 {{\n    forward . 10.0.0.9\n}}\n{without_stub(text)}"
 
 
-def port_zero(spec: Object) -> None:
+def with_another_port(spec: Object) -> None:
     for port in spec["ports"]:
         port["nodePort"] = 30999 if port.get("nodePort") != 30999 else 30998
 
@@ -253,13 +253,13 @@ PROGRAMS = (
     Fault(
         "the gateway's Service has another port",
         east("PATH-001"),
-        service(GATEWAY, port_zero, cluster="west"),
+        service(GATEWAY, with_another_port, cluster="west"),
         ("refuses", "does not take"),
     ),
     Fault(
         "... and the peer dials the old one",
         west("PEER-012"),
-        service(GATEWAY, port_zero, cluster="west"),
+        service(GATEWAY, with_another_port, cluster="west"),
         ("dials this cluster at",),
     ),
     Fault(

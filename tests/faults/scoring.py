@@ -16,7 +16,8 @@ from mesh_cli.main import command
 BOTH: Final = ("east", "west")
 LIMIT: Final = 75.0
 """Seconds in which a fault must be named; a peer that falls silent is old after thirty."""
-_MENDED: Final = 120.0
+MENDED: Final = 120.0
+"""Seconds in which all must be well again."""
 
 Place = tuple[str, str]
 """A cluster and a check id."""
@@ -83,16 +84,16 @@ def asked(ground: Ground, *, contexts: Sequence[str] = BOTH, kubeconfig: Path | 
     return Said(int(ended.return_value), bad)
 
 
-def tried(ground: Ground, fault: Fault) -> Row:
-    """The fault made, named or not, and undone."""
+def tried(ground: Ground, fault: Fault, *, limit: float = LIMIT, mended: float = MENDED) -> Row:
+    """The fault made, named or not within `limit` seconds, and undone; `mended` bounds the wait for that."""
     began, found, said = time.monotonic(), None, Said(0, {})
     with fault.made(ground):
         made = time.monotonic()
-        while found is None and time.monotonic() - made < LIMIT:
+        while found is None and time.monotonic() - made < limit:
             said = asked(ground, contexts=fault.contexts, kubeconfig=fault.kubeconfig)
             found = _named(fault, said)
         seconds = time.monotonic() - made
-    mended = _is_mended(ground, fault)
+    is_mended = _is_mended(ground, fault, limit=mended)
     others = sorted({f"{context[0]}:{id_}" for context, id_ in said.bad if (context, id_) != found})
     row = Row(
         name=fault.name,
@@ -102,7 +103,7 @@ def tried(ground: Ground, fault: Fault) -> Row:
         seconds=round(seconds, 1),
         others=tuple(others),
         breaks=fault.breaks,
-        mended=mended,
+        mended=is_mended,
     )
     print(line(row), f"({time.monotonic() - began:.0f} s in all)", flush=True)
     return row
@@ -150,10 +151,10 @@ def _named(fault: Fault, said: Said) -> Place | None:
     return None
 
 
-def _is_mended(ground: Ground, fault: Fault) -> bool:
+def _is_mended(ground: Ground, fault: Fault, *, limit: float) -> bool:
     """Whether all is fine again, so that the next fault is not taken for this one. That a busy machine keeps
     something from being seen is no fault, unless it is what named this one."""
-    deadline = time.monotonic() + _MENDED
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         bad = asked(ground).bad
         if not any(place in fault.named or verdict != "unknown" for place, (verdict, _) in bad.items()):

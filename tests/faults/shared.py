@@ -7,7 +7,6 @@ from faults.ground import Ground, Object
 from faults.installed import east, west
 from faults.scoring import Fault
 from mesh_core.names import (
-    CONTROLLER,
     LABEL_SERVICE_NAME,
     LABEL_SLICE_MANAGED_BY,
     MANAGER,
@@ -52,11 +51,8 @@ def unattended(made: Made) -> Made:
 
     @contextmanager
     def both(ground: Ground) -> Iterator[None]:
-        with ground.scaled("east", CONTROLLER, 0):
-            gone = "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=controller"
-            ground.kubectl("east", "-n", SYSTEM_NAMESPACE, *gone, "--timeout=60s")
-            with made(ground):
-                yield
+        with ground.unattended("east"), made(ground):
+            yield
 
     return both
 

@@ -51,7 +51,8 @@ async def ways_tried(client: KubeClient, found: Findings) -> tuple[WayTried, ...
     pod = next((one for one in found.pods if one.component == "gateway" and one.is_ready), None)
     if pod is None:
         return Unseen("no gateway of this cluster is ready, from which peers could be dialled")
-    return await seen_or_why(_asked(client, wanted, pod=pod, roots=roots_of(membership)), limit=DIAL_LIMIT)
+    asked = _asked(client, wanted, pod=pod, roots=roots_of(membership))
+    return await seen_or_why(asked, limit=DIAL_LIMIT, who=f"pod {pod.name}, which was to dial the peers,")
 
 
 async def name_resolved(client: KubeClient, found: Findings, *, context: str) -> Way | Unseen:
@@ -61,7 +62,7 @@ async def name_resolved(client: KubeClient, found: Findings, *, context: str) ->
     names = sorted(one.key for one in found.imports if is_ours(one) and one.spec.type == "ClusterSetIP")
     query = Query(f"{names[0][1]}.{names[0][0]}.svc.{CLUSTERSET_ZONE}", "A") if names else _ZONE
     work = look_along(client, query, context=context, start=None, settle=_SETTLE)
-    return await seen_or_why(work, limit=DIAL_LIMIT)
+    return await seen_or_why(work, limit=DIAL_LIMIT, who=f"somebody on the way of {query.name}")
 
 
 _ZONE: Final = Query(CLUSTERSET_ZONE, "SOA")

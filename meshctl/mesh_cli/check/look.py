@@ -18,13 +18,15 @@ T = TypeVar("T")
 _READ_LIMIT: Final = 3.0  # seconds
 
 
-async def seen_or_why(work: Awaitable[T], *, limit: float = _READ_LIMIT) -> T | Unseen:
-    """What `work` gives, or why it does not."""
+async def seen_or_why(
+    work: Awaitable[T], *, limit: float = _READ_LIMIT, who: str = "the API server"
+) -> T | Unseen:
+    """What `work` gives, or why it does not; `who` is to blame when it takes too long."""
     try:
         async with asyncio.timeout(limit):
             return await work
     except TimeoutError:
-        return Unseen(f"the API server did not answer within {limit:g} s")
+        return Unseen(f"{who} did not answer within {limit:g} s")
     except MeshError as error:
         return Unseen(one_line(error.what))
     except ExceptionGroup as group:

@@ -144,7 +144,9 @@ async def findings_of(client: KubeClient, *, context: str, clock: Clock) -> Find
         return nothing_seen(context, at=clock(), why=version.why)
     found = _beside_others(await _read(client, context=context, version=version, clock=clock))
     async with asyncio.TaskGroup() as group:
-        shaken = group.create_task(seen_or_why(_shaken(found), limit=DIAL_LIMIT))
+        shaken = group.create_task(
+            seen_or_why(_shaken(found), limit=DIAL_LIMIT, who="somebody who was dialled")
+        )
         tried = group.create_task(ways_tried(client, found))
         resolved = group.create_task(name_resolved(client, found, context=context))
     return replace(found, handshakes=shaken.result(), tried=tried.result(), resolved=resolved.result())
