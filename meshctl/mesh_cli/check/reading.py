@@ -254,7 +254,7 @@ async def _pods(client: KubeClient) -> tuple[PodSeen, ...]:
             is_ready=bool(pod.status.container_statuses)
             and all(one.ready for one in pod.status.container_statuses),
             trouble="; ".join(one.partition(": ")[2] for one in troubles([pod])),
-            image=next((one.image for one in pod.status.container_statuses if one.image), ""),
+            image=next((one.image for one in pod.spec.containers), ""),
         )
         for pod in sorted(found, key=lambda pod: pod.metadata.name)
         if pod.status.phase not in {"Succeeded", "Failed"}

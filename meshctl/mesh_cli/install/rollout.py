@@ -31,7 +31,6 @@ class ContainerStatus(Struct, frozen=True, rename="camel", kw_only=True):
     """core/v1 ContainerStatus."""
 
     ready: bool = False
-    image: str = ""
     restart_count: int = 0
     state: ContainerState = ContainerState()
 
@@ -43,9 +42,22 @@ class PodStatus(Struct, frozen=True, rename="camel", kw_only=True):
     container_statuses: tuple[ContainerStatus, ...] = ()
 
 
+class Container(Struct, frozen=True, rename="camel", kw_only=True):
+    """core/v1 Container: what it was to run. The status may name another tag of the same image."""
+
+    image: str = ""
+
+
+class PodSpec(Struct, frozen=True, rename="camel", kw_only=True):
+    """core/v1 PodSpec."""
+
+    containers: tuple[Container, ...] = ()
+
+
 class Pod(KubernetesObject, frozen=True, rename="camel", kw_only=True):
     """core/v1 Pod."""
 
+    spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
 
