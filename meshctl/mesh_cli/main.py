@@ -36,6 +36,9 @@ VERBS = {
     "failback": Verb(
         "mesh_cli.placement.failback", "Let a Placement go back to a cluster that has recovered."
     ),
+    "gather": Verb(
+        "mesh_cli.gather.verb", "A support bundle: objects, logs, metrics and checks, no secrets."
+    ),
     "gateways": Verb(
         "mesh_cli.gateways.verb", "What each gateway carries, how far its peers are, what it refused."
     ),

@@ -110,7 +110,7 @@ class ObjectServer:
     refusals: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     """(method, plural) to (HTTP status, reason)."""
     proxied: dict[str, bytes] = field(default_factory=dict)
-    """Path to what a pod answers there, through the API server; a pod that is not named does not answer."""
+    """Path to what a pod answers there, through the API server, or to its log; else it does not answer."""
     taken_addresses: set[str] = field(default_factory=set)
     """ClusterIPs that nobody is given."""
     pods: PodServer = field(default_factory=PodServer)
@@ -186,7 +186,7 @@ class ObjectServer:
         parts = request.path.strip("/").split("/")
         if parts == ["version"]:
             return web.json_response({"gitVersion": "v1.99.0"})
-        if "proxy" in parts:
+        if "proxy" in parts or (parts[-1] == "log" and parts[-3] == "pods"):
             page = self.proxied.get(request.path)
             return web.Response(body=page) if page is not None else _status(503, "ServiceUnavailable")
         if parts[-1] in {"exec", "portforward"}:
