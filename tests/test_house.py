@@ -114,6 +114,7 @@ PURE_FILES = [
     "meshctl/mesh_cli/gateways/render.py",
     "meshctl/mesh_cli/gateways/survey.py",
     "meshctl/mesh_cli/install/inventory.py",
+    "meshctl/mesh_cli/bench/figures.py",
     "meshctl/mesh_cli/events/render.py",
     "meshctl/mesh_cli/events/timeline.py",
     "meshctl/mesh_cli/peers/render.py",

@@ -21,6 +21,9 @@ VERBS = {
     "accept": Verb("mesh_cli.member.accept", "Make a cluster a member by the token of an invitation."),
     "adopt": Verb("mesh_cli.placement.adopt", "Have a workload that runs in a cluster placed by its hub."),
     "backup": Verb("mesh_cli.hub.backup", "What a hub knows of its clusters, into a file."),
+    "bench": Verb(
+        "mesh_cli.bench.verb", "How fast calls between two clusters are, by the mesh and directly."
+    ),
     "check": Verb("mesh_cli.check.verb", "Is all as it should be, and if not, what is the next step."),
     "clusters": Verb(
         "mesh_cli.clusters.verb", "The clusters of a hub: which there are, how they are, and who may in."

@@ -8,36 +8,24 @@ import asyncio
 import inspect
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from mesh_cli.check.verdict import one_line
-from mesh_cli.install.rollout import PODS, troubles
-from mesh_cli.member.itself import read_facts
-from mesh_cli.session import FIELD_MANAGER
 from mesh_cli.trace.probing import tried
 from mesh_cli.verify import inside
+from mesh_cli.verify.at_work import Cluster, Stage, at_work
 from mesh_cli.verify.cases import POD, Case, Member, Outcome, Run, Tried, cases, judged, pairs, refused
-from mesh_cli.verify.cleaning import OLD, clean
 from mesh_cli.verify.disruptive import gateway_deleted
-from mesh_cli.verify.images import image_of
-from mesh_cli.verify.objects import manifests, namespace_of
-from mesh_core.errors import EnvironmentFault, MeshError, causes
+from mesh_cli.verify.objects import namespace_of
+from mesh_core.errors import MeshError
 from mesh_runtime.clock import Clock
-from mesh_runtime.kube import Inside, KubeClient, connect, run_in_pod
+from mesh_runtime.kube import Inside, run_in_pod
 
-_START: Final = 30.0
-"""Seconds until the pods are ready."""
 _CALLS: Final = 32.0
-_PAUSE: Final = 0.2
-
-
-class PodsNotReady(EnvironmentFault):
-    """The pods that are to call each other do not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,83 +38,15 @@ class Wanted:
     keep: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Cluster:
-    """A member with its API server."""
-
-    member: Member
-    client: KubeClient
-
-
 async def verify(wanted: Wanted, *, run: str, kubeconfig: Path | None, clock: Clock) -> Run:
     """Everything. Raises MeshError where a cluster does not answer, is no member, or starts no pods."""
     began = time.monotonic()
-    async with AsyncExitStack() as stack:
-        clusters = []
-        for number, context in enumerate(wanted.contexts):
-            client = await stack.enter_async_context(connect(kubeconfig=kubeconfig, context=context))
-            cluster = (await read_facts(client, context=context)).member().cluster
-            image = wanted.image or await image_of(client, context=context)
-            clusters.append(Cluster(Member(context, cluster, number, image), client))
-        old = await _everywhere(
-            clusters, lambda one: clean(one.client, context=one.member.context, older=OLD)
-        )
-        found: list[Tried] = []
-        left: list[str] = [what for each in old for what in each]
-        try:
-            await _everywhere(clusters, lambda one: _start(one, run=run))
-            found = await _tried(clusters, wanted=wanted, run=run, clock=clock)
-        finally:
-            if not wanted.keep:
-                # Shielded: a second signal must not stop what cleans up after the first.
-                gone = await asyncio.shield(
-                    _everywhere(clusters, lambda one: clean(one.client, context=one.member.context, run=run))
-                )
-                left += [what for each in gone for what in each]
+    left: list[str] = []
+    stage = Stage(wanted.contexts, run, wanted.image, wanted.keep)
+    async with at_work(stage, kubeconfig=kubeconfig, left=left) as clusters:
+        found = await _tried(clusters, wanted=wanted, run=run, clock=clock)
     names = tuple(one.member.cluster for one in clusters)
     return Run(namespace_of(run), names, tuple(found), time.monotonic() - began, tuple(left))
-
-
-async def _everywhere(
-    clusters: Sequence[Cluster], work: Callable[[Cluster], Awaitable[list[str]]]
-) -> list[list[str]]:
-    """`work` in all clusters, in their order; the first error ends it everywhere."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_awaited(work(one))) for one in clusters]
-    except BaseExceptionGroup as failed:
-        known = failed.subgroup(MeshError)
-        if known is None or failed.split(MeshError)[1] is not None:
-            raise
-        raise causes(known)[0] from None
-    return [task.result() for task in tasks]
-
-
-async def _awaited(work: Awaitable[list[str]]) -> list[str]:
-    return await work
-
-
-async def _start(cluster: Cluster, *, run: str) -> list[str]:
-    client, member = cluster.client, cluster.member
-    for manifest in manifests(member, run=run):
-        await client.apply_manifest(manifest, field_manager=FIELD_MANAGER)
-    namespace = namespace_of(run)
-    pod = None
-    try:
-        async with asyncio.timeout(_START):
-            while True:
-                pod = await client.get(PODS, POD, namespace=namespace)
-                states = pod.status.container_statuses
-                if states and all(one.ready for one in states):
-                    return []
-                await asyncio.sleep(_PAUSE)
-    except TimeoutError as error:
-        why = "; ".join(map(one_line, troubles([pod]))) if pod is not None else ""
-        raise PodsNotReady(
-            f"context {member.context}: pod {namespace}/{POD} is not ready after {_START:.0f} s"
-            f" ({why or 'it does not say why'}); its image is {member.image}",
-            next_step="see that the cluster can pull that image, or give --image",
-        ) from error
 
 
 async def _tried(clusters: Sequence[Cluster], *, wanted: Wanted, run: str, clock: Clock) -> list[Tried]:

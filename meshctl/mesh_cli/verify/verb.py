@@ -1,7 +1,5 @@
 """`meshctl verify`: does the mesh between clusters work, from pod to pod, by trying it."""
 
-import asyncio
-import signal
 import uuid
 from pathlib import Path
 
@@ -11,8 +9,9 @@ from mesh_cli.contexts import contexts_option
 from mesh_cli.output import Form, output_option, show
 from mesh_cli.own_file import put_own_file
 from mesh_cli.session import run
-from mesh_cli.verify.cases import SUITES, Run
+from mesh_cli.verify.cases import SUITES
 from mesh_cli.verify.cleaning import clean
+from mesh_cli.verify.interruptible import interruptible
 from mesh_cli.verify.render import run_as_json, run_as_junit, run_as_text
 from mesh_cli.verify.running import Wanted, verify
 from mesh_core.errors import EnvironmentFault, UserError
@@ -81,25 +80,12 @@ def command(
     suites = only or tuple(one for one in SUITES if one != "disruptive")
     suites = (*suites, "disruptive") if disruptive and "disruptive" not in suites else suites
     wanted = Wanted(contexts, suites, image, keep)
-    found = run(_interruptible(wanted, kubeconfig=kubeconfig))
+    work = verify(wanted, run=uuid.uuid4().hex[:8], kubeconfig=kubeconfig, clock=utc_now)
+    found = run(interruptible(work))
     if junit is not None:
         put_own_file(junit, run_as_junit(found))
     show(output, json=lambda: run_as_json(found), table=lambda: run_as_text(found))
     return 0 if found.passed else 1
-
-
-async def _interruptible(wanted: Wanted, *, kubeconfig: Path | None) -> Run:
-    """Ends by SIGTERM as it does by SIGINT: what was begun is cleaned up."""
-    task = asyncio.ensure_future(
-        verify(wanted, run=uuid.uuid4().hex[:8], kubeconfig=kubeconfig, clock=utc_now)
-    )
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise click.Abort from None
 
 
 async def _clean(contexts: tuple[str, ...], *, kubeconfig: Path | None) -> None:
