@@ -45,6 +45,7 @@ VERBS = {
     "gateways": Verb(
         "mesh_cli.gateways.verb", "What each gateway carries, how far its peers are, what it refused."
     ),
+    "graph": Verb("mesh_cli.graph.verb", "The clusterset as a picture: clusters, links, services."),
     "hub": Verb("mesh_cli.hub.verb", "The hub: the cluster with the registrations of all others."),
     "invite": Verb("mesh_cli.invite.verb", "A token by which another cluster becomes a member."),
     "join": Verb("mesh_cli.member.join", "Make a cluster a member of the clusterset."),
