@@ -24,10 +24,18 @@ Made = Callable[[Ground], AbstractContextManager[object]]
 
 
 def bundle(change: Callable[[Object], None]) -> Made:
-    """East's TrustBundle with another spec."""
-    return lambda ground: ground.changed(
-        "east", "trustbundle", "clusterset", lambda found: change(found["spec"])
-    )
+    """East's TrustBundle with another spec, as a new object: no trust bundle can be taken back."""
+
+    @contextmanager
+    def made(ground: Ground) -> Iterator[None]:
+        other = ground.get("east", "trustbundle", "clusterset")
+        other["metadata"] = {"name": "clusterset"}
+        other.pop("status", None)
+        change(other["spec"])
+        with ground.removed("east", "trustbundle", "clusterset"), ground.added("east", other):
+            yield
+
+    return made
 
 
 def another_set(spec: Object) -> None:
@@ -41,8 +49,10 @@ def newer(spec: Object) -> None:
     spec["generation"] += 5
 
 
-def elsewhere(spec: Object) -> None:
-    spec["domain"] = "other.example"
+def of_another_domain(spec: Object) -> None:
+    root = make_root(domain("other.example"), now=datetime.now(UTC))
+    spec.clear()
+    spec.update(domain="other.example", roots=[certificates_to_pem([root.certificate]).decode()])
 
 
 @contextmanager
@@ -115,7 +125,9 @@ def request_denied(ground: Ground) -> Iterator[None]:
 TRUST = (
     Fault("the TrustBundle is deleted", east("TRUST-001"), removed("trustbundle", "clusterset")),
     Fault(
-        "the TrustBundle is of another domain", (*east("TRUST-001"), *east("TRUST-002")), bundle(elsewhere)
+        "the TrustBundle is of another domain",
+        (*east("TRUST-001"), *east("TRUST-002")),
+        bundle(of_another_domain),
     ),
     Fault(
         "the roots are another set's",

@@ -146,7 +146,9 @@ def settled(ground: Ground, *, limit: float = 180.0) -> Said:
 def _named(fault: Fault, said: Said) -> Place | None:
     for place in fault.named:
         verdict, words = said.bad.get(place, ("ok", ""))
-        if verdict != "ok" and any(one in words for one in fault.words):
+        # That a check could not look names a cause only where its words do.
+        is_said = verdict not in ("ok", "unknown") or (verdict == "unknown" and fault.words != ("",))
+        if is_said and any(one in words for one in fault.words):
             return place
     return None
 

@@ -165,7 +165,12 @@ def hello_scaled(ground: Ground) -> AbstractContextManager[None]:
 
 ALLOW = {"meshctl.dev/no-such-thing": "x"}
 SHARED = (
-    Fault("an export of a Service that is not there", west("SVC-001"), added("west", export("nobody"))),
+    Fault(
+        "an export of a Service that is not there",
+        west("SVC-001"),
+        added("west", export("nobody")),
+        ("is False",),
+    ),
     Fault(
         "an export with a word that nobody knows",
         west("SVC-001"),
