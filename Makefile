@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup demo demo-down test test-live test-faults conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-placement-failover bench-failover bench-trust check docs format lock clean
+.PHONY: help setup test-tools demo demo-down test test-live test-faults conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-placement-failover bench-failover bench-trust check docs format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
@@ -54,7 +54,11 @@ demo-down: $(INSTALLED)
 	@rm -rf $(DEMO_DIR)
 
 # Live tests wait for clusters most of the time: all others run beside them, and are shown when both are through.
-test: setup check
+# What tests alone need: a browser for the dashboard.
+test-tools:
+	@command -v chromium >/dev/null || .ci/apt chromium
+
+test: setup test-tools check
 	@others=$$(mktemp); $(BIN)/pytest --ignore=tests/live > "$$others" 2>&1 & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null; rm -f "$$others"' EXIT; \
 	$(BIN)/pytest tests/live; live=$$?; \

@@ -113,6 +113,7 @@ PURE_FILES = [
     "meshctl/mesh_cli/gather/redact.py",
     "meshctl/mesh_cli/gateways/render.py",
     "meshctl/mesh_cli/gateways/survey.py",
+    "meshctl/mesh_cli/dashboard/guard.py",
     "meshctl/mesh_cli/graph/drawing.py",
     "meshctl/mesh_cli/graph/layout.py",
     "meshctl/mesh_cli/graph/markup.py",

@@ -29,6 +29,7 @@ VERBS = {
         "mesh_cli.clusters.verb", "The clusters of a hub: which there are, how they are, and who may in."
     ),
     "completion": Verb("mesh_cli.completion", "The script by which a shell completes what is typed."),
+    "dashboard": Verb("mesh_cli.dashboard.verb", "The clusterset as a live page on this machine."),
     "demo": Verb("mesh_cli.local.demo", "Two clusters on this machine and a first call across them."),
     "dns": Verb("mesh_cli.dns.verb", "What a name resolves to, step by step, and who on its way disagrees."),
     "events": Verb("mesh_cli.events.verb", "What changed about our objects, in all clusters, by time."),
