@@ -53,11 +53,11 @@ demo-down: $(INSTALLED)
 	@$(BIN)/meshctl local down --dir $(DEMO_DIR)
 	@rm -rf $(DEMO_DIR)
 
-# Live tests wait for clusters most of the time: all others run beside them, and are shown when both are through.
 # What tests alone need: a browser for the dashboard.
 test-tools:
 	@command -v chromium >/dev/null || .ci/apt chromium
 
+# Live tests wait for clusters most of the time: all others run beside them, and are shown when both are through.
 test: setup test-tools check
 	@others=$$(mktemp); $(BIN)/pytest --ignore=tests/live > "$$others" 2>&1 & pid=$$!; \
 	trap 'kill $$pid 2>/dev/null; rm -f "$$others"' EXIT; \
