@@ -6,12 +6,11 @@ from typing import Final
 
 from mesh_cli.status.survey import CertificateSeen
 from mesh_core.conditions import rfc3339
-from mesh_core.lifetimes import LEAF_LIFE
+from mesh_core.lifetimes import LEAF_LIFE, Window
 from mesh_core.objects import TrustBundle
 from mesh_core.objects.mesh import PathReport
 from mesh_core.trust_statement import held_by
 from mesh_runtime.pem import UnreadablePem, certificates_from_pem
-from mesh_runtime.renewal import is_due
 
 _LEAST_LEAF: Final = LEAF_LIFE / 8
 """Leaves are renewed when a quarter of their life is left; with half of that nobody has."""
@@ -43,7 +42,8 @@ def _signed(bundle: TrustBundle | None, *, now: datetime) -> Iterator[Certificat
             certificate = certificates_from_pem(pem.encode(), what=what)[0]
         except (UnreadablePem, IndexError):
             continue
-        yield CertificateSeen(what, rfc3339(certificate.not_valid_after_utc), is_due(certificate, now=now))
+        window = Window(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+        yield CertificateSeen(what, rfc3339(window.end), window.renewal(jitter=0.0) <= now)
 
 
 def _shown(paths: Mapping[str, Sequence[PathReport]], *, now: datetime) -> Iterator[CertificateSeen]:
