@@ -53,9 +53,10 @@ demo-down: $(INSTALLED)
 	@$(BIN)/meshctl local down --dir $(DEMO_DIR)
 	@rm -rf $(DEMO_DIR)
 
-# What tests alone need: a browser for the dashboard.
+# What tests alone need: a browser for the dashboard, and Prometheus's tool for the alerts.
 test-tools:
 	@command -v chromium >/dev/null || .ci/apt chromium
+	@command -v promtool >/dev/null || .ci/apt prometheus
 
 # Live tests wait for clusters most of the time: all others run beside them, and are shown when both are through.
 test: setup test-tools check
