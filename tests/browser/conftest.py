@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,6 +60,13 @@ def export(server: ObjectServer, name: str, *, conflict: str = "") -> None:
 
 @pytest.fixture
 def land(tmp_path: Path) -> Iterator[Land]:
+    with two_members(tmp_path) as land:
+        yield land
+
+
+@contextmanager
+def two_members(folder: Path, *, conflict: str = "<script>document.title='owned'</script>") -> Iterator[Land]:
+    """east and west, peers of each other; east's checkout is in conflict."""
     servers = {}
     with ExitStack() as stack:
         for name, other in (("east", "west"), ("west", "east")):
@@ -68,9 +75,9 @@ def land(tmp_path: Path) -> Iterator[Land]:
             connect(server, other)
             export(server, f"shop-{name}")
             stack.enter_context(served(server))
-        export(servers["east"], "checkout", conflict="<script>document.title='owned'</script>")
+        export(servers["east"], "checkout", conflict=conflict)
         urls = {name: server.url for name, server in servers.items()}
-        file = write_kubeconfig(tmp_path / "kubeconfig", servers=urls, current="east")
+        file = write_kubeconfig(folder / "kubeconfig", servers=urls, current="east")
         yield Land(east=servers["east"], west=servers["west"], kubeconfig=file)
 
 
