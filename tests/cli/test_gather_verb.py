@@ -76,7 +76,7 @@ def test_no_byte_of_a_secret_is_in_the_bundle_wherever_it_lay(
     with_canaries(east)
     before = east.versions()
     file = tmp_path / "bundle.tar.gz"
-    output = done(meshctl("gather", "--context", "e", "-o", str(file)))
+    output = done(meshctl("gather", "--context", "e", "--out", str(file)))
     found = unpacked(file)
     for path, text in found.items():
         assert CANARY not in text, path
@@ -106,7 +106,7 @@ def test_what_is_down_or_forbidden_is_noted_and_hides_nothing(
     east.refusals[("GET", "meshpeers")] = 500, "InternalError"
     east.refusals[("GET", "secrets")] = 403, "Forbidden"
     file = tmp_path / "bundle.tar.gz"
-    output = done(meshctl("gather", "--context", "dead", "--context", "e", "-o", str(file)))
+    output = done(meshctl("gather", "--context", "dead", "--context", "e", "--out", str(file)))
     found = unpacked(file)
     missing = {one["what"]: one["why"] for one in json.loads(found["MANIFEST.json"])["missing"]}
     assert "does not answer" in missing["dead"]
@@ -119,7 +119,7 @@ def test_what_is_down_or_forbidden_is_noted_and_hides_nothing(
 
 def test_where_nobody_answers_no_file_is_written(meshctl: Meshctl, tmp_path: Path) -> None:
     file = tmp_path / "bundle.tar.gz"
-    refused = complaint(meshctl("gather", "--context", "dead", "-o", str(file)))
+    refused = complaint(meshctl("gather", "--context", "dead", "--out", str(file)))
     assert "nothing could be gathered" in refused
     assert list(tmp_path.glob("bundle*")) == []
 
@@ -127,7 +127,7 @@ def test_where_nobody_answers_no_file_is_written(meshctl: Meshctl, tmp_path: Pat
 def test_a_file_that_is_there_is_not_overwritten(meshctl: Meshctl, tmp_path: Path) -> None:
     file = tmp_path / "bundle.tar.gz"
     file.write_text("mine")
-    assert "is there already" in complaint(meshctl("gather", "-o", str(file)))
+    assert "is there already" in complaint(meshctl("gather", "--out", str(file)))
     assert file.read_text() == "mine"
 
 

@@ -23,6 +23,7 @@ from mesh_fakes.examples import TEXT, call_with_examples, example
 
 KEYS = Path(__file__).parent / "json_keys.txt"
 RENDERERS = {
+    "bench": "mesh_cli.bench.figures:bench_as_json",
     "check": "mesh_cli.check.render:results_as_json",
     "clusters": "mesh_cli.clusters.render:clusters_as_json",
     "dns query": "mesh_cli.dns.render:way_as_json",
@@ -31,6 +32,7 @@ RENDERERS = {
     "explain hosts": "mesh_cli.placement.explain_hosts:as_json",
     "explain placement": "mesh_cli.placement.placements_render:explained_as_json",
     "gateways": "mesh_cli.gateways.render:gateways_as_json",
+    "graph": "mesh_cli.graph.render:as_json",
     "local status": "mesh_cli.local.render:set_as_json",
     "peers": "mesh_cli.peers.render:peers_as_json",
     "place": "mesh_cli.placement.decisions_render:foreseen_as_json",

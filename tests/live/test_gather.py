@@ -38,7 +38,7 @@ async def test_a_bundle_of_two_clusters_holds_what_support_needs_and_no_secret(
         clusterset.kubectl("east", "-n", SYSTEM_NAMESPACE, "scale", f"deploy/{DNS}", "--replicas=0")
         try:
             began = time.monotonic()
-            words = ("--kubeconfig", str(clusterset.kubeconfig), "gather", "-o", str(file))
+            words = ("--kubeconfig", str(clusterset.kubeconfig), "gather", "--out", str(file))
             print(clusterset.done(*words, "--context", "east", "--context", "west"))
             print(f"{time.monotonic() - began:.0f} s, {file.stat().st_size >> 10} KiB")
         finally:

@@ -7,6 +7,7 @@ import click
 
 from mesh_cli.bench.figures import bench_as_json, bench_as_text
 from mesh_cli.bench.running import Wanted, bench
+from mesh_cli.contexts import contexts_option
 from mesh_cli.output import Form, output_option, show
 from mesh_cli.session import run
 from mesh_cli.verify.at_work import Stage
@@ -20,9 +21,7 @@ class NotTwo(UserError):
 
 
 @click.command("bench")
-@click.option(
-    "--context", "contexts", multiple=True, required=True, help="Kubeconfig context; two, of members."
-)
+@contexts_option("Kubeconfig context; two, of members.", required=True)
 @click.option(
     "--seconds",
     type=click.FloatRange(0.2, 60),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import contexts_option
 from mesh_cli.dashboard.board import Board
 from mesh_cli.dashboard.server import dashboard
 from mesh_cli.graph.looking import looking
@@ -16,7 +17,7 @@ from mesh_runtime.signals import stop_at_signal
 
 
 @click.command("dashboard")
-@click.option("--context", "contexts", multiple=True, help="Kubeconfig context; may be given several times.")
+@contexts_option()
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, show_default="any free one", help="Port on 127.0.0.1."
 )

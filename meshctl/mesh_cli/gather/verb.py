@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import contexts_option
 from mesh_cli.gather.bundle import Bundle, archive
 from mesh_cli.gather.reading import gather
 from mesh_cli.own_file import put_own_file
@@ -27,10 +28,9 @@ class NothingGathered(EnvironmentFault):
 
 
 @click.command("gather")
-@click.option("--context", "contexts", multiple=True, help="Kubeconfig context; may be given several times.")
+@contexts_option()
 @click.option(
-    "-o",
-    "--output",
+    "--out",
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="The file to write; by default meshctl-gather-TIME.tar.gz in the current folder.",
@@ -63,7 +63,7 @@ def command(
     folder = f"meshctl-gather-{at.strftime('%Y%m%dT%H%M%SZ')}"
     file = file or Path(f"{folder}.tar.gz")
     if file.exists():
-        raise FileThere(f"{file} is there already", next_step="name another file with -o")
+        raise FileThere(f"{file} is there already", next_step="name another file with --out")
     since = timedelta(hours=since_hours)
     bundle = run(_gather(asked, kubeconfig=kubeconfig, since=since, limit=timeout))
     if not bundle.files:

@@ -5,19 +5,26 @@ from pathlib import Path
 
 import click
 
+from mesh_cli.contexts import contexts_option
 from mesh_cli.graph.looking import looking
 from mesh_cli.graph.picture import Picture
 from mesh_cli.graph.render import as_html, as_json, as_svg
+from mesh_cli.output import as_yaml
 from mesh_cli.own_file import put_own_file
 from mesh_cli.session import run
 from mesh_runtime.clock import utc_now
 from mesh_runtime.kube import current_context
 
-_FORMS = {"svg": as_svg, "html": as_html, "json": as_json}
+_FORMS = {
+    "svg": as_svg,
+    "html": as_html,
+    "json": as_json,
+    "yaml": lambda picture: as_yaml(as_json(picture)),
+}
 
 
 @click.command("graph")
-@click.option("--context", "contexts", multiple=True, help="Kubeconfig context; may be given several times.")
+@contexts_option()
 @click.option(
     "-o",
     "--output",
