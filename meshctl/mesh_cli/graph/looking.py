@@ -17,7 +17,7 @@ from mesh_cli.graph.drawing import draw
 from mesh_cli.graph.picture import Picture
 from mesh_cli.status.survey import MemberSeen, NotSeen, Survey
 from mesh_cli.status.surveying import see_member
-from mesh_core.errors import MeshError
+from mesh_core.errors import MeshError, causes
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import KubeClient, connect
 
@@ -82,5 +82,11 @@ class _Line:
                 return await answer
         except MeshError as error:
             return NotSeen(context=self._context, error=str(error))
+        except ExceptionGroup as group:
+            # Who asks for several things at once raises a group; what is no fault of a cluster's goes on up.
+            ours, others = group.split(MeshError)
+            if others is not None or ours is None:
+                raise
+            return NotSeen(context=self._context, error=str(causes(ours)[0]))
         except TimeoutError:
             return NotSeen(context=self._context, error=f"it did not answer all within {_LIMIT:.0f} s")
