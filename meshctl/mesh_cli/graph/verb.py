@@ -1,6 +1,6 @@
 """`meshctl graph`: the clusterset as a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ from mesh_cli.session import run
 from mesh_runtime.clock import utc_now
 from mesh_runtime.kube import current_context
 
-_FORMS = {
+_FORMS: dict[str, Callable[[Picture], str]] = {
     "svg": as_svg,
     "html": as_html,
     "json": as_json,
