@@ -25,7 +25,8 @@ async def serve(until_stopped: Until) -> None:
 
 
 async def _run(kube: KubeClient) -> None:
-    settings, scheduling = await _floating(kube), installed_scheduling()
+    scheduling = installed_scheduling()  # first: a plug-in that cannot be used needs no API server to be named
+    settings = await _floating(kube)
     if settings is None:
         await run_hub(kube, name=replica_name(), scheduling=scheduling)
         return
