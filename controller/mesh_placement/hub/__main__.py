@@ -25,7 +25,8 @@ async def serve(until_stopped: Until) -> None:
 
 
 async def _run(kube: KubeClient) -> None:
-    scheduling = installed_scheduling()  # first: a plug-in that cannot be used needs no API server to be named
+    # First: a plug-in that cannot be used needs no API server to be named.
+    scheduling = installed_scheduling()
     settings = await _floating(kube)
     if settings is None:
         await run_hub(kube, name=replica_name(), scheduling=scheduling)
