@@ -1,11 +1,15 @@
 """`meshctl gather`: no byte of a secret gets into the bundle, and what is broken hides nothing that is
 not."""
 
+import asyncio
 import base64
 import io
 import json
+import ssl
 import tarfile
+from datetime import timedelta
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -13,11 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh_cli.gather import bundle as bundles
+from mesh_cli.gather import reading
 from mesh_cli.gather.bundle import Bundle, archive, safe
+from mesh_cli.gather.plan import Wanted
 from mesh_cli.gather.redact import TAKEN, redacted, scrub
 from mesh_fakes.clusters import MESH, make_member
 from mesh_fakes.commands import Meshctl, complaint, done
 from mesh_fakes.object_server import ObjectServer
+from mesh_runtime.clock import utc_now
+from mesh_runtime.kube import connect_at
 
 MCS = "multicluster.x-k8s.io/v1beta1"
 SYSTEM = "meshctl-system"
@@ -145,11 +153,62 @@ def test_a_file_that_is_there_is_not_overwritten(meshctl: Meshctl, tmp_path: Pat
         f"DB-PASSWORD='{CANARY} {CANARY}'",
         f"https://user:{CANARY}@host/path",
         f"LS0tLS1CRUdJTi{CANARY}",
+        f'"said": "password=\\"{CANARY}\\""',
+        f'{{"inner": "{{\\"token\\": \\"{CANARY} {CANARY}\\"}}"}}',
+        f"clientSecret: {CANARY}",
+        f"https://{CANARY}@host/path",
     ],
 )
 def test_what_looks_like_a_secret_is_taken_out_of_any_text(text: str) -> None:
     assert CANARY not in scrub(f"before {text} after")
     assert scrub(f"before {text} after").startswith("before ")
+
+
+@pytest.mark.parametrize(
+    "part", ["1", "a-", "A_", "eyJ-", "eyJaaaaaaaa-", "token=", "secret", "://", 'key=\\"']
+)
+def test_no_text_takes_longer_than_in_proportion_to_its_length(part: str) -> None:
+    """Before, 20,000 such characters took seconds, and what a tenant may write a day, past every limit."""
+    text = part * (400_000 // len(part))
+    began = process_time()
+    scrub(text)
+    assert process_time() - began < 20
+
+
+def test_what_a_patch_sets_and_a_field_called_as_a_secret_is_not_shown() -> None:
+    patch = {"op": "replace", "path": "/data/key", "value": [{"name": "DATABASE", "value": CANARY}]}
+    half = {"kind": "Secret", "stringData": {"key": CANARY}}
+    found = redacted({"spec": {"overrides": [patch], "manifests": [half], "adminPassword": CANARY}})
+    assert CANARY not in json.dumps(found)
+    assert found["spec"]["overrides"][0]["path"] == "/data/key"
+    reference = {"kind": "Secret", "name": "its-name"}
+    assert redacted({"spec": {"of": reference}})["spec"]["of"] == reference
+
+
+def test_of_very_large_objects_a_list_takes_no_more_than_one_answer_may_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = 0
+
+    async def read(*_: object, **__: object) -> bytes:
+        nonlocal asked
+        asked += 1
+        item = {"metadata": {"name": f"e-{asked}", "annotations": {"note": "x" * 20_000}}}
+        return json.dumps({"metadata": {"continue": "more"}, "items": [item]}).encode()
+
+    monkeypatch.setattr(reading._Gatherer, "_read", read)
+    monkeypatch.setattr(reading, "_LARGEST_ANSWER", 60_000)
+    made = Bundle()
+
+    async def listed() -> None:
+        async with connect_at("http://127.0.0.1:1", tls=ssl.create_default_context()) as client:
+            since = timedelta(hours=1)
+            gatherer = reading._Gatherer(client, context="e", bundle=made, clock=utc_now, since=since)
+            await gatherer._list(Wanted("exports", "/exports", "ServiceExport"))
+
+    asyncio.run(listed())
+    assert asked == 3
+    assert made.missing == [("e/objects/exports.yaml", "only the first 3 objects are in it")]
 
 
 def test_a_bootstrap_token_is_one_and_a_host_name_is_none() -> None:

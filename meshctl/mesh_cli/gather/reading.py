@@ -158,9 +158,12 @@ class _Gatherer:
         params = {"limit": str(_PAGE), **({"labelSelector": one.labels} if one.labels else {})}
         params |= {"fieldSelector": f"metadata.name={one.only}"} if one.only else {}
         items: list[dict[str, Any]] = []  # Any: JSON of any kind
-        while len(items) < _MOST_OBJECTS:
+        size = 0
+        while len(items) < _MOST_OBJECTS and size < _LARGEST_ANSWER:
             try:
-                page = json.loads(await self._read(one.path, params=params))
+                answer = await self._read(one.path, params=params)
+                size += len(answer)
+                page = json.loads(answer)
             except ApiError as error:
                 if error.is_not_found:
                     return  # the kind is not served here

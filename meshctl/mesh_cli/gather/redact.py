@@ -2,9 +2,10 @@
 
 1. By type first: of a Secret nothing but its name is kept, wherever it lies, and it is not asked for at
    all. Of an object inside of another one (what a Work, an Assignment or a Placement carries) only kind and
-   name are kept.
+   name are kept. Of a change to such an object (JSON Patch) what it sets is not.
 2. Values of annotations are kept only below keys that are ours or the MCS API's: anybody writes the others,
-   and kubectl a copy of the whole object. Values of environment variables only of our own settings.
+   and kubectl a copy of the whole object. Values of environment variables only of our own settings, of
+   fields that are called as secrets are none.
 3. Then by looks, in every text: private keys, tokens, passwords in URLs and behind words that announce one.
 4. What was taken out says so; nothing is left out silently.
 """
@@ -17,7 +18,14 @@ TAKEN: Final = "[redacted]"
 _KEPT_KEYS: Final = ("meshctl.dev/", "multicluster.kubernetes.io/")
 _OUR_SETTINGS: Final = "MESHCTL_"
 _NAMED: Final = ("name", "namespace")
+_CONTENT: Final = frozenset({"metadata", "data", "stringData"})
 _DEEPEST: Final = 60
+_WORDS: Final = (
+    r"(?:token|password|passwd|passphrase|secret|credential|api[-_]?key|private[-_]?key|authorization)"
+)
+_SECRET_KEY: Final = re.compile(rf"(?i){_WORDS}\Z")
+# Others write these texts, 8 MiB of them. So each look takes time that grows as the text does: what begins to
+# match at a character matches, or is given up after a few, or ends where the next match may begin.
 _LOOKS: Final = (
     (
         re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.S),
@@ -25,15 +33,16 @@ _LOOKS: Final = (
     ),
     # PKCS #8 and SEC 1 of P-256, and PEM headers, in base64.
     (re.compile(r"(MIGHAgEAMBMGByqGSM49|MHcCAQEEI|LS0tLS1CRUdJTi)[A-Za-z0-9+/=_-]*"), TAKEN),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*"), TAKEN),
+    (re.compile(r"(?<![A-Za-z0-9])eyJ[A-Za-z0-9_-]{8}[A-Za-z0-9_.+/=-]*"), TAKEN),
     (re.compile(r"\bmeshctl1\.[A-Za-z0-9_-]+"), TAKEN),
     (re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b"), TAKEN),
     (re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',]+"), rf"\1 {TAKEN}"),
-    (re.compile(r"(://)[^/\s:@]+:[^/\s@]+@"), rf"\1{TAKEN}@"),
+    (re.compile(r"(://)[^/\s@]+@"), rf"\1{TAKEN}@"),
+    # A quoted value ends where as many backslashes and the same quote stand, else with the line.
     (
         re.compile(
-            r"(?i)((?:^|[^a-z])(?:[a-z0-9]+[-_])*(?:token|password|passwd|passphrase|secret|credential|api[-_]?key|"
-            r"private[-_]?key|authorization)[\"']?\s*[:=]\s*)(?!\[redacted\])(?:\"[^\"]*\"|'[^']*'|[^\s\"',;]+)"
+            rf"(?im)({_WORDS}(?:\\*[\"'])?\s*[:=]\s*)(?!\[redacted\])"
+            r"(?:(\\*[\"'])[^\n]*?(?:(?<!\\)\2|$)|[^\s\"',;]+)"
         ),
         rf"\1{TAKEN}",
     ),
@@ -51,7 +60,7 @@ def redacted(item: Mapping[str, Any]) -> dict[str, Any]:  # Any: JSON of any kin
     """An object of the API as it may be shown."""
     if item.get("kind") == "Secret":
         return _name_only(item)
-    return {key: _shown(value, key=key, depth=0) for key, value in item.items()}
+    return {key: _field(key, value, depth=0) for key, value in item.items()}
 
 
 def _shown(value: Any, *, key: str, depth: int) -> Any:
@@ -71,12 +80,20 @@ def _shown(value: Any, *, key: str, depth: int) -> Any:
         value = {name: one for name, one in value.items() if name != "managedFields"}
     if key == "annotations":
         return {name: _annotation(str(name), one) for name, one in value.items()}
-    return {name: _shown(one, key=str(name), depth=depth + 1) for name, one in value.items()}
+    if "op" in value and "path" in value:
+        value = {name: TAKEN if name == "value" else one for name, one in value.items()}
+    return {name: _field(str(name), one, depth=depth + 1) for name, one in value.items()}
+
+
+def _field(name: str, value: Any, *, depth: int) -> Any:
+    if isinstance(value, str) and value and _SECRET_KEY.search(name):
+        return TAKEN
+    return _shown(value, key=name, depth=depth)
 
 
 def _is_object(value: Mapping[str, Any]) -> bool:
-    """Whether it is a whole object and no mere reference to one."""
-    return "kind" in value and isinstance(value.get("metadata"), dict)
+    """Whether it is a whole object and no mere reference to one, complete or not."""
+    return "kind" in value and not _CONTENT.isdisjoint(value)
 
 
 def _name_only(item: Mapping[str, Any]) -> dict[str, Any]:
