@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh_core.plan import Json
+from mesh_placement.decide import hub_copy
 from mesh_placement.decide.hub_copy import (
     MOST_GONE,
+    MOST_WRITTEN,
     PIECE_BYTES,
     UnreadableCopy,
     copied_in,
@@ -53,6 +55,17 @@ def test_what_is_cut_into_pieces_is_put_together_again(specs: list[dict[str, str
     objects = [made("Placement", f"p{number}", spec=spec) for number, spec in enumerate(specs)]
     assert objects_in(pieces_of(objects)) == objects
     assert pieces_of(objects) == pieces_of([dict(reversed(one.items())) for one in objects])
+
+
+def test_of_a_bucket_that_nobody_could_read_again_the_largest_objects_are_left_out() -> None:
+    objects = [
+        made("Placement", f"p{n}", spec={"text": "x" * size}) for n, size in enumerate([10, 5000, 20, 4000])
+    ]
+    left = objects_in(pieces_of(objects, most=1000))
+    assert [one["metadata"]["name"] for one in left] == ["p0", "p2"]
+    assert objects_in(pieces_of(objects, most=1)) == []
+    assert objects_in(pieces_of(objects, most=6000)) == [objects[0], objects[2], objects[3]]
+    assert MOST_WRITTEN < hub_copy._MOST_BUCKET
 
 
 def test_no_piece_is_larger_than_a_secret_may_be() -> None:

@@ -23,6 +23,8 @@ PIECE_BYTES: Final = 600 << 10
 """Of a Secret's 1 MiB; base64 takes a third more."""
 MOST_GONE: Final = 10_000
 _MOST_BUCKET: Final = 256 << 20
+MOST_WRITTEN: Final = _MOST_BUCKET // 2
+"""Of what one bucket has: anybody may fill a namespace, and what nobody can read ends all leading."""
 
 _OURS: Final = f"{GROUP}/v1alpha1"
 COPIED: Final = {
@@ -116,9 +118,17 @@ def secrets_listed(assignments: Iterable[Json]) -> frozenset[str]:
     return frozenset(str(name) for one in assignments for name in one.get("spec", {}).get("secrets", ()))
 
 
-def pieces_of(objects: Iterable[Json]) -> tuple[bytes, ...]:
-    """A bucket's content, packed and cut; equal objects give equal pieces."""
-    packed = zlib.compress(msgspec.json.encode(list(objects), order="deterministic"))
+def pieces_of(objects: Iterable[Json], *, most: int = MOST_WRITTEN) -> tuple[bytes, ...]:
+    """A bucket's content, packed and cut; equal objects give equal pieces. Where all of it is too much to be
+    read again, the largest objects are left out."""
+    raw = [msgspec.json.encode(one, order="deterministic") for one in objects]
+    size = sum(len(one) + 1 for one in raw) + 1
+    for number in sorted(range(len(raw)), key=lambda at: len(raw[at]), reverse=True):
+        if size <= most:
+            break
+        size -= len(raw[number]) + 1
+        raw[number] = b""
+    packed = zlib.compress(b"[" + b",".join(filter(None, raw)) + b"]")
     return tuple(packed[at : at + PIECE_BYTES] for at in range(0, len(packed), PIECE_BYTES))
 
 
