@@ -166,6 +166,7 @@ def test_a_program_is_started_by_its_package_and_probed_on_its_health_port(progr
     assert container["command"] == ["python", "-m", program.replace("meshctl-", "mesh_")]
     assert {port["name"]: port["containerPort"] for port in container["ports"]}["health"] == names.HEALTH_PORT
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["startupProbe"]["httpGet"] == container["livenessProbe"]["httpGet"]
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
 
 

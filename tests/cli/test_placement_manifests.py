@@ -76,6 +76,7 @@ def test_a_program_of_registration_is_started_by_its_package_and_probed_on_its_h
     assert container["image"] == f"{PROGRAM_IMAGE}:{version('clusterset-mesh')}"
     assert {one["name"]: one["containerPort"] for one in container["ports"]}["health"] == HEALTH_PORT
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "health"}
+    assert container["startupProbe"]["httpGet"] == container["livenessProbe"]["httpGet"]
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
     assert pod["serviceAccountName"] == program
     assert named(PROGRAMS[program], "ServiceAccount", program)["metadata"]["namespace"] == SYSTEM_NAMESPACE

@@ -93,6 +93,12 @@ def _container_faults(container: Pod) -> Iterator[str]:
     for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
         if "host" in container.get(probe, {}).get("httpGet", {}):
             yield f"{name} is probed elsewhere"
+    start = container.get("startupProbe", {})
+    if (
+        "livenessProbe" in container
+        and start.get("periodSeconds", 10) * start.get("failureThreshold", 3) < 180
+    ):
+        yield f"{name} may be killed while a slow machine still starts it"
 
 
 @pytest.mark.parametrize(("name", "pod"), pods(), ids=lambda one: one if isinstance(one, str) else "")
