@@ -108,12 +108,14 @@ class Copier:
         """Make the copy and write it; how many witnesses have it. Raises ApiError, Unreachable of the hub."""
         dirty, self._dirty = self._dirty, set()
         try:
-            if await self._look(dirty) or self._index is None:
-                self._index = self._next()
+            await self._look(dirty)
         except MeshError:
             self._dirty |= dirty
             raise
         index = self._index
+        # Not what this look changed: one that broke off before has changed something too.
+        if index is None or index.pieces != self._pieces():
+            index = self._index = self._next()
         found = await side_by_side(self._write(one, index) for one in self.stores)
         have = sum(found)
         self.written(have)
@@ -127,9 +129,8 @@ class Copier:
         except TimeoutError:
             self._changed.set()
 
-    async def _look(self, dirty: Iterable[tuple[str, str]]) -> bool:
-        """Read what changed; whether the copy is another one by it."""
-        before = {name: one.pieces for name, one in self._buckets.items()}
+    async def _look(self, dirty: Iterable[tuple[str, str]]) -> None:
+        """Read what changed."""
         if not self._is_whole:
             await self._look_at_all()
             self._is_whole = True
@@ -140,9 +141,11 @@ class Copier:
                 if kind in COPIED:
                     self._take(kind, space, await self._read(kind, space))
             self._take_tombstones(await read_tombstones(self.kube))
-        return before != {name: one.pieces for name, one in self._buckets.items()}
 
     async def _look_at_all(self) -> None:
+        # What one that broke off has found may be gone.
+        self._buckets.clear()
+        self._listed.clear()
         for kind in sorted(COPIED, key=lambda one: (one not in _FIRST, one)):
             if kind == "ConfigMap":
                 self._take_tombstones(await read_tombstones(self.kube))
@@ -182,12 +185,16 @@ class Copier:
         last = self._index or self.before
         gone = gone_after(last.gone if last is not None else (), known=self.known, now=now)
         self.known = now
-        pieces = {name: self._buckets[name].pieces for name in sorted(self._buckets)}
-        number = self._index.number + 1 if self._index is not None else 1
+        pieces = self._pieces()
+        # Who begins anew in the same term goes on counting: a witness that is away may have the last number.
+        number = last.number + 1 if last is not None and last.term == self.term else 1
         made = Index(term=self.term, number=number, pieces=pieces, gone=gone)
         names = made.names()
         self._raw = {name: raw for name, raw in self._raw.items() if name in names}
         return made
+
+    def _pieces(self) -> dict[str, tuple[str, ...]]:
+        return {name: self._buckets[name].pieces for name in sorted(self._buckets)}
 
     async def _write(self, store: CopyStore, index: Index) -> bool:
         """Whether the witness has it now."""
