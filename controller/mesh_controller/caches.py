@@ -145,6 +145,13 @@ class Caches:
         watched = (self.exports, self.services, self.slices)
         return all(cache.is_current(within=CURRENT_WITHIN) for cache in watched)
 
+    def exports_unseen(self, *, now: float) -> int:
+        """Seconds for which what this cluster exports may have changed unseen, at the loop's time `now`;
+        0 for less than a good watch may be silent."""
+        heard = [cache.last_heard for cache in (self.exports, self.services, self.slices)]
+        age = now - min((at for at in heard if at is not None), default=now)
+        return int(age) if age >= CURRENT_WITHIN else 0
+
     def inner_door(self) -> PeerGateway | None:
         """Where our own gateways answer this controller; None while there is no such Service."""
         service = self.services.get(GATEWAY_INNER, namespace=SYSTEM_NAMESPACE)

@@ -49,6 +49,11 @@ class OwnRecords:
         """Whether a list of what we export, told now, would lack nothing."""
         return self._caches.own_exports_are_current
 
+    @property
+    def unseen(self) -> int:
+        """For how many seconds a list of what we export may be out of date; 0 while it is not."""
+        return self._caches.exports_unseen(now=asyncio.get_running_loop().time())
+
     def on_unexport(self, listener: Callable[[], None]) -> None:
         """Call `listener` when the log has dropped exports, or had never told of them."""
         self._on_unexport.append(listener)

@@ -13,7 +13,7 @@ import random
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Never, Protocol
 
 from msgspec.structs import replace
@@ -35,7 +35,7 @@ from mesh_core.peer_identity import IdentityUsedTwice
 from mesh_core.peer_session import ClustersetLeft, Effect, PeerLeft, PeerSession, Phase
 from mesh_core.peer_status import Link, LinkState
 from mesh_core.peer_view import PeerView
-from mesh_core.peer_wire import Ack, Bye, Hello, Mesh, Message, PeerProtocolError, Trust
+from mesh_core.peer_wire import Ack, Bye, Heartbeat, Hello, Mesh, Message, PeerProtocolError, Trust
 from mesh_core.trust import Chain
 from mesh_runtime.clock import Clock
 from mesh_runtime.latest import first_of
@@ -113,6 +113,9 @@ class PeerLink:
         self.gateways = tuple(gateways)
         self.heard: datetime | None = None
         self.acknowledged: Acknowledged | None = None
+        # For how long the peer had not seen its own API server, as it said last; it outlives streams, since a
+        # new one says it only with its first heartbeat.
+        self._unseen = timedelta()
         self._at = surroundings
         self._allowance = Allowance()
         self._link = Link.LEFT if left else Link.CONNECTING
@@ -315,9 +318,11 @@ class PeerLink:
             if effect.trust is not None:
                 talk.take(effect.trust)
             self._heed(effect, session=session)
+            if isinstance(message, Heartbeat):
+                self._unseen = timedelta(seconds=message.unseen)
             if isinstance(effect.reply, Ack) and session.phase is Phase.SYNCED:
                 # While a list comes in, an acknowledgement only says that it is heard.
-                self.acknowledged = Acknowledged(effect.reply.revision, self._at.clock())
+                self.acknowledged = Acknowledged(effect.reply.revision, self._at.clock() - self._unseen)
             # Of several acknowledgements only the last says anything.
             if isinstance(effect.reply, Ack) and replies and isinstance(replies[-1], Ack):
                 replies.pop()

@@ -300,7 +300,7 @@ class PeerServer:
             )
             now_said = self._records.revision.value, self._greeting.mesh.value, self._greeting.report.value
             if now_said == (revision or None, mesh, report):
-                await stream.send((Heartbeat(),))
+                await stream.send((Heartbeat(unseen=self._records.unseen),))
 
     async def _hear(
         self, stream: PeerStream, messages: list[Message], *, talk: TrustTalk, reader: PeerReader

@@ -2,9 +2,10 @@
 
 Being heard proves a connection, no more: while a long list comes in, or comes in anew, the peer is heard and
 what is known of it is old. So beside the time of the last word stands the last acknowledgement: the revision
-of the peer's log up to which all is taken in, and when that was said. A peer that has nothing new to say
+of the peer's log up to which all is taken in, and as of when. A peer that has nothing new to say
 sends heartbeats, which stand behind all that it said before and are acknowledged too: on a good link that
-time is never old.
+time is never old. A peer that has lost its own API server says so in its heartbeats, and for how long; what
+is known of it is from before that, so the time of the acknowledgement is put back by as much.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ _MOST_DIGITS: Final = 19
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """Up to `revision` of the peer's log all was taken in, as was said `at`."""
+    """Up to `revision` of the peer's log all was taken in; so the peer's cluster was `at`."""
 
     revision: int
     at: datetime

@@ -145,8 +145,14 @@ class TrustReport(_Message, frozen=True, tag="trustReport"):
     root: ShortText = ""
 
 
-class Heartbeat(_Message, frozen=True, tag="heartbeat"):
-    """Server: still here."""
+class Heartbeat(_Message, frozen=True, tag="heartbeat", omit_defaults=True):
+    """Server: still here.
+
+    `unseen`: for so many seconds it has not heard its own API server; 0 while it hears it. What it told is
+    as old, and it cannot know better.
+    """
+
+    unseen: Count = 0
 
 
 class Ack(_Message, frozen=True, tag="ack"):
