@@ -206,6 +206,23 @@ def test_slices_without_a_ready_endpoint_only_follow_a_dead_backend() -> None:
     assert (found["slices"], found["endpoints"], found["call"]) == (State.FOLLOWS, State.FAIL, State.FOLLOWS)
 
 
+@pytest.mark.parametrize("export", [None, exported("False", "withheld; correct it")])
+def test_a_tunnel_that_is_down_does_not_follow_an_export_that_is_missing_too(
+    export: ServiceExport | None,
+) -> None:
+    broken = replace(IMPORTER, probes=said("Unreachable", "Unreachable"), slices=SILENT, call=LOST)
+    found = judged(broken, replace(EXPORTER, export=export))
+    assert title(found) == "tunnel"
+    assert states(found)["ingress gateway"] is State.FAIL
+    assert title(judged(broken, replace(EXPORTER, gateways=DOWN))) == "ingress gateway"
+
+
+def test_gateways_that_were_not_dialled_are_not_said_to_take_connections() -> None:
+    one = {at: found for at, found in KNOCKS.items() if at[0] == "10.0.0.1"}
+    (hop,) = [hop for hop in judged(replace(IMPORTER, knocks=one)).hops if hop.title == "egress gateway"]
+    assert hop.probe == "1 of 1 take connections at port 16400"
+
+
 def test_a_connection_that_only_the_gateway_here_has_taken_is_no_call_that_goes() -> None:
     found = judged(replace(IMPORTER, probes=said("EndpointFailed", "EndpointFailed")))
     assert not found.goes

@@ -36,8 +36,8 @@ _ADVICE: Final = {
 _AGAIN: Final = "try again; if it stays, look into the log of the peer's gateways"
 
 
-def tunnel(scene: Scene, cluster: str, *, door: Hop) -> Hop:
-    """The way to the peer's gateways; `door` is the hop behind it."""
+def tunnel(scene: Scene, cluster: str) -> Hop:
+    """The way to the peer's gateways."""
     importer, direct = scene.importer, scene.is_direct(cluster)
     title = "common network" if direct else "tunnel"
     decides = "the network that both are on" if direct else "MeshPeer, and TLS between the gateways"
@@ -50,14 +50,14 @@ def tunnel(scene: Scene, cluster: str, *, door: Hop) -> Hop:
         return _hop(scene, cluster, title, State.FAIL, decides, seen, _ADVICE[Found.NO_PEER])
     reachable = next((one for one in peer.status.conditions if one.type == REACHABLE), None)
     sources = (Source("MeshPeer", cluster, reachable.last_transition_time if reachable else ""),)
-    state, seen, advice = _reached(scene, cluster, reachable=reachable, peer=peer, door=door)
+    state, seen, advice = _reached(scene, cluster, reachable=reachable, peer=peer)
     return _hop(
         scene, cluster, title, state, decides, seen, advice, sources=sources, probe=_words(scene, cluster)
     )
 
 
 def _reached(
-    scene: Scene, cluster: str, *, reachable: Condition | None, peer: MeshPeer, door: Hop
+    scene: Scene, cluster: str, *, reachable: Condition | None, peer: MeshPeer
 ) -> tuple[State, str, str]:
     results = _results(scene, cluster)
     words = [found for found, _ in results]
@@ -68,8 +68,9 @@ def _reached(
     if ended:
         found, text = ended[0]
         count = f"{len(ended)} of {len(words)} gateways do not get there: {text}"
-        # Whose gateways do not run cannot be reached: what is to be done is done there.
-        follows = found in (Found.UNREACHABLE, Found.TIMEOUT) and door.state is State.FAIL
+        # Whose gateways do not run cannot be reached: what is to be done is done there. Of an export that is
+        # missing, too, the way there is broken all the same.
+        follows = found in (Found.UNREACHABLE, Found.TIMEOUT) and _is_deserted(scene, cluster)
         return (State.FOLLOWS, count, "") if follows else (State.FAIL, count, _ADVICE[found])
     said = one_line(reachable.message) if reachable is not None else "no gateway has said anything"
     if any(found not in SAY_NOTHING for found in words):
@@ -78,7 +79,7 @@ def _reached(
     match reachable.status if reachable is not None else "Unknown":
         case "False":
             return (
-                (State.FOLLOWS if door.state is State.FAIL else State.FAIL),
+                (State.FOLLOWS if _is_deserted(scene, cluster) else State.FAIL),
                 said,
                 _ADVICE[Found.UNREACHABLE],
             )
@@ -100,7 +101,7 @@ def ingress(scene: Scene, cluster: str) -> Hop:
             since = ready.last_transition_time if ready else exporter.export.metadata.creation_timestamp
             sources = (Source("ServiceExport", "/".join(exporter.export.key), since),)
         gateways = exporter.gateways
-        if not isinstance(gateways, Unseen) and not any(pod.is_ready for pod in gateways):
+        if not isinstance(gateways, Unseen) and _is_deserted(scene, cluster):
             seen = f"0 of {len(gateways)} gateway pods are ready"
             advice = f"kubectl --context {exporter.context} -n {SYSTEM_NAMESPACE} describe pods"
             sources = (Source("Deployment", f"{SYSTEM_NAMESPACE}/{GATEWAY}"), *sources)
@@ -214,6 +215,13 @@ def export_fault(exporter: Exporter, *, scene: Scene) -> tuple[str, str] | None:
             advice or "correct the export there",
         )
     return None
+
+
+def _is_deserted(scene: Scene, cluster: str) -> bool:
+    """Whether no gateway of the exporter was seen to run."""
+    exporter = scene.exporters.get(cluster)
+    gateways = exporter.gateways if exporter is not None else Unseen("")
+    return not isinstance(gateways, Unseen) and not any(pod.is_ready for pod in gateways)
 
 
 def _results(scene: Scene, cluster: str) -> list[tuple[Found, str]]:

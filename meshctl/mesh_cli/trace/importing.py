@@ -132,7 +132,9 @@ def egress(scene: Scene) -> Hop:
         )
     deaf = {at: knocks[at].error for at in wanted if at in knocks and knocks[at].error}
     ports = ",".join(str(port) for port in sorted({port for _, port in wanted})[:_MOST])
-    probe = f"{len(wanted) - len(deaf)} of {len(wanted)} take connections at port {ports}" if wanted else ""
+    # There may be more than are dialled.
+    dialled = sum(at in knocks for at in wanted)
+    probe = f"{dialled - len(deaf)} of {dialled} take connections at port {ports}" if wanted else ""
     if not deaf:
         return _hop(scene, "egress gateway", State.OK, decides, count, sources=sources, probe=probe)
     (address, port), why = next(iter(deaf.items()))

@@ -47,7 +47,7 @@ def _of_exporter(scene: Scene, cluster: str) -> list[Hop]:
     if cluster == scene.importer.cluster:
         return [last]
     door = ingress(scene, cluster)
-    return [tunnel(scene, cluster, door=door), last if scene.is_direct(cluster) else door] + (
+    return [tunnel(scene, cluster), last if scene.is_direct(cluster) else door] + (
         [] if scene.is_direct(cluster) else [last]
     )
 
