@@ -1,14 +1,16 @@
 """What `join --with` and `--without` change of an installation, and what stays of it when joining again."""
 
-from typing import Any
+from typing import Any, cast
 
 import click
 import pytest
 
+from mesh_cli.install.manifests import change_shape, manifests_for
 from mesh_cli.install.shape import Shape, ShapeWish
 from mesh_cli.install.shipped import Component, Overlay
 from mesh_fakes.commands import Meshctl, done, join
 from mesh_fakes.object_server import ObjectServer
+from mesh_runtime.kube import KubeClient
 
 AVAILABLE, PORT, POLICY = Component.HIGH_AVAILABILITY, Component.HOST_PORT, Component.NETWORK_POLICY
 NODE_PORT = Overlay.NODE_PORT
@@ -58,3 +60,37 @@ def test_a_component_cannot_come_and_go(meshctl: Meshctl, east: ObjectServer, tr
     assert isinstance(result.exception, click.UsageError)
     assert "--with and --without both name host-port" in str(result.exception)
     assert east.find("deployments", "meshctl-gateway") is None
+
+
+class Interrupted(Exception):
+    """Somebody pressed a key."""
+
+
+class Cut:
+    """An API server that is lost with the first object that is applied; what was deleted until then."""
+
+    def __init__(self) -> None:
+        self.deleted: list[str] = []
+
+    async def delete_manifest(self, manifest: dict[str, Any]) -> None:  # Any: whatever a manifest holds
+        self.deleted.append(f"{manifest['kind']} {manifest['metadata']['name']}")
+
+    async def merge_patch(self, *_args: object, **_more: object) -> None:
+        """The labels."""
+
+    async def apply_manifest(self, *_args: object, **_more: object) -> None:
+        raise Interrupted
+
+
+@pytest.mark.asyncio
+async def test_who_is_interrupted_while_taking_a_component_back_leaves_nothing_that_nobody_knows_of() -> None:
+    """To apply the namespace takes the label away by which the next run would know of the policies."""
+    cut, after = Cut(), Shape()
+    with pytest.raises(Interrupted):
+        await change_shape(
+            cast(KubeClient, cut),
+            manifests_for(after, image=None),
+            before=Shape(components=(POLICY,)),
+            after=after,
+        )
+    assert cut.deleted == [f"NetworkPolicy meshctl-{name}" for name in ("gateway", "controller", "dns")]

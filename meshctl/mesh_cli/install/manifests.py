@@ -46,7 +46,18 @@ def manifests_for(shape: Shape, *, image: str | None) -> list[Manifest]:
     return in_order(render(overlay_folder(shape.overlay), images=images, components=components))
 
 
-async def delete_dropped(client: KubeClient, *, before: Shape, after: Shape) -> None:
+async def change_shape(
+    client: KubeClient, manifests: Iterable[Manifest], *, before: Shape, after: Shape
+) -> None:
+    """Apply `manifests`, of the shape `after`, where `before` is.
+
+    What is no longer wanted goes first: to apply the namespace takes away the label that says it was there.
+    """
+    await _delete_dropped(client, before=before, after=after)
+    await apply_objects(client, manifests)
+
+
+async def _delete_dropped(client: KubeClient, *, before: Shape, after: Shape) -> None:
     """Delete what components brought that are no longer wanted; what they changed is changed by an apply."""
     dropped = [one for one in before.components if one not in after.components]
     for component in dropped:

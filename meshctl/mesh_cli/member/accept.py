@@ -15,7 +15,7 @@ import click
 
 from mesh_cli.contexts import context_option
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
-from mesh_cli.install.manifests import apply_definitions, apply_objects, delete_dropped, manifests_for
+from mesh_cli.install.manifests import apply_definitions, change_shape, manifests_for
 from mesh_cli.install.rollout import wait_until_running, why_not
 from mesh_cli.install.shape import Shape, ShapeWish, shape_in, shape_options, shape_wish
 from mesh_cli.member.accept_objects import Acceptance, as_yaml
@@ -198,8 +198,7 @@ async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
                 # Whoever admits it for good takes the pool away again, as the same owner.
                 await client.apply(TRUST_BUNDLES, wish.acceptance.bundle, field_manager=FIELD_MANAGER)
             await client.apply(TRUST_BUNDLES, wish.acceptance.pin, field_manager=ACCEPT_MANAGER)
-            await apply_objects(client, manifests)
-            await delete_dropped(client, before=existing, after=shape)
+            await change_shape(client, manifests, before=existing, after=shape)
         with progress.step(f"{wish.context}: find where it can be dialled"):
             done = await _placed(client, wish.acceptance, facts=facts)
         with progress.step(f"{wish.context}: come in by the {token}") as step:

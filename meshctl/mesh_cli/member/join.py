@@ -12,7 +12,7 @@ import click
 
 from mesh_cli.contexts import context_option
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
-from mesh_cli.install.manifests import apply_definitions, apply_objects, delete_dropped, manifests_for
+from mesh_cli.install.manifests import apply_definitions, change_shape, manifests_for
 from mesh_cli.install.shape import ShapeWish, shape_in, shape_options, shape_wish
 from mesh_cli.install.startup import start_programs
 from mesh_cli.member.addresses import NoGatewayAddress, format_address, gateway_addresses
@@ -154,8 +154,7 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
                 await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
             await enrolment.publish(known)
             await _stay(client, facts)
-            await apply_objects(client, manifests)
-            await delete_dropped(client, before=existing, after=shape)
+            await change_shape(client, manifests, before=existing, after=shape)
         signed = await start_programs(enrolment, limit=newcomer.limit, progress=progress)
         known = await enrolled(enrolment)
         with progress.step(f"{newcomer.context}: make cluster DNS forward {CLUSTERSET_ZONE}"):
