@@ -3,6 +3,7 @@
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from mesh_core.plan import Json
 from mesh_placement.decide import hub_copy
 from mesh_placement.decide.hub_copy import (
+    GONE_BYTES,
     MOST_GONE,
     MOST_WRITTEN,
     PIECE_BYTES,
@@ -215,3 +217,11 @@ def test_of_too_much_that_was_deleted_the_latest_is_listed() -> None:
     listed = gone_after(old, known={("Placement", "a", "new")}, now=set())
     assert len(listed) == MOST_GONE
     assert listed[-1] == "Placement/a/new"
+
+
+def test_long_names_of_what_was_deleted_do_not_outgrow_the_secret_of_the_index() -> None:
+    """A tenant who makes and deletes Placements with the longest names would else end all copies."""
+    old = [f"Placement/{'n' * 63}/{'p' * 240}-{number}" for number in range(MOST_GONE)]
+    listed = gone_after(old, known={("Placement", "a", "new")}, now=set())
+    assert listed == (*old[-(len(listed) - 1) :], "Placement/a/new")
+    assert GONE_BYTES - 400 < len(msgspec.json.encode(listed)) <= GONE_BYTES + 2

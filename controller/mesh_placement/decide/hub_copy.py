@@ -10,6 +10,7 @@
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +23,8 @@ FORMAT: Final = f"copy.{GROUP}/v1"
 PIECE_BYTES: Final = 600 << 10
 """Of a Secret's 1 MiB; base64 takes a third more."""
 MOST_GONE: Final = 10_000
+GONE_BYTES: Final = 256 << 10
+"""Of names that tenants choose; the index is one Secret, and the names of pieces are in it too."""
 _MOST_BUCKET: Final = 256 << 20
 MOST_WRITTEN: Final = _MOST_BUCKET // 2
 """Of what one bucket has: anybody may fill a namespace, and what nobody can read ends all leading."""
@@ -162,10 +165,14 @@ def read_index(raw: bytes) -> Index:
 def gone_after(
     before: Iterable[str], *, known: Collection[Key], now: Collection[Key], most: int = MOST_GONE
 ) -> tuple[str, ...]:
-    """What is listed as deleted, the latest last: `before`, and what was `known` and is no more."""
+    """What is listed as deleted, the latest last: `before`, and what was `known` and is no more. Of too much
+    the latest."""
     there = {"/".join(one) for one in now}
     lost = sorted("/".join(one) for one in set(known) - set(now))
-    return tuple([one for one in dict.fromkeys((*before, *lost)) if one not in there][-most:])
+    found = [one for one in dict.fromkeys((*before, *lost)) if one not in there][-most:]
+    ends = accumulate(len(one) + len('"",') for one in reversed(found))
+    kept = sum(end <= GONE_BYTES for end in ends)
+    return tuple(found[len(found) - kept :])
 
 
 def in_order(buckets: Mapping[str, Iterable[Json]]) -> list[Json]:
