@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_cli.verify.cases import SUITES, Case, Member, Outcome, Run, Tried, cases, judged, refused
+from mesh_cli.verify.cases import (
+    SUITES,
+    Case,
+    Member,
+    Outcome,
+    Run,
+    Tried,
+    believed,
+    cases,
+    controls,
+    judged,
+    refused,
+)
 from mesh_cli.verify.objects import PREFIX, manifests, namespace_of
 from mesh_cli.verify.render import run_as_json, run_as_junit, run_as_text
 
@@ -53,6 +65,23 @@ def test_an_answer_passes_where_the_right_cluster_gave_it_and_nobody_where_nobod
     found = judged(case, answer)
     assert found.outcome is outcome
     assert bool(found.why) == (outcome is Outcome.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("denied", "answered", "outcome"),
+    [
+        ({"error": "Name or service not known"}, {"cluster": "east"}, Outcome.PASSED),
+        ({"error": "Name or service not known"}, {"error": "no DNS at all"}, Outcome.FAILED),
+        ({"addresses": ["10.96.0.1"]}, {"cluster": "east"}, Outcome.FAILED),
+        ({"addresses": ["10.96.0.1"]}, {"error": "no DNS at all"}, Outcome.FAILED),
+    ],
+)
+def test_that_nobody_answers_says_something_only_where_somebody_else_is_answered(
+    denied: dict[str, Any], answered: dict[str, Any], outcome: Outcome
+) -> None:
+    case = one("policy")
+    control = judged(controls([EAST, WEST], namespace=SPACE)[case.caller, case.exporter], answered)
+    assert believed(judged(case, denied), control=control).outcome is outcome
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,20 @@ def cases(members: Sequence[Member], *, namespace: str, suites: Iterable[str]) -
     return sorted((one for one in found if one.suite in wanted), key=lambda one: SUITES.index(one.suite))
 
 
+def controls(members: Sequence[Member], *, namespace: str) -> dict[tuple[Member, Member], Case]:
+    """For each pair the call that must be answered before silence of others says anything."""
+    calls = cases(members, namespace=namespace, suites=("connectivity",))
+    return {(case.caller, case.exporter): case for case in calls}
+
+
+def believed(found: Tried, *, control: Tried) -> Tried:
+    """What came of a case in which nobody may answer: where nobody answers at all, it has shown nothing."""
+    if found.outcome is not Outcome.PASSED or control.outcome is Outcome.PASSED:
+        return found
+    why = f"nobody answers, and what is exported does not either: {control.why}"
+    return Tried(found.suite, found.name, Outcome.FAILED, found.seconds, why)
+
+
 def _of_pair(caller: Member, exporter: Member, *, namespace: str) -> Iterable[Case]:
     def case(suite: str, name: str, wish: Wish, answers: str = exporter.cluster) -> Case:
         title = f"{name}, {caller.cluster} from {exporter.cluster}"

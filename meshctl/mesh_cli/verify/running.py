@@ -18,7 +18,20 @@ from mesh_cli.check.verdict import one_line
 from mesh_cli.trace.probing import tried
 from mesh_cli.verify import inside
 from mesh_cli.verify.at_work import Cluster, Stage, at_work
-from mesh_cli.verify.cases import POD, Case, Member, Outcome, Run, Tried, cases, judged, pairs, refused
+from mesh_cli.verify.cases import (
+    POD,
+    Case,
+    Member,
+    Outcome,
+    Run,
+    Tried,
+    believed,
+    cases,
+    controls,
+    judged,
+    pairs,
+    refused,
+)
 from mesh_cli.verify.disruptive import gateway_deleted
 from mesh_cli.verify.objects import namespace_of
 from mesh_core.errors import MeshError
@@ -52,13 +65,21 @@ async def verify(wanted: Wanted, *, run: str, kubeconfig: Path | None, clock: Cl
 async def _tried(clusters: Sequence[Cluster], *, wanted: Wanted, run: str, clock: Clock) -> list[Tried]:
     namespace, members = namespace_of(run), [one.member for one in clusters]
     todo = cases(members, namespace=namespace, suites=wanted.suites)
+    is_any_denied = any(not case.answers for case in todo)
+    control = controls(members, namespace=namespace) if is_any_denied else {}
+    every = tuple(dict.fromkeys((*todo, *control.values())))
     answers: dict[Case, Tried] = {}
     # What must not come is looked for when all else has come: before that nothing would be there either way.
     for is_wanted in (True, False):
-        now = [case for case in todo if bool(case.answers) == is_wanted]
+        now = [case for case in every if bool(case.answers) == is_wanted]
         called = await asyncio.gather(*(_called(one, now, namespace=namespace) for one in clusters))
         answers |= {case: answer for each in called for case, answer in each.items()}
-    found = [answers[case] for case in todo]
+    found = [
+        answers[case]
+        if case.answers
+        else believed(answers[case], control=answers[control[case.caller, case.exporter]])
+        for case in todo
+    ]
     if "policy" in wanted.suites:
         found += await _refused(clusters, namespace=namespace, clock=clock)
     if "disruptive" in wanted.suites:
