@@ -220,3 +220,38 @@ async def test_without_the_answer_of_a_witness_of_the_majority_nobody_goes_on() 
         found["w2"].start()
         found["w0"].stop()
         assert await newest_copy(stores, held=["w1", "w2"]) is not None
+
+
+class SlowStore(CopyStore):
+    """Of a witness that answers just before a request's limit."""
+
+    async def put(self, sealed: bytes) -> None:
+        await asyncio.sleep(9)
+        await super().put(sealed)
+
+    async def piece(self, name: str) -> bytes:
+        await asyncio.sleep(9)
+        return await super().piece(name)
+
+
+async def test_a_witness_that_takes_its_time_with_each_piece_holds_up_neither_copies_nor_who_takes_over() -> (
+    None
+):
+    async with placing_scene() as scene:
+        await placed(scene)
+        clients, loop = at(witnesses()), asyncio.get_running_loop()
+        slow = SlowStore("w0", clients.pop("w0"), SEAL)
+        stores = [slow, *stores_of(clients)]
+        began = loop.time()
+        assert await copied(scene.admin, stores, term=1) == 2
+        assert loop.time() - began < 15
+        # It has all pieces in the end, and is still as slow.
+        await copied(scene.admin, [CopyStore("w0", slow.kube, SEAL)], term=1)
+        began = loop.time()
+        index, objects = await newest_copy(stores, held=["w0", "w1"]) or (None, [])
+        assert index is not None
+        assert objects
+        assert loop.time() - began < 10
+        alone = await newest_copy([slow], held=["w0"])
+        assert alone is not None
+        assert alone[1] == objects

@@ -37,6 +37,8 @@ _log = logger(__name__)
 
 REST: Final = 1.0
 AGAIN: Final = 10.0
+WITNESS_LIMIT: Final = 10.0
+"""Seconds that one witness may take, before the others get what is newer: what it has by then it keeps."""
 _PLACEMENTS: Final = "Placement/"
 _FIRST: Final = ("Placement", "Assignment")
 """What others depend on: where Placements are, and which Secrets are listed."""
@@ -202,10 +204,12 @@ class Copier:
         if kept.index is not None and kept.index.age == index.age:
             return True
         try:
-            await self._written(store, index, kept)
-        except MeshError as error:
+            async with asyncio.timeout(WITNESS_LIMIT):
+                await self._written(store, index, kept)
+        except (MeshError, TimeoutError) as error:
             if not kept.is_behind:
-                _log.warning("a witness does not have the copy", witness=store.witness, why=str(error))
+                why = str(error) or "it takes too long"
+                _log.warning("a witness does not have the copy", witness=store.witness, why=why)
             self._kept[store.witness] = _Kept(is_behind=True)
             return False
         kept.is_behind = False

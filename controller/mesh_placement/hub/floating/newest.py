@@ -1,5 +1,9 @@
-"""The newest copy that witnesses have, whole."""
+"""The newest copy that witnesses have, whole.
 
+A witness that lets us wait is asked last from then on: what it has others have as well.
+"""
+
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +16,8 @@ from mesh_runtime.side_by_side import side_by_side
 
 _log = logger(__name__)
 _AT_ONCE: Final = 8
+_PATIENCE: Final = 3.0
+"""Seconds for one answer, while others can be asked; who is alone in having it has what a request has."""
 
 
 class CopyUnknown(EnvironmentFault):
@@ -52,14 +58,19 @@ async def newest_copy(stores: Sequence[CopyStore], *, held: Sequence[str]) -> tu
 
 async def _objects(index: Index, *, having: Sequence[CopyStore], others: Sequence[CopyStore]) -> list[Json]:
     """A piece is the same wherever it lies."""
+    late: set[str] = set()
 
     async def piece(name: str) -> bytes:
         why = ""
-        for store in (*having, *others):
+        ordered = sorted((*having, *others), key=lambda one: one.witness in late)
+        for store, limit in (*((one, _PATIENCE) for one in ordered), *((one, None) for one in ordered)):
             try:
-                return await store.piece(name)
-            except (UnreadableCopy, MeshError) as error:
-                why = f"witness {store.witness}: {error}"
+                async with asyncio.timeout(limit):
+                    return await store.piece(name)
+            except (UnreadableCopy, MeshError, TimeoutError) as error:
+                if isinstance(error, TimeoutError):
+                    late.add(store.witness)
+                why = f"witness {store.witness}: {str(error) or 'no answer in time'}"
         raise CopyUnknown(why)
 
     names = [name for each in index.pieces.values() for name in each]
