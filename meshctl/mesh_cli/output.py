@@ -13,7 +13,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
-from mesh_cli.paint import is_wanted, legible, plain
+from mesh_cli.paint import escaped, is_wanted, legible, plain
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,7 +63,7 @@ def show(
         case Form.WIDE:
             return say((wide or table)())
         case Form.JSON:
-            text = json()
+            text = escaped(json())
         case Form.YAML:
             text = as_yaml(json())
     click.echo(text, nl=not text.endswith("\n"))
@@ -89,7 +89,12 @@ def as_yaml(json: str) -> str:
     import msgspec  # only who prints YAML pays for these
     import yaml
 
-    return yaml.safe_dump(msgspec.json.decode(json), sort_keys=False, allow_unicode=True, width=10_000)
+    body = msgspec.json.decode(json)
+    text = yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=10_000)
+    if legible(text) == text:
+        return text
+    # YAML has escapes in quoted text alone, so the library has to choose the form of each text anew.
+    return yaml.safe_dump(body, sort_keys=False, allow_unicode=False, width=10_000)
 
 
 class _FormChoice(click.Choice[str]):

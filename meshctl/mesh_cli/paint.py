@@ -64,6 +64,12 @@ def legible(text: str) -> str:
     return "".join(_STEERING.sub(_shown, part) + code for part, code in zip(parts, codes, strict=True))
 
 
+def escaped(json: str) -> str:
+    """The same JSON, without signs that a terminal obeys: JSON demands escapes below 0x20 alone."""
+    # Below it only white space between values is left.
+    return _STEERING.sub(lambda match: match[0] if match[0] < " " else f"\\u{ord(match[0]):04x}", json)
+
+
 def is_wanted(environment: Mapping[str, str], *, is_terminal: bool) -> bool:
     """Whether colours are shown: NO_COLOR forbids them, FORCE_COLOR asks for them, else a terminal decides.
 

@@ -1,14 +1,20 @@
 """What all output has in common: tables, ages, colours, and what of others' text reaches a terminal."""
 
+import click
+import msgspec
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesh_cli import paint
+from mesh_cli.output import Form, as_json, show
 from mesh_cli.paint import Tone, is_wanted, legible, plain
 from mesh_cli.table import age, table
 
 AT = "2026-03-01T12:00:00Z"
+SIGNS = "\x9b\x85\x7f\u202e\u2066\u2028\u200e\t\x1b"
+PRINTED = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from(SIGNS)), max_size=9)
 CODES = [*(tone.value for tone in Tone), "\x1b[0m"]
 
 
@@ -79,6 +85,19 @@ def test_colours_are_for_those_who_see_them(
 def test_what_others_wrote_steers_no_terminal(hostile: str, shown: str) -> None:
     assert legible(hostile) == shown
     assert legible(paint.warn(hostile)) == paint.warn(shown)
+
+
+@given(st.dictionaries(PRINTED, PRINTED))
+@example({"message": "\x9b31m\u202eneeuq\x7f", "tab": "\t\u2066"})
+def test_neither_json_nor_yaml_steers_a_terminal_and_both_say_the_same(body: dict[str, str]) -> None:
+    shown = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(click, "echo", lambda text, **_: shown.append(text))
+        for form in (Form.JSON, Form.YAML):
+            show(form, json=lambda: as_json(body), table=str)
+    assert msgspec.json.decode(shown[0]) == yaml.safe_load(shown[1]) == body
+    for text in shown:
+        assert legible(text) == text
 
 
 @given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from(["\x1b", "[", "3", "2", "m", "\x9b"]))))
