@@ -113,8 +113,12 @@ async def joined(scene: PlacingScene, name: str) -> None:
     await scene.roomy(name, room)
 
 
-async def test_what_lies_on_the_hub_and_finds_no_room_gets_a_cluster_too() -> None:
-    """The Placement itself says nothing of what it asks for: its template does."""
+@pytest.mark.parametrize("origin", [None, {"uid": "of-another-hub", "created": "2026-01-01T00:00:00Z"}])
+async def test_what_lies_on_the_hub_and_finds_no_room_gets_a_cluster_too(
+    origin: dict[str, str] | None,
+) -> None:
+    """The Placement itself says nothing of what it asks for: its template does; on a hub that has taken over
+    from another one, too."""
     async with placing_scene() as scene:
         meta = {"name": HUB_INFO, "namespace": "kube-public"}
         info = {"server": "https://hub", "ca.crt": "PEM", DEDICATED: "true"}
@@ -124,10 +128,12 @@ async def test_what_lies_on_the_hub_and_finds_no_room_gets_a_cluster_too() -> No
         await allowed(scene)
         await scene.cluster("east")
         await scene.admin.create(DEPLOYMENTS, big())
+        chosen = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+        rule = {"policy": "Divide", "count": 1}
+        await scene.place(manifests=[], resourceSelectors=[chosen], replicas=rule)
+        told: dict[str, object] = {"status": {"origin": origin} if origin else {}}
+        await scene.admin.merge_patch(PLACEMENTS, "app", told, namespace=NAMESPACE, subresource="status")
         async with ordering(scene), answering(scene, PaperProvider()):
-            chosen = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
-            rule = {"policy": "Divide", "count": 1}
-            await scene.place(manifests=[], resourceSelectors=[chosen], replicas=rule)
             claim = await claim_in(scene, "Joining")
             assert claim.spec.need == {"cpu": "20"}
 

@@ -140,7 +140,7 @@ class Cycle:
                     one,
                     basis[one.placement].metadata.generation,
                     basis[one.placement].status.revision,
-                    content=self._demands[one.uid][0][1],
+                    content=self._demands[basis[one.placement].metadata.uid][0][1],
                 )
                 for one in plan.decisions
                 if one.placement in basis
@@ -199,12 +199,12 @@ class Cycle:
         before, self._demands = self._demands, {}
         rules = self._caches.rules
         for one in placements:
-            kept = before.get(one.origin.uid)
+            kept = before.get(one.metadata.uid)
             stamp = one.metadata.generation, self._bringer.brought(one).content, rules
             if kept is None or kept[0] != stamp:
                 kept = stamp, self._scheduling.demand_of(one, (rules,))
-            self._demands[one.origin.uid] = kept
-        return {text_of(one): self._demands[one.origin.uid][1] for one in placements}
+            self._demands[one.metadata.uid] = kept
+        return {text_of(one): self._demands[one.metadata.uid][1] for one in placements}
 
 
 def _order(one: Verification) -> tuple[str, str]:

@@ -113,7 +113,7 @@ class PlacementGiver:
                 has=self._content(there),
                 applied=status.applied,
                 is_available=status.health == Health.HEALTHY and status.traffic_verified != "False",
-                turn=tie(placement.metadata.uid, share.cluster),
+                turn=tie(placement.origin.uid, share.cluster),
             )
         return found
 
