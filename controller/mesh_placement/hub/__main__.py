@@ -34,7 +34,7 @@ async def _run(kube: KubeClient) -> None:
     async with (
         floating_hub(kube, settings, name=replica_name(), scheduling=scheduling) as hub,
         # Of a candidate's readiness nothing hangs: it stands as soon as it runs.
-        health_server(HEALTH_PORT, ready=lambda: True),
+        health_server(HEALTH_PORT, ready=lambda: True, metrics=hub.metrics),
     ):
         await hub.run()
 

@@ -23,10 +23,12 @@ from mesh_placement.hub.floating.store import CopyStore
 from mesh_placement.hub.floating.taking import TakingOver
 from mesh_placement.hub.hub import HubParts
 from mesh_placement.hub.placing.cycle import Scheduling
+from mesh_placement.hub.placing.load_telling import load_metrics
 from mesh_placement.names import FLOATING, HUB, WITNESS, WITNESS_NAMESPACE
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import KubeClient, LeaderElection
 from mesh_runtime.log import logger
+from mesh_runtime.metrics_text import metrics_text
 
 _log = logger(__name__)
 _PEOPLE = f"system:serviceaccount:{SYSTEM_NAMESPACE}:{FLOATING}"
@@ -56,6 +58,7 @@ class FloatingHub:
         ]
         self._scheduling = scheduling
         self._clock = clock
+        self._parts: HubParts | None = None
         self.copies = 0
         """How many witnesses have the newest copy of ours."""
 
@@ -63,6 +66,12 @@ class FloatingHub:
     def is_leading(self) -> bool:
         """Whether this replica is the hub."""
         return self._replicas.leading and self._clusters.is_leading
+
+    async def metrics(self) -> bytes:
+        """The page of the health port: of one that only stands, nothing is told of how fast it decides."""
+        return (
+            metrics_text(lambda: load_metrics(None)) if self._parts is None else await self._parts.metrics()
+        )
 
     def may_write(self) -> None:
         """Law 3: raises NotLeading."""
@@ -84,11 +93,15 @@ class FloatingHub:
             guarded, self._stores, self._seal, term.number, before, known, written=self._note_copies
         )
         _follow(copier, parts)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(parts.watch())
-            await parts.until_synced()
-            group.create_task(copier.run())
-            group.create_task(parts.work())
+        self._parts = parts
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(parts.watch())
+                await parts.until_synced()
+                group.create_task(copier.run())
+                group.create_task(parts.work())
+        finally:
+            self._parts = None
 
     async def _take_over(self, guarded: KubeClient, term: Term) -> tuple[Index | None, frozenset[Key]]:
         """Law 2; the copy, and what is in it."""
