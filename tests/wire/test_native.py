@@ -14,7 +14,12 @@ from mesh_runtime.progress import progress_for
 
 HERE = Path(__file__).parent
 # These put a class of their own in the place of a connection, which machine code does not allow.
-_FROM_SOURCES_ONLY = ("test_native.py", "test_yamux_interop.py", "test_long_ways.py", "test_tunnel_silence.py")
+_FROM_SOURCES_ONLY = (
+    "test_native.py",
+    "test_yamux_interop.py",
+    "test_long_ways.py",
+    "test_tunnel_silence.py",
+)
 _STORIES = ("test_dns_server.py", "test_dns_tcp_limits.py")
 _LIMIT = 600
 
