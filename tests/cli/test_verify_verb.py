@@ -94,5 +94,33 @@ async def test_the_pods_text_serves_and_calls_and_says_what_failed() -> None:
         await server.wait()
 
 
+@pytest.mark.asyncio
+async def test_a_request_or_an_answer_without_end_is_not_held_in_the_pod() -> None:
+    port = free_port()
+    words = (sys.executable, inside.__file__, "serve", "east", str(port))
+    server = await asyncio.create_subprocess_exec(*words)
+    try:
+        wish = {"host": "localhost", "port": port, "size": 64, "patience": 10, "times": 1}
+        assert (await asked(wish))[0]["cluster"] == "east"
+        reader, writer = await asyncio.open_connection("localhost", port)
+        writer.write((inside.MOST + 1).to_bytes(4, "big"))
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+    finally:
+        server.terminate()
+        await server.wait()
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'"' + b"x" * 1_000_000)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(talk, "::", port):
+        (endless,) = await asked({**wish, "patience": 0})
+    assert "cluster" not in endless
+    assert "error" in endless
+
+
 def test_a_suite_that_is_none_is_wrong_usage(meshctl: Meshctl) -> None:
     assert isinstance(meshctl("verify", "--only", "luck").exception, click.UsageError)

@@ -16,6 +16,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+# Every member may call: of a longer request, or of an answer that has no end of line, nothing is kept.
+MOST, LONGEST_LINE = 4 << 20, 4096
+
 
 class _Server(socketserver.ThreadingTCPServer):
     address_family = socket.AF_INET6
@@ -27,7 +30,10 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         """One request after another."""
         while len(head := self.rfile.read(4)) == 4:
-            data = self.rfile.read(int.from_bytes(head, "big"))
+            size = int.from_bytes(head, "big")
+            if size > MOST:
+                return
+            data = self.rfile.read(size)
             who = {"cluster": sys.argv[2], "pod": os.environ.get("HOSTNAME", "")}
             self.wfile.write(json.dumps(who).encode() + b"\n" + data)
 
@@ -44,7 +50,7 @@ def call(host: str, port: int, size: int) -> dict[str, object]:
     ):
         stream.settimeout(8.0)
         stream.sendall(len(data).to_bytes(4, "big") + data)
-        who = json.loads(answer.readline())
+        who = json.loads(answer.readline(LONGEST_LINE))
         if hashlib.sha256(answer.read(size)).digest() != hashlib.sha256(data).digest():
             raise ValueError("what came back is not what was sent")
     return {"addresses": addresses, "cluster": who["cluster"]}
