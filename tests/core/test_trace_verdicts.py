@@ -317,3 +317,10 @@ def test_whatever_was_seen_a_failing_hop_says_what_to_do_and_only_works_where_al
     text = verdict_as_text(found, at=AT, deaf=[("x", "y")], wide=True)
     assert all(char.isprintable() or char == "\n" for char in text)
     assert verdict_as_json(found, at=AT)
+
+
+@pytest.mark.parametrize("noted", ['{"http": Infinity}', '{"http": NaN}', "[" * 5000, '{"http": null}', "2"])
+def test_an_annotation_that_says_no_number_of_endpoints_ends_nothing(noted: str) -> None:
+    """Who may write slices in the namespace may write it."""
+    importer = replace(IMPORTER, slices=(piece("east", ready=False, noted=noted),))
+    assert judged(importer, None).failing is not None

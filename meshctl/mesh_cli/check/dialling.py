@@ -100,7 +100,7 @@ async def _asked(
     try:
         told: list[dict[str, Any]] = json.loads(ran.output)  # Any: JSON, taken apart at once
         return tuple(_told(one, target, pod=pod.name) for one, target in zip(told, wanted, strict=True))
-    except (ValueError, TypeError, LookupError, RecursionError) as error:  # the last: [[[[...
+    except (ValueError, TypeError, OverflowError, LookupError, RecursionError) as error:  # Infinity, [[[[...
         raise PodRefused(str(inside), why=f"what it says cannot be read: {one_line(str(error))}") from error
 
 

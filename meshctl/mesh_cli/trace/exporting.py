@@ -242,7 +242,7 @@ def _noted(scene: Scene, cluster: str) -> int | None:
         try:
             counts = json.loads(piece.metadata.annotations.get(ANNOTATION_READY_ENDPOINTS, ""))
             return max((int(count) for count in counts.values()), default=0)
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, OverflowError, AttributeError, RecursionError):
             continue
     return None
 
