@@ -47,7 +47,7 @@ def test_what_is_merely_bad_withdraws_nothing(scenario: str) -> None:
 
 def test_a_full_link_on_which_pings_take_seconds_withdraws_nothing() -> None:
     said = suffered("full_link", seconds=20)
-    assert said.latest_ping >= 1.0, "the link was full"
+    assert said.latest_ping >= 0.3, "the link was full"
     assert said.withdrawals == []
 
 

@@ -2,8 +2,8 @@
 
 1. While some peer has not taken in that it is gone (MeshPeer.status.appliedUnexports), `DRAIN`: a peer may be
    cut off, and where the Service is headless caches of DNS hold its addresses whatever a peer says.
-2. When all have, `SETTLE`: their gateways and DNS servers follow within a second, and calls that began before
-   have as long to end.
+2. When all have, `SETTLE`: their gateways and DNS servers follow within a second, on a busy machine within
+   three, and calls that began before have as long to end.
 3. Never longer than `DRAIN`. Who cannot read MeshPeers (no mesh, no right) asks nobody.
 """
 
@@ -14,7 +14,7 @@ from mesh_core.objects import MeshPeer
 from mesh_core.unexports import have_applied
 from mesh_placement.decide.withdrawal import DRAIN
 
-SETTLE: Final = 2.0
+SETTLE: Final = 5.0
 LOOK: Final = 0.25
 """Seconds between two looks at MeshPeers, while somebody waits."""
 
