@@ -133,7 +133,8 @@ async def test_a_trace_tells_our_gateways_from_those_of_the_peer(clusterset: Bed
         await until_well(hello)
         async with without_gateways(clusterset, "east"):
             seen = await until_failing(hello, "ingress gateway", "--context", "east")
-            assert states(seen)["tunnel"] == "follows"
+            # Gateways that drain keep their tunnels for a while.
+            assert states(seen)["tunnel"] in ("follows", "ok")
             seen = await until_failing(hello, "tunnel")
             assert "look whether the peer's gateways run" in seen["line"]
         await until_well(hello)
