@@ -5,6 +5,7 @@ packets are dropped, queued and shaped by the kernel; no cluster runs.
 """
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ class Said:
 def suffered(scenario: str, *, seconds: float) -> Said:
     """Runs it."""
     program = ("unshare", "--net", sys.executable, "-m", "mesh_fakes.suffering_way", scenario, str(seconds))
-    done = subprocess.run(program, capture_output=True, text=True, timeout=seconds + 180)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(program, capture_output=True, text=True, timeout=seconds + 180, env=environment)
     assert done.returncode == 0, done.stderr[-4000:]
     said = json.loads(done.stdout)
     found = tuple((at, is_up) for at, is_up in said["found"])
