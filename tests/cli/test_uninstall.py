@@ -294,6 +294,16 @@ def test_what_hangs_is_named_with_its_finalizer_and_a_later_run_goes_on(
     assert shape(east) == joined
 
 
+def test_a_pod_that_its_owner_gave_all_its_grace_is_not_waited_for_that_long(
+    meshctl: Meshctl, east: ObjectServer, joined: dict[str, Object]
+) -> None:
+    """A defect: `leave` gave up on a gateway that was about to drain for 45 s."""
+    ending = {"deletionTimestamp": "2026-01-01T00:00:00Z", "labels": OURS}
+    put(east, "v1", "pods", "meshctl-gateway-x", namespace="meshctl-system", metadata=ending)
+    done(meshctl("uninstall", "--timeout", "2"))
+    assert shape(east) == joined
+
+
 @pytest.mark.parametrize(
     "stuck", ["deployments", "services", "clusterproperties", "customresourcedefinitions"]
 )

@@ -105,6 +105,7 @@ class _Removal:
         self._context = context
         self._keep_kinds = keep_kinds
         self._deadline = asyncio.get_running_loop().time() + limit
+        self._pods_asked: set[str] = set()
 
     async def take(self, stages: Collection[Stage], *, found: Sequence[Item], step: Step) -> None:
         """Delete what there is of these stages, and what comes after it, until nothing is left."""
@@ -138,8 +139,16 @@ class _Removal:
 
     async def delete(self, items: Sequence[Item]) -> None:
         """Ask for the end of each that is not ending yet."""
-        await side_by_side(self._delete(item) for item in items if not item.is_going)
+        await side_by_side(self._delete(item) for item in items if self._is_asked_for(item))
         await side_by_side(self._release(item) for item in items if _own_holders(item))
+
+    def _is_asked_for(self, item: Item) -> bool:
+        """What is not ending yet; and once each pod that is, since its owner's end gave it all its grace."""
+        if item.stage is not Stage.PODS:
+            return not item.is_going
+        is_new = item.uid not in self._pods_asked
+        self._pods_asked.add(item.uid)
+        return is_new or not item.is_going
 
     async def _delete(self, item: Item) -> None:
         conditions = {"uid": item.uid}

@@ -48,9 +48,9 @@ from mesh_runtime.sighting import sighting
 
 _SILENT_PATIENCE = 5.0
 """Seconds for a peer that this cluster is not connected to anyway."""
-_SETTLE = 1.0
-"""Seconds until the peers' nodes go by the slices that their controllers wrote."""
-_MOST_DRAIN = 8.0
+_SETTLE = 5.0
+"""Seconds until the peers' nodes go by the slices that their controllers wrote, where nodes are busy."""
+_MOST_DRAIN = 12.0
 _UNLINK_LIMIT = 5.0
 _LEAST_REMOVAL = 10.0
 """Seconds that removing may take, however long the peers were waited for."""

@@ -59,26 +59,28 @@ async def evicted_while_its_api_server_is_dead(pair: Pair) -> None:
 async def left_in_order(pair: Pair) -> None:
     hello = pair.hello
     call = f"sleep 0.1; curl -sS --max-time 5 http://{hello.host} || echo failed"
-    calling = hello.asking(
+    with hello.asking(
         "east", f"end=$(($(date +%s) + {CALLING})); while [ $(date +%s) -lt $end ]; do {call}; done"
-    )
-    said = pair.timed("leave", "--context", "west")
-    assert "acknowledged by east" in said
-    assert await pair.sources("east") == {"east"}
-    peer = await hello.east.get(MESH_PEERS, "west")
-    shown = next(one for one in peer.status.conditions if one.type == "Connected")
-    since = shown.message.split(" on ")[1].split(";")[0]
-    assert (shown.reason, shown.message) == ("Left", left_sentence("west", since=since))
-    kept = "customresourcedefinitions.apiextensions.k8s.io serviceexports.multicluster.x-k8s.io"
-    left = await pair.left("west", limit=3)
-    exports = f"serviceexports.multicluster.x-k8s.io {HOME}/hello"
-    assert left == Difference(new=(kept, exports)), "the export is somebody's, and its kind is kept for it"
-    assert "nothing of ours" in pair.timed("leave", "--context", "west")
-    pair.timed("peer", "remove", "west", "--context", "east")
-    answers = calling.communicate()[0].splitlines()
-    print(f"{len(answers)} calls while west left, {answers.count('failed')} failed")
-    assert answers
-    assert "failed" not in answers
+    ) as calling:
+        said = pair.timed("leave", "--context", "west")
+        assert "acknowledged by east" in said
+        assert await pair.sources("east") == {"east"}
+        peer = await hello.east.get(MESH_PEERS, "west")
+        shown = next(one for one in peer.status.conditions if one.type == "Connected")
+        since = shown.message.split(" on ")[1].split(";")[0]
+        assert (shown.reason, shown.message) == ("Left", left_sentence("west", since=since))
+        kept = "customresourcedefinitions.apiextensions.k8s.io serviceexports.multicluster.x-k8s.io"
+        left = await pair.left("west", limit=3)
+        exports = f"serviceexports.multicluster.x-k8s.io {HOME}/hello"
+        assert left == Difference(new=(kept, exports)), (
+            "the export is somebody's, and its kind is kept for it"
+        )
+        assert "nothing of ours" in pair.timed("leave", "--context", "west")
+        pair.timed("peer", "remove", "west", "--context", "east")
+        answers = calling.communicate()[0].splitlines()
+        print(f"{len(answers)} calls while west left, {answers.count('failed')} failed")
+        assert answers
+        assert "failed" not in answers
 
 
 async def uninstalled(pair: Pair) -> None:
