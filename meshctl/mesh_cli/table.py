@@ -1,4 +1,4 @@
-"""Tables for people, and ages in them. Pure: the same rows give the same bytes."""
+"""Tables for people, and ages and others' words in them. Pure: the same rows give the same bytes."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -40,6 +40,13 @@ def in_milliseconds(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds * 1000:.2f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+
+
+def one_line(text: str) -> str:
+    """What somebody else wrote: on one line, control characters made harmless, 400 characters at most."""
+    words = " ".join(text.split())
+    plain = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
+    return plain if len(plain) <= 400 else plain[:399] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _cell(text: str) -> str:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from mesh_cli.graph.drawing import draw
 from mesh_cli.graph.picture import Picture
-from mesh_cli.graph.render import as_html, as_json, as_svg
+from mesh_cli.graph.render import as_html, as_svg, picture_as_json
 from mesh_cli.main import command
 from mesh_cli.status.survey import NotSeen
 from mesh_core.objects import Condition
@@ -88,7 +88,7 @@ def test_what_other_clusters_write_is_text_on_the_page_and_never_markup(word: st
 
 
 @pytest.mark.parametrize("word", HOSTILE, ids=range(len(HOSTILE)))
-@pytest.mark.parametrize("render", [as_svg, as_html, as_json], ids=["svg", "html", "json"])
+@pytest.mark.parametrize("render", [as_svg, as_html, picture_as_json], ids=["svg", "html", "json"])
 def test_nothing_unprintable_or_endless_gets_into_a_file(render: Callable[[Picture], str], word: str) -> None:
     text = render(hostile(word))
     assert all(line.isprintable() for line in text.splitlines())
@@ -103,7 +103,7 @@ def test_ten_thousand_services_make_a_page_that_can_be_read_and_json_has_them_al
     assert as_html(picture).count("<li ") == 501
     assert "and 9500 more" in as_html(picture)
     assert "and 9960 more" in as_svg(picture)
-    assert len(json.loads(as_json(picture))["services"]) == 10_000
+    assert len(json.loads(picture_as_json(picture))["services"]) == 10_000
 
 
 def test_the_page_is_whole_in_itself_and_may_do_nothing() -> None:
@@ -116,11 +116,16 @@ def test_the_page_is_whole_in_itself_and_may_do_nothing() -> None:
 
 
 @pytest.fixture
-def meshctl(tmp_path: Path) -> Iterator[Meshctl]:
-    """Runs `meshctl` with contexts `e` and `dead`."""
+def east() -> ObjectServer:
     east = bare_cluster("east")
     make_member(east, cluster="east")
     put_peer(east, "west")
+    return east
+
+
+@pytest.fixture
+def meshctl(tmp_path: Path, east: ObjectServer) -> Iterator[Meshctl]:
+    """Runs `meshctl` with contexts `e` and `dead`."""
     with ExitStack() as stack:
         urls = {"e": stack.enter_context(served(east)).url, "dead": "http://127.0.0.1:9"}
         file = write_kubeconfig(tmp_path / "kubeconfig", servers=urls, current="e")
@@ -131,8 +136,8 @@ def meshctl(tmp_path: Path) -> Iterator[Meshctl]:
         yield run
 
 
-def put_peer(server: ObjectServer, name: str) -> None:
-    condition = {"type": "Connected", "status": "False", "reason": "Unreachable", "message": "no way"}
+def put_peer(server: ObjectServer, name: str, *, said: str = "no way") -> None:
+    condition = {"type": "Connected", "status": "False", "reason": "Unreachable", "message": said}
     spec = {"gateways": [{"host": "gw.example", "port": 15443}]}
     body = {"metadata": {"name": name}, "spec": spec, "status": {"conditions": [condition]}}
     server.put(MESH, "meshpeers", body)
@@ -145,6 +150,16 @@ def test_the_current_context_is_drawn_with_its_peers(meshctl: Meshctl) -> None:
     assert [one["name"] for one in told["clusters"]] == ["east", "west"]
     assert told["links"][0]["ends"][0]["message"] == "no way"
     assert result.return_value == 0
+
+
+@pytest.mark.parametrize("form", ["json", "yaml", "svg", "html"])
+def test_no_form_steers_the_terminal_that_it_is_printed_to(
+    meshctl: Meshctl, east: ObjectServer, form: str
+) -> None:
+    put_peer(east, "west", said="quiet\x9b31m\u202eneeuq\u2066\x85")
+    result = meshctl("graph", "-o", form)
+    assert "quiet" in result.stdout
+    assert not set("\x9b\u202e\u2066\x85") & set(result.stdout)
 
 
 def test_a_cluster_that_does_not_answer_is_in_the_picture_and_the_status_is_1(

@@ -5,8 +5,8 @@ import json
 import pytest
 import yaml
 
-from mesh_cli.check.verdict import one_line
 from mesh_cli.services.survey import Held, shared
+from mesh_cli.table import one_line
 from mesh_core.objects import (
     Condition,
     ExportStatus,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mesh_cli.graph.drawing import draw, rated
 from mesh_cli.graph.layout import BOX, arrange
 from mesh_cli.graph.picture import Picture, State, in_print
-from mesh_cli.graph.render import as_html, as_json, as_svg
+from mesh_cli.graph.render import as_html, as_svg, picture_as_json
 from mesh_cli.status.survey import NotSeen, PeerSeen
 from mesh_core.objects import Condition
 from mesh_fakes.pictures import (
@@ -140,7 +140,7 @@ def test_the_title_counts_what_wants_somebody_to_look() -> None:
     assert picture.title == "3 clusters (2 unknown), 2 links (1 stale), 0 services"
 
 
-@pytest.mark.parametrize("render", [as_svg, as_html, as_json])
+@pytest.mark.parametrize("render", [as_svg, as_html, picture_as_json])
 def test_the_same_surveys_give_the_same_bytes_whatever_their_order(render) -> None:  # type: ignore[no-untyped-def]  # parametrized
     names = [f"c{number}" for number in range(7)]
     members = [member(name, peers=tuple(peer(other) for other in names if other != name)) for name in names]

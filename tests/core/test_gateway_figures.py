@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_cli.gateways.render import gateways_as_json, gateways_as_text, in_bytes, in_milliseconds
+from mesh_cli.gateways.render import gateways_as_json, gateways_as_text, in_bytes
 from mesh_cli.gateways.survey import (
     ClusterGateways,
     Figures,
@@ -18,6 +18,7 @@ from mesh_cli.gateways.survey import (
     median_of,
 )
 from mesh_cli.status.survey import NotSeen
+from mesh_cli.table import in_milliseconds
 from mesh_gateway.metrics import Direction, GatewayMetrics, Where
 from mesh_gateway.metrics_page import Readings, metrics_page
 from mesh_gateway.opening import Reason

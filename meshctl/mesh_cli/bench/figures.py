@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from mesh_cli.check.verdict import one_line
-from mesh_cli.status.render import table
+from mesh_cli.output import as_json
+from mesh_cli.table import one_line, table
 
 WAYS: Final = ("local", "direct", "mesh")
 """`local` is the caller's own pod, by its loopback: so fast is who measures, and nothing can look faster.
@@ -139,7 +139,7 @@ def bench_as_json(bench: Bench) -> str:
         ],
         "leftovers": bench.leftovers,
     }
-    return json.dumps(document, indent=2) + "\n"
+    return as_json(document)
 
 
 def _cells(found: Figures | str) -> Sequence[str]:

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from mesh_cli.bench import inside
 from mesh_cli.bench.figures import Bench, ClusterFacts, Figures, Measured, figures_in
 from mesh_cli.check.look import server_version
-from mesh_cli.check.verdict import one_line
+from mesh_cli.table import one_line
 from mesh_cli.verify.at_work import Cluster, Stage, at_work
 from mesh_cli.verify.cases import POD, PORT, pairs
 from mesh_cli.verify.objects import namespace_of

@@ -16,11 +16,12 @@ from mesh_cli.check.findings import Certificate, Findings, PodSeen, WayTried
 from mesh_cli.check.handshake import Target, targets
 from mesh_cli.check.live import domain_of
 from mesh_cli.check.look import seen_or_why
-from mesh_cli.check.verdict import Unseen, one_line
+from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.looking import look_along
 from mesh_cli.dns.reply import Query
 from mesh_cli.dns.way import Way
 from mesh_cli.member.addresses import format_address
+from mesh_cli.table import one_line
 from mesh_core.identity import Component
 from mesh_core.import_view import is_ours
 from mesh_core.membership import Membership

@@ -9,7 +9,8 @@ from typing import Final
 
 from mesh_cli.check.findings import Answer, Findings, Handshake, Member
 from mesh_cli.check.times import identified, validity
-from mesh_cli.check.verdict import CouldNotLook, Observed, fail, ok, one_line, seen, unknown, warn
+from mesh_cli.check.verdict import CouldNotLook, Observed, fail, ok, seen, unknown, warn
+from mesh_cli.table import one_line
 from mesh_core.identity import Domain, Identity, NotAnIdentity, sole_identity
 from mesh_core.membership import Membership, NotAMember
 from mesh_core.names import ALPN_PEER, ALPN_TUNNEL

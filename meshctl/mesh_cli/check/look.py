@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from mesh_cli.check.findings import ClockSeen
-from mesh_cli.check.verdict import Unseen, one_line
+from mesh_cli.check.verdict import Unseen
+from mesh_cli.table import one_line
 from mesh_core.errors import MeshError
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import KubeClient

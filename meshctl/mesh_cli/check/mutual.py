@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 from mesh_cli.check.findings import Findings
 from mesh_cli.check.peers import nobody
-from mesh_cli.check.verdict import CouldNotLook, Observed, Unseen, fail, ok, one_line, seen, unknown, warn
+from mesh_cli.check.verdict import CouldNotLook, Observed, Unseen, fail, ok, seen, unknown, warn
 from mesh_cli.member.addresses import format_address
+from mesh_cli.table import one_line
 from mesh_core.membership import Membership
 from mesh_core.objects import Condition, MeshPeer
 from mesh_core.peer_status import CONNECTED

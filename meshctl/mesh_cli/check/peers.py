@@ -10,7 +10,8 @@ from typing import Final
 
 from mesh_cli.check.findings import Findings
 from mesh_cli.check.times import seconds_since, span
-from mesh_cli.check.verdict import Observed, fail, ok, one_line, seen, unknown, warn
+from mesh_cli.check.verdict import Observed, fail, ok, seen, unknown, warn
+from mesh_cli.table import one_line
 from mesh_core.names import peer_lease_name
 from mesh_core.objects import Condition, MeshPeer
 from mesh_core.peer_identity import IDENTITY_USED_TWICE

@@ -32,12 +32,13 @@ from mesh_cli.check.handshake import handshakes, targets
 from mesh_cli.check.live import domain_of
 from mesh_cli.check.look import seen_or_why, server_version, skew
 from mesh_cli.check.network_policy import NetworkPolicy
-from mesh_cli.check.verdict import Unseen, one_line
+from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.set_ups import CONFIG_MAP, NAMESPACE
 from mesh_cli.dns.zone import CUSTOM
 from mesh_cli.install.rollout import PODS, troubles
 from mesh_cli.member.addresses import NoGatewayAddress, format_address, gateway_addresses, parse_address
 from mesh_cli.member.itself import read_facts
+from mesh_cli.table import one_line
 from mesh_core.errors import MeshError
 from mesh_core.membership import Membership
 from mesh_core.names import (

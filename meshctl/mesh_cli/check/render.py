@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-import msgspec
-
-from mesh_cli.check.verdict import Observed, Result, Verdict, one_line
-from mesh_cli.table import age
+from mesh_cli.check.verdict import Observed, Result, Verdict
+from mesh_cli.output import as_json
+from mesh_cli.table import age, one_line
 
 
 def results_as_text(results: Sequence[Result], *, at: datetime) -> str:
@@ -44,7 +43,7 @@ def results_as_json(results: Sequence[Result], *, at: datetime) -> str:
             for result in results
         ],
     }
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
+    return as_json(body)
 
 
 def exit_status(results: Sequence[Result]) -> int:

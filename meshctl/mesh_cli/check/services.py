@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from mesh_cli.check.findings import Findings
-from mesh_cli.check.verdict import Observed, fail, ok, one_line, seen, unknown, warn
+from mesh_cli.check.verdict import Observed, fail, ok, seen, unknown, warn
+from mesh_cli.table import one_line
 from mesh_core.import_view import is_ours
 from mesh_core.membership import Membership
 from mesh_core.names import (

@@ -120,10 +120,3 @@ def seen(value: T | Unseen) -> T:
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """The worst of them; UNKNOWN of none."""
     return max(verdicts, key=_ORDER.index, default=Verdict.UNKNOWN)
-
-
-def one_line(text: str) -> str:
-    """What somebody else wrote: on one line, control characters made harmless, 400 characters at most."""
-    words = " ".join(text.split())
-    plain = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in words)
-    return plain if len(plain) <= 400 else plain[:399] + "\N{HORIZONTAL ELLIPSIS}"

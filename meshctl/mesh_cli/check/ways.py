@@ -6,7 +6,8 @@ from mesh_cli.check.findings import Findings, WayTried
 from mesh_cli.check.live import domain_of
 from mesh_cli.check.peers import nobody
 from mesh_cli.check.times import identified, moment, span
-from mesh_cli.check.verdict import CouldNotLook, Observed, fail, ok, one_line, seen, unknown, warn
+from mesh_cli.check.verdict import CouldNotLook, Observed, fail, ok, seen, unknown, warn
+from mesh_cli.table import one_line
 from mesh_core.identity import NotAnIdentity, sole_identity
 from mesh_core.membership import Membership
 

@@ -5,10 +5,9 @@ The table is for reading and may change; JSON is a promise: keys are only ever a
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import msgspec
-
 from mesh_cli.clusters.refused_claims import RefusedClaim
 from mesh_cli.clusters.survey import ClusterSeen, Room
+from mesh_cli.output import as_json
 from mesh_cli.status.render import condition_as_json
 from mesh_cli.table import age, table
 from mesh_core.objects import Condition
@@ -45,7 +44,7 @@ def clusters_as_json(
     clusters: Iterable[ClusterSeen], *, refused: Iterable[RefusedClaim] = (), at: str
 ) -> str:
     """All clusters; keys in camelCase, times in RFC 3339, absent things null or empty."""
-    return msgspec.json.format(msgspec.json.encode(_body(clusters, refused, at=at)), indent=2).decode() + "\n"
+    return as_json(_body(clusters, refused, at=at))
 
 
 def taint_text(taint: Taint) -> str:

@@ -14,7 +14,7 @@ from mesh_cli.dashboard.board import Board
 from mesh_cli.dashboard.guard import COOKIE, Door, Knock, Verdict, judge
 from mesh_cli.dashboard.page import HEADERS, ICON, entered, main, page, script, sheet
 from mesh_cli.graph.picture import Picture
-from mesh_cli.graph.render import as_json, as_svg
+from mesh_cli.graph.render import as_svg, picture_as_json
 from mesh_runtime.binding import binding
 
 _REFUSALS: Final = {
@@ -89,7 +89,7 @@ class _Pages:
             return web.Response(status=503, text="the clusters are being asked\n", headers=HEADERS)
         if name == "graph.svg":
             return _page(as_svg(picture), kind="image/svg+xml")
-        return _page(as_json(picture), kind="application/json")
+        return _page(picture_as_json(picture), kind="application/json")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: a picture each, for as long as the browser stays."""

@@ -11,7 +11,7 @@ import json
 from collections.abc import Awaitable, Sequence
 from typing import Any, Final, TypeVar
 
-from mesh_cli.check.verdict import Unseen, one_line
+from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns import from_pod
 from mesh_cli.dns.reply import (
     AGE,
@@ -26,6 +26,7 @@ from mesh_cli.dns.reply import (
     text_in,
 )
 from mesh_cli.dns.way import NotAllowed, PodView, Self
+from mesh_cli.table import one_line
 from mesh_core.errors import MeshError
 from mesh_runtime.kube import ApiError, Inside, KubeClient, PodPort, PodRefused, pod_port, run_in_pod
 

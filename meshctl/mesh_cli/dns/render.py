@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
 from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.reply import Reply
 from mesh_cli.dns.verdict import findings, notes
 from mesh_cli.dns.way import Finding, NotAllowed, Step, Way
+from mesh_cli.output import as_json
 from mesh_cli.table import table
 
 _MOST_SHOWN = 60
@@ -41,7 +40,7 @@ def way_as_json(way: Way) -> str:
         "steps": [_step_as_json(step, found=found) for step in way.steps],
         "notes": list(notes(way)),
     }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return as_json(document)
 
 
 def _row(step: Step, *, found: Sequence[Finding], most: int | None) -> tuple[str, ...]:

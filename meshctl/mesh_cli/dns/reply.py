@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 from dnslib import CLASS, EDNS0, QTYPE, RCODE, RR, DNSError, DNSHeader, DNSQuestion, DNSRecord
 
-from mesh_cli.check.verdict import one_line
+from mesh_cli.table import one_line
 from mesh_core.errors import UserError
 from mesh_core.names import CLUSTERSET_ZONE
 

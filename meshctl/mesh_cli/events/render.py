@@ -1,10 +1,8 @@
 """A timeline as a table for people and as JSON. Pure."""
 
-import json
-
-from mesh_cli.check.verdict import one_line
 from mesh_cli.events.timeline import Timeline
-from mesh_cli.status.render import table
+from mesh_cli.output import as_json
+from mesh_cli.table import one_line, table
 
 _HEAD = ("TIME", "CLUSTER", "OBJECT", "WHAT", "REASON", "MESSAGE")
 _LONGEST = 100
@@ -48,4 +46,4 @@ def timeline_as_json(found: Timeline) -> str:
         "leftOut": found.left_out,
         "notSeen": [{"context": one.context, "error": one.error} for one in found.unseen],
     }
-    return json.dumps(document, indent=2) + "\n"
+    return as_json(document)

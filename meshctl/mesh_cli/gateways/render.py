@@ -5,8 +5,6 @@ The tables are for reading and may change; the JSON is a promise: keys are only 
 
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
-
 from mesh_cli.gateways.survey import (
     ClusterGateways,
     Figures,
@@ -15,9 +13,9 @@ from mesh_cli.gateways.survey import (
     PeerTraffic,
     Refused,
 )
+from mesh_cli.output import as_json
 from mesh_cli.status.survey import NotSeen
-from mesh_cli.table import in_milliseconds as in_milliseconds
-from mesh_cli.table import table
+from mesh_cli.table import in_milliseconds, one_line, span, table
 
 Row = tuple[str, ...]
 
@@ -41,8 +39,7 @@ def gateways_as_text(survey: GatewaySurvey) -> str:
 
 def gateways_as_json(survey: GatewaySurvey) -> str:
     """The whole survey; keys in camelCase, times in seconds, absent things null."""
-    text = msgspec.json.encode({"clusters": [_cluster_as_json(one) for one in survey.clusters]})
-    return msgspec.json.format(text, indent=2).decode() + "\n"
+    return as_json({"clusters": [_cluster_as_json(one) for one in survey.clusters]})
 
 
 def _section(head: Row, rows: Iterable[Row]) -> str:
@@ -61,7 +58,7 @@ def _gateways(seen: Sequence[ClusterGateways]) -> Iterator[Row]:
                         in_bytes(figures.waiting_bytes),
                         str(figures.egress_ports),
                         str(figures.ingress_names),
-                        _age(figures.table_age),
+                        "" if figures.table_age is None else span(figures.table_age),
                     )
                 case _:
                     cells = ("no answer", "", "", "", "")
@@ -103,13 +100,13 @@ def _notes(clusters: Sequence[ClusterGateways | NotSeen]) -> Iterator[str]:
     for one in clusters:
         match one:
             case NotSeen():
-                yield f"{one.context}: {_one_line(one.error)}"
+                yield f"{one.context}: {one_line(one.error)}"
             case ClusterGateways():
                 if not one.gateways:
                     yield f"{one.context}: there is no gateway; run meshctl join for this cluster"
                 for gateway in one.gateways:
                     if isinstance(gateway.figures, str):
-                        yield f"{_named(one)}: gateway {gateway.pod}: {_one_line(gateway.figures)}"
+                        yield f"{_named(one)}: gateway {gateway.pod}: {one_line(gateway.figures)}"
 
 
 def in_bytes(count: int) -> str:
@@ -122,21 +119,8 @@ def in_bytes(count: int) -> str:
     return f"{size:.1f} TiB"
 
 
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    for size, unit, most in ((1, "s", 120), (60, "m", 120), (3600, "h", 48)):
-        if seconds < most * size:
-            return f"{int(seconds) // size}{unit}"
-    return f"{int(seconds) // 86400}d"
-
-
 def _named(cluster: ClusterGateways) -> str:
     return cluster.cluster or cluster.context
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _cluster_as_json(one: ClusterGateways | NotSeen) -> dict[str, object]:

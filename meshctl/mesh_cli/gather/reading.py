@@ -19,10 +19,10 @@ from msgspec import Struct
 from mesh_cli.check.reading import findings_of, moment_of
 from mesh_cli.check.registry import CHECKS, run_checks
 from mesh_cli.check.render import results_as_json
-from mesh_cli.check.verdict import one_line
 from mesh_cli.gather.bundle import MOST_OF_A_FILE, Bundle, safe
 from mesh_cli.gather.plan import PART_OF, Wanted, wanted
 from mesh_cli.gather.redact import redacted, scrub
+from mesh_cli.table import one_line
 from mesh_core.errors import MeshError
 from mesh_core.names import HEALTH_PORT, SYSTEM_NAMESPACE
 from mesh_core.objects import KubernetesObject

@@ -9,12 +9,11 @@ import hashlib
 from functools import cache
 from importlib import resources
 
-import msgspec
-
 from mesh_cli.graph.markup import Markup, element, joined
 from mesh_cli.graph.picture import Cluster, End, Link, Picture, Service
 from mesh_cli.graph.sections import sections
 from mesh_cli.graph.svg import whole
+from mesh_cli.output import as_json
 
 
 def as_svg(picture: Picture) -> str:
@@ -40,9 +39,9 @@ def as_html(picture: Picture) -> str:
     return f"<!doctype html>\n{element('html', element('head', head), body, lang='en')}\n"
 
 
-def as_json(picture: Picture) -> str:
+def picture_as_json(picture: Picture) -> str:
     """Everything; keys in camelCase and only ever added, what is not known null or empty."""
-    text = msgspec.json.encode(
+    return as_json(
         {
             "at": picture.at,
             "clusters": [_cluster(one) for one in picture.clusters],
@@ -50,7 +49,6 @@ def as_json(picture: Picture) -> str:
             "services": [_service(one) for one in picture.services],
         }
     )
-    return msgspec.json.format(text, indent=2).decode() + "\n"
 
 
 @cache

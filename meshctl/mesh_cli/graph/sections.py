@@ -7,11 +7,11 @@ what is open and where one is. It needs no script: rows are `details`, which eve
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from mesh_cli.gateways.render import in_milliseconds
 from mesh_cli.graph import words
 from mesh_cli.graph.markup import Markup, element, joined
 from mesh_cli.graph.picture import Cluster, End, Link, Picture, Service, State
 from mesh_cli.graph.svg import map_of
+from mesh_cli.table import in_milliseconds
 
 MOST: Final = 500
 """Rows of one kind on a page; the JSON has all."""

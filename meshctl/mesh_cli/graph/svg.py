@@ -8,11 +8,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from mesh_cli.gateways.render import in_milliseconds
 from mesh_cli.graph import words
 from mesh_cli.graph.layout import BOX, MARGIN, Map, Point, arrange, between
 from mesh_cli.graph.markup import Markup, element, joined
 from mesh_cli.graph.picture import Cluster, Link, Picture, Service, State
+from mesh_cli.table import in_milliseconds
 
 _MOST_DRAWN: Final = 100
 _MOST_TOLD: Final = 4

@@ -8,7 +8,7 @@ import click
 from mesh_cli.contexts import contexts_option
 from mesh_cli.graph.looking import looking
 from mesh_cli.graph.picture import Picture
-from mesh_cli.graph.render import as_html, as_json, as_svg
+from mesh_cli.graph.render import as_html, as_svg, picture_as_json
 from mesh_cli.output import as_yaml
 from mesh_cli.own_file import put_own_file
 from mesh_cli.session import run
@@ -18,8 +18,8 @@ from mesh_runtime.kube import current_context
 _FORMS: dict[str, Callable[[Picture], str]] = {
     "svg": as_svg,
     "html": as_html,
-    "json": as_json,
-    "yaml": lambda picture: as_yaml(as_json(picture)),
+    "json": picture_as_json,
+    "yaml": lambda picture: as_yaml(picture_as_json(picture)),
 }
 
 

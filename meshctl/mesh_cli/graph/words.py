@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from mesh_cli.gateways.render import in_bytes, in_milliseconds
+from mesh_cli.gateways.render import in_bytes
 from mesh_cli.graph.picture import Cluster, Link, Service, State
+from mesh_cli.table import in_milliseconds
 
 SIGNS: Final = {
     State.FINE: "●",

@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
-import msgspec
 
 from mesh_cli.contexts import context_option
 from mesh_cli.hub.address import read_info
 from mesh_cli.hub.objects import DEFAULT_SET, HubInfo
 from mesh_cli.invite.invitation_book import parse_span
-from mesh_cli.output import Form, output_option, show
+from mesh_cli.output import Form, as_json, output_option, show
 from mesh_cli.session import FIELD_MANAGER, command_line, run
 from mesh_core.conditions import rfc3339
 from mesh_core.errors import UserError
@@ -136,4 +135,4 @@ def made_as_json(made: Made) -> str:
         "caHashes": made.info.pins,
         "command": made.command,
     }
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
+    return as_json(body)

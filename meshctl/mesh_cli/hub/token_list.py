@@ -5,10 +5,9 @@ from datetime import datetime
 from pathlib import Path
 
 import click
-import msgspec
 
 from mesh_cli.contexts import context_option
-from mesh_cli.output import Form, output_option, show
+from mesh_cli.output import Form, as_json, output_option, show
 from mesh_cli.session import run
 from mesh_cli.table import table
 from mesh_core.conditions import rfc3339
@@ -57,7 +56,7 @@ def tokens_as_json(tokens: Sequence[TokenFacts]) -> str:
         }
         for one in tokens
     ]
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
+    return as_json(body)
 
 
 def _row(token: TokenFacts, *, now: datetime) -> tuple[str, ...]:

@@ -3,8 +3,7 @@
 The table is for reading and may change; the JSON is a promise: keys are only ever added.
 """
 
-import msgspec
-
+from mesh_cli.output import as_json
 from mesh_cli.table import table
 from mesh_local.status import ClusterStatus, NodeStatus, SetStatus
 
@@ -39,7 +38,7 @@ def set_as_json(status: SetStatus | None) -> str:
             "binaries": status.binaries,
             "clusters": [_cluster_as_json(cluster) for cluster in status.clusters],
         }
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    return as_json(document)
 
 
 def _row(cluster: ClusterStatus, *, node: NodeStatus, first: bool) -> tuple[str, ...]:

@@ -1,11 +1,10 @@
 """Peers as a table for people and as JSON. Pure."""
 
-import json
 from collections.abc import Iterator
 
-from mesh_cli.check.verdict import one_line
+from mesh_cli.output import as_json
 from mesh_cli.peers.survey import Link, PeerLine, Peers
-from mesh_cli.status.render import age, table
+from mesh_cli.table import age, one_line, table
 
 _HEAD = (
     "CLUSTER",
@@ -35,10 +34,10 @@ def peers_as_json(found: Peers) -> str:
     """Everything that was found."""
     document = {
         "at": found.at,
-        "peers": [_as_json(one) for one in found.lines],
+        "peers": [_told(one) for one in found.lines],
         "notSeen": [{"context": one.context, "error": one.error} for one in found.unseen],
     }
-    return json.dumps(document, indent=2) + "\n"
+    return as_json(document)
 
 
 def _row(one: PeerLine, *, at: str) -> tuple[str, ...]:
@@ -74,7 +73,7 @@ def _notes(found: Peers) -> Iterator[str]:
         yield from (f"{one.member}: peer {one.peer}: {one_line(problem)}" for problem in one.problems)
 
 
-def _as_json(one: PeerLine) -> dict[str, object]:
+def _told(one: PeerLine) -> dict[str, object]:
     return {
         "cluster": one.member,
         "peer": one.peer,

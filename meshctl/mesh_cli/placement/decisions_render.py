@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from mesh_cli.output import as_json
 from mesh_cli.placement.placements_render import verdict_table
 from mesh_cli.placement.what_if import Foreseen, WhatIf
 from mesh_cli.table import table
@@ -138,4 +139,4 @@ def _decision(one: Decision) -> Mapping[str, object]:
 
 
 def _json(body: Mapping[str, object]) -> str:
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
+    return as_json(body)

@@ -4,7 +4,6 @@ The hub says which names its members are given and where their gateways are; a T
 client finds there. Nothing is written.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import click
 from mesh_cli.clusters.one import hub_client, registration
 from mesh_cli.contexts import context_option
 from mesh_cli.member.addresses import BadAddress, format_address, parse_address
-from mesh_cli.output import Form, output_option, show
+from mesh_cli.output import Form, as_json, output_option, show
 from mesh_cli.placement.explain_placement import placement_key
 from mesh_cli.placement.hosts_trying import Target, client_context, handshakes
 from mesh_cli.placement.hosts_verdict import Found, Verdict
@@ -108,7 +107,7 @@ def command(
     rows, faults = run(
         _ask(kubeconfig, context=context, key=key, cluster=cluster, fronts=fronts, ca_file=ca_file)
     )
-    show(output, json=lambda: as_json(rows, faults), table=lambda: as_text(rows, faults))
+    show(output, json=lambda: rows_as_json(rows, faults), table=lambda: as_text(rows, faults))
     return int(bool(faults) or any(one.found.verdict is not Verdict.GOOD for one in rows))
 
 
@@ -131,7 +130,7 @@ def as_text(rows: Sequence[Row], faults: Iterable[str]) -> str:
     return (table(_HEAD, cells) + "\n" if cells else "") + (f"\n{notes}" if notes and cells else notes)
 
 
-def as_json(rows: Sequence[Row], faults: Iterable[str]) -> str:
+def rows_as_json(rows: Sequence[Row], faults: Iterable[str]) -> str:
     """The same for programs; keys are only ever added."""
     hosts = [
         {
@@ -144,7 +143,7 @@ def as_json(rows: Sequence[Row], faults: Iterable[str]) -> str:
         }
         for one in rows
     ]
-    return json.dumps({"hosts": hosts, "faults": list(faults)}, indent=2) + "\n"
+    return as_json({"hosts": hosts, "faults": list(faults)})
 
 
 async def _ask(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
+from mesh_cli.output import as_json
 from mesh_cli.placement.placements_survey import Explained
 from mesh_cli.table import age, table
 from mesh_placement.objects import ClusterVerdict, Move, PlacedCluster, Placement
@@ -189,4 +190,4 @@ def _placement(one: Placement) -> Mapping[str, object]:
 
 
 def _json(body: Mapping[str, object]) -> str:
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
+    return as_json(body)

@@ -5,8 +5,7 @@ The table is for reading and may change; the JSON is a promise: keys are only ev
 
 from collections.abc import Iterator, Mapping
 
-import msgspec
-
+from mesh_cli.output import as_json
 from mesh_cli.table import table
 from mesh_placement.decide.quantity import quantity
 from mesh_placement.schedule.room import reserved_in
@@ -28,7 +27,7 @@ def room_as_text(snapshot: Snapshot) -> str:
 def room_as_json(snapshot: Snapshot, *, at: str) -> str:
     """All clusters; amounts are Kubernetes quantities by resource, `room` null where no agent told."""
     body = {"at": at, "clusters": [_cluster(one, _reserved(one, snapshot)) for one in snapshot.clusters]}
-    return msgspec.json.format(msgspec.json.encode(body), indent=2).decode() + "\n"
+    return as_json(body)
 
 
 def _reserved(one: Cluster, snapshot: Snapshot) -> Mapping[str, int]:

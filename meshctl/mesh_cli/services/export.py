@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from mesh_cli.check.verdict import one_line
 from mesh_cli.member.itself import read_facts
 from mesh_cli.services.export_objects import Body, export_body, export_yaml, need_not_be_written, said_of
 from mesh_cli.services.options import exporter_option, namespace_option
 from mesh_cli.session import FIELD_MANAGER, command_line, run
+from mesh_cli.table import one_line
 from mesh_cli.timeout_option import timeout_option
 from mesh_cli.trust.options import check_output, printing_options
 from mesh_core.errors import EnvironmentFault, UserError

@@ -1,11 +1,10 @@
 """The services of the clusterset as a table for people and as JSON. Pure."""
 
-import json
 from collections.abc import Iterator
 
-from mesh_cli.check.verdict import one_line
+from mesh_cli.output import as_json
 from mesh_cli.services.survey import Shared, SharedService
-from mesh_cli.status.render import age, table
+from mesh_cli.table import age, one_line, table
 
 _HEAD = ("NAMESPACE", "NAME", "TYPE", "PORTS", "EXPORTED BY", "IMPORTED BY", "CONFLICT", "AGE")
 
@@ -23,10 +22,10 @@ def services_as_json(found: Shared) -> str:
     """Everything that was found."""
     document = {
         "at": found.at,
-        "services": [_as_json(one) for one in found.services],
+        "services": [_told(one) for one in found.services],
         "notSeen": [{"context": one.context, "error": one.error} for one in found.unseen],
     }
-    return json.dumps(document, indent=2) + "\n"
+    return as_json(document)
 
 
 def _row(one: SharedService, *, at: str) -> tuple[str, ...]:
@@ -58,7 +57,7 @@ def _notes(found: Shared) -> Iterator[str]:
             yield f"{cluster}: {name} is not imported: the namespace may not be there, or not be for it"
 
 
-def _as_json(one: SharedService) -> dict[str, object]:
+def _told(one: SharedService) -> dict[str, object]:
     return {
         "namespace": one.namespace,
         "name": one.name,

@@ -19,9 +19,7 @@ from mesh_cli.status.survey import (
     Program,
     Survey,
 )
-from mesh_cli.table import age as age
-from mesh_cli.table import in_milliseconds
-from mesh_cli.table import table as table
+from mesh_cli.table import age, in_milliseconds, table
 from mesh_core.names import CONTROLLER, DNS, GATEWAY
 from mesh_core.objects import Condition
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mesh_cli.check.verdict import Unseen, one_line
+from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.reply import Unreadable
+from mesh_cli.table import one_line
 from mesh_cli.trace import knocking
 from mesh_cli.trace.scene import Address, Knocked
 from mesh_core.names import SYSTEM_NAMESPACE

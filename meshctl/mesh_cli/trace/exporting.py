@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from mesh_cli.check.verdict import Unseen, one_line
+from mesh_cli.check.verdict import Unseen
+from mesh_cli.table import one_line
 from mesh_cli.trace.hop import Hop, Source, State
 from mesh_cli.trace.scene import Exporter, PodState, Scene, ready_count
 from mesh_core.export import READY

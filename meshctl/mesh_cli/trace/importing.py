@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from mesh_cli.check.verdict import Unseen, one_line
+from mesh_cli.check.verdict import Unseen
+from mesh_cli.table import one_line
 from mesh_cli.trace.exporting import export_fault
 from mesh_cli.trace.hop import Hop, Source, State
 from mesh_cli.trace.scene import PodState, Scene, egress_addresses, ready_count

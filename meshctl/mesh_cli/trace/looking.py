@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from mesh_cli.check.verdict import Unseen, one_line
+from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.asking import within
 from mesh_cli.dns.looking import look_along
 from mesh_cli.dns.reply import query_for
 from mesh_cli.member.itself import read_facts
+from mesh_cli.table import one_line
 from mesh_cli.trace.dialling import call_from, knock_from
 from mesh_cli.trace.probing import tried
 from mesh_cli.trace.scene import Exporter, Importer, PodState, Scene, egress_addresses

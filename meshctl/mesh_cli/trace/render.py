@@ -1,10 +1,9 @@
 """A traced way as a table for people and as JSON. Pure."""
 
-import json
 from collections.abc import Iterable
 
-from mesh_cli.check.verdict import one_line
-from mesh_cli.status.render import age, table
+from mesh_cli.output import as_json
+from mesh_cli.table import age, one_line, table
 from mesh_cli.trace.hop import Hop, Source, Verdict
 
 _HEAD = ("HOP", "IN", "VIA", "STATE", "WHAT", "SEEN", "PROBE", "OBJECT", "AGE")
@@ -29,13 +28,13 @@ def verdict_as_json(found: Verdict, *, at: str, deaf: Iterable[tuple[str, str]] 
     """Everything."""
     document = {
         "at": at,
-        "hops": [_as_json(number, hop) for number, hop in enumerate(found.hops, 1)],
+        "hops": [_told(number, hop) for number, hop in enumerate(found.hops, 1)],
         "failing": found.failing,
         "goes": found.goes,
         "line": found.line,
         "notSeen": [{"context": context, "error": why} for context, why in deaf],
     }
-    return json.dumps(document, indent=2) + "\n"
+    return as_json(document)
 
 
 def _row(number: int, hop: Hop, *, at: str) -> tuple[str, ...]:
@@ -65,7 +64,7 @@ def _age(source: Source | None, *, at: str) -> str:
         return "?"
 
 
-def _as_json(number: int, hop: Hop) -> dict[str, object]:
+def _told(number: int, hop: Hop) -> dict[str, object]:
     return {
         "hop": number,
         "title": hop.title,

@@ -9,9 +9,10 @@
 
 from collections.abc import Iterator
 
-from mesh_cli.check.verdict import Unseen, one_line
+from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.verdict import findings
 from mesh_cli.dns.way import NotAllowed, Way
+from mesh_cli.table import one_line
 from mesh_cli.trace.exporting import endpoints, ingress, tunnel
 from mesh_cli.trace.hop import Hop, Source, State, Verdict, verdict_of
 from mesh_cli.trace.importing import egress, imported, slices

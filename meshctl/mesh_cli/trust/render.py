@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from mesh_cli.output import as_json
 from mesh_cli.table import table
 from mesh_cli.trust.survey import CertificateSeen, ContextAsked, FolderSeen, MemberLine, NotAsked, TrustSeen
 from mesh_core.objects.trust import RefusedKey
@@ -53,7 +54,7 @@ def trust_as_json(seen: TrustSeen) -> str:
         ],
         "notes": list(seen.notes),
     }
-    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode() + "\n"
+    return as_json(content)
 
 
 def short(key: str) -> str:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mesh_cli.check.verdict import one_line
 from mesh_cli.install.rollout import PODS, troubles
 from mesh_cli.member.itself import read_facts
 from mesh_cli.session import FIELD_MANAGER
+from mesh_cli.table import one_line
 from mesh_cli.verify.cases import POD, Member
 from mesh_cli.verify.cleaning import OLD, clean
 from mesh_cli.verify.images import image_of

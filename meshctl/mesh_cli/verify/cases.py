@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from mesh_cli.check.verdict import one_line
+from mesh_cli.table import one_line
 from mesh_core.names import CLUSTERSET_ZONE
 
 PORT: Final = 8080

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from mesh_cli.check.verdict import one_line
+from mesh_cli.table import one_line
 from mesh_cli.verify.objects import LABEL, PREFIX
 from mesh_core.errors import MeshError
 from mesh_runtime.kube import NAMESPACES, KubeClient

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from mesh_cli.check.verdict import one_line
+from mesh_cli.table import one_line
 from mesh_cli.verify.cases import Case, Member, Outcome, Tried, Wish
 from mesh_core.errors import MeshError
 from mesh_core.names import CLUSTERSET_ZONE, SYSTEM_NAMESPACE

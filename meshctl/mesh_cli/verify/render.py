@@ -1,10 +1,9 @@
 """A run of `meshctl verify` for people, as JSON and as JUnit's XML. Pure."""
 
-import json
 from xml.etree import ElementTree
 
-from mesh_cli.check.verdict import one_line
-from mesh_cli.status.render import table
+from mesh_cli.output import as_json
+from mesh_cli.table import one_line, table
 from mesh_cli.verify.cases import SUITES, Outcome, Run
 
 
@@ -37,7 +36,7 @@ def run_as_json(run: Run) -> str:
         ],
         "leftovers": run.leftovers,
     }
-    return json.dumps(document, indent=2) + "\n"
+    return as_json(document)
 
 
 def run_as_junit(run: Run) -> bytes:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from mesh_cli.check.verdict import one_line
+from mesh_cli.table import one_line
 from mesh_cli.trace.probing import tried
 from mesh_cli.verify import inside
 from mesh_cli.verify.at_work import Cluster, Stage, at_work
