@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh_cli.hub.backup_objects import RESOURCES
 from mesh_core.plan import Json
 from mesh_placement.decide.backup import (
     KINDS,
@@ -18,6 +17,7 @@ from mesh_placement.decide.backup import (
     read_backup,
     text_of,
 )
+from mesh_placement.decide.hub_copy import COPIED
 from mesh_placement.decide.restoring import Act, Key, OtherCluster, Step, key_of, restore_plan
 from mesh_placement.names import (
     ANNOTATION_FORMERLY,
@@ -28,6 +28,7 @@ from mesh_placement.names import (
     TOMBSTONES,
     WORK_FINALIZER,
 )
+from mesh_placement.whole_objects import BY_KIND
 
 KEY = {"uid": "kube-system-of-east", "keyFingerprint": "sha256:" + "ab" * 32}
 OTHER = {"uid": "kube-system-of-west", "keyFingerprint": "sha256:" + "cd" * 32}
@@ -243,7 +244,7 @@ def test_restored_twice_it_remembers_both_uids() -> None:
 
 
 def test_everything_that_is_kept_is_also_read_and_written() -> None:
-    assert RESOURCES.keys() == KINDS.keys()
+    assert BY_KIND.keys() == KINDS.keys() | COPIED.keys()
 
 
 def test_what_was_being_deleted_is_deleted_again_once_it_is_back() -> None:

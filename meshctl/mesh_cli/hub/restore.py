@@ -13,13 +13,14 @@ import click
 from mesh_cli.clusters.one import hub_client
 from mesh_cli.contexts import context_option
 from mesh_cli.hub.address import read_info
-from mesh_cli.hub.backup_objects import RESOURCES, read_there
+from mesh_cli.hub.backup_objects import read_there
 from mesh_cli.session import FIELD_MANAGER, run
 from mesh_core.errors import UserError
 from mesh_core.plan import Json
 from mesh_placement.decide.backup import Backup, read_backup
 from mesh_placement.decide.restoring import Act, Plan, Step, key_of, restore_plan
 from mesh_placement.names import HUB_MANAGER
+from mesh_placement.whole_objects import BY_KIND
 from mesh_runtime.kube import ApiError, KubeClient
 from mesh_runtime.progress import Progress, progress_for
 
@@ -89,7 +90,7 @@ async def take(client: KubeClient, steps: Iterable[Step]) -> None:
     """One write after the other, in their order. Raises ApiError, Unreachable."""
     for step in steps:
         kind, namespace, name = key_of(step.body)
-        resource = RESOURCES[kind]
+        resource = BY_KIND[kind]
         match step.act:
             case Act.CREATE:
                 await _create(client, step)
@@ -142,7 +143,7 @@ def report(plan: Plan, *, backup: Backup, server: str, dry_run: bool) -> list[st
 
 async def _create(client: KubeClient, step: Step) -> None:
     try:
-        await client.create(RESOURCES[step.body["kind"]], step.body, field_manager=FIELD_MANAGER)
+        await client.create(BY_KIND[step.body["kind"]], step.body, field_manager=FIELD_MANAGER)
     except ApiError as error:
         # Somebody else made it meanwhile, as the hub does with a namespace.
         if not error.is_conflict:

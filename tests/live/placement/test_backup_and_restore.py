@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from mesh_cli.hub.backup_objects import RESOURCES, read_hub, read_there
+from mesh_cli.hub.backup_objects import read_hub, read_there
 from mesh_cli.hub.restore import take
 from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_core.plan import Json
@@ -26,6 +26,7 @@ from mesh_placement.decide.backup import Backup, backup_of, read_backup, text_of
 from mesh_placement.decide.restoring import restore_plan
 from mesh_placement.names import AGENT_CREDENTIAL, AGENT_SETTINGS, ANNOTATION_FORMERLY
 from mesh_placement.resources import APPLIED_WORKS, ASSIGNMENTS, CLUSTER_REGISTRATIONS, WORKS
+from mesh_placement.whole_objects import BY_KIND
 from mesh_runtime.kube import CONFIG_MAPS, CSRS, NAMESPACES, SECRETS, ApiError, KubeClient
 from mesh_runtime.request_answer import give
 
@@ -77,7 +78,7 @@ async def wipe(pair: Pair, lost: Backup) -> None:
     for one in reversed(lost.objects):
         if one["kind"] == "Namespace":
             continue
-        resource, meta = RESOURCES[one["kind"]], one["metadata"]
+        resource, meta = BY_KIND[one["kind"]], one["metadata"]
         place = meta.get("namespace", "")
         await pair.hub.merge_patch(
             resource, meta["name"], {"metadata": {"finalizers": None}}, namespace=place

@@ -11,8 +11,9 @@ import msgspec
 from mesh_core.plan import Json
 from mesh_placement.decide.hub_copy import key_of
 from mesh_placement.decide.taking_over import Act, Step, Steps, status_there, taking_over
-from mesh_placement.hub.floating.reading import RESOURCES, read_all
+from mesh_placement.hub.floating.reading import read_all
 from mesh_placement.names import FLOATING_MANAGER
+from mesh_placement.whole_objects import BY_KIND
 from mesh_runtime.kube import ApiError, KubeClient
 from mesh_runtime.side_by_side import side_by_side
 
@@ -43,7 +44,7 @@ class TakingOver:
 
     async def _write(self, step: Step) -> None:
         kind, namespace, name = key_of(step.body)
-        resource = RESOURCES[kind]
+        resource = BY_KIND[kind]
         kube = self._people if kind in _OF_PEOPLE else self._hub
         match step.act:
             case Act.CREATE:
@@ -67,7 +68,7 @@ class TakingOver:
     async def _tell(self, step: Step) -> None:
         """A status is the hub's to write, of people's objects too."""
         kind, namespace, name = key_of(step.body)
-        body, resource = step.body, RESOURCES[kind]
+        body, resource = step.body, BY_KIND[kind]
         if kind == "Placement" and "generation" in body["metadata"]:
             generation = await self._generation(name, namespace=namespace)
             body = {**body, "status": status_there(body, generation=generation)}
@@ -75,7 +76,7 @@ class TakingOver:
         await self._hub.apply(resource, body, field_manager=step.manager, subresource="status")
 
     async def _generation(self, name: str, *, namespace: str) -> int:
-        raw = await self._hub.request("GET", RESOURCES["Placement"].path(name, namespace=namespace))
+        raw = await self._hub.request("GET", BY_KIND["Placement"].path(name, namespace=namespace))
         # Any: JSON.
         return int(msgspec.json.decode(raw, type=dict[str, Any])["metadata"].get("generation", 0))
 
