@@ -29,7 +29,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from mesh_placement.schedule.link_index import sources_heard
-from mesh_placement.schedule.snapshot import Link, Snapshot, Standing
+from mesh_placement.schedule.snapshot import Cluster, Link, Snapshot, Standing
 
 GatewayWord = Literal["Up", "Down", "Unknown"]
 EVICTING: Final[frozenset[Standing]] = frozenset({"Dead", "DataPlaneDown"})
@@ -123,8 +123,11 @@ def is_cut_off(
 
 def hub_is_cut_off(snapshot: Snapshot) -> bool:
     """Law 4, of a snapshot: then everything is frozen."""
+    is_heard = sources_heard(snapshot.links)
+    if all(is_heard.values()) and any(map(_holds_its_lease, snapshot.clusters)):
+        return False
     dead = {one.name for one in snapshot.clusters if one.standing == "Dead"}
-    return _hears_too_few(leases_in(snapshot), sources_heard(snapshot.links), dead)
+    return _hears_too_few(leases_in(snapshot), is_heard, dead)
 
 
 def _hears_too_few(
@@ -141,7 +144,11 @@ def _hears_too_few(
 
 def leases_in(snapshot: Snapshot) -> Mapping[str, bool]:
     """Whether the lease is held, of each cluster that is in."""
-    return {one.name: one.phase != "Unreachable" for one in snapshot.clusters if one.phase in IN_PHASES}
+    return {one.name: _holds_its_lease(one) for one in snapshot.clusters if one.phase in IN_PHASES}
+
+
+def _holds_its_lease(cluster: Cluster) -> bool:
+    return cluster.phase in IN_PHASES and cluster.phase != "Unreachable"
 
 
 def links_down(links: Iterable[Link], *, standings: Mapping[str, Standing]) -> tuple[tuple[str, str], ...]:
