@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from mesh_controller.act import Writer
 from mesh_controller.caches import Caches
 from mesh_controller.contact import Contact
+from mesh_controller.event_teller import EventCounts, EventTeller
+from mesh_controller.event_watch import EventWatch
 from mesh_controller.export_loop import ExportLoop
 from mesh_controller.greeting import Greeting
 from mesh_controller.identity_watch import IdentityWatch
@@ -34,12 +36,14 @@ from mesh_controller.trust_loop import TextsReader, TrustLoop
 from mesh_controller.unexports_watch import UnexportsWatch
 from mesh_core.errors import EnvironmentFault
 from mesh_core.identity import ClusterId
+from mesh_core.lifetimes import Window
 from mesh_core.membership import Membership
 from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE
 from mesh_core.trust import OPEN
 from mesh_core.trust import Trust as Rules
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import KubeClient, LeaderElection
+from mesh_runtime.pki import window_in
 
 
 class IdentityChanged(EnvironmentFault):
@@ -109,6 +113,9 @@ class Controller:
             identities=self._identities,
             clock=clock,
         )
+        self.event_counts = EventCounts()
+        teller = EventTeller(kube, instance=name, clock=clock, counts=self.event_counts)
+        self._events = EventWatch(caches=caches, teller=teller, ours=self._own_window, clock=clock)
         self._reach = ReachLoop(caches=caches, look=look, writer=writer, clock=clock)
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=CONTROLLER, identity=name)
 
@@ -122,6 +129,11 @@ class Controller:
             leaving=self._leaving,
             unexports=self._unexports,
         )
+
+    def _own_window(self) -> Window | None:
+        """When our intermediate is good; None while there is none."""
+        authority = self._trust.source.authority
+        return window_in(authority.certificate) if authority is not None else None
 
     @property
     def cluster(self) -> ClusterId:
@@ -154,6 +166,7 @@ class Controller:
         await look.replicas.until_settled()
         async with asyncio.TaskGroup() as group:
             group.create_task(look.replicas.sweep(self._kube, pods=look.gateway_pods))
+            group.create_task(self._events.run())
             group.create_task(self._exports.loop.run())
             group.create_task(self._imports.loop.run())
             group.create_task(self._peers.run())

@@ -40,6 +40,7 @@ USED: dict[tuple[str, str], tuple[str, str]] = {
     (CONTROLLER, "leases"): (f"{CONTROLLERS}/contact.py", "LEASES"),
     (CONTROLLER, "configmaps"): (f"{CONTROLLERS}/port_book.py", "CONFIG_MAPS"),
     (CONTROLLER, "secrets"): (f"{CONTROLLERS}/intermediate_loop.py", "SECRETS"),
+    (CONTROLLER, "events"): (f"{CONTROLLERS}/event_teller.py", "EVENTS"),
     (GATEWAY, "endpointslices"): (f"{GATEWAYS}/watch.py", "ENDPOINT_SLICES"),
     (GATEWAY, "serviceimports"): (f"{GATEWAYS}/watch.py", "SERVICE_IMPORTS"),
     (GATEWAY, "serviceexports"): (f"{GATEWAYS}/watch.py", "SERVICE_EXPORTS"),

@@ -13,6 +13,7 @@ from mesh_core.objects.endpoints import (
     EndpointSlice,
     ForZone,
 )
+from mesh_core.objects.event import Event, EventSeries
 from mesh_core.objects.mcs import (
     ExportSpec,
     ExportStatus,
@@ -70,6 +71,8 @@ __all__ = [
     "EndpointHints",
     "EndpointPort",
     "EndpointSlice",
+    "Event",
+    "EventSeries",
     "ExportSpec",
     "ExportStatus",
     "ForZone",

@@ -113,6 +113,7 @@ CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", objects.ConfigMap)
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", objects.Deployment)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", objects.Lease)
 ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", objects.EndpointSlice)
+EVENTS = Resource("events.k8s.io", "v1", "events", "Event", objects.Event)
 CSRS = Resource(
     "certificates.k8s.io",
     "v1",
