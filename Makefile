@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO_DIR := .local/demo
 
-.PHONY: help setup test-tools demo demo-down test test-live test-faults conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-placement-failover bench-failover bench-trust check docs format lock clean
+.PHONY: help setup test-tools demo demo-down test test-live test-faults conformance bench-propagation bench-gateway bench-dns bench-dns-change bench-registration bench-placement bench-placement-failover bench-failover bench-trust check docs screenshots format lock clean
 
 help:
 	@echo "make demo       two clusters, one exported Service, one call across them"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench-dns-change  from a changed endpoint to the new DNS answer at a pod, on real clusters: fifteen minutes"
 	@echo "make check      format, lint, types, import contracts (part of make test)"
 	@echo "make docs       the documentation as a site, in dist/site"
+	@echo "make screenshots  the pictures of docs/images anew, from two clusters that it starts: three minutes"
 	@echo "make format     put the code into the form that make check wants"
 	@echo "make lock       write requirements/dev.lock from pyproject.toml; UPGRADE=--upgrade takes newer versions"
 
@@ -127,6 +128,10 @@ check: $(INSTALLED)
 docs: $(INSTALLED)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --site-dir dist/site
 	@echo "docs: dist/site/index.html"
+
+# Pictures of status, graph and dashboard, of two real clusters that are gone afterwards.
+screenshots: setup test-tools
+	@PYTHONPATH=tests $(BIN)/python -m browser.screenshots
 
 format: $(INSTALLED)
 	@$(BIN)/ruff check --fix --quiet .

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -82,9 +82,10 @@ def two_members(folder: Path, *, conflict: str = "<script>document.title='owned'
 
 
 @asynccontextmanager
-async def running(land: Land) -> AsyncIterator[Running]:
-    """`meshctl dashboard` of both clusters."""
-    words = ["--kubeconfig", str(land.kubeconfig), "dashboard", "--context", "east", "--context", "west"]
+async def running(kubeconfig: Path, *, contexts: Sequence[str] = ("east", "west")) -> AsyncIterator[Running]:
+    """`meshctl dashboard` of these clusters."""
+    asked = [word for context in contexts for word in ("--context", context)]
+    words = ["--kubeconfig", str(kubeconfig), "dashboard", *asked]
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

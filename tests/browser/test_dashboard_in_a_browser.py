@@ -22,7 +22,7 @@ async def opened(tab: Tab, address: str) -> None:
 
 
 async def test_the_page_shows_the_clusterset_and_turns_with_it(land: Land, tmp_path: Path) -> None:
-    async with running(land) as dashboard, browser(tmp_path) as tab:
+    async with running(land.kubeconfig) as dashboard, browser(tmp_path) as tab:
         await opened(tab, dashboard.address)
         assert "token" not in await tab.value("location.href")
         keys = await tab.value("[...document.querySelectorAll('details')].map((row) => row.dataset.key)")
@@ -50,7 +50,7 @@ async def test_the_page_shows_the_clusterset_and_turns_with_it(land: Land, tmp_p
 
 
 async def test_keys_move_open_filter_and_help(land: Land, tmp_path: Path) -> None:
-    async with running(land) as dashboard, browser(tmp_path) as tab:
+    async with running(land.kubeconfig) as dashboard, browser(tmp_path) as tab:
         await opened(tab, dashboard.address)
         await tab.press("j")
         assert await tab.value(FOCUSED) == "cluster/east"
@@ -79,7 +79,7 @@ async def test_keys_move_open_filter_and_help(land: Land, tmp_path: Path) -> Non
 
 
 async def test_a_phone_shows_all_without_scrolling_sideways(land: Land, tmp_path: Path) -> None:
-    async with running(land) as dashboard, browser(tmp_path) as tab:
+    async with running(land.kubeconfig) as dashboard, browser(tmp_path) as tab:
         await tab.size(375, 667)
         await opened(tab, dashboard.address)
         await tab.value("document.querySelectorAll('details').forEach((row) => { row.open = true; })")
@@ -88,7 +88,7 @@ async def test_a_phone_shows_all_without_scrolling_sideways(land: Land, tmp_path
 
 
 async def test_a_page_whose_dashboard_has_ended_says_that_it_is_stale(land: Land, tmp_path: Path) -> None:
-    async with running(land) as dashboard, browser(tmp_path) as tab:
+    async with running(land.kubeconfig) as dashboard, browser(tmp_path) as tab:
         await opened(tab, dashboard.address)
         dashboard.process.send_signal(signal.SIGTERM)
         assert await dashboard.process.wait() == 0
@@ -97,7 +97,7 @@ async def test_a_page_whose_dashboard_has_ended_says_that_it_is_stale(land: Land
 
 
 async def test_whoever_has_no_token_sees_nothing(land: Land) -> None:
-    async with running(land) as dashboard, aiohttp.ClientSession() as session:
+    async with running(land.kubeconfig) as dashboard, aiohttp.ClientSession() as session:
         there = urlsplit(dashboard.address)
         bare = f"http://{there.netloc}{there.path}"
         for address, expected in ((bare, 401), (f"{bare}?token=guess", 401), (f"{bare}events", 401)):

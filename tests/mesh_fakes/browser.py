@@ -22,6 +22,7 @@ _FLAGS = (
     "--headless=new",
     "--no-sandbox",  # tests may run as root, for whom Chromium has no sandbox
     "--disable-gpu",
+    "--hide-scrollbars",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",

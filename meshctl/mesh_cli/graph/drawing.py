@@ -230,7 +230,10 @@ def _service(
 
 
 def _said(exports: Mapping[str, ExportSeen], *, kind: str, fine: str) -> Iterable[str]:
+    """What all clusters say alike, as a conflict is, is said once."""
+    told: dict[str, list[str]] = defaultdict(list)
     for cluster, export in exports.items():
         for one in export.conditions:
             if one.type == kind and one.status != fine:
-                yield f"{cluster}: {one.message or one.reason or kind}"
+                told[one.message or one.reason or kind].append(cluster)
+    return [f"{', '.join(clusters)}: {message}" for message, clusters in told.items()]

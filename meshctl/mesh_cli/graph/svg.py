@@ -5,6 +5,7 @@
 3. More than fits is said in numbers; the JSON has all of it.
 """
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -26,6 +27,11 @@ _CELL: Final = 26.0
 _NAMES: Final = 330.0
 _LEAST_WIDTH: Final = 680.0
 _LETTER: Final = 7.2
+_NOTE_LETTER: Final = 6.4
+_MOST_LINES: Final = 3
+"""Of one note."""
+_IN_PAGES: Final = 1.2
+"""A map of few clusters grows no further than that: it would shout beside the text of its page."""
 
 
 def map_of(picture: Picture) -> Markup:
@@ -39,6 +45,7 @@ def map_of(picture: Picture) -> Markup:
         xmlns="http://www.w3.org/2000/svg",
         class_="map",
         role="img",
+        width=round(drawn.width * _IN_PAGES),
         viewBox=_box(drawn.width, drawn.height),
     )
 
@@ -49,8 +56,10 @@ def whole(picture: Picture, *, style: str) -> str:
     drawn = arrange([one.name for one in shown])
     columns = [one.name for one in picture.clusters[:_MOST_COLUMNS]]
     rows = _matrix(picture.services, columns)
-    below = list(_notes(picture))
     width = max(_LEAST_WIDTH, drawn.width, _NAMES + _CELL * len(columns) + 2 * MARGIN)
+    below = [
+        line for note in _notes(picture) for line in _lines(note, int((width - 2 * MARGIN) / _NOTE_LETTER))
+    ]
     top = 56.0
     head = (
         max((len(name) for name in columns), default=0) * _LETTER * 0.75 + 20.0 if picture.services else 0.0
@@ -66,10 +75,7 @@ def whole(picture: Picture, *, style: str) -> str:
         _moved(_map(shown, picture.links, drawn), x=(width - drawn.width) / 2, y=top),
         _moved(_columns(columns) if picture.services else [], x=_NAMES, y=services),
         *(_moved(row, x=MARGIN, y=services + _LINE * (n + 1)) for n, row in enumerate(rows)),
-        *(
-            _text(_cut(note, int((width - 2 * MARGIN) / 6.4)), x=MARGIN, y=notes + _LINE * n, class_="note")
-            for n, note in enumerate(below)
-        ),
+        *(_text(line, x=MARGIN, y=notes + _LINE * n, class_="note") for n, line in enumerate(below)),
     ]
     height = notes + _LINE * len(below) + MARGIN
     return (
@@ -157,7 +163,7 @@ def _matrix(services: Sequence[Service], columns: Sequence[str]) -> list[list[Ma
     if len(services) > _MOST_ROWS:
         rows.append([_text(f"and {len(services) - _MOST_ROWS} more", x=0.0, y=0.0, class_="small")])
     if rows:
-        key = "● exports and imports   ◉ exports   ○ imports"
+        key = "● exports and imports · ◉ exports · ○ imports"
         rows.append([_text(key, x=0.0, y=2.0, class_="small")])
     return rows
 
@@ -202,6 +208,11 @@ def _notes(picture: Picture) -> Iterator[str]:
     yield from lines[:_MOST_ROWS]
     if len(lines) > _MOST_ROWS:
         yield f"and {len(lines) - _MOST_ROWS} more"
+
+
+def _lines(note: str, most: int) -> list[str]:
+    """A note in lines of at most so many letters."""
+    return textwrap.wrap(note, most, max_lines=_MOST_LINES, placeholder="…", break_on_hyphens=False)
 
 
 def _domain(picture: Picture) -> str:

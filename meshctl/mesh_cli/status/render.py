@@ -29,6 +29,8 @@ _PAINT: Mapping[Standing, Callable[[str], str]] = {
     Standing.DOWN: fail,
     Standing.UNKNOWN: dim,
 }
+_FINE: Mapping[str, str] = {"Valid": "True", "Ready": "True", "Conflict": "False"}
+"""What a condition of an export should say."""
 
 
 def survey_as_json(survey: Survey) -> str:
@@ -127,11 +129,16 @@ def _link_row(peer: PeerSeen, *, at: str) -> tuple[str, ...]:
         peer.cluster,
         _PAINT[standing](standing.value),
         age(peer.acknowledged.at, at=at) if peer.acknowledged is not None else "",
-        in_milliseconds(rtt_of(peer)),
+        _round_trip(rtt_of(peer)),
         paths if reachable == len(peer.paths) else warn(paths),
         str(peer.exports),
         age(peer.last_sync, at=at),
     )
+
+
+def _round_trip(seconds: float | None) -> str:
+    """Gateways count in whole milliseconds: below one there is nothing to tell apart."""
+    return "<1 ms" if seconds is not None and seconds < 0.001 else in_milliseconds(seconds)
 
 
 def _link_more(peer: PeerSeen, *, at: str) -> tuple[str, ...]:
@@ -205,9 +212,8 @@ def _peer_notes(peer: PeerSeen, *, at: str) -> Iterable[str]:
 
 
 def _complaints(export: ExportSeen) -> Iterable[str]:
-    wanted = {"Valid": "True", "Ready": "True", "Conflict": "False"}
     for condition in export.conditions:
-        if condition.type in wanted and condition.status != wanted[condition.type]:
+        if condition.type in _FINE and condition.status != _FINE[condition.type]:
             said = " ".join((condition.message or condition.reason).split())
             yield f"{condition.type}={condition.status}: {said}"
 
@@ -222,7 +228,10 @@ def _name(one: ExportSeen | ImportSeen) -> str:
 
 def _state(export: ExportSeen, kind: str) -> str:
     found = next((one for one in export.conditions if one.type == kind), None)
-    return f"{found.status} ({found.reason})" if found else ""
+    if found is None:
+        return ""
+    text = f"{found.status} ({found.reason})"
+    return text if found.status == _FINE[kind] else warn(text)
 
 
 def _cluster_as_json(one: MemberSeen | NotSeen, *, at: str) -> dict[str, object]:
