@@ -255,6 +255,13 @@ FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
     ("MESH-CLOCK-002", "6 min apart", {"clocks": {"e": CLOCK, "w": ClockSeen(-360, 0.5)}}, FAIL, "ahead"),
     ("MESH-CLOCK-002", "one not seen", {"clocks": {"e": CLOCK, "w": Unseen("gone")}}, UNKNOWN, "gone"),
     (
+        "MESH-CLOCK-003",
+        "nobody renews",
+        {"stamps": ()},
+        UNKNOWN,
+        "no program of ours",
+    ),  # test_check_clocks.py
+    (
         "MESH-TRUST-001",
         "another clusterset",
         {"member": member(clusterset="other.example")},

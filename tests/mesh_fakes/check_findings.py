@@ -21,6 +21,7 @@ from mesh_cli.check.findings import (
     Rules,
     SecretSeen,
     ServedKind,
+    Stamp,
     WayTried,
 )
 from mesh_cli.check.network_policy import (
@@ -364,6 +365,7 @@ def fine(**changes: Any) -> Findings:
         "requests": (),
         "peers": (peer(),),
         "leases": (lease("peer-west"), gateway_lease),
+        "stamps": (Stamp("meshctl-controller", "one", AT.isoformat(), AT.isoformat()),),
         "deployments": {name: deployment(name) for name in programs},
         "pods": tuple(
             PodSeen(f"{name}-x", name.removeprefix("meshctl-"), True, "", IMAGE) for name in programs

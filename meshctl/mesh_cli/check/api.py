@@ -5,7 +5,9 @@ from typing import Final
 
 from mesh_cli.check.findings import Findings
 from mesh_cli.check.rights import Grant
-from mesh_cli.check.verdict import Observed, Unseen, fail, ok, seen, unknown, warn
+from mesh_cli.check.times import moment, seconds_since
+from mesh_cli.check.verdict import CouldNotLook, Observed, Unseen, fail, ok, seen, unknown, warn
+from mesh_cli.table import one_line
 from mesh_core.names import SYSTEM_NAMESPACE
 
 _MCS: Final = frozenset({"v1alpha1", "v1beta1"})
@@ -25,6 +27,10 @@ SKEW_WARN: Final = 30.0
 SKEW_FAIL: Final = 300.0
 """Seconds; a certificate is good five minutes before it was made (`mesh_core.lifetimes`), and no more."""
 _MOST_SHOWN: Final = 4
+_ALIVE: Final = 60.0
+"""Seconds; every program of ours renews a Lease each ten, or oftener."""
+_WRITING: Final = 11.0
+"""Seconds: a renewal is given up after ten, and the API server notes whole seconds."""
 _JOIN_AGAIN: Final = "run meshctl join again for this cluster"
 
 
@@ -122,6 +128,26 @@ def clocks(findings: Findings) -> Iterator[Observed]:
         else:
             within = own.within + other.within
             yield _skew(f"API server and {name}", ahead=own.ahead - other.ahead, within=within)
+
+
+def programs(findings: Findings) -> Iterator[Observed]:
+    """MESH-CLOCK-003. A Lease that nobody renews tells nothing of a clock that somebody has."""
+    seen(findings.clock)
+    alive = []
+    for one in seen(findings.stamps):
+        age = seconds_since(one.written, at=findings.there)
+        if age is not None and age < _ALIVE:
+            alive.append(one)
+    if not alive:
+        raise CouldNotLook(f"no program of ours renewed a Lease in {SYSTEM_NAMESPACE} within {_ALIVE:.0f} s")
+    for one in sorted(alive, key=lambda stamp: stamp.lease):
+        written = moment(one.written)
+        behind = seconds_since(one.renewed, at=written) if written is not None else None
+        subject = f"{one_line(one.holder or one.lease)} (Lease {one.lease}) and the API server"
+        if behind is None:
+            yield unknown(subject, seen="says no time", next_step="look into its log")
+        else:
+            yield _skew(subject, ahead=-behind, within=_WRITING)
 
 
 def _skew(subject: str, *, ahead: float, within: float) -> Observed:

@@ -75,6 +75,16 @@ class ClockSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Stamp:
+    """When a Lease was renewed: as its holder says, and as the API server does; both RFC 3339."""
+
+    lease: str
+    holder: str
+    renewed: str
+    written: str
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """Who the cluster says that it is; `clusterset` is the ClusterProperty's value, "" when there is none."""
 
@@ -193,6 +203,7 @@ class Findings:
     requests: tuple[CertificateSigningRequest, ...] | Unseen
     peers: tuple[MeshPeer, ...] | Unseen
     leases: tuple[Lease, ...] | Unseen
+    stamps: tuple[Stamp, ...] | Unseen
     deployments: Mapping[str, Deployment] | Unseen
     pods: tuple[PodSeen, ...] | Unseen
     gateway_service: Service | Unseen | None

@@ -64,6 +64,13 @@ def domain_of(cluster: str, *, membership: Membership) -> Domain:
     return foreign.domain if foreign is not None else membership.domain
 
 
+def distrusted(why: str, *, cluster: str) -> str:
+    """What to do about a chain that OpenSSL does not believe, by its words."""
+    if "expired" in why or "not yet valid" in why:
+        return f"some certificate is not good now: MESH-TRUST-005 of {cluster}; if all are, MESH-CLOCK-001"
+    return "compare the roots of both clusters with meshctl trust status"
+
+
 def _own(findings: Findings, *, component: str) -> Iterator[Observed]:
     membership = _membership(findings)
     ours = [
@@ -111,8 +118,8 @@ def _peer(shake: Handshake, *, membership: Membership, findings: Findings) -> Ob
     if shake.answer is Answer.NOT_BELIEVED:
         return fail(
             subject,
-            seen=f"shows {shown}, under no root that is believed here ({shake.detail}; {believed})",
-            next_step="compare the roots of both clusters with meshctl trust status",
+            seen=f"shows {shown}, for which no root here vouches ({shake.detail}; {believed})",
+            next_step=distrusted(shake.detail, cluster=shake.cluster),
         )
     why = _refusal(shake, membership=membership)
     if why:

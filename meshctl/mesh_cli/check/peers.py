@@ -83,6 +83,10 @@ def contact(findings: Findings) -> Iterator[Observed]:
         is_connected = connected is not None and connected.status == "True"
         if age is None:
             yield fail(name, seen="was never heard", next_step="see MESH-PEER-001 for the reason")
+        elif age < -STALE:
+            advice = "compare the clocks of the nodes: MESH-CLOCK-003"
+            told = f"last heard in {span(age)}, by the clock of the leading controller, so nobody knows"
+            yield unknown(name, seen=told, next_step=advice, since=renewed)
         elif age > STALE:
             though = ", though Connected is True" if is_connected else ""
             advice = (

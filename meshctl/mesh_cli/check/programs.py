@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from mesh_cli.check.findings import Findings
-from mesh_cli.check.times import seconds_since, span
+from mesh_cli.check.times import renewed, seconds_since, span
 from mesh_cli.check.verdict import Observed, fail, ok, seen, warn
 from mesh_cli.install.rollout import readiness
 from mesh_core.membership import Membership
@@ -54,12 +54,12 @@ def leases(findings: Findings) -> Iterator[Observed]:
     ours = [one for one in seen(findings.leases) if one.metadata.labels.get(label) == value]
     fresh = 0
     for lease in sorted(ours, key=lambda one: one.metadata.name):
-        age = seconds_since(lease.spec.renew_time or "", at=findings.there)
+        since = renewed(lease, findings=findings)
+        age = seconds_since(since, at=findings.there)
         if age is not None and age <= _SILENT:
             fresh += 1
-            yield ok(lease.metadata.name, seen="renewed a moment ago", since=lease.spec.renew_time or "")
+            yield ok(lease.metadata.name, seen="renewed a moment ago", since=since)
         else:
-            since = lease.spec.renew_time or ""
             told = f"renewed {span(age)} ago" if age is not None else "never renewed"
             advice = "is its pod gone, the controller sweeps it away in a minute; if not, look into its log"
             yield warn(lease.metadata.name, seen=told, next_step=advice, since=since)

@@ -32,6 +32,7 @@ from mesh_cli.check.handshake import handshakes, targets
 from mesh_cli.check.live import domain_of
 from mesh_cli.check.look import seen_or_why, server_version, skew
 from mesh_cli.check.network_policy import NetworkPolicy
+from mesh_cli.check.stamps import stamps
 from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.set_ups import CONFIG_MAP, NAMESPACE
 from mesh_cli.dns.zone import CUSTOM
@@ -182,6 +183,7 @@ def _own_parts(client: KubeClient, *, context: str, clock: Clock) -> dict[str, A
         "secret": _secret(client),
         "requests": _all(client, CSRS),
         "leases": _all(client, LEASES, namespace=SYSTEM_NAMESPACE),
+        "stamps": stamps(client),
         "deployments": _deployments(client),
         "pods": _pods(client),
         "gateway_service": client.find(SERVICES, GATEWAY, namespace=SYSTEM_NAMESPACE),

@@ -59,6 +59,7 @@ CHECKS: Final = (
     Check("MESH-API-006", "Kubernetes is new enough", versions.kubernetes),
     Check("MESH-CLOCK-001", "the cluster's clock agrees with this machine's", api.clock),
     Check("MESH-CLOCK-002", "the clusters' clocks agree", api.clocks),
+    Check("MESH-CLOCK-003", "the clocks of our programs agree with the API server's", api.programs),
     Check("MESH-TRUST-001", "the cluster is a member, and says of which clusterset", trust.member),
     Check("MESH-TRUST-002", "the TrustBundle reads, and is signed", trust.bundle),
     Check("MESH-TRUST-003", "the roster knows this cluster and its peers", trust.roster),

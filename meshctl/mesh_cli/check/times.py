@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from mesh_cli.check.findings import Certificate
-from mesh_cli.check.verdict import Observed, fail, ok, warn
+from mesh_cli.check.findings import Certificate, Findings
+from mesh_cli.check.verdict import Observed, Unseen, fail, ok, warn
+from mesh_core.objects import Lease
 
 _DAY: Final = 86_400.0
 
@@ -22,6 +23,13 @@ def seconds_since(text: str, *, at: datetime) -> float | None:
     """How long before `at` that was; None when `text` is no time."""
     then = moment(text)
     return None if then is None else (at - then).total_seconds()
+
+
+def renewed(lease: Lease, *, findings: Findings) -> str:
+    """When that was: as the API server says, which goes by one clock for all; else as its holder does."""
+    stamps = findings.stamps if not isinstance(findings.stamps, Unseen) else ()
+    written = next((one.written for one in stamps if one.lease == lease.metadata.name), "")
+    return written or lease.spec.renew_time or ""
 
 
 def span(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mesh_cli.check.findings import Findings, WayTried
-from mesh_cli.check.live import domain_of
+from mesh_cli.check.live import distrusted, domain_of
 from mesh_cli.check.peers import nobody
 from mesh_cli.check.times import identified, moment, span
 from mesh_cli.check.verdict import CouldNotLook, Observed, fail, ok, seen, unknown, warn
@@ -94,7 +94,7 @@ def _answered(way: WayTried, *, membership: Membership) -> Observed:
         advice = "the address belongs to another cluster: run meshctl link again"
         return fail(subject, seen=f"answers as {identity}", next_step=advice)
     if not way.believed:
-        advice = "compare the roots of both clusters with meshctl trust status"
+        advice = distrusted(way.why, cluster=way.cluster)
         return fail(subject, seen=f"answers as {identity}, which is not believed: {why}", next_step=advice)
     return ok(subject, seen=f"answers as {identity}")
 
