@@ -532,6 +532,13 @@ FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
     ("MESH-SVC-001", "nobody looked", {"exports": (export(Valid="Unknown"),)}, WARN, "Valid is Unknown"),
     ("MESH-SVC-002", "conflict", {"exports": (export(Conflict="True"),)}, WARN, "Conflict is True"),
     ("MESH-SVC-003", "nothing arrives", {"records": ()}, FAIL, "no record"),
+    (
+        "MESH-SVC-003",
+        "one namespace of several",
+        {"records": (HELLO, RecordSeen("cart.a", "west", ("shop", "cart")))},
+        WARN,
+        "shop (cart of west)",
+    ),
     ("MESH-SVC-003", "no namespace", {"imports": (), "shadows": (), "slices": ()}, WARN, "no ServiceImport"),
     (
         "MESH-LEFT-001",

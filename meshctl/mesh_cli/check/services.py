@@ -17,6 +17,7 @@ from mesh_core.names import (
 )
 from mesh_core.objects import Condition, EndpointSlice, Service, ServiceExport
 
+_FEW: Final = 4
 _MOST: Final = 20
 """Things of one kind that are listed; the others are counted."""
 
@@ -68,12 +69,18 @@ def imports(findings: Findings) -> Iterator[Observed]:
         if is_ours(one) and any(entry.cluster != cluster for entry in one.status.clusters)
     ]
     stored = len(seen(findings.records))
+    absent = _without_namespace(findings)
     if promised and not stored:
         yield fail(
             "imports",
             seen=f"peers say that they export {promised} Services, and no record of one is here",
             next_step="see MESH-PEER-001 to MESH-PEER-003",
         )
+    elif absent:
+        told = f"peers export Services of namespaces that are not here: {_some(absent)}"
+        (first, *_) = absent
+        advice = f"kubectl --context {findings.context} create namespace {first}, if they are wanted here"
+        yield warn("namespaces", seen=told, next_step=advice)
     elif stored and not remote:
         yield warn(
             "imports",
@@ -82,6 +89,23 @@ def imports(findings: Findings) -> Iterator[Observed]:
         )
     else:
         yield ok("imports", seen=f"{len(remote)} from other clusters; peers say that they export {promised}")
+
+
+def _without_namespace(findings: Findings) -> dict[str, list[str]]:
+    """Services of peers that cannot be imported for want of their namespace, by that namespace."""
+    found: dict[str, list[str]] = {}
+    there, peers = seen(findings.namespaces), {peer.metadata.name for peer in seen(findings.peers)}
+    for record in sorted(seen(findings.records), key=lambda one: (one.key, one.cluster)):
+        namespace, name = record.key
+        if namespace not in there and record.cluster in peers:
+            found.setdefault(namespace, []).append(f"{name} of {record.cluster}")
+    return found
+
+
+def _some(absent: dict[str, list[str]]) -> str:
+    shown = [f"{one_line(name)} ({', '.join(found[:_FEW])})" for name, found in list(absent.items())[:_FEW]]
+    more = f" and {len(absent) - _FEW} more" if len(absent) > _FEW else ""
+    return one_line(", ".join(shown)) + more
 
 
 def leftovers(findings: Findings) -> Iterator[Observed]:
