@@ -31,7 +31,7 @@ _log = logger(__name__)
 
 MOST_WAITING: Final = 1000
 _BURST, _RATE = 20, 1 / 60
-_NAMESPACE_BURST, _NAMESPACE_RATE = 50, 1.0
+_NAMESPACE_BURST, _NAMESPACE_RATE = 100, 1.0
 _TOTAL_BURST, _TOTAL_RATE = 200, 5.0
 _MOST_TRIES: Final = 3
 """Of counting on, while siblings count too."""
