@@ -99,3 +99,40 @@ def test_a_duration_that_does_not_read_is_wrong_usage(meshctl: Meshctl) -> None:
     result = meshctl("events", "--since", "soon")
     assert isinstance(result.exception, click.UsageError)
     assert "use 30s, 15m, 2h or 7d" in str(result.exception)
+
+
+def told_by(what: str, at: str, *, reason: str = "PortConflict", count: int = 1) -> Entry:
+    return Entry(at, "east", "ServiceExport", "demo/hello", what, reason, "because", count)
+
+
+def test_what_a_condition_and_an_event_both_tell_is_one_entry_with_the_events_count() -> None:
+    condition = told_by("Conflict=True", "2026-01-01T11:00:00Z", reason="PortConflict,TypeConflict")
+    event = told_by("Warning", "2026-01-01T11:00:01.5Z", count=3)
+    found = timeline((event, condition), unseen=(), at=NOW, since=None, most=10, shown="").entries
+    assert [(one.what, one.count) for one in found] == [("Conflict=True", 3)]
+
+
+def test_an_event_about_an_earlier_change_is_an_entry_of_its_own() -> None:
+    condition = told_by("Conflict=True", "2026-01-01T11:00:00Z")
+    earlier = told_by("Warning", "2026-01-01T10:00:00Z")
+    other = told_by("Warning", "2026-01-01T11:00:01Z", reason="TypeConflict")
+    found = timeline((earlier, condition, other), unseen=(), at=NOW, since=None, most=10, shown="").entries
+    assert [one.what for one in found] == ["Warning", "Conflict=True", "Warning"]
+
+
+def test_an_event_of_our_controller_is_shown_with_its_series(meshctl: Meshctl, east: ObjectServer) -> None:
+    make_member(east, cluster="east")
+    event = {
+        "metadata": {"name": "west.0123", "namespace": "default"},
+        "involvedObject": {"kind": "MeshPeer", "name": "west", "apiVersion": MESH},
+        "type": "Warning",
+        "reason": "Unreachable",
+        "message": "no gateway answers",
+        "eventTime": "2026-01-01T11:00:00.000000Z",
+        "series": {"count": 4, "lastObservedTime": "2026-01-01T11:30:00.000000Z"},
+    }
+    east.put("v1", "events", event)
+    seen = json.loads(done(meshctl("events", "--context", "e", "-o", "json")))
+    (one,) = seen["events"]
+    assert (one["at"][:16], one["object"], one["count"]) == ("2026-01-01T11:30", "west", 4)
+    assert "no gateway answers (x4)" in done(meshctl("events", "--context", "e"))

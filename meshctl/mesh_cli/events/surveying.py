@@ -49,8 +49,15 @@ class _Regarding(Struct, frozen=True, rename="camel", kw_only=True):
     name: str = ""
 
 
+class _Series(Struct, frozen=True, rename="camel", kw_only=True):
+    """core/v1 EventSeries: how often it was seen, and when last."""
+
+    count: int = 1
+    last_observed_time: str | None = None
+
+
 class _Event(KubernetesObject, frozen=True, rename="camel", kw_only=True):
-    """core/v1 Event; times may be null, and newer writers have but `eventTime`."""
+    """core/v1 Event; times may be null, and newer writers, as our controller, have but `eventTime`."""
 
     involved_object: _Regarding = field(default_factory=_Regarding)
     type: str = ""
@@ -59,6 +66,18 @@ class _Event(KubernetesObject, frozen=True, rename="camel", kw_only=True):
     count: int | None = 1
     last_timestamp: str | None = None
     event_time: str | None = None
+    series: _Series | None = None
+
+    @property
+    def last(self) -> str:
+        """When it was seen last."""
+        observed = self.series.last_observed_time if self.series is not None else None
+        return observed or self.last_timestamp or self.event_time or self.metadata.creation_timestamp
+
+    @property
+    def times(self) -> int:
+        """How often it was seen."""
+        return (self.series.count if self.series is not None else self.count) or 1
 
 
 EVENTS: Final = Resource("", "v1", "events", "Event", _Event)
@@ -153,14 +172,14 @@ async def _events(client: KubeClient, *, cluster: str, namespace: str, about: st
     fields = f"involvedObject.apiVersion={about}" if about else ""
     return [
         Entry(
-            at=one.last_timestamp or one.event_time or one.metadata.creation_timestamp,
+            at=one.last,
             cluster=cluster,
             kind=one.involved_object.kind,
             object="/".join(filter(None, (one.involved_object.namespace, one.involved_object.name))),
             what=one.type,
             reason=one.reason,
             message=one.message,
-            count=one.count or 1,
+            count=one.times,
         )
         for one in (await client.list(EVENTS, namespace=namespace, fields=fields)).items
     ]

@@ -46,7 +46,8 @@ def command(
     """Show what changed last about exports, imports, peers, trust and placement, and what Kubernetes says of
     our pods: all clusters in one list, the newest below.
 
-    Of each condition its last change is known, and no earlier one. Ends with status 1 when a cluster did not
+    Of each condition its last change is known, and of exports, imports, peers and trust the earlier ones of
+    the last hour, by Events. Ends with status 1 when a cluster did not
     answer.
     """
     asked = tuple(dict.fromkeys(contexts)) or (current_context(kubeconfig=kubeconfig),)
