@@ -145,6 +145,13 @@ class Caches:
         watched = (self.exports, self.services, self.slices)
         return all(cache.is_current(within=CURRENT_WITHIN) for cache in watched)
 
+    def api_age(self, *, now: float) -> float | None:
+        """Seconds at the loop's time `now` since the API server was heard by the watch that heard it longest
+        ago; None before the first lists."""
+        heard = [cache.last_heard for cache in self.all]
+        known = [at for at in heard if at is not None]
+        return now - min(known) if len(known) == len(heard) else None
+
     def exports_unseen(self, *, now: float) -> int:
         """Seconds for which what this cluster exports may have changed unseen, at the loop's time `now`;
         0 for less than a good watch may be silent."""
@@ -293,6 +300,10 @@ class Watched(Protocol):
     """An Informer of any kind."""
 
     synced: asyncio.Event
+
+    @property
+    def last_heard(self) -> float | None:
+        """When the API server was heard last."""
 
     async def run(self) -> None:
         """Watch, for ever."""

@@ -26,6 +26,7 @@ from mesh_controller.intermediate_source import IntermediateSource
 from mesh_controller.leaf_signer import LeafSigner
 from mesh_controller.leaving_watch import LeavingWatch
 from mesh_controller.look import Look
+from mesh_controller.metrics_page import Readings, read_exports, read_peers
 from mesh_controller.own_records import OwnRecords
 from mesh_controller.peer_server import PeerServer
 from mesh_controller.peers_loop import PeersLoop
@@ -36,6 +37,7 @@ from mesh_controller.trust_loop import TextsReader, TrustLoop
 from mesh_controller.unexports_watch import UnexportsWatch
 from mesh_core.errors import EnvironmentFault
 from mesh_core.identity import ClusterId
+from mesh_core.import_view import is_ours
 from mesh_core.lifetimes import Window
 from mesh_core.membership import Membership
 from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE
@@ -145,6 +147,25 @@ class Controller:
         """Law 2."""
         worked = self._imports.loop.first_pass.is_set() and self._exports.loop.first_pass.is_set()
         return self._caches.is_synced and self._own.filled.is_set() and (worked or not self._election.leading)
+
+    def readings(self) -> Readings:
+        """What its page of metrics shows."""
+        caches, authority = self._caches, self._trust.source.authority
+        loops = (self._exports.loop, self._imports.loop, self._reach.loop)
+        return Readings(
+            ready=self.is_ready,
+            member=True,
+            leading=self._election.leading,
+            api_age=caches.api_age(now=asyncio.get_running_loop().time()),
+            exports=read_exports(caches.exports.values()),
+            imports=sum(is_ours(one) for one in caches.imports.values()),
+            peers=read_peers(caches.peers.values()),
+            loops={loop.name: loop.reading() for loop in loops},
+            intermediate_not_after=(
+                authority.certificate.not_valid_after_utc.timestamp() if authority is not None else None
+            ),
+            now=self._clock().timestamp(),
+        )
 
     async def run(self) -> None:
         """Work until cancelled; raises IdentityChanged."""

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
+from mesh_controller.metrics_page import LoopReading
+from mesh_core.errors import MeshError
 from mesh_runtime.work import WorkQueue, work
 
 K = TypeVar("K", bound=Hashable)
@@ -34,11 +36,21 @@ class KeyLoop(Generic[K]):
         self._is_urgent = is_urgent
         self._queue: WorkQueue[K] | None = None
         self._first: set[K] = set()
+        self._since: dict[K, float] = {}
+        self._held: dict[K, float] = {}
+        self._failures = 0
 
     def add(self, key: K) -> None:
         """Ask for `key` to be worked, if anybody works."""
         if self._queue is not None:
+            self._since.setdefault(key, _now())
             self._queue.add(key)
+
+    def reading(self) -> LoopReading:
+        """How it keeps its pace. What is tried again later waits on purpose, and counts as a failure only."""
+        asked = [*self._since.values(), *self._held.values()]
+        oldest = max(0.0, _now() - min(asked)) if asked else 0.0
+        return LoopReading(waiting=len(self._since), oldest=oldest, failures=self._failures)
 
     @property
     def urgent(self) -> int:
@@ -51,7 +63,7 @@ class KeyLoop(Generic[K]):
         queue = self._queue = WorkQueue[K](is_urgent=self._is_urgent)
         self._first = set(self._all_keys())
         for key in sorted(self._first, key=repr):
-            queue.add(key)
+            self.add(key)
         if not self._first:
             self.first_pass.set()
         try:
@@ -60,11 +72,21 @@ class KeyLoop(Generic[K]):
                     group.create_task(work(queue, self._worked, name=self.name))
         finally:
             self._queue = None
+            self._since.clear()
 
     async def _worked(self, key: K) -> float | None:
+        self._held[key] = self._since.pop(key, _now())
         try:
             return await self._reconcile(key)
+        except MeshError:
+            self._failures += 1
+            raise
         finally:
+            del self._held[key]
             self._first.discard(key)
             if not self._first:
                 self.first_pass.set()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -13,6 +13,7 @@ from mesh_controller.intermediate_source import IntermediateSource
 from mesh_controller.issuer_source import IssuerSource
 from mesh_controller.join_door import JoinDoor
 from mesh_controller.joiner import Joiner
+from mesh_controller.metrics_page import Readings, metrics_page
 from mesh_controller.reception import Reception
 from mesh_core.names import HEALTH_PORT, JOIN_PORT, PEER_STREAM_PORT
 from mesh_runtime.binding import binding
@@ -45,8 +46,15 @@ async def run(kube: KubeClient, *, listener: socket.socket, name: str) -> None:
     reception = Reception(kube, membership=membership, issuer=issuer)
     door = JoinDoor(kube, reception=reception, standing=source, bound=lambda: bound_socket(JOIN_PORT))
     controller: Controller | None = None
+
+    async def metrics() -> bytes:
+        return metrics_page(controller.readings() if controller is not None else Readings())
+
+    def is_ready() -> bool:
+        return controller is not None and controller.is_ready
+
     async with (
-        health_server(HEALTH_PORT, ready=lambda: controller is not None and controller.is_ready),
+        health_server(HEALTH_PORT, ready=is_ready, metrics=metrics),
         asyncio.TaskGroup() as group,
     ):
         group.create_task(membership.run())
