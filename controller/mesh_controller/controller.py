@@ -115,8 +115,8 @@ class Controller:
             identities=self._identities,
             clock=clock,
         )
-        self.event_counts = EventCounts()
-        teller = EventTeller(kube, instance=name, clock=clock, counts=self.event_counts)
+        self._event_counts = EventCounts()
+        teller = EventTeller(kube, instance=name, clock=clock, counts=self._event_counts)
         self._events = EventWatch(caches=caches, teller=teller, ours=self._own_window, clock=clock)
         self._reach = ReachLoop(caches=caches, look=look, writer=writer, clock=clock)
         self._election = LeaderElection(kube, namespace=SYSTEM_NAMESPACE, name=CONTROLLER, identity=name)
@@ -165,6 +165,7 @@ class Controller:
                 authority.certificate.not_valid_after_utc.timestamp() if authority is not None else None
             ),
             now=self._clock().timestamp(),
+            events=self._event_counts,
         )
 
     async def run(self) -> None:

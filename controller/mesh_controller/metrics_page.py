@@ -11,6 +11,8 @@ from typing import Final
 from msgspec import Struct
 from prometheus_client.metrics_core import Metric
 
+from mesh_controller.event_metrics import event_metrics
+from mesh_controller.event_teller import EventCounts
 from mesh_core.objects import Condition, MeshPeer, ServiceExport
 from mesh_core.peer_status import CONNECTED
 from mesh_core.reach import REACHABLE
@@ -69,6 +71,7 @@ class Readings(Struct, frozen=True, kw_only=True):
     loops: Mapping[str, LoopReading] = {}
     intermediate_not_after: float | None = None
     now: float = 0.0
+    events: EventCounts = EventCounts()
 
 
 def metrics_page(readings: Readings) -> bytes:
@@ -135,6 +138,7 @@ def _metrics(readings: Readings) -> Iterator[Metric]:
     yield from _families.gauges(table)
     yield from _peers(readings)
     yield from _loops(readings.loops)
+    yield from event_metrics(readings.events)
 
 
 def _peers(readings: Readings) -> Iterator[Metric]:

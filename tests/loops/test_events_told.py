@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from mesh_controller.caches import Caches
-from mesh_controller.event_metrics import event_metrics
 from mesh_controller.event_teller import MOST_WAITING, Dropped, EventCounts, EventTeller
 from mesh_controller.event_watch import EventWatch
+from mesh_controller.metrics_page import Readings, metrics_page
 from mesh_core.event_bodies import Regarding
 from mesh_core.lifetimes import Window
 from mesh_core.news import News
@@ -20,7 +20,6 @@ from mesh_fakes.api_server import FakeApiServer, Item
 from mesh_fakes.exports import NOW
 from mesh_fakes.waiting import until
 from mesh_runtime.kube import MESH_PEERS, SERVICE_EXPORTS, ApiError, KubeClient
-from mesh_runtime.metrics_text import metrics_text
 
 pytestmark = pytest.mark.asyncio
 
@@ -201,7 +200,7 @@ async def test_what_does_not_fit_into_the_queue_is_dropped_and_whoever_tells_goe
 async def test_the_metrics_page_counts_them() -> None:
     async with telling() as scene:
         await scene.told(WITHHELD, WITHHELD, READY)
-        page = metrics_text(lambda: event_metrics(scene.counts)).decode()
+        page = metrics_page(Readings(events=scene.counts)).decode()
     for line in (
         'meshctl_controller_events_written_total{type="Warning"} 1.0',
         'meshctl_controller_events_repeated_total{type="Warning"} 1.0',
