@@ -690,6 +690,19 @@ def test_a_fault_is_named_by_its_own_id(
     assert named == {id_} | ALSO.get((id_, fault), set())
 
 
+def test_an_export_that_is_for_others_leaves_nothing_to_be_missed_here() -> None:
+    """Its record comes to all members, and no slice is made of it where it is not for anybody."""
+    for allow, verdict in (
+        (("north",), OK),
+        ((), OK),
+        (("east/shop",), FAIL),
+        (("*/shop",), FAIL),
+        (None, FAIL),
+    ):
+        limited = replace(HELLO, allow=allow)
+        assert results(fine(records=(limited,), slices=()))["MESH-SVC-005"].verdict is verdict, allow
+
+
 def test_every_check_can_be_bad() -> None:
     alone = {"MESH-API-001", "MESH-CLOCK-001", "MESH-TRUST-004"}  # below, with others
     assert {check.id for check in CHECKS} - {one[0] for one in FAULTS} == alone

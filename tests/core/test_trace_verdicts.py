@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as replace_struct
 
 from mesh_cli.check.verdict import Unseen
 from mesh_cli.trace.exporting import AT_THE_DOOR, AT_THE_ENDPOINTS, AT_THE_TUNNEL
@@ -13,6 +14,7 @@ from mesh_cli.trace.render import verdict_as_json, verdict_as_text
 from mesh_cli.trace.scene import Exporter, Importer, Knocked, PodState, Scene
 from mesh_cli.trace.verdict import judge
 from mesh_core.names import (
+    ANNOTATION_ALLOW,
     ANNOTATION_READY_ENDPOINTS,
     LABEL_KUBERNETES_SERVICE,
     LABEL_SERVICE_NAME,
@@ -57,9 +59,11 @@ def piece(source: str, *, ready: bool = True, noted: str = '{"http": 2}') -> End
     return EndpointSlice(metadata=meta, endpoints=ends, ports=(EndpointPort(name="http", port=16400),))
 
 
-def exported(status: str = "True", message: str = "") -> ServiceExport:
+def exported(status: str = "True", message: str = "", *, allow: str = "") -> ServiceExport:
     ready = Condition(type="Ready", status=status, reason="R", message=message)
-    return ServiceExport(metadata=META, status=ExportStatus(conditions=(ready,)))
+    notes = {ANNOTATION_ALLOW: allow} if allow else {}
+    meta = replace_struct(META, annotations=notes)
+    return ServiceExport(metadata=meta, status=ExportStatus(conditions=(ready,)))
 
 
 def imported(*clusters: str) -> ServiceImport:
@@ -147,6 +151,18 @@ LOST = Knocked("timed out")
         (replace(IMPORTER, imported=None, records={}), EXPORTER, "import", "its record has not come"),
         (replace(IMPORTER, imported=None), None, "import", "nobody exports it"),
         (replace(IMPORTER, imported=imported()), EXPORTER, "import", "no cluster stands behind it"),
+        (
+            replace(IMPORTER, imported=imported()),
+            replace(EXPORTER, export=exported(allow="north, south")),
+            "import",
+            "east exports it to north, south alone (meshctl.dev/allow), not to west",
+        ),
+        (
+            replace(IMPORTER, slices=(), probes=said("NotAllowed", "NotAllowed")),
+            replace(EXPORTER, export=exported(allow="north")),
+            "ingress gateway",
+            "east exports it to north alone",
+        ),
         (replace(IMPORTER, shadow=None), EXPORTER, "slices", "there is no shadow Service"),
         (replace(IMPORTER, slices=()), EXPORTER, "slices", "no endpoint is listed"),
         (

@@ -154,6 +154,8 @@ def _lack(
         return "its record is here, but the ServiceImport does not name that cluster", _LOG
     if not any(port[3] for port in record.ports) or record.traffic == "local-first":
         return "", ""
+    if not record.is_for(cluster):
+        return "", ""
     if (record.key, record.cluster) in ready:
         return "", ""
     if record.cluster in lost:

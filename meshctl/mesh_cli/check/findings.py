@@ -14,6 +14,7 @@ from mesh_cli.check.network_policy import NetworkPolicy
 from mesh_cli.check.rights import Grant
 from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.way import Way
+from mesh_core.allow import allow_of
 from mesh_core.membership import Membership, NotAMember
 from mesh_core.objects import (
     CertificateSigningRequest,
@@ -153,7 +154,8 @@ class PodSeen:
 class RecordSeen:
     """An ImportedRecord by its name, the cluster it is from, and its Service's (namespace, name).
 
-    `ports` are (name, port, protocol, how many endpoints are ready), in order.
+    `ports` are (name, port, protocol, how many endpoints are ready), in order; `allow` names whom it is for,
+    None for everybody.
     """
 
     name: str
@@ -161,6 +163,11 @@ class RecordSeen:
     key: tuple[str, str] = ("", "")
     ports: tuple[tuple[str, int, str, int], ...] = ()
     traffic: str = "balanced"
+    allow: tuple[str, ...] | None = None
+
+    def is_for(self, cluster: str) -> bool:
+        """Whether anything in `cluster` may use it."""
+        return self.allow is None or allow_of(self.allow).names(cluster)
 
 
 @dataclass(frozen=True, slots=True)

@@ -282,7 +282,14 @@ async def _gateways(client: KubeClient, service: Service) -> tuple[PeerGateway, 
 async def _records(client: KubeClient) -> tuple[RecordSeen, ...]:
     found = await _all(client, IMPORTED_RECORDS, namespace=SYSTEM_NAMESPACE)
     return tuple(
-        RecordSeen(one.metadata.name, one.spec.cluster, one.spec.key, ports_of(one.spec), one.spec.traffic)
+        RecordSeen(
+            one.metadata.name,
+            one.spec.cluster,
+            one.spec.key,
+            ports_of(one.spec),
+            one.spec.traffic,
+            one.spec.allow,
+        )
         for one in found
     )
 

@@ -9,8 +9,9 @@ from mesh_cli.check.verdict import Unseen
 from mesh_cli.table import one_line
 from mesh_cli.trace.hop import Hop, Source, State
 from mesh_cli.trace.scene import Exporter, PodState, Scene, ready_count
+from mesh_core.allow import allow_of
 from mesh_core.export import READY
-from mesh_core.names import ANNOTATION_READY_ENDPOINTS, GATEWAY, SYSTEM_NAMESPACE
+from mesh_core.names import ANNOTATION_ALLOW, ANNOTATION_READY_ENDPOINTS, GATEWAY, SYSTEM_NAMESPACE
 from mesh_core.objects import Condition, EndpointSlice, MeshPeer
 from mesh_core.reach import REACHABLE
 from mesh_core.service_probe import GOOD, SAY_NOTHING, Found, found_in
@@ -215,7 +216,22 @@ def export_fault(exporter: Exporter, *, scene: Scene) -> tuple[str, str] | None:
             f"{exporter.cluster} withholds it ({ready.reason}): {what}",
             advice or "correct the export there",
         )
-    return None
+    return _excluded(exporter, scene=scene)
+
+
+def _excluded(exporter: Exporter, *, scene: Scene) -> tuple[str, str] | None:
+    """Of an export that is for others; whom it is for is asked of the cluster alone, not of the pod."""
+    here = scene.importer.cluster
+    if exporter.export is None or isinstance(exporter.export, Unseen) or exporter.cluster == here:
+        return None
+    allow = exporter.export.metadata.annotations.get(ANNOTATION_ALLOW)
+    if allow is None or allow_of(one.strip() for one in allow.split(",")).names(here):
+        return None
+    words = f"-n {scene.namespace} --to {here} --context {exporter.context}"
+    return (
+        f"{exporter.cluster} exports it to {one_line(allow)} alone ({ANNOTATION_ALLOW}), not to {here}",
+        f"meshctl export {scene.name} {words}, with whom else it is for",
+    )
 
 
 def _is_deserted(scene: Scene, cluster: str) -> bool:

@@ -30,10 +30,12 @@ def imported(scene: Scene) -> Hop:
         seen, advice = "it has no address yet", "look whether the controller runs: meshctl check"
         return _hop(scene, "import", State.FAIL, decides, seen, advice, sources=sources)
     if not scene.sources:
-        seen, advice = (
-            "no cluster stands behind it",
-            "run meshctl peers, and meshctl services in all clusters",
+        faults = (export_fault(one, scene=scene) for _, one in sorted(scene.exporters.items()))
+        why, advice = next(
+            (fault for fault in faults if fault is not None),
+            ("nobody says why", "run meshctl peers, and meshctl services in all clusters"),
         )
+        seen = f"no cluster stands behind it: {why}"
         return _hop(scene, "import", State.FAIL, decides, seen, advice, sources=sources)
     return _hop(scene, "import", State.OK, decides, _described(found, scene=scene), sources=sources)
 
