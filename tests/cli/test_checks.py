@@ -20,6 +20,7 @@ from mesh_cli.check.findings import (
     RecordSeen,
     Right,
     Rules,
+    SecretSeen,
     nothing_seen,
 )
 from mesh_cli.check.registry import CHECKS, Check, UnknownCheck, chosen, run_check, run_checks
@@ -333,6 +334,14 @@ FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
         request("meshctl.dev/intermediate", age=200),
         WARN,
         "neither approved nor denied; the one in force is good for 89 d",
+    ),
+    (
+        "MESH-TRUST-008",
+        "its key is lost",
+        request("meshctl.dev/intermediate", age=5)
+        | {"secret": SecretSeen((AT - timedelta(seconds=6)).isoformat())},
+        FAIL,
+        "waits before its time",
     ),
     (
         "MESH-TRUST-008",

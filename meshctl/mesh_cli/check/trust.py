@@ -1,7 +1,7 @@
 """Checks of trust: who this cluster is, whom it believes, and whether its own papers are good. Pure."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from mesh_cli.check.certificate import certificate_seen
@@ -22,6 +22,10 @@ from mesh_core.trust_statement import Held, held_by
 
 PENDING_LIMIT: Final = 60.0
 """Seconds for which a request of ours may wait for an answer."""
+_YOUNG: Final = 2 / 3
+"""The part of its life in which nobody asks for the next intermediate."""
+_BEFORE_MADE: Final = timedelta(minutes=5, seconds=30)
+"""A certificate is good from five minutes before it was made, which is after its key was."""
 _SIGNERS: Final = "meshctl.dev/"
 _SHOWS: Final = "gateway"
 """Of a cluster's two programs that answer, the one whose chain is looked at."""
@@ -313,6 +317,24 @@ def _good_until(signer: str, *, findings: Findings) -> datetime | None:
     return max(ends, default=None)
 
 
+def _key_is_lost(one: CertificateSigningRequest, *, findings: Findings) -> bool:
+    """Whether the Secret was made anew after the intermediate in force, and asks for another: nobody reads
+    what is in it. A Secret of a backup asks for none, and a renewal or a new root keeps the Secret."""
+    secret = findings.secret
+    if (
+        secret is None
+        or isinstance(secret, Unseen)
+        or _good_until(SIGNER_INTERMEDIATE, findings=findings) is None
+    ):
+        return False
+    used, made = _intermediate(findings)[0], moment(secret.created)
+    asked = moment(one.metadata.creation_timestamp)
+    if made is None or asked is None or asked < made:
+        return False
+    is_early = findings.at - used.start < (used.end - used.start) * _YOUNG
+    return is_early and made - used.start > _BEFORE_MADE
+
+
 def _in_force(signer: str, *, findings: Findings) -> list[Certificate]:
     if signer == SIGNER_INTERMEDIATE:
         return [_intermediate(findings)[0]]
@@ -338,6 +360,11 @@ def _request(one: CertificateSigningRequest, *, findings: Findings) -> Observed:
         )
     if one.status.certificate is not None:
         return ok(name, seen=f"{signer} was answered", since=since)
+    if signer == SIGNER_INTERMEDIATE and _key_is_lost(one, findings=findings):
+        told = (
+            "waits before its time, by a new key: that of the one in force is gone, so no leaf can be signed"
+        )
+        return fail(name, seen=f"{signer} {told}", next_step=_renewal(findings), since=since)
     if age is None or age > PENDING_LIMIT:
         state = "approved but not signed" if "Approved" in kinds else "neither approved nor denied"
         advice = {
