@@ -864,10 +864,45 @@ def test_who_is_no_member_is_told_to_join_and_the_rest_of_trust_is_unknown() -> 
 
 def test_rights_are_asked_for_every_command_that_writes() -> None:
     commands = " ".join(sorted({command for command, _ in WANTED}))
-    for word in ("accept", "gateways", "invite", "join", "leave", "link", "trust", "uninstall"):
+    for word in (
+        "accept",
+        "gateways",
+        "invite",
+        "join",
+        "leave",
+        "link",
+        "trace",
+        "trust",
+        "uninstall",
+        "verify",
+    ):
         assert word in commands
     secrets = {asked["verb"]: asked["namespace"] for _, asked in WANTED if asked["resource"] == "secrets"}
     assert secrets == dict.fromkeys(("create", "patch", "delete"), "meshctl-system")
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "command"),
+    [
+        ("create", "serviceprobes", "trace"),
+        ("delete", "serviceprobes", "trace"),
+        ("get", "pods/exec", "dns query"),
+        ("create", "pods/exec", "verify"),
+        ("create", "pods/portforward", "check"),
+        ("delete", "networkpolicies", "uninstall"),
+        ("create", "namespaces", "verify"),
+    ],
+)
+def test_the_rights_that_came_with_newer_commands_are_asked_for(
+    verb: str, resource: str, command: str
+) -> None:
+    found = [
+        told
+        for told, asked in WANTED
+        if (asked["verb"], "/".join(filter(None, (asked["resource"], asked.get("subresource")))))
+        == (verb, resource)
+    ]
+    assert any(command in told for told in found), found
 
 
 def test_ids_are_unique_and_of_one_form() -> None:

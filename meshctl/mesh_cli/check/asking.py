@@ -41,6 +41,7 @@ _ENDS: Final[tuple[Mapping[str, str], ...]] = (
     {"group": "discovery.k8s.io", "resource": "endpointslices"},
     {"resource": "secrets", "namespace": SYSTEM_NAMESPACE},
     {"group": "apps", "resource": "deployments", "namespace": SYSTEM_NAMESPACE},
+    {"group": "networking.k8s.io", "resource": "networkpolicies", "namespace": SYSTEM_NAMESPACE},
     {"group": "rbac.authorization.k8s.io", "resource": "clusterroles"},
     {"group": "rbac.authorization.k8s.io", "resource": "clusterrolebindings"},
     {"resource": "namespaces", "name": SYSTEM_NAMESPACE},
@@ -83,12 +84,27 @@ WANTED: Final[Wanted] = (
         for verb in ("create", "patch")
     ),
     *((_END, {"verb": "delete", **resource}) for resource in _ENDS),
+    # A WebSocket begins with a GET: older API servers ask for the one verb, newer ones for the other.
     *(
         (
-            "meshctl check or dns query",
-            {"verb": "create", "resource": "pods", "subresource": sub, "namespace": SYSTEM_NAMESPACE},
+            "meshctl check, trace or dns query",
+            {"verb": verb, "resource": "pods", "subresource": sub, "namespace": SYSTEM_NAMESPACE},
         )
         for sub in ("exec", "portforward")
+        for verb in ("get", "create")
+    ),
+    # Its pods are in a namespace of its own, whose name is made anew each time.
+    *(("meshctl verify", {"verb": verb, "resource": "namespaces"}) for verb in ("create", "delete")),
+    *(
+        ("meshctl verify", {"verb": verb, "resource": "pods", "subresource": "exec"})
+        for verb in ("get", "create")
+    ),
+    *(
+        (
+            "meshctl trace",
+            {"verb": verb, "group": _MESH, "resource": "serviceprobes", "namespace": SYSTEM_NAMESPACE},
+        )
+        for verb in ("create", "delete")
     ),
     (
         "meshctl gateways",
