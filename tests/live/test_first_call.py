@@ -135,6 +135,33 @@ async def test_an_unexport_takes_away_the_import_and_nothing_else(clusterset: Be
         hello.bed.kubectl("east", "-n", "unexport", "get", "deploy/hello", "service/hello")
 
 
+async def test_kubectl_describe_tells_what_became_of_an_export(clusterset: Bed) -> None:
+    async with hello_in(clusterset, "told") as hello:
+        export = {
+            "metadata": {
+                "name": "hello",
+                "namespace": "told",
+                "annotations": {"meshctl.dev/alow": "west"},
+            }
+        }
+        await hello.east.create(SERVICE_EXPORTS, export)
+
+        def told() -> list[list[str]]:
+            shown = clusterset.kubectl("east", "-n", "told", "describe", "serviceexport", "hello")
+            lines = [line.split(maxsplit=4) for line in shown.partition("Events:")[2].splitlines()]
+            return [line for line in lines if line and line[0] in ("Normal", "Warning")]
+
+        async def says(kind: str, reason: str) -> bool:
+            return [kind, reason] in [line[:2] for line in await asyncio.to_thread(told)]
+
+        await until(lambda: says("Warning", "NoService"))
+        clusterset.kubectl("east", "-n", "told", "create", "service", "clusterip", "hello", "--tcp=80")
+        await until(lambda: says("Warning", "InvalidPolicy"))
+        clusterset.kubectl("east", "-n", "told", "annotate", "serviceexport", "hello", "meshctl.dev/alow-")
+        await until(lambda: says("Normal", "Exported"))
+        print(clusterset.kubectl("east", "-n", "told", "describe", "serviceexport", "hello"))
+
+
 async def test_scaling_to_zero_and_back_shows_in_the_importing_slices_within_a_second(
     clusterset: Bed,
 ) -> None:
