@@ -54,10 +54,11 @@ demo-down: $(INSTALLED)
 	@$(BIN)/meshctl local down --dir $(DEMO_DIR)
 	@rm -rf $(DEMO_DIR)
 
-# What tests alone need: a browser for the dashboard, and Prometheus's tool for the alerts.
+# What tests alone need: a browser for the dashboard, and Prometheus for the alerts. Debian would run it as a
+# service from then on; the tests start their own.
 test-tools:
 	@command -v chromium >/dev/null || .ci/apt chromium
-	@command -v promtool >/dev/null || .ci/apt prometheus
+	@command -v prometheus >/dev/null || { .ci/apt prometheus; systemctl disable --quiet --now prometheus 2>/dev/null || true; }
 
 # Live tests wait for clusters most of the time: all others run beside them, and are shown when both are through.
 test: setup test-tools check
