@@ -23,7 +23,7 @@ from mesh_core.names import DNS, DNS_PORT
 OURS, PLAIN, COREDNS, COREDNS_CACHE = "ours", "ours-plain", "coredns", "coredns-cache"
 _PEER_PORT = 5399
 _READY_LIMIT = 60.0
-_STOP_LIMIT = 10.0
+_STOP_LIMIT = 30.0
 _LOOK_AGAIN = 0.2
 
 

@@ -3,7 +3,7 @@
 1. It answers before it has heard anything: what was kept on disk, else SERVFAIL until the names are complete,
    so that an asker tries again instead of believing that nothing exists. One of several workers listens only
    when they are, as who listens gets its share of the questions.
-2. After SIGTERM it is not ready any more but answers for `LINGER` seconds, while the nodes' rules still
+2. After SIGTERM it is not ready any more but answers for `Settings.linger` seconds, while the nodes still
    send questions here; a second signal ends it at once, but for a worker, whom its parent tells too.
 3. What is on disk is written by one process: the only one, or worker 0.
 """
@@ -36,10 +36,6 @@ from mesh_runtime.log import logger
 from mesh_runtime.metrics_text import our_version
 from mesh_runtime.signals import stop_at_signal
 
-LINGER = 5.0
-"""Seconds; kube-proxy takes a slice's change into the node's rules in about one, on a busy node in several.
-A pod has 10 in all (manifests/dns)."""
-
 _LOOK = 0.05
 _log = logger(__name__)
 
@@ -68,7 +64,7 @@ async def serve(settings: Settings, *, place: Place | None = None) -> None:
             if place is not None:
                 await parts.came()
             if not stopping.is_set():
-                await parts.answer(settings.listen_port, shared=place is not None)
+                await parts.answer(settings, shared=place is not None)
         for task in running:
             task.cancel()
 
@@ -127,15 +123,15 @@ class _Parts:
                 async with asyncio.timeout(_LOOK):
                     await self._stopping.wait()
 
-    async def answer(self, port: int, *, shared: bool) -> None:
-        """Answers on `port` until the end, and `LINGER` seconds on. Raises PortTaken."""
+    async def answer(self, settings: Settings, *, shared: bool) -> None:
+        """Answers until the end, and `linger` seconds on. Raises PortTaken."""
         async with dns_server(
-            port, table=self._table, counts=self._counts, guard=self._guard, reuse_port=shared
+            settings.listen_port, table=self._table, counts=self._counts, guard=self._guard, reuse_port=shared
         ) as self._server:
             _log.info("answering", port=self._server.port, compiled=not udp.__file__.endswith(".py"))
             await self._stopping.wait()
-            _log.info("stopping", seconds=LINGER)
-            await asyncio.sleep(LINGER)
+            _log.info("stopping", seconds=settings.linger)
+            await asyncio.sleep(settings.linger)
 
     async def page(self) -> bytes:
         """The metrics."""

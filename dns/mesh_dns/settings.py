@@ -16,24 +16,30 @@ from pathlib import Path
 from mesh_core.names import DNS_PORT, HEALTH_PORT
 from mesh_core.ranges import Ranges, read_ranges
 from mesh_dns.wire import LONGEST_TTL, TTL
-from mesh_runtime.flags import Flags, port, workers
+from mesh_runtime.flags import Flags, number, port, workers
 
 _PREFIX = "MESHCTL_DNS_"
 _LOCAL_NETWORKS = f"--local-networks or {_PREFIX}LOCAL_NETWORKS"
+LINGER = 15.0
+"""Seconds. Cluster DNS asks over sockets that it keeps, and the nodes' connection tracking holds each of them
+to one pod. kube-proxy forgets that when the pod is no longer `serving`: its readiness probe has failed three
+times, 2 s apart. On a busy node that takes some seconds more. A pod has 25 in all (manifests/dns)."""
 _SHUFFLED, _NEAREST = "shuffled", "nearest"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`ttl` in seconds; `snapshot` is a folder, None: none is kept. `nearest`: the nearest endpoints
-    come first. Of the ports 0 is the kernel's choice, which several workers cannot share. Askers in
-    `local_networks` count as the cluster's own."""
+    come first. `linger` is for how many seconds it answers after it was told to stop. Of the ports 0 is the
+    kernel's choice, which several workers cannot share. Askers in `local_networks` count as the cluster's.
+    """
 
     ttl: int = TTL
     nearest: bool = False
     local_networks: Ranges = field(default_factory=Ranges)
     snapshot: Path | None = None
     workers: int = 1
+    linger: float = LINGER
     listen_port: int = DNS_PORT
     health_port: int = HEALTH_PORT
 
@@ -53,6 +59,7 @@ def settings_of(environment: Mapping[str, str], *, arguments: Sequence[str] = ()
         local_networks=found["local_networks"],
         snapshot=found["snapshot"],
         workers=found["workers"],
+        linger=found["linger"],
         listen_port=found["listen_port"],
         health_port=found["health_port"],
     )
@@ -75,6 +82,8 @@ def _flags(environment: Mapping[str, str]) -> Flags:
     explained = "Folder for the last names, for a start without the API server."
     flags.add("snapshot", Path, default=None, explained=explained)
     flags.add("workers", workers, default=1, explained="Processes that share the port.")
+    explained = "Seconds that it answers after it was told to stop."
+    flags.add("linger", _linger, default=LINGER, explained=explained)
     flags.add("listen_port", port, default=DNS_PORT, explained="Where all addresses answer questions.")
     explained = "Where all addresses answer /healthz, /readyz and /metrics."
     flags.add("health_port", port, default=HEALTH_PORT, explained=explained)
@@ -86,6 +95,10 @@ def _ttl(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= LONGEST_TTL):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0 to {LONGEST_TTL}")
     return int(text)
+
+
+def _linger(text: str) -> float:
+    return float(number(text, kind=float, may_be_nought=True))
 
 
 def _order(text: str) -> str:

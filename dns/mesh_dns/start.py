@@ -15,8 +15,8 @@ from mesh_runtime.workers import look_after
 
 _log = logger(__name__)
 
-_PATIENCE = 8.0
-"""Seconds that workers have to end: more than `main.LINGER`, less than the pod has (10)."""
+_PATIENCE = 3.0
+"""Seconds that workers have to end beyond `Settings.linger`; both are less than the pod has (25)."""
 
 _SILENT = 3.0
 """Seconds without a sign of life after which a worker is killed, and started again: clients ask twice or
@@ -40,7 +40,7 @@ def start() -> None:
                 look_after(
                     settings.workers,
                     package="mesh_dns",
-                    patience=_PATIENCE,
+                    patience=settings.linger + _PATIENCE,
                     silent=_SILENT,
                     health_port=settings.health_port,
                 )

@@ -154,12 +154,12 @@ class Limits:
     unlisting: float = 10.0
     """How long a gateway that ends waits at most until no slice lists it (ruling 6)."""
 
-    settle: float = 2.0
-    """How long it goes on after that: the nodes hear of it when we do, or a little later."""
+    settle: float = 5.0
+    """How long it goes on after that: the nodes hear of it when we do, on a busy machine seconds later."""
 
     drain: float = 25.0
     """How long connections may go on after that; `unlisting`, `settle` and `drain` together are below the
-    pod's grace period of 45 s."""
+    pod's grace period of 50 s."""
 
     backlog: int = 4096
     """Connections that the kernel keeps until we accept them, for each port."""

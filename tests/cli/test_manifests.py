@@ -170,6 +170,15 @@ def test_a_program_is_started_by_its_package_and_probed_on_its_health_port(progr
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
 
 
+def test_mesh_dns_answers_until_the_nodes_have_forgotten_it() -> None:
+    """A defect: it ended before its probe had failed, and cluster DNS went on asking it."""
+    spec = pod(names.DNS)
+    (container,) = spec["containers"]
+    probe, linger = container["readinessProbe"], DnsSettings().linger
+    assert linger >= probe["periodSeconds"] * probe.get("failureThreshold", 3) + 5
+    assert spec["terminationGracePeriodSeconds"] >= linger + 5
+
+
 def test_the_gateway_has_time_to_end_in_good_order_and_a_place_for_its_routes() -> None:
     spec, limits = pod(names.GATEWAY), Limits()
     (container,) = spec["containers"]

@@ -67,6 +67,7 @@ def test_a_network_that_does_not_read_is_an_error_of_one_line(text: str) -> None
         ("local_networks", "10.8.0.0/16", "10.9.0.0/16", Settings(local_networks=ranges_of(["10.9.0.0/16"]))),
         ("snapshot", "/var/lib/old", "/var/lib/names", Settings(snapshot=Path("/var/lib/names"))),
         ("workers", "3", "2", Settings(workers=2)),
+        ("linger", "3", "0.5", Settings(linger=0.5)),
         ("listen_port", "53", "54", Settings(listen_port=54)),
         ("health_port", "80", "81", Settings(health_port=81)),
     ],

@@ -169,7 +169,7 @@ async def test_the_pod_answers_from_the_start_is_ready_with_the_names_and_linger
             async with http.get(f"http://127.0.0.1:{health_port}/readyz") as response:
                 return response.status
 
-        pod = asyncio.create_task(serve(Settings(listen_port=dns_port, health_port=health_port)))
+        pod = asyncio.create_task(serve(Settings(listen_port=dns_port, health_port=health_port, linger=0.5)))
         while await asked(dns_port) != "10.96.0.10" or await status() != 200:
             assert not pod.done()
         os.kill(os.getpid(), signal.SIGTERM)

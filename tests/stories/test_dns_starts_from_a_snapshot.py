@@ -129,7 +129,7 @@ async def test_a_pod_without_an_api_server_is_ready_with_its_snapshot_and_keeps_
                 return response.status == 200
 
         pod = asyncio.create_task(
-            serve(Settings(snapshot=tmp_path, listen_port=dns_port, health_port=health_port))
+            serve(Settings(snapshot=tmp_path, listen_port=dns_port, health_port=health_port, linger=0.5))
         )
         while await asked(dns_port) != "10.96.0.10" or not await is_ready():
             assert not pod.done()

@@ -89,7 +89,7 @@ async def test_with_a_snapshot_a_worker_that_starts_without_the_api_server_answe
 async def test_at_the_end_questions_are_answered_for_a_while_and_then_the_port_is_free(
     workers: int, tmp_path: Path
 ) -> None:
-    async with program(tmp_path, f"--workers={workers}") as served:
+    async with program(tmp_path, f"--workers={workers}", "--linger=5") as served:
         await served.until_ready(workers=workers)
         served.process.send_signal(signal.SIGTERM)
         await served.until_not_ready()
