@@ -699,6 +699,17 @@ def test_a_fault_is_named_by_its_own_id(
     assert named == {id_} | ALSO.get((id_, fault), set())
 
 
+def test_what_many_checks_could_not_see_for_one_reason_is_said_once_below_what_was_seen() -> None:
+    """An API server that is slow would bury the one failure below sixty times the same words."""
+    found = run_checks(CHECKS, all_findings=[nothing_seen("e", at=AT, why="it did not answer within 3 s")])
+    text = results_as_text(found, at=AT)
+    assert text.count("it did not answer within 3 s") == 1
+    assert f"{len(CHECKS)} checks could not look" in text
+    assert all(check.id in text for check in CHECKS), "which they are can be read all the same"
+    few = results_as_text(run_checks(CHECKS, all_findings=[fine(secret=Unseen("Forbidden"))]), at=AT)
+    assert "unknown MESH-TRUST-007" in few
+
+
 def test_an_export_that_is_for_others_leaves_nothing_to_be_missed_here() -> None:
     """Its record comes to all members, and no slice is made of it where it is not for anybody."""
     for allow, verdict in (

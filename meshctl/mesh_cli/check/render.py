@@ -11,15 +11,20 @@ from mesh_cli.check.verdict import Observed, Result, Verdict
 from mesh_cli.output import as_json
 from mesh_cli.table import age, one_line
 
+_MANY = 4
+
 
 def results_as_text(results: Sequence[Result], *, at: datetime) -> str:
     """Cluster by cluster a line for each check, below it what is not fine, and how many there are of each."""
     lines: list[str] = []
     for context in dict.fromkeys(result.context for result in results):
         lines += [*([""] if lines else []), context]
-        for result in results:
-            if result.context == context:
+        own = [result for result in results if result.context == context]
+        blind = _blind(own)
+        for result in own:
+            if result not in blind:
                 lines += _check_lines(result, at=at)
+        lines += _blind_lines(blind)
     counts = Counter(result.verdict for result in results)
     lines += ["", ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in Verdict)]
     return "\n".join(lines) + "\n"
@@ -50,6 +55,25 @@ def exit_status(results: Sequence[Result]) -> int:
     """1 when something failed or could not be seen, or nothing was checked; a warning alone is 0."""
     bad = {Verdict.FAIL, Verdict.UNKNOWN}
     return 1 if not results or any(result.verdict in bad for result in results) else 0
+
+
+def _blind(results: Sequence[Result]) -> list[Result]:
+    """Checks that could not look, where many have one reason: each for itself would bury what was seen."""
+    reasons = Counter(result.observed for result in results if result.verdict is Verdict.UNKNOWN)
+    return [
+        result
+        for result in results
+        if result.verdict is Verdict.UNKNOWN and reasons[result.observed] >= _MANY
+    ]
+
+
+def _blind_lines(results: Sequence[Result]) -> Iterator[str]:
+    for observed in dict.fromkeys(result.observed for result in results):
+        ids = [result.check.id for result in results if result.observed == observed]
+        seen, next_step = one_line(observed[0].seen), observed[0].next_step
+        yield f"  {Verdict.UNKNOWN.value:<8}{len(ids)} checks could not look: {seen}"
+        yield f"              next: {next_step}"
+        yield f"            {', '.join(ids)}"
 
 
 def _check_lines(result: Result, *, at: datetime) -> Iterator[str]:
