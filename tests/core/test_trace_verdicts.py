@@ -163,6 +163,12 @@ LOST = Knocked("timed out")
             "ingress gateway",
             "east exports it to north alone",
         ),
+        (
+            replace(IMPORTER, slices=SILENT, probes=said("NoEndpoint")),
+            replace(EXPORTER, slices=(), pods=()),
+            "endpoints",
+            "its selector fits no pod: kubectl --context e -n demo get service hello",
+        ),
         (replace(IMPORTER, shadow=None), EXPORTER, "slices", "there is no shadow Service"),
         (replace(IMPORTER, slices=()), EXPORTER, "slices", "no endpoint is listed"),
         (

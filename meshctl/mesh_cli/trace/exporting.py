@@ -280,7 +280,10 @@ def _count(pods: Iterable[PodState]) -> str:
 def _look(exporter: Exporter | None, *, scene: Scene) -> str:
     if exporter is None:
         return _ADVICE[Found.NO_ENDPOINT]
-    return f"kubectl --context {exporter.context} -n {scene.namespace} get pods, and describe those not ready"
+    ask = f"kubectl --context {exporter.context} -n {scene.namespace} get"
+    if exporter.pods == ():
+        return f"its selector fits no pod: {ask} service {scene.name} -o wide, and pods --show-labels"
+    return f"{ask} pods, and describe those not ready"
 
 
 def _condition(conditions: Iterable[Condition], kind: str) -> Condition | None:
