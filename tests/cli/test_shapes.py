@@ -8,7 +8,7 @@ import pytest
 from mesh_cli.install.manifests import change_shape, manifests_for
 from mesh_cli.install.shape import Shape, ShapeWish
 from mesh_cli.install.shipped import Component, Overlay
-from mesh_fakes.commands import Meshctl, done, join
+from mesh_fakes.commands import Meshctl, complaint, done, join
 from mesh_fakes.object_server import ObjectServer
 from mesh_runtime.kube import KubeClient
 
@@ -53,6 +53,52 @@ def test_a_component_comes_stays_when_joining_again_and_goes(
     assert gateway(east)["replicas"] == 3
     done(join(meshctl, trust, "--without", "high-availability"))
     assert gateway(east)["replicas"] == 2
+
+
+def with_nodes(server: ObjectServer, count: int) -> None:
+    for number in range(count):
+        server.put("v1", "nodes", {"metadata": {"name": f"more-{number}"}})
+
+
+def service_type(server: ObjectServer) -> str:
+    found: str = server.get("services", "meshctl-gateway")["spec"]["type"]
+    return found
+
+
+def test_node_ports_come_back_when_ports_of_nodes_are_given_up(
+    meshctl: Meshctl, east: ObjectServer, trust: str
+) -> None:
+    with_nodes(east, 1)
+    done(join(meshctl, trust))
+    assert service_type(east) == "NodePort"
+    again = "join", "--context", "e", "--cluster-id", "east", "--trust", trust
+    done(meshctl(*again, "--with", "host-port"))
+    assert service_type(east) == "ClusterIP"
+    done(meshctl(*again, "--without", "host-port"))
+    assert service_type(east) == "NodePort"
+    done(meshctl(*again, "--service-type", "loadbalancer"))
+    done(meshctl(*again))
+    assert service_type(east) == "LoadBalancer"
+
+
+@pytest.mark.parametrize(
+    ("more", "words", "says"),
+    [
+        (0, (), "fewer nodes (1) than gateways (2), and host-port wants one for each; add nodes"),
+        (
+            1,
+            ("--with", "high-availability"),
+            "fewer nodes (2) than gateways (3), and host-port wants one for each",
+        ),
+    ],
+)
+def test_ports_of_fewer_nodes_than_gateways_are_refused_before_anything_is_written(
+    meshctl: Meshctl, east: ObjectServer, trust: str, more: int, words: tuple[str, ...], says: str
+) -> None:
+    with_nodes(east, more)
+    before = east.versions()
+    assert says in complaint(join(meshctl, trust, "--with", "host-port", *words))
+    assert east.versions() == before
 
 
 def test_a_component_cannot_come_and_go(meshctl: Meshctl, east: ObjectServer, trust: str) -> None:

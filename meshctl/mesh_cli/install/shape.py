@@ -9,12 +9,33 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from mesh_cli.install.kustomize import Manifest
 from mesh_cli.install.shipped import Component, Overlay
+from mesh_core.errors import UserError
 from mesh_core.names import GATEWAY, SYSTEM_NAMESPACE
 from mesh_runtime.kube import NAMESPACES, SERVICES, KubeClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+LABEL_SERVICE_TYPE = "meshctl.dev/service-type"
+"""Label of our namespace: the overlay, which no Service shows while ports of nodes are used."""
+
+
+_GATEWAYS = 2  # without high-availability
+
+
+class TooFewNodes(UserError):
+    """Pods that each need the same port of a node are more than the nodes."""
+
+    def __init__(self, *, context: str, nodes: int, gateways: int) -> None:
+        super().__init__(
+            f"context {context} has fewer nodes ({nodes}) than gateways ({gateways}), and host-port wants "
+            "one for each",
+            next_step="add nodes, or join without host-port"
+            + (" or without high-availability" if nodes >= _GATEWAYS else ""),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +77,30 @@ async def shape_in(client: KubeClient) -> Shape:
     service = await client.find(SERVICES, GATEWAY, namespace=SYSTEM_NAMESPACE)
     namespace = await client.find(NAMESPACES, SYSTEM_NAMESPACE)
     labels = namespace.metadata.labels if namespace is not None else {}
-    node_port = service is not None and service.spec.type == "NodePort"
+    seen = service.spec.type if service is not None else ""
+    # Behind ports of nodes the Service has no type of its own; the label tells which it had.
+    kept = labels.get(LABEL_SERVICE_TYPE) == Overlay.NODE_PORT.value and seen != "LoadBalancer"
+    node_port = seen == "NodePort" or kept
     return Shape(
         Overlay.NODE_PORT if node_port else Overlay.LOAD_BALANCER,
         tuple(one for one in Component if one.label in labels),
     )
+
+
+def check_room(shape: Shape, manifests: Iterable[Manifest], *, context: str, nodes: int) -> None:
+    """Raises TooFewNodes, in place of a wait in vain for a gateway that no node takes.
+
+    No node at all tells nothing: some clusters have their first one when a pod wants it.
+    """
+    if Component.HOST_PORT not in shape.components:
+        return
+    (gateways,) = (
+        one["spec"]["replicas"]
+        for one in manifests
+        if (one["kind"], one["metadata"]["name"]) == ("Deployment", GATEWAY)
+    )
+    if 0 < nodes < gateways:
+        raise TooFewNodes(context=context, nodes=nodes, gateways=gateways)
 
 
 def shape_options(function: Callable[P, R]) -> Callable[P, R]:

@@ -17,7 +17,7 @@ from mesh_cli.contexts import context_option
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
 from mesh_cli.install.manifests import apply_definitions, change_shape, manifests_for
 from mesh_cli.install.rollout import wait_until_running, why_not
-from mesh_cli.install.shape import Shape, ShapeWish, shape_in, shape_options, shape_wish
+from mesh_cli.install.shape import Shape, ShapeWish, check_room, shape_in, shape_options, shape_wish
 from mesh_cli.member.accept_objects import Acceptance, as_yaml
 from mesh_cli.member.addresses import NoGatewayAddress, format_address, gateway_addresses, parse_address
 from mesh_cli.member.admission import JoinRefused, check_standing
@@ -189,6 +189,8 @@ async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
             check_invited(facts, cluster=cluster, token=token, beside_others=wish.beside_others)
         shape = wish.shape.of(existing := await shape_in(client))
         manifests = manifests_for(shape, image=wish.image)
+        nodes = len((await client.list(NODES)).items)
+        check_room(shape, manifests, context=wish.context, nodes=nodes)
         with progress.step(f"{wish.context}: install the kinds"):
             await apply_definitions(client, manifests)
         with progress.step(f"{wish.context}: install the programs"):

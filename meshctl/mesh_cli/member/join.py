@@ -13,7 +13,7 @@ import click
 from mesh_cli.contexts import context_option
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
 from mesh_cli.install.manifests import apply_definitions, change_shape, manifests_for
-from mesh_cli.install.shape import ShapeWish, shape_in, shape_options, shape_wish
+from mesh_cli.install.shape import ShapeWish, check_room, shape_in, shape_options, shape_wish
 from mesh_cli.install.startup import start_programs
 from mesh_cli.member.addresses import NoGatewayAddress, format_address, gateway_addresses
 from mesh_cli.member.admission import check_newcomer, property_bodies
@@ -141,6 +141,8 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
             check_newcomer(facts, cluster=newcomer.cluster, trust=trust, beside_others=newcomer.beside_others)
         shape = newcomer.shape.of(existing := await shape_in(client))
         manifests = manifests_for(shape, image=newcomer.image)
+        nodes = len((await client.list(NODES)).items)
+        check_room(shape, manifests, context=newcomer.context, nodes=nodes)
         with progress.step(f"{newcomer.context}: install the kinds"):
             definitions = await apply_definitions(client, manifests)
         known = record_member(newcomer.trust_folder, cluster=newcomer.cluster, uid=facts.uid)
