@@ -32,11 +32,20 @@ class Box(socketserver.ThreadingTCPServer):
 @contextmanager
 def ending_tls(host: str) -> Iterator[int]:
     """A load balancer of layer 7: shows a certificate of its own."""
+    with showing(host, _certificate()) as port:
+        yield port
+
+
+@contextmanager
+def showing(host: str, pem: bytes, *, protocol: str = "") -> Iterator[int]:
+    """Shows the chain in `pem` (behind its key) to everybody, and ends the connection."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "box.pem"
-        file.write_bytes(_certificate())
+        file.write_bytes(pem)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(file)
+        if protocol:
+            context.set_alpn_protocols([protocol])
 
         class Ends(socketserver.BaseRequestHandler):
             def handle(self) -> None:

@@ -1,0 +1,99 @@
+"""Faults of identities: who answers at a peer's address is another one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from faults import middlebox
+from faults.between import Made, at
+from faults.ground import Ground
+from faults.installed import east
+from faults.scoring import Fault
+from mesh_core.identity import Component, Identity, cluster_id
+from mesh_core.names import ALPN_TUNNEL
+from mesh_runtime.clock import utc_now
+from mesh_runtime.intermediate import own_leaf
+from mesh_runtime.pem import certificates_to_pem
+from mesh_runtime.pki import Authority, make_intermediate, new_key
+from mesh_runtime.trust_dir import TrustDir, load_trust_dir
+
+
+def answering(cluster: str, *, ended: bool = False, stranger: bool = False) -> Made:
+    """At west's address answers a gateway of `cluster`: with an intermediate by the real root, that `ended`
+    perhaps, or with a key that no roster names (`stranger`)."""
+
+    @contextmanager
+    def made(ground: Ground) -> Iterator[None]:
+        trust = load_trust_dir(ground.bed.trust)
+        authority = _of(trust, cluster=cluster)
+        if not stranger and cluster == "west":
+            authority = ground.bed.stand_in("west")
+        identity = Identity(cluster_id(cluster), Component.GATEWAY, trust.domain)
+        shown = own_leaf(authority, identity=identity, clock=utc_now)
+        if ended:
+            old = _ended(authority.certificate, by=trust.issuing)
+            leaf, _, _ = shown.chain_pem.partition(b"-----END CERTIFICATE-----\n")
+            chain = leaf + b"-----END CERTIFICATE-----\n" + certificates_to_pem([old])
+        else:
+            chain = shown.chain_pem
+        with (
+            middlebox.showing(ground.outside, shown.key_pem + chain, protocol=ALPN_TUNNEL) as port,
+            at(lambda _ground: ground.outside, port)(ground),
+        ):
+            yield
+
+    return made
+
+
+def _of(trust: TrustDir, *, cluster: str) -> Authority:
+    key = new_key()
+    made = make_intermediate(
+        trust.issuing,
+        cluster=cluster_id(cluster),
+        domain=trust.domain,
+        public_key=key.public_key(),
+        now=datetime.now(UTC),
+    )
+    return Authority(made, key)
+
+
+def _ended(certificate: x509.Certificate, *, by: Authority) -> x509.Certificate:
+    """The same, that was good until an hour ago."""
+    now, key = datetime.now(UTC), certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    made = x509.CertificateBuilder(
+        issuer_name=certificate.issuer,
+        subject_name=certificate.subject,
+        public_key=key,
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - timedelta(days=9),
+        not_valid_after=now - timedelta(hours=1),
+        extensions=list(certificate.extensions),
+    )
+    return made.sign(by.key, hashes.SHA256())
+
+
+IDENTITIES = (
+    Fault(
+        "another member answers at the peer's address",
+        east("PATH-001"),
+        answering("north"),
+        ("/north/", "north"),
+    ),
+    Fault(
+        "the peer's intermediate has ended",
+        east("PATH-001"),
+        answering("west", ended=True),
+        ("has expired",),
+    ),
+    Fault(
+        "the peer's id with a key that no roster names",
+        east("CERT-003"),
+        answering("west", stranger=True),
+        ("not believed",),
+    ),
+)
