@@ -233,18 +233,21 @@ def test_a_service_leads_to_the_port_that_the_program_listens_on(
     assert named("PodDisruptionBudget", program)["spec"]["selector"]["matchLabels"] == spec["selector"]
 
 
-def test_the_overlays_differ_in_the_type_of_the_gateways_service_and_in_nothing_else() -> None:
-    def without_type(overlay: Overlay) -> tuple[list[Manifest], str]:
-        manifests = render(overlay_folder(overlay))
-        (service,) = [
-            one for one in manifests if (one["kind"], one["metadata"]["name"]) == ("Service", names.GATEWAY)
-        ]
-        return manifests, service["spec"].pop("type")
-
-    balanced, balancer = without_type(Overlay.LOAD_BALANCER)
-    noded, node = without_type(Overlay.NODE_PORT)
-    assert balanced == noded
-    assert (balancer, node) == ("LoadBalancer", "NodePort")
+def test_the_overlays_differ_in_the_type_of_the_gateways_service_and_the_label_that_keeps_it() -> None:
+    node_port = render(overlay_folder(Overlay.NODE_PORT))
+    differing = [
+        (a, b)
+        for a, b in zip(render(overlay_folder(Overlay.LOAD_BALANCER)), node_port, strict=True)
+        if a != b
+    ]
+    by_kind = {theirs["kind"]: (ours, theirs) for ours, theirs in differing}
+    assert len(by_kind) == len(differing) == 2
+    ours, theirs = by_kind["Service"]
+    assert (ours["spec"].pop("type"), theirs["spec"].pop("type")) == ("LoadBalancer", "NodePort")
+    assert ours == theirs
+    ours, theirs = by_kind["Namespace"]
+    assert theirs["metadata"]["labels"].pop("meshctl.dev/service-type") == "nodeport"
+    assert ours == theirs
 
 
 OUR_RESOURCES: list[kube.Resource[Any]] = [
