@@ -26,6 +26,8 @@ from live.lifecycle.long.upgrade_scene import (
 )
 from live.lifecycle.pair import CLUSTERS, HOME, Pair
 from live.placement_story.calls import Phase, table
+from mesh_cli.install.rollout import PROGRAMS
+from mesh_core.names import SYSTEM_NAMESPACE
 from mesh_fakes.waiting import until_found
 
 pytestmark = pytest.mark.asyncio
@@ -99,6 +101,37 @@ async def test_calls_go_on_while_one_cluster_after_another_is_upgraded_and_one_g
     assert [one for one in phases if one.rate < 0.95 or one.gap > 10] == []
     # Two gateways here and two there, of which one cluster's are replaced in each step.
     assert [one for one in phases if "stream" in one.name and one.failed > 2] == []
+
+
+async def test_no_call_fails_while_all_programs_of_a_cluster_are_replaced(pair: Pair, tmp_path: Path) -> None:
+    """A defect: lookups through cluster DNS went on to pods of mesh-dns that had ended."""
+    trust = tmp_path / "trust"
+    with exports_gone(pair), serving(pair):
+        for cluster in CLUSTERS:
+            await asyncio.to_thread(pair.join, cluster, trust=trust)
+        pair.meshctl("link", *CLUSTERS)
+        await exported(pair)
+        with calling(pair, tmp_path) as callers:
+            await all_answered(callers, limit=120)
+            begun = time.monotonic()
+            await asyncio.to_thread(replaced, pair, "east")
+            await asyncio.sleep(QUIET)
+            ended = time.monotonic()
+            await asyncio.sleep(6)
+            phases = [one.phase("east replaced", begun=begun, ended=ended) for one in callers]
+    print(table(phases))
+    calls = [one for one in phases if "stream" not in one.name]
+    assert sum(one.made for one in calls) > 500
+    assert [one for one in calls if one.failed] == []
+
+
+def replaced(pair: Pair, cluster: str) -> None:
+    """All pods of ours, one after another in each Deployment, and all Deployments at a time, as by `join`."""
+    programs = [f"deploy/{name}" for name in PROGRAMS]
+    pair.bed.kubectl(cluster, "-n", SYSTEM_NAMESPACE, "rollout", "restart", *programs)
+    for program in programs:
+        wait = ("rollout", "status", program, "--timeout=240s")
+        pair.bed.kubectl(cluster, "-n", SYSTEM_NAMESPACE, *wait)
 
 
 async def exported(pair: Pair) -> None:
