@@ -1,8 +1,9 @@
-"""Faults of identities: who answers at a peer's address is another one."""
+"""Faults of clocks and of identities: who answers is another one, or says a wrong time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -10,16 +11,33 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from faults import middlebox
 from faults.between import Made, at
-from faults.ground import Ground
-from faults.installed import east
+from faults.ground import Ground, Object
+from faults.installed import east, template
 from faults.scoring import Fault
 from mesh_core.identity import Component, Identity, cluster_id
-from mesh_core.names import ALPN_TUNNEL
+from mesh_core.names import ALPN_TUNNEL, GATEWAY
 from mesh_runtime.clock import utc_now
 from mesh_runtime.intermediate import own_leaf
 from mesh_runtime.pem import certificates_to_pem
 from mesh_runtime.pki import Authority, make_intermediate, new_key
 from mesh_runtime.trust_dir import TrustDir, load_trust_dir
+
+_AHEAD = timedelta(minutes=10)
+_LATER = "import mesh_runtime.clock as c; from datetime import timedelta as d; r = c.utc_now; "
+_LATER += f"c.utc_now = lambda: r() + d(seconds={_AHEAD.total_seconds():.0f}); "
+_LATER += "from mesh_gateway.start import start; start()"
+
+
+def _later(spec: Object) -> None:
+    """The gateway's pods as on nodes whose clock is ahead: kernels have one clock for all of them."""
+    spec["containers"][0]["command"] = ["python", "-c", _LATER]
+
+
+@contextmanager
+def own_clock_ahead(_ground: Ground) -> Iterator[None]:
+    """The machine of who checks has a wrong clock."""
+    with patch("mesh_cli.check.verb.utc_now", lambda: utc_now() + _AHEAD):
+        yield
 
 
 def answering(cluster: str, *, ended: bool = False, stranger: bool = False) -> Made:
@@ -77,6 +95,22 @@ def _ended(certificate: x509.Certificate, *, by: Authority) -> x509.Certificate:
     return made.sign(by.key, hashes.SHA256())
 
 
+CLOCKS = (
+    Fault(
+        "the clock of the gateways' nodes is ahead",
+        east("CLOCK-003"),
+        template(GATEWAY, _later),
+        ("s ahead",),
+        breaks=False,
+    ),
+    Fault(
+        "the clock of who checks is ahead",
+        east("CLOCK-001"),
+        own_clock_ahead,
+        ("s behind",),
+        breaks=False,
+    ),
+)
 IDENTITIES = (
     Fault(
         "another member answers at the peer's address",

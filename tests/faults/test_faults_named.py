@@ -11,12 +11,12 @@ import pytest
 
 from faults.between import PEERS, TRUST
 from faults.ground import Ground
-from faults.identity import IDENTITIES
+from faults.identity import CLOCKS, IDENTITIES
 from faults.installed import API, NAMES, PROGRAMS
 from faults.scoring import Fault, Row, as_json, settled, table, tried
 from faults.shared import SHARED
 
-FAULTS: tuple[Fault, ...] = (*PEERS, *SHARED, *NAMES, *API, *TRUST, *IDENTITIES, *PROGRAMS)
+FAULTS: tuple[Fault, ...] = (*PEERS, *SHARED, *NAMES, *API, *TRUST, *IDENTITIES, *CLOCKS, *PROGRAMS)
 ENOUGH = 0.95
 
 
