@@ -1,8 +1,8 @@
 """Another version of the programs, one cluster after another and back, while both call each other.
 
 `meshctl join` of each version is what upgrades and goes back: kinds, rights, programs. In between the two
-clusters are of two versions, both ways round. What lives
-longer than a gateway drains (25 s) is broken once for each gateway on its way that is replaced.
+clusters are of two versions, both ways round. What lives longer than a gateway drains (25 s) is broken once for
+each gateway on its way that is replaced.
 """
 
 import asyncio
@@ -87,7 +87,8 @@ async def stepped(
 async def test_calls_go_on_while_one_cluster_after_another_is_upgraded_and_one_goes_back(
     pair: Pair, tmp_path: Path
 ) -> None:
-    """What the older programs do when they end cannot be mended any more: theirs are the calls that fail."""
+    """Of the calls that fail, those while a cluster is upgraded come from how the older mesh-dns ends, which
+    nobody can mend any more; those on the way back are not explained. The bounds keep what was measured."""
     before = await asyncio.to_thread(older, tmp_path / "older", bed=pair.bed)
     assert before.image != pair.program
     trust = tmp_path / "trust"
