@@ -1,8 +1,8 @@
 """Another version of the programs, one cluster after another and back, while both call each other.
 
 `meshctl join` of each version is what upgrades and goes back: kinds, rights, programs. In between the two
-clusters are of two versions, both ways round. What lives longer than a gateway drains (25 s) is broken once for
-each gateway on its way that is replaced.
+clusters are of two versions, both ways round. What lives longer than a gateway drains (25 s) is broken
+once for each gateway on its way that is replaced.
 """
 
 import asyncio
