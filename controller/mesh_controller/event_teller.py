@@ -5,8 +5,8 @@
 2. A refusal (403, 429, a namespace that goes) or silence is the end of that one Event; it is not tried again.
 3. An Event that is there already is counted on, at the version that was read, so that two who say the same
    at once count two.
-4. One object has `_BURST` at once and one a minute in the long run, one namespace and all together have
-   bounds of their own.
+4. One object has `_BURST` at once and one a minute in the long run; one namespace, all namespaces together,
+   and what is in no namespace have bounds of their own.
 """
 
 import asyncio
@@ -33,6 +33,9 @@ MOST_WAITING: Final = 1000
 _BURST, _RATE = 20, 1 / 60
 _NAMESPACE_BURST, _NAMESPACE_RATE = 100, 1.0
 _TOTAL_BURST, _TOTAL_RATE = 200, 5.0
+_MOST_OBJECTS: Final = 20_000
+"""Whose pace is remembered; of more, some may begin anew."""
+_LONGEST_PAUSE: Final = 60.0
 _MOST_TRIES: Final = 3
 """Of counting on, while siblings count too."""
 
@@ -45,6 +48,7 @@ class Dropped(Enum):
     REFUSED = "refused"
     THROTTLED = "throttled"
     FAILED = "failed"
+    TERM_OVER = "term_over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,9 @@ class EventTeller:
         self._waiting: deque[_Waiting] = deque()
         self._some = asyncio.Event()
         self._lines = RareLines()
-        self._objects = TokenBuckets(rate=_RATE, burst=_BURST)
+        self._objects = TokenBuckets(rate=_RATE, burst=_BURST, most=_MOST_OBJECTS)
+        # Few objects are in no namespace, of peers and of trust: no crowd in namespaces silences them.
+        self._of_cluster = TokenBuckets(rate=_NAMESPACE_RATE, burst=_NAMESPACE_BURST)
         self._namespaces = TokenBuckets(
             rate=_NAMESPACE_RATE,
             burst=_NAMESPACE_BURST,
@@ -94,7 +100,8 @@ class EventTeller:
     def tell(self, about: Regarding, news: News) -> None:
         """Have it written soon, or drop it; neither waits nor raises."""
         now, whose = self._time(), f"{about.kind}/{about.namespace}/{about.name}"
-        if not self._objects.take(whose, now=now) or not self._namespaces.take(about.namespace, now=now):
+        spaces = self._namespaces if about.namespace else self._of_cluster
+        if not self._objects.take(whose, now=now) or not spaces.take(about.namespace, now=now):
             self._counts.dropped[Dropped.SUPPRESSED] += 1
         elif len(self._waiting) >= MOST_WAITING:
             self._counts.dropped[Dropped.OVERFLOW] += 1
@@ -103,7 +110,8 @@ class EventTeller:
             self._some.set()
 
     def forget(self) -> None:
-        """Drop what waits: another replica speaks now."""
+        """Drop what waits, and count it: who leads next takes for told what it finds."""
+        self._counts.dropped[Dropped.TERM_OVER] += len(self._waiting)
         self._waiting.clear()
 
     async def run(self) -> Never:
@@ -127,6 +135,8 @@ class EventTeller:
                 self._counts.repeated[body["type"]] += 1
         except MeshError as error:
             self._drop(_why(error), error=error)
+            if isinstance(error, ApiError) and error.retry_after:
+                await asyncio.sleep(min(error.retry_after, _LONGEST_PAUSE))
 
     async def _count_on(self, body: Json, *, at: datetime) -> None:
         """Law 3. An empty patch reads the Event, so that no right to read others is needed."""

@@ -80,6 +80,8 @@ class KeyLoop(Generic[K]):
             return await self._reconcile(key)
         except MeshError:
             self._failures += 1
+            # It is tried again later, on purpose: who asked for it meanwhile is served by that, too.
+            self._since.pop(key, None)
             raise
         finally:
             del self._held[key]

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from mesh_controller.event_metrics import event_metrics
 from mesh_controller.event_teller import EventCounts
 from mesh_core.objects import Condition, MeshPeer, ServiceExport
-from mesh_core.peer_status import CONNECTED
+from mesh_core.peer_status import CONNECTED, Link
 from mesh_core.reach import REACHABLE
 from mesh_runtime.metrics_text import Families, metrics_text
 
@@ -31,7 +31,7 @@ class Exports(Struct, frozen=True, kw_only=True):
 
 
 class PeerReading(Struct, frozen=True, kw_only=True):
-    """A peer: its name, whether it is connected and whether our gateways reach it, what it exports.
+    """A peer: its name, whether it is connected, said farewell, is reached by our gateways; what it exports.
 
     `synced` is when its last whole list came, `cert_not_after` the end of the newest certificate that one of
     its gateways showed; seconds since 1970, None for unknown.
@@ -39,6 +39,7 @@ class PeerReading(Struct, frozen=True, kw_only=True):
 
     name: str
     connected: bool
+    left: bool
     withdrawn: bool
     exports: int
     synced: float | None
@@ -100,6 +101,7 @@ def _read(peer: MeshPeer) -> PeerReading:
     return PeerReading(
         name=peer.metadata.name,
         connected=_is(peer.status.conditions, CONNECTED, "True"),
+        left=any((one.type, one.reason) == (CONNECTED, Link.LEFT.value) for one in peer.status.conditions),
         withdrawn=_is(peer.status.conditions, REACHABLE, "False"),
         exports=peer.status.exports,
         synced=_seconds(peer.status.last_sync),
@@ -143,19 +145,21 @@ def _metrics(readings: Readings) -> Iterator[Metric]:
 
 def _peers(readings: Readings) -> Iterator[Metric]:
     connected = _families.gauge("peer_connected", "1 while its exports are known and kept up.", "peer")
+    left = _families.gauge("peer_left", "1 after it said that it has left the clusterset.", "peer")
     withdrawn = _families.gauge("peer_withdrawn", "1 while our gateways do not reach it.", "peer")
     exports = _families.gauge("peer_exports", "What it exports.", "peer")
     age = _families.gauge("peer_sync_age_seconds", "Since its last whole list.", "peer")
     ends = _families.gauge("peer_certificate_not_after_seconds", "When its gateways' newest ends.", "peer")
     for one in readings.peers:
         connected.add_metric([one.name], one.connected)
+        left.add_metric([one.name], one.left)
         withdrawn.add_metric([one.name], one.withdrawn)
         exports.add_metric([one.name], one.exports)
         if one.synced is not None:
             age.add_metric([one.name], max(0.0, readings.now - one.synced))
         if one.cert_not_after is not None:
             ends.add_metric([one.name], one.cert_not_after)
-    yield from (connected, withdrawn, exports, age, ends)
+    yield from (connected, left, withdrawn, exports, age, ends)
 
 
 def _loops(loops: Mapping[str, LoopReading]) -> Iterator[Metric]:

@@ -84,11 +84,15 @@ def test_node_ports_come_back_when_ports_of_nodes_are_given_up(
 @pytest.mark.parametrize(
     ("more", "words", "says"),
     [
-        (0, (), "fewer nodes (1) than gateways (2), and host-port wants one for each; add nodes"),
+        (
+            0,
+            (),
+            "fewer nodes that take pods (1) than gateways (2), and host-port wants one for each; add nodes",
+        ),
         (
             1,
             ("--with", "high-availability"),
-            "fewer nodes (2) than gateways (3), and host-port wants one for each",
+            "fewer nodes that take pods (2) than gateways (3), and host-port wants one for each",
         ),
     ],
 )
@@ -99,6 +103,26 @@ def test_ports_of_fewer_nodes_than_gateways_are_refused_before_anything_is_writt
     before = east.versions()
     assert says in complaint(join(meshctl, trust, "--with", "host-port", *words))
     assert east.versions() == before
+
+
+@pytest.mark.parametrize(
+    "spec", [{"unschedulable": True}, {"taints": [{"key": "k", "effect": "NoSchedule"}]}]
+)
+def test_a_node_that_takes_no_pod_is_no_room(
+    meshctl: Meshctl, east: ObjectServer, trust: str, spec: dict[str, object]
+) -> None:
+    with_nodes(east, 1)
+    east.put("v1", "nodes", {"metadata": {"name": "more-0"}, "spec": spec})
+    assert "fewer nodes that take pods (1)" in complaint(join(meshctl, trust, "--with", "host-port"))
+
+
+def test_a_member_with_ports_of_nodes_that_has_lost_a_node_can_be_mended(
+    meshctl: Meshctl, east: ObjectServer, trust: str
+) -> None:
+    with_nodes(east, 1)
+    done(join(meshctl, trust, "--with", "host-port"))
+    east.remove("nodes", "more-0")
+    done(join(meshctl, trust))
 
 
 def test_a_component_cannot_come_and_go(meshctl: Meshctl, east: ObjectServer, trust: str) -> None:

@@ -20,9 +20,11 @@ from mesh_core.objects import MeshPeer, ServiceExport
 
 PREFIX = "meshctl_controller_"
 WEST = PeerReading(
-    name="west", connected=True, withdrawn=False, exports=3, synced=1000.0, cert_not_after=9000.0
+    name="west", connected=True, left=False, withdrawn=False, exports=3, synced=1000.0, cert_not_after=9000.0
 )
-LOST = PeerReading(name="lost", connected=False, withdrawn=True, exports=0, synced=None, cert_not_after=None)
+LOST = PeerReading(
+    name="lost", connected=False, left=False, withdrawn=True, exports=0, synced=None, cert_not_after=None
+)
 BUSY = Readings(
     ready=True,
     member=True,
@@ -61,6 +63,7 @@ def samples(readings: Readings) -> dict[str, float]:
         ("intermediate_not_after_seconds{}", 5000),
         ("peer_connected{peer=west}", 1),
         ("peer_connected{peer=lost}", 0),
+        ("peer_left{peer=lost}", 0),
         ("peer_withdrawn{peer=lost}", 1),
         ("peer_exports{peer=west}", 3),
         ("peer_sync_age_seconds{peer=west}", 60),
@@ -119,8 +122,15 @@ def test_a_peer_is_read_from_what_its_object_says_and_a_time_that_is_none_is_unk
     ends = ("1970-01-01T00:01:00Z", "nonsense", "1970-01-01T00:02:00Z", "1970-01-01T00:03:00")
     (found,) = read_peers([peer("west", paths=ends, sync="1970-01-01T00:00:30Z", reachable="False")])
     assert found == PeerReading(
-        name="west", connected=True, withdrawn=True, exports=2, synced=30.0, cert_not_after=120.0
+        name="west", connected=True, left=False, withdrawn=True, exports=2, synced=30.0, cert_not_after=120.0
     )
+
+
+def test_a_peer_that_has_said_farewell_is_no_lost_one() -> None:
+    told = [{"type": "Connected", "status": "False", "reason": "Left", "message": ""}]
+    body = {"metadata": {"name": "west"}, "status": {"conditions": told}}
+    (found,) = read_peers([msgspec.convert(body, type=MeshPeer)])
+    assert (found.connected, found.left) == (False, True)
 
 
 def test_a_page_has_a_bounded_number_of_lines() -> None:

@@ -1,6 +1,7 @@
 """Events on an API server in memory: what is written, counted on, dropped, and that nobody is held up."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Refusing(FakeApiServer):
     """Refuses writes of Events while `status` is one, and has a sibling count on between read and write."""
 
     status: int = 0
+    pause: float = 0.0
     siblings: int = 0
     asked: list[str] = field(default_factory=list)
 
@@ -43,7 +45,7 @@ class Refusing(FakeApiServer):
         if is_event:
             self.asked.append(method)
         if is_event and self.status:
-            raise ApiError(status=self.status, reason="Refused", message="no", retry_after=30.0)
+            raise ApiError(status=self.status, reason="Refused", message="no", retry_after=self.pause)
         if is_event and self.siblings and body and "series" in body:
             self.siblings -= 1
             count = self.events()[0].get("series", {}).get("count", 1) + 1
@@ -140,6 +142,15 @@ async def test_a_refused_event_is_dropped_counted_and_not_tried_again(status: in
         assert [one["reason"] for one in scene.api.events()] == ["Exported"]
 
 
+async def test_an_api_server_that_asks_for_a_pause_gets_it() -> None:
+    async with telling(Refusing(status=429, pause=0.3)) as scene:
+        began = time.monotonic()
+        await scene.told(WITHHELD)
+        scene.api.status = 0
+        await scene.told(READY)
+        assert time.monotonic() - began >= 0.3
+
+
 async def test_an_api_server_that_does_not_answer_costs_the_event_and_nothing_else() -> None:
     async with telling() as scene:
         scene.api.stop()
@@ -170,6 +181,16 @@ async def test_one_namespace_has_its_share_and_peers_are_told_of_all_the_same() 
         # 100 at once, and one for each second that this took.
         written = len(scene.api.events())
         assert 100 <= written < 130
+        await scene.told(READY, about=Regarding("MeshPeer", "", "west", "u-west"))
+        assert len(scene.api.events()) == written + 1
+
+
+async def test_a_crowd_in_many_namespaces_does_not_silence_peers_and_trust() -> None:
+    """A defect: what is in no namespace drew from the bound of all namespaces together."""
+    async with telling() as scene:
+        for number in range(300):
+            await scene.told(READY, about=Regarding("ServiceExport", f"n-{number}", "s", f"u-{number}"))
+        written = len(scene.api.events())
         await scene.told(READY, about=Regarding("MeshPeer", "", "west", "u-west"))
         assert len(scene.api.events()) == written + 1
 

@@ -42,6 +42,25 @@ async def test_work_that_fails_is_counted_and_is_not_old_while_it_waits_to_be_tr
     assert (reading.waiting, reading.oldest) == (0, 0.0)
 
 
+async def test_what_was_asked_for_while_it_failed_does_not_grow_old_until_the_next_try() -> None:
+    """A defect: a planned pause counted as waiting, so a throttled controller looked like a stuck one."""
+    began = asyncio.Event()
+
+    async def reconcile(_key: str) -> None:
+        began.set()
+        await asyncio.sleep(1)
+        raise EnvironmentFault("the API server refuses it", next_step="nothing")
+
+    loop: KeyLoop[str] = KeyLoop(reconcile, name="import", all_keys=lambda: ["a"])
+    async with under_way(loop.run()):
+        for _ in range(6):
+            began.clear()
+            await began.wait()
+            loop.add("a")
+        await asyncio.sleep(1.5)
+        assert loop.reading() == LoopReading(waiting=0, oldest=0.0, failures=6)
+
+
 async def test_what_waited_when_the_lease_was_lost_is_not_waited_for() -> None:
     async def reconcile(_key: str) -> None:
         await asyncio.Event().wait()

@@ -36,6 +36,9 @@ def _is_of(item: Item, *, cluster: str, names: str) -> bool:
     said = {**meta.get("labels", {}), **meta.get("annotations", {})}
     if _name(item) in (cluster, f"peer-{cluster}", RESTING_PORTS_CONFIG_MAP):
         return True
+    about = str(item.get("regarding", {}).get("name", ""))
+    if about == cluster or about.startswith(names):
+        return True
     spec = item.get("spec", {})
     is_theirs = cluster in said.values() or (isinstance(spec, dict) and spec.get("cluster") == cluster)
     return is_theirs or _name(item).startswith(names) or any(str(v).startswith(names) for v in said.values())

@@ -24,9 +24,18 @@ class NodeAddress(Struct, frozen=True, rename="camel", kw_only=True):
     address: str
 
 
+class NodeTaint(Struct, frozen=True, rename="camel", kw_only=True):
+    """core/v1 Taint."""
+
+    key: str = ""
+    effect: str = ""
+
+
 class NodeSpec(Struct, frozen=True, rename="camel", kw_only=True):
     """core/v1 NodeSpec; the ranges are empty where something else than Kubernetes hands out pod addresses."""
 
+    unschedulable: bool = False
+    taints: tuple[NodeTaint, ...] = ()
     pod_cidr: str = field(default="", name="podCIDR")
     pod_cidrs: tuple[str, ...] = field(default=(), name="podCIDRs")
 

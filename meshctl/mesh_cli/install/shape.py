@@ -13,7 +13,8 @@ from mesh_cli.install.kustomize import Manifest
 from mesh_cli.install.shipped import Component, Overlay
 from mesh_core.errors import UserError
 from mesh_core.names import GATEWAY, SYSTEM_NAMESPACE
-from mesh_runtime.kube import NAMESPACES, SERVICES, KubeClient
+from mesh_core.objects import Node
+from mesh_runtime.kube import NAMESPACES, NODES, SERVICES, KubeClient
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,6 +25,7 @@ LABEL_SERVICE_TYPE = "meshctl.dev/service-type"
 
 
 _GATEWAYS = 2  # without high-availability
+_REPELLENT = frozenset({"NoSchedule", "NoExecute"})
 
 
 class TooFewNodes(UserError):
@@ -31,8 +33,8 @@ class TooFewNodes(UserError):
 
     def __init__(self, *, context: str, nodes: int, gateways: int) -> None:
         super().__init__(
-            f"context {context} has fewer nodes ({nodes}) than gateways ({gateways}), and host-port wants "
-            "one for each",
+            f"context {context} has fewer nodes that take pods ({nodes}) than gateways ({gateways}), and "
+            "host-port wants one for each",
             next_step="add nodes, or join without host-port"
             + (" or without high-availability" if nodes >= _GATEWAYS else ""),
         )
@@ -87,20 +89,29 @@ async def shape_in(client: KubeClient) -> Shape:
     )
 
 
-def check_room(shape: Shape, manifests: Iterable[Manifest], *, context: str, nodes: int) -> None:
-    """Raises TooFewNodes, in place of a wait in vain for a gateway that no node takes.
+async def check_room(
+    client: KubeClient, shape: Shape, manifests: Iterable[Manifest], *, existing: Shape, context: str
+) -> None:
+    """Raises TooFewNodes, in place of a wait in vain for a gateway that no node takes; ApiError, Unreachable.
 
-    No node at all tells nothing: some clusters have their first one when a pod wants it.
+    Only what is new is looked at: a member that has lost a node can be mended. No node at all tells nothing:
+    some clusters have their first one when a pod wants it.
     """
-    if Component.HOST_PORT not in shape.components:
+    if Component.HOST_PORT not in shape.components or shape.components == existing.components:
         return
+    seen = (await client.list(NODES)).items
+    nodes = sum(map(_takes_pods, seen))
     (gateways,) = (
         one["spec"]["replicas"]
         for one in manifests
         if (one["kind"], one["metadata"]["name"]) == ("Deployment", GATEWAY)
     )
-    if 0 < nodes < gateways:
+    if seen and nodes < gateways:
         raise TooFewNodes(context=context, nodes=nodes, gateways=gateways)
+
+
+def _takes_pods(node: Node) -> bool:
+    return not node.spec.unschedulable and not any(one.effect in _REPELLENT for one in node.spec.taints)
 
 
 def shape_options(function: Callable[P, R]) -> Callable[P, R]:

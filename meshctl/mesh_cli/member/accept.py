@@ -189,8 +189,7 @@ async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
             check_invited(facts, cluster=cluster, token=token, beside_others=wish.beside_others)
         shape = wish.shape.of(existing := await shape_in(client))
         manifests = manifests_for(shape, image=wish.image)
-        nodes = len((await client.list(NODES)).items)
-        check_room(shape, manifests, context=wish.context, nodes=nodes)
+        await check_room(client, shape, manifests, existing=existing, context=wish.context)
         with progress.step(f"{wish.context}: install the kinds"):
             await apply_definitions(client, manifests)
         with progress.step(f"{wish.context}: install the programs"):

@@ -141,8 +141,7 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
             check_newcomer(facts, cluster=newcomer.cluster, trust=trust, beside_others=newcomer.beside_others)
         shape = newcomer.shape.of(existing := await shape_in(client))
         manifests = manifests_for(shape, image=newcomer.image)
-        nodes = len((await client.list(NODES)).items)
-        check_room(shape, manifests, context=newcomer.context, nodes=nodes)
+        await check_room(client, shape, manifests, existing=existing, context=newcomer.context)
         with progress.step(f"{newcomer.context}: install the kinds"):
             definitions = await apply_definitions(client, manifests)
         known = record_member(newcomer.trust_folder, cluster=newcomer.cluster, uid=facts.uid)
