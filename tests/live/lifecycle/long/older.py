@@ -16,8 +16,8 @@ from pathlib import Path
 from mesh_fakes.bed import COMMAND_LIMIT, Bed
 from mesh_fakes.kept_kinds import ROOT
 
-COMMIT = "2ec38642e1f3cadf71a524a06b3b7bdba4d67188"
-"""The one of which tests/compat/0.1.0-first was kept."""
+COMMIT = "95f835c82395a9551cd947cb49965d1dc5410132"
+"""The first whose mesh-dns answers long enough when it ends: from here on an upgrade costs no call."""
 
 _ROOMS = ("controller", "dns", "gateway", "meshctl")
 

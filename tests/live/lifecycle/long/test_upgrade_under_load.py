@@ -87,8 +87,7 @@ async def stepped(
 async def test_calls_go_on_while_one_cluster_after_another_is_upgraded_and_one_goes_back(
     pair: Pair, tmp_path: Path
 ) -> None:
-    """Of the calls that fail, those while a cluster is upgraded come from how the older mesh-dns ends, which
-    nobody can mend any more; those on the way back are not explained. The bounds keep what was measured."""
+    """A connection that lives on is broken when the last gateway of before on its way has drained."""
     before = await asyncio.to_thread(older, tmp_path / "older", bed=pair.bed)
     assert before.image != pair.program
     trust = tmp_path / "trust"
@@ -99,7 +98,7 @@ async def test_calls_go_on_while_one_cluster_after_another_is_upgraded_and_one_g
             phases = await upgraded_and_back(pair, before, trust=trust, callers=callers)
     print(table(phases))
     assert sum(one.made for one in phases) > 1000
-    assert [one for one in phases if one.rate < 0.95 or one.gap > 10] == []
+    assert [one for one in phases if "stream" not in one.name and (one.failed or one.gap > 2)] == []
     # Two gateways here and two there, of which one cluster's are replaced in each step.
     assert [one for one in phases if "stream" in one.name and one.failed > 2] == []
 
