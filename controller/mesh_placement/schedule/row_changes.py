@@ -40,11 +40,11 @@ def change_between(before: Sequence[Cluster], after: Sequence[Cluster]) -> Chang
 
 
 def differing(before: Mapping[str, object], after: Mapping[str, object]) -> Collection[str]:
-    """Names of which the two say something else; by identity where they have the same names in one order,
-    so it may be that both are equal."""
+    """Names of which the two say something else; what is the very same is not compared any further."""
     if before is after:
         return ()
     # Not by the identity of names: a row that was read anew has another text with the same letters.
     if len(before) == len(after) and list(before) == list(after):
-        return list(compress(after, map(is_not, before.values(), after.values())))
+        others = compress(after, map(is_not, before.values(), after.values()))
+        return [one for one in others if before[one] != after[one]]
     return [one for one in {**before, **after} if before.get(one, _NOTHING) != after.get(one, _NOTHING)]
