@@ -51,6 +51,23 @@ async def state(hello: Hello) -> dict[str, Any]:
     return held
 
 
+async def until_again(hello: Hello, before: dict[str, Any]) -> None:
+    """Return when the API of west holds what it did; what is not the same is in the error."""
+    now: dict[str, Any] = {}
+
+    async def same() -> bool:
+        nonlocal now
+        now = await state(hello)
+        return now == before
+
+    try:
+        await until(same)
+    except TimeoutError:
+        other = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name)}
+        told = [f"{name}: {before.get(name)}, now {now.get(name)}" for name in sorted(other)]
+        raise AssertionError("\n".join(told)) from None
+
+
 def pods(bed: Bed, cluster: str, component: str) -> list[dict[str, Any]]:
     selector = f"app.kubernetes.io/component={component}"
     text = bed.kubectl(cluster, "-n", SYSTEM_NAMESPACE, "get", "pods", "-l", selector, "-o", "json")
@@ -143,8 +160,5 @@ async def test_a_killed_gateway_leaves_the_other_ones_connections_alone(clusters
         assert "failed" not in answers and len(answers) == 30, answers
         await until_back(clusterset, "west", "gateway", restarts=count)
 
-        async def as_before() -> bool:
-            return await state(hello) == before
-
-        await until(as_before)
+        await until_again(hello, before)
         assert "failed" not in hello.calls("west", 10)

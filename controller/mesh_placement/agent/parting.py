@@ -36,7 +36,6 @@ from mesh_runtime.kube import (
     Resource,
 )
 from mesh_runtime.log import logger
-from mesh_runtime.side_by_side import side_by_side
 
 _log = logger(__name__)
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -137,14 +136,9 @@ async def remove_agent(member: KubeClient) -> None:
             # By now nobody writes them again: without settings the agent's other work has ended.
             await _drop_properties(member)
             await _drop_probes(member)
-        # Looked at first, so that each deletion has a connection and none waits for another's handshake.
-        await side_by_side(_went(member, one, only_look=True) for one in group)
         await _bequeath(member, group)
-        for _ in range(_TRIES):
-            gone = await side_by_side(_went(member, one) for one in group)
-            if all(gone):
-                break
-        left += [one for one, is_gone in zip(group, gone, strict=True) if not is_gone]
+        # One after the other: a role that went before its binding would leave the binding, a right, for good.
+        left += [one for one in group if not await _went(member, one)]
     _log.info(
         "the agent has taken itself away",
         left=", ".join(f"{one.kind.value} {one.name}" for one in left),
@@ -211,15 +205,15 @@ async def _mesh(member: KubeClient) -> tuple[TrustBundle | None, list[MeshPeer]]
         raise
 
 
-async def _went(member: KubeClient, one: OwnObject, *, only_look: bool = False) -> bool:
-    try:
-        if only_look:
-            await member.find_metadata(_RESOURCES[one.kind], one.name, namespace=one.namespace)
-        else:
+async def _went(member: KubeClient, one: OwnObject) -> bool:
+    for _ in range(_TRIES):
+        try:
             await _delete(member, one)
-    except MeshError:
-        return False
-    return True
+        except MeshError as error:
+            _log.info("not taken away", kind=one.kind.value, name=one.name, because=error.what)
+        else:
+            return True
+    return False
 
 
 async def _delete(member: KubeClient, one: OwnObject) -> None:

@@ -1,8 +1,9 @@
 """What an agent takes away of itself when it has left. Every object by its name, none by likeness.
 
 Nobody can delete both a role and the binding by which he may, one after the other: the first takes the right
-to the second with it. So the binding is made the role's owner; then it goes, and the role right behind it. In
-a race that is lost a role of nobody stays, never a right, until the cluster's garbage collector has come by.
+to the second with it. So the binding is made the role's owner; then it goes, and once it has gone, the role
+right behind it. Where the API server knows by then, a role of nobody stays, never a right, until the
+cluster's garbage collector has come by.
 """
 
 from dataclasses import dataclass
@@ -66,10 +67,10 @@ OWN_RIGHTS: Final = (
     (
         OwnObject(OwnKind.DEPLOYMENT, AGENT, SYSTEM_NAMESPACE),
         OwnObject(OwnKind.SECRET, AGENT_SETTINGS, SYSTEM_NAMESPACE),
-        # Its token is known to the API server for a few seconds more.
-        OwnObject(OwnKind.SERVICE_ACCOUNT, AGENT, SYSTEM_NAMESPACE),
     ),
     (
+        # Its token is known to the API server for a few seconds more.
+        OwnObject(OwnKind.SERVICE_ACCOUNT, AGENT, SYSTEM_NAMESPACE),
         OwnObject(OwnKind.ROLE_BINDING, AGENT, SYSTEM_NAMESPACE),
         OwnObject(OwnKind.ROLE, AGENT, SYSTEM_NAMESPACE),
     ),
@@ -79,4 +80,4 @@ OWN_RIGHTS: Final = (
     ),
 )
 """What starts the agent again and the note by which it would go on then, and its rights: group by group, each
-at once."""
+in this order."""

@@ -6,7 +6,7 @@ import pytest
 
 from live.mcs.services import UDP, Exported
 from live.mcs.world import CLUSTERS, NAMESPACE, World, host, seen, took
-from mesh_core.objects import ImportSpec
+from mesh_core.objects import ImportSpec, ServiceExport, ServiceImport
 from mesh_runtime.kube import SERVICE_EXPORTS, SERVICE_IMPORTS, SERVICES
 
 pytestmark = pytest.mark.asyncio
@@ -102,11 +102,20 @@ async def test_c6_an_export_that_is_not_valid_takes_no_part(world: World) -> Non
 
 
 async def test_a4_conditions_say_which_generation_they_speak_of(world: World) -> None:
-    for cluster in CLUSTERS:
-        for export in (await world.kube(cluster).list(SERVICE_EXPORTS, namespace=NAMESPACE)).items:
-            for one in export.status.conditions:
-                assert one.observed_generation == export.metadata.generation
-                assert one.reason and one.message and " " not in one.reason
-        for found in (await world.kube(cluster).list(SERVICE_IMPORTS, namespace=NAMESPACE)).items:
-            for one in found.status.conditions:
-                assert one.observed_generation == found.metadata.generation, found
+    """After a change too: the status is written right after the spec, so it is waited for."""
+
+    async def behind() -> list[str]:
+        items: list[ServiceExport | ServiceImport] = []
+        for cluster in CLUSTERS:
+            items += (await world.kube(cluster).list(SERVICE_EXPORTS, namespace=NAMESPACE)).items
+            items += (await world.kube(cluster).list(SERVICE_IMPORTS, namespace=NAMESPACE)).items
+        conditions = [(item.metadata, one) for item in items for one in item.status.conditions]
+        assert conditions and all(one.reason and one.message for _meta, one in conditions)
+        assert not any(" " in one.reason for _meta, one in conditions)
+        return [
+            f"{meta.name}: {one.type} speaks of {one.observed_generation}, not of {meta.generation}"
+            for meta, one in conditions
+            if one.observed_generation != meta.generation
+        ]
+
+    assert await seen(behind, lambda found: not found) == []
