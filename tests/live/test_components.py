@@ -53,11 +53,11 @@ async def test_what_components_change_runs_and_carries_calls_and_is_taken_back(c
             assert sorted(policies) == [
                 f"networkpolicy.networking.k8s.io/meshctl-{name}" for name in sorted(PROGRAMS)
             ]
-            await until(lambda: set(answering(hello)) == {"east"}, limit=60.0)
+            await until(lambda: set(answering(hello)) == {"east"}, limit=120.0)
         finally:
             join(bed, "--without", "high-availability", "--without", "network-policy")
         assert running(bed) == dict.fromkeys(PROGRAMS, 2)
         assert bed.kubectl("east", "-n", "meshctl-system", "get", "networkpolicies", "-o", "name") == ""
-        await until(lambda: set(answering(hello)) == {"east"}, limit=60.0)
+        await until(lambda: set(answering(hello)) == {"east"}, limit=120.0)
         # Those that went are gone, too, for whoever reads the logs of what is there.
-        await until(lambda: len(pods(bed)) == 2 * len(PROGRAMS), limit=90.0)
+        await until(lambda: len(pods(bed)) == 2 * len(PROGRAMS), limit=120.0)

@@ -32,7 +32,7 @@ NAME = "hello.dns-query.svc.clusterset.local"
 OLD, NEW = "10.96.200.1", "10.96.200.2"
 API_SERVER = "10.96.0.1"
 API_PORTS = "{ 443, 6443 }"
-LIMIT = 40.0
+LIMIT = 90.0
 """Seconds that CoreDNS, or kubelet before it, may take to show a changed Corefile; it is some 2 to 15."""
 
 

@@ -22,7 +22,7 @@ from mesh_runtime.kube import (
 
 pytestmark = pytest.mark.asyncio
 
-LIMIT = 20.0
+LIMIT = 90.0
 
 
 async def until(condition: Callable[[], Awaitable[bool]], *, limit: float = LIMIT) -> float:
@@ -191,5 +191,5 @@ async def lag(hello: Hello, *, replicas: int) -> None:
     async def import_changed() -> bool:
         return (await ready(hello, "west", source="east") > 0) == bool(replicas)
 
-    await until(source_changed, limit=60)
+    await until(source_changed, limit=120)
     assert await until(import_changed, limit=5) < 1.0

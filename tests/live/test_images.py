@@ -19,7 +19,7 @@ from mesh_fakes.silent import SilentProgress
 from mesh_local.images import Image, client_image, coredns_image, pause_image, program_image
 from mesh_local.names import CLIENT_IMAGE, PROGRAM_IMAGE
 
-LIMIT = 60.0  # seconds for one command
+LIMIT = 120.0  # seconds for one command
 
 CONTAINERD = """version = 2
 root = "{folder}/root"

@@ -1,6 +1,7 @@
 """Killing one part: the API keeps what it holds, other traffic goes on, the part comes back by itself."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import pytest
 
 from live.hello import Hello, hello_in
 from live.test_first_call import answered, imported, until
-from mesh_core.names import LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
+from mesh_core.names import ANNOTATION_READY_ENDPOINTS, LABEL_SERVICE_NAME, SYSTEM_NAMESPACE
 from mesh_fakes.bed import Bed
 from mesh_runtime.kube import ENDPOINT_SLICES, IMPORTED_RECORDS, MESH_PEERS, SERVICE_IMPORTS, SERVICES
 
@@ -28,7 +29,17 @@ async def calling(clusterset: Bed, namespace: str) -> AsyncIterator[Hello]:
         await hello.export("east")
         await until(lambda: imported(hello, "west"))
         await until(lambda: answered(hello, "west"))
+        await until(lambda: whole(hello), limit=90)
         yield hello
+
+
+async def whole(hello: Hello) -> bool:
+    """Whether west has heard of both pods, and both of its gateways are in: until then its state moves."""
+    slices = await hello.slices("west", source="east")
+    told = [json.loads(piece.metadata.annotations.get(ANNOTATION_READY_ENDPOINTS, "{}")) for piece in slices]
+    listed = [one for piece in slices for one in piece.endpoints or ()]
+    gateways = [one for one in listed if one.conditions is None or one.conditions.ready is not False]
+    return told == [{"http": 2}] and len(gateways) == 2
 
 
 async def state(hello: Hello) -> dict[str, Any]:

@@ -76,7 +76,7 @@ async def test_a_cluster_that_nobody_can_dial_is_called_through_tunnels_that_it_
         with counted_connections(clusterset, "west") as connections:
             # West's controller hears of it through the inner door of west's gateway: there is no other way.
             await hello.export("east")
-            await until(lambda: imported(hello, "west"), limit=60)
+            await until(lambda: imported(hello, "west"), limit=120)
             await until(lambda: answered(hello, "west"))
             answers = hello.calls("west", 20)
             assert connections() == 0, "west dials nobody"
@@ -87,7 +87,7 @@ async def test_a_cluster_that_nobody_can_dial_is_called_through_tunnels_that_it_
         async def both_are_listed() -> bool:
             return all([await ready(hello, cluster, source="west") for cluster in ("east", "west")])
 
-        await until(both_are_listed, limit=60)
+        await until(both_are_listed, limit=120)
         seen: set[str] = set()
 
         async def the_other_way_too() -> bool:
@@ -105,7 +105,7 @@ async def test_each_of_three_gateways_behind_one_port_is_dialled_also_after_roll
         await asyncio.to_thread(scale, clusterset, "west", 3)
         try:
             await hello.export("east")
-            await until(lambda: imported(hello, "west"), limit=60)
+            await until(lambda: imported(hello, "west"), limit=120)
             await each_has_a_tunnel(hello, west=3)
             await until(lambda: answered(hello, "west"))
             await every_gateway_carries(hello)

@@ -165,7 +165,7 @@ async def test_a_gateway_pod_that_ends_takes_its_entry_along_and_the_new_one_mak
             addresses = {one.address for one in peer.status.gateways if one.reachable}
             return len(addresses) == 2 and addresses == {one.address for one in peer.status.gateways}
 
-        await until(every_gateway_says_so, limit=30)
+        await until(every_gateway_says_so, limit=90)
         victim = pods(clusterset, "west", "gateway")[0]
         address = victim["status"]["podIP"]
         name = victim["metadata"]["name"]
@@ -175,9 +175,9 @@ async def test_a_gateway_pod_that_ends_takes_its_entry_along_and_the_new_one_mak
             peer = await west.get(MESH_PEERS, "east")
             return address not in {one.address for one in peer.status.gateways}
 
-        taken = await until(taken_back, limit=30)
+        taken = await until(taken_back, limit=90)
         # Before the controller would have swept it away.
         assert taken < 20
         managed = clusterset.kubectl("west", "get", "meshpeer", "east", "-o", "json", "--show-managed-fields")
         assert f"gateway-{address}.meshctl.dev" not in managed, "managers of the past do not pile up"
-        await until(every_gateway_says_so, limit=60)
+        await until(every_gateway_says_so, limit=120)

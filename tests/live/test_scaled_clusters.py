@@ -51,7 +51,7 @@ async def test_a_cluster_grows_and_shrinks_while_it_runs(one: Bed) -> None:
     async def is_on_both() -> bool:
         return set(pods(one)) == {"one", "one-2"}
 
-    await until_found(is_on_both, limit=60)
+    await until_found(is_on_both, limit=120)
     # The first node was there before the second: it has a route to its pods all the same.
     first = names_of(one.folder.resolve()).namespace("one")
     assert await asyncio.to_thread(dns_answers, IPv4Address(pods(one)["one-2"]), network=first)

@@ -63,7 +63,7 @@ class Hub:
             return (await self.hears()).get((service, via), "").partition(":")[0] == word
 
         try:
-            await until(is_heard, limit=30)
+            await until(is_heard, limit=90)
         except TimeoutError:
             raise AssertionError(f"{await self.hears()}, not {word}") from None
         return time.monotonic() - began
@@ -87,7 +87,7 @@ async def hub_of_west(hello: Hello) -> AsyncIterator[Hub]:
             link = await api.client().get(CLUSTER_LINKS, LINKS, namespace=SPACE)
             return any(one.cluster == "east" and one.state == "Up" for one in link.status.peers)
 
-        await until(is_told, limit=60)
+        await until(is_told, limit=120)
         yield hub
         await hub.wants()
 

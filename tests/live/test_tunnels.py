@@ -52,7 +52,7 @@ async def settled(hello: Hello) -> None:
             for cluster, peer in (("east", "west"), ("west", "east"))
         )
 
-    await until(is_settled, limit=60)
+    await until(is_settled, limit=120)
 
 
 async def test_after_a_first_call_each_gateway_of_both_clusters_holds_tunnels_to_the_other(
@@ -200,7 +200,7 @@ async def test_a_backend_that_asks_for_it_is_told_who_calls_ruling_23(clusterset
             got = base64.b64decode(await asyncio.to_thread(hello.ask, "west", ask))
             return got.endswith(b"payload")
 
-        await until(told, limit=60)
+        await until(told, limit=120)
         assert got.startswith(_SIGNATURE + b"\x21\x11"), got
         length = int.from_bytes(got[14:16], "big")
         addresses, fields = got[16:28], _fields(got[28 : 16 + length])

@@ -71,7 +71,7 @@ async def talking(bed: Bed, namespace: str) -> AsyncIterator[Hello]:
         for manifest in _server("talk"):
             manifest["metadata"]["namespace"] = namespace
             await hello.east.apply_manifest(manifest, field_manager=FIELD_MANAGER)
-        await until(lambda: soon(lambda: said(hello, "hello") != []), limit=60)
+        await until(lambda: soon(lambda: said(hello, "hello") != []), limit=120)
         yield hello
 
 
@@ -113,7 +113,7 @@ async def test_one_client_socket_keeps_its_pod_and_several_sockets_find_all(clus
             seen.update(words[0] for words in await asyncio.to_thread(said, hello, "other", count=4))
             return len(seen) == 2
 
-        await until(all_seen, limit=60)
+        await until(all_seen, limit=120)
 
 
 async def test_after_a_gateways_death_the_same_socket_is_answered_again_ruling_30(clusterset: Bed) -> None:
@@ -128,4 +128,4 @@ async def test_after_a_gateways_death_the_same_socket_is_answered_again_ruling_3
             async def answered() -> bool:
                 return bool(await asyncio.to_thread(said, hello, "after", port=40405))
 
-            await until(answered, limit=60)
+            await until(answered, limit=120)

@@ -108,5 +108,5 @@ async def started(bed: Bed) -> asyncio.subprocess.Process:
     async def has_begun() -> bool:
         return bool(await left(bed))
 
-    await until(has_begun, limit=60)
+    await until(has_begun, limit=120)
     return process

@@ -145,7 +145,7 @@ class Pair:
         body = {"metadata": {"annotations": {"placement.meshctl.dev/force-leave": "true"}}}
         await self.hub.merge_patch(CLUSTER_REGISTRATIONS, CLUSTER, body)
 
-    async def until_gone(self, *, limit: float = 30.0) -> None:
+    async def until_gone(self, *, limit: float = 90.0) -> None:
         """Until there is no registration any more."""
 
         async def is_gone() -> bool:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-async def until(condition: Callable[[], bool], *, limit: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], *, limit: float = 20.0) -> None:
     """Return as soon as `condition()` holds; TimeoutError after `limit` seconds."""
     async with asyncio.timeout(limit):
         while True:
@@ -13,7 +13,7 @@ async def until(condition: Callable[[], bool], *, limit: float = 5.0) -> None:
             await asyncio.sleep(0.005)
 
 
-async def until_found(condition: Callable[[], Awaitable[bool]], *, limit: float = 30.0) -> None:
+async def until_found(condition: Callable[[], Awaitable[bool]], *, limit: float = 90.0) -> None:
     """The same for a condition that has to be asked for; once it holds it is not asked for again."""
     async with asyncio.timeout(limit):
         while True:

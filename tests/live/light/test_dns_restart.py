@@ -23,7 +23,7 @@ from mesh_runtime.kube import SERVICE_IMPORTS, ApiError, KubeClient, Unreachable
 
 pytestmark = pytest.mark.asyncio
 
-LIMIT = 30.0  # seconds
+LIMIT = 90.0  # seconds
 STAYS, GOES, MOVES = "stays", "goes", "moves"
 
 

@@ -37,7 +37,7 @@ async def test_a_watch_cache_survives_the_api_server_and_loses_nothing(light: Be
             await asyncio.to_thread(start_again, light)
             await kube.merge_patch(CONFIG_MAPS, "a", {"data": {"n": "2"}}, namespace="default")
             await kube.delete(CONFIG_MAPS, "b", namespace="default")
-            await until(lambda: len(informer) == 1, limit=60)
+            await until(lambda: len(informer) == 1, limit=120)
             await until(lambda: next(informer.values()).data == {"n": "2"})
             assert len(reported) == changes + 2, "the outage itself was no change"
             task.cancel()

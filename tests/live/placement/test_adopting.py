@@ -107,7 +107,7 @@ async def test_a_running_deployment_is_adopted_without_a_new_generation_and_chan
         changed[0]["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2"
         body = {"spec": {"manifests": changed}}
         await hub.merge_patch(PLACEMENTS, "web", body, namespace="shop")
-        await until_found(lambda: has_image(fleet, "web:2"), limit=60.0)
+        await until_found(lambda: has_image(fleet, "web:2"), limit=120.0)
 
 
 async def is_applied(fleet: LightFleet) -> bool:

@@ -144,7 +144,7 @@ async def test_an_agent_joins_by_a_token_and_tells_what_the_member_is(pair_of_li
             assert (await member.get(CLUSTER_PROPERTIES, PROPERTY_CLUSTER_ID)).spec.value == "by-token"
             assert "token" not in (await settings_of(member)).data
             await count_a_pool(hub, member)
-            await until_found(lambda: has_told_of_room(hub), limit=60)
+            await until_found(lambda: has_told_of_room(hub), limit=120)
             await until_found(lambda: has_told_of_what_is_there(hub))
             await until_found(lambda: has_told_of_links(hub, member))
             await the_hub_is_let_in(bed, hub)

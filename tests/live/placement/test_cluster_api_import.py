@@ -112,7 +112,7 @@ async def test_a_cluster_of_cluster_api_is_dialled_in_to_and_leaves_when_it_is_d
                 found = await member.find(SECRETS, AGENT_SETTINGS, namespace=SYSTEM_NAMESPACE)
                 return found is not None
 
-            await until_found(is_told, limit=90.0)
+            await until_found(is_told, limit=120.0)
             settings = await member.get(SECRETS, AGENT_SETTINGS, namespace=SYSTEM_NAMESPACE)
             assert base64.b64decode(settings.data["cluster-id"]) == b"made"
             made = await hub.get(CLUSTER_REGISTRATIONS, "made")

@@ -119,7 +119,7 @@ async def nodes_are(hub: KubeClient, count: int) -> None:
         told = room.status.total.get("cpu") if room is not None else None
         return claim is not None and claim.status.provider.nodes == count and told == CPU[count]
 
-    await until_found(is_so, limit=90.0)
+    await until_found(is_so, limit=120.0)
 
 
 def needs_four() -> dict[str, Any]:  # Any: JSON
@@ -154,7 +154,7 @@ async def test_nothing_fits_so_a_real_cluster_comes_and_is_gone_when_it_stands_i
                     async def is_there() -> bool:
                         return await found_at(member, WEB) is not None
 
-                    await until_found(is_there, limit=90.0)
+                    await until_found(is_there, limit=120.0)
                 await nodes_are(hub, 1)
                 for nodes in (3, 1):
                     await hub.merge_patch(CLUSTER_CLAIMS, "prod-1", {"spec": {"nodes": nodes}})

@@ -42,7 +42,7 @@ ROUNDS: Final = int(os.environ.get("PARTITIONS", "5"))
 SEED: Final = int(os.environ.get("SEED", "1"))
 SUBSETS: Final = tuple(chain.from_iterable(combinations(MEMBERS, size) for size in range(1, 4)))
 BREAKS: Final = ("held", "requests held", "answers held", "refused")
-LIMIT: Final = 60.0
+LIMIT: Final = 120.0
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.asyncio
 ROUNDS = 2
 BURST = 16
 SOME = 10
-LIMIT = 60.0
+LIMIT = 120.0
 
 
 @dataclass(slots=True)

@@ -43,7 +43,7 @@ async def end_namespace(kube: KubeClient, name: str) -> None:
     async def is_ending() -> bool:
         return (await kube.get(NAMESPACES, name)).metadata.deletion_timestamp is not None
 
-    await until_found(is_ending, limit=60)
+    await until_found(is_ending, limit=120)
     body = {"metadata": {"name": name}, "spec": {"finalizers": []}}
     await kube.replace(NAMESPACES, body, subresource="finalize")
 

@@ -77,7 +77,7 @@ class Tried:
         async def is_there() -> bool:
             return tuple(one.cluster for one in (await self.app()).status.clusters) == clusters
 
-        await until_found(is_there, limit=90.0)
+        await until_found(is_there, limit=120.0)
 
     async def is_ready(self, cluster: str) -> None:
         """Its Deployment comes to the member, and has its pods."""
@@ -97,7 +97,7 @@ class Tried:
             given = await self.fleet.hub.get(ASSIGNMENTS, name, namespace=space)
             return given.status.traffic_verified == said
 
-        await until_found(is_said, limit=60.0)
+        await until_found(is_said, limit=120.0)
         given = await self.fleet.hub.get(ASSIGNMENTS, name, namespace=space)
         kinds = sorted(one.type for one in given.status.conditions)
         assert kinds == ["Applied", "TrafficVerified"], "two programs write one list"

@@ -69,7 +69,7 @@ async def applied(hub: KubeClient, *clusters: str) -> Placement:
         is_applied = any((one.type, one.status) == ("Applied", "True") for one in status.conditions)
         return is_applied and tuple(one.cluster for one in status.clusters) == clusters
 
-    await until_found(look, limit=90.0)
+    await until_found(look, limit=120.0)
     return await hub.get(PLACEMENTS, "app", namespace="default")
 
 
@@ -85,7 +85,7 @@ async def given(fleet: LightFleet) -> None:
         found = [await fleet.hub.get(CLUSTER_REGISTRATIONS, name) for name in MEMBERS]
         return all(SITE in {entry.name for entry in one.status.agent.properties} for one in found)
 
-    await until_found(are_known, limit=90.0)
+    await until_found(are_known, limit=120.0)
 
 
 async def written(audit: AuditLog, kube: KubeClient, *resources: str) -> set[str]:
@@ -139,7 +139,7 @@ async def test_a_placement_lands_where_its_rule_says_moves_with_it_and_leaves_no
     async def is_gone() -> bool:
         return await hub.find(PLACEMENTS, "app", namespace="default") is None
 
-    await until_found(is_gone, limit=60.0)
+    await until_found(is_gone, limit=120.0)
     assert [await found_at(west, path) for path in (WEB, CONFIG)] == [None, None]
     assert (await hub.list(PLACEMENT_REPORTS)).items == []
     assert (await hub.list(PLACEMENT_DECISIONS)).items == []
@@ -179,7 +179,7 @@ async def test_the_own_site_is_filled_first_overflows_into_the_cloud_and_is_retu
                     counts[name] = found["spec"]["replicas"]
             return {one.cluster: one.replicas for one in status.clusters} == counts == replicas
 
-        await until_found(is_there, limit=60.0)
+        await until_found(is_there, limit=120.0)
 
     await comes_to(3, east=3)
     await comes_to(6, east=4, west=2)

@@ -46,7 +46,7 @@ async def has(fleet: LightFleet, *wanted: str) -> dict[str, str]:
     async def look() -> bool:
         return sorted((await images(fleet)).values()) == sorted(wanted)
 
-    await until_found(look, limit=60.0)
+    await until_found(look, limit=120.0)
     return await images(fleet)
 
 
@@ -57,7 +57,7 @@ async def said(fleet: LightFleet, reason: str) -> str:
         conditions = (await fleet.hub.get(PLACEMENTS, "app", namespace="default")).status.conditions
         return any((one.type, one.reason) == ("Applied", reason) for one in conditions)
 
-    await until_found(look, limit=60.0)
+    await until_found(look, limit=120.0)
     conditions = (await fleet.hub.get(PLACEMENTS, "app", namespace="default")).status.conditions
     return next(one.message for one in conditions if one.type == "Applied")
 

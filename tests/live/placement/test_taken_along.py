@@ -122,7 +122,7 @@ async def test_what_is_named_comes_along_before_the_pods_once_somebody_let_the_h
         await until_found(
             lambda: has(fleet, "web", "Dependencies", "False", "nobody let the hub read"), limit=60.0
         )
-        await until_found(lambda: has(fleet, "web", "Applied", "False", "waits for"), limit=60.0)
+        await until_found(lambda: has(fleet, "web", "Applied", "False", "waits for"), limit=120.0)
         assert await found_at(east, WEB) is None
         assert await found_at(east, f"{SHOP}/secrets/password") is None
 
@@ -141,10 +141,10 @@ async def test_what_is_named_comes_along_before_the_pods_once_somebody_let_the_h
             assert first_made(asked, resource, name) < deployment, resource
 
         await place(fleet, "admin")
-        await until_found(lambda: has(fleet, "admin", "Applied", "True"), limit=60.0)
+        await until_found(lambda: has(fleet, "admin", "Applied", "True"), limit=120.0)
         before = await found_at(east, f"{SHOP}/secrets/password")
         await hub.delete(PLACEMENTS, "web", namespace="shop")
-        await until_found(lambda: is_gone(fleet, "web"), limit=60.0)
+        await until_found(lambda: is_gone(fleet, "web"), limit=120.0)
         assert await found_at(east, WEB) is None
         assert await found_at(east, f"{SHOP}/configmaps/settings") is not None, "the other one names it"
         after = await found_at(east, f"{SHOP}/secrets/password")
@@ -152,7 +152,7 @@ async def test_what_is_named_comes_along_before_the_pods_once_somebody_let_the_h
         assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
         await hub.delete(PLACEMENTS, "admin", namespace="shop")
-        await until_found(lambda: is_gone(fleet, "admin"), limit=60.0)
+        await until_found(lambda: is_gone(fleet, "admin"), limit=120.0)
         paths = ("secrets/password", "configmaps/settings", "serviceaccounts/runner")
         assert [await found_at(east, f"{SHOP}/{path}") for path in paths] == [None] * 3
         assert (await hub.list(SECRETS, labels=LABEL_PLACEMENT)).items == []

@@ -84,22 +84,22 @@ async def test_a_template_of_a_dedicated_hub_is_placed_with_what_it_names_until_
         }
         body = {"metadata": {"name": "app", "namespace": "shop"}, "spec": spec}
         await hub.apply(PLACEMENTS, body, field_manager="test")
-        await until_found(lambda: is_said(fleet, "TemplateWouldRunOnHub"), limit=60.0)
+        await until_found(lambda: is_said(fleet, "TemplateWouldRunOnHub"), limit=120.0)
 
         await dedicate(fleet)
         await until_found(lambda: has_image(fleet, "web:1"), limit=120.0)
         found = await found_at(member, f"{SHOP}/configmaps/settings")
         assert found is not None and found["data"] == {"a": "1"}
         await hub.apply_manifest(template("web:2"), field_manager="somebody")
-        await until_found(lambda: has_image(fleet, "web:2"), limit=60.0)
+        await until_found(lambda: has_image(fleet, "web:2"), limit=120.0)
 
         acted = {"status": {"observedGeneration": 1}}
         await hub.request("PATCH", f"{WEB}/status", body=acted, content_type="application/merge-patch+json")
-        await until_found(lambda: is_said(fleet, "TemplateWouldRunOnHub"), limit=60.0)
+        await until_found(lambda: is_said(fleet, "TemplateWouldRunOnHub"), limit=120.0)
         assert await image(fleet) == "web:2", "members keep what they have"
 
         await hub.delete(PLACEMENTS, "app", namespace="shop")
-        await until_found(lambda: is_gone(fleet), limit=60.0)
+        await until_found(lambda: is_gone(fleet), limit=120.0)
         assert await found_at(member, WEB) is None
         assert await found_at(hub, WEB) is not None
 

@@ -144,7 +144,7 @@ class Story:
         async def is_purged() -> bool:
             return await scene.uid(CHECKOUT, SOUTH) != stale
 
-        await until_found(is_purged, limit=60)
+        await until_found(is_purged, limit=120)
         print(f"the copy of before was gone {now() - self._began:.1f} s after its cluster was back")
         await scene.is_in(CHECKOUT, SOUTH)
         print(f"checkout had come back after {now() - self._began:.1f} s")

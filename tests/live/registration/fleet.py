@@ -21,7 +21,7 @@ MANUAL: Final = "manual"
 ALICE: Final = "alice"
 SHOP: Final = "shop"
 TICKING: Final = "import time\nwhile True: print('tick', flush=True); time.sleep(0.5)"
-_LIMIT: Final = 60.0  # seconds of one kubectl
+_LIMIT: Final = 120.0  # seconds of one kubectl
 
 
 @dataclass(frozen=True, slots=True)
