@@ -5,7 +5,8 @@
    comes back; while nothing changes it writes nothing.
 3. Figures are said rarely (`figures_due`), for they move all the time, and each write is read by everybody
    who watches: the round trip to the peer when it differs from what is there by a quarter and by a
-   millisecond, the headroom by ten points of a hundred, the end of the peer's certificate when it is another.
+   millisecond, or is of another order (gateways that counted whole milliseconds said 1 microsecond for none
+   of them); the headroom by ten points of a hundred, the end of the peer's certificate when it is another.
 4. The leading controller takes away what no gateway is there for any more: a pod that was killed leaves
    its entry behind, and its address may become another one's.
 """
@@ -27,6 +28,7 @@ FIGURES_REST: Final = 30.0
 """Seconds between two writes that are about figures only."""
 _SHARE: Final = 4
 _LEAST: Final = 1_000
+_TIMES: Final = 10
 _POINTS: Final = 10
 _LONGEST: Final = 60_000_000  # as the CRD has it; no tunnel lives that answers later
 
@@ -72,8 +74,11 @@ def report_of(peer: MeshPeer, *, address: str) -> PathReport | None:
 
 def is_rtt_news(said: int, *, found: int) -> bool:
     """Whether a round trip of `found` microseconds is worth saying where `said` stands; 0 is not known."""
+    if found <= 0 or said <= 0:
+        return found > 0
     moved = abs(found - said)
-    return found > 0 and (said <= 0 or (moved * _SHARE >= said and moved >= _LEAST))
+    is_of_another_order = max(found, said) >= _TIMES * min(found, said)
+    return is_of_another_order or (moved * _SHARE >= said and moved >= _LEAST)
 
 
 def is_headroom_news(said: int | None, *, found: int | None) -> bool:

@@ -4,8 +4,7 @@
    others: that doubled what 32 requests at a time cost, and gained a lone one nothing.
 2. Alive is who was heard: any byte is life. Dead is who was not heard for `dead_after` seconds of our own
    running time while a ping was out (ruling 19). The lag of our own loop is nobody's silence.
-3. The round-trip time is the least of the last pings: a ping that waits behind bulk measures the queue.
-   The first ones leave at once: windows and the choice of a tunnel depend on how long the way is.
+3. The first pings leave at once: windows and the choice of a tunnel depend on how long the way is (`pings`).
    Who answers no ping for a minute is dead too, whatever he says meanwhile: he may not be reading.
    Bytes of ours that are acknowledged while many more wait are life as well, for a while: a ping behind them
    has not even arrived (`acknowledged`).
@@ -15,15 +14,15 @@
 
 import asyncio
 import math
-import secrets
 import socket
-from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from mesh_core.identity import ClusterId
 from mesh_gateway.acknowledged import Acknowledged
 from mesh_gateway.mux_stream import MuxStream
 from mesh_gateway.opening import TunnelHello
+from mesh_gateway.pings import Pings
 from mesh_gateway.route import Address
 from mesh_gateway.session import Session, SessionLimits
 from mesh_gateway.tcp_stream import TCP_NOTSENT_LOWAT
@@ -32,12 +31,6 @@ from mesh_gateway.window_budget import WindowBudget
 from mesh_gateway.yamux import Farewell, ProtocolError
 from mesh_runtime.tls import Believed
 
-_PINGS = 10
-"""Of so many pings the quickest counts."""
-_FIRST_PINGS = 3
-"""So many follow one another at the start; the first may have waited for the other end's handshake."""
-_MOST_PINGS = 64
-"""Of so many it is remembered when they went out."""
 _NO_PONG = 60.0
 """Seconds of our own running time without an answer to any ping until a tunnel counts as dead."""
 _AGAIN = 0.2
@@ -69,7 +62,10 @@ class TunnelHost(Protocol):
 
 
 class Tunnel:
-    """A tunnel to `cluster` on a connection whose two ends know who they are. Made, then `start`ed."""
+    """A tunnel to `cluster` on a connection whose two ends know who they are. Made, then `start`ed.
+
+    Round trips are measured with `fine_clock`; everything else goes by the loop's.
+    """
 
     def __init__(
         self,
@@ -83,6 +79,7 @@ class Tunnel:
         early: WindowBudget,
         dead_after: float,
         host: TunnelHost,
+        fine_clock: Callable[[], float],
     ) -> None:
         self.cluster = cluster
         self.is_client = is_client
@@ -128,8 +125,7 @@ class Tunnel:
         self._taken = Acknowledged()
         self._unanswered_at: float | None = None
         self._ended_at: float | None = None
-        self._pings: dict[int, float] = {}
-        self._rtts: deque[float] = deque(maxlen=_PINGS)
+        self._pings, self._pinged_at = Pings(fine_clock), 0.0
         self._counted, self._counted_at = 0, 0.0
 
     def start(self) -> None:
@@ -163,7 +159,7 @@ class Tunnel:
     @property
     def rtt(self) -> float | None:
         """Seconds of the quickest of the last pings; None before the first was answered."""
-        return min(self._rtts) if self._rtts else None
+        return self._pings.rtt
 
     @property
     def address(self) -> str:
@@ -173,12 +169,12 @@ class Tunnel:
     @property
     def last_rtt(self) -> float:
         """Seconds of the last ping that was answered."""
-        return self._rtts[-1] if self._rtts else 0.0
+        return self._pings.last
 
     @property
     def lag(self) -> float:
         """Seconds by which the last ping took longer than the quickest: what waits on the way, either way."""
-        return self._rtts[-1] - self.session.rtt if self._rtts else 0.0
+        return self._pings.last - self.session.rtt if self._pings.rtt is not None else 0.0
 
     @property
     def unsent(self) -> int:
@@ -192,7 +188,7 @@ class Tunnel:
             self.session.leave()
             # Streams that the other end opens before it hears us come before its answer to this, and are
             # refused: whoever closed earlier would leave them without a word (ruling 9).
-            self._parting = self._new_ping()
+            self._parting = self._pings.new()
             self.session.ping_after(self._parting)
 
     def close_if_left(self) -> None:
@@ -228,7 +224,7 @@ class Tunnel:
             self._taken.forget()
         elif self._takes(ran):
             self.alive_at = ran
-        elif self._pings and ran - self.alive_at > self._dead_after:
+        elif self._pings.out and ran - self.alive_at > self._dead_after:
             self.abort(f"nothing was heard for {self._dead_after:g} s")
             return
         if self._unanswered_at is not None and ran - self._unanswered_at > _NO_PONG:
@@ -238,8 +234,6 @@ class Tunnel:
             self.abort(self._why)
             return
         if ask:
-            if len(self._pings) > _MOST_PINGS:
-                del self._pings[next(iter(self._pings))]
             if self._unanswered_at is None:
                 self._unanswered_at = ran
             self._note_rate(now)
@@ -247,8 +241,8 @@ class Tunnel:
 
     def ping_again(self, *, now: float) -> None:
         """One more ping, out of turn, because nothing is heard."""
-        last = next(reversed(self._pings.values()), None)
-        if not self._gone and len(self._pings) <= _MOST_PINGS and (last is None or now - last >= _AGAIN):
+        has_waited = not self._pings.out or now - self._pinged_at >= _AGAIN
+        if has_waited and not (self._gone or self._pings.is_full):
             self._ping(now)
 
     def reset_unasked(self, *, before: float) -> None:
@@ -280,17 +274,11 @@ class Tunnel:
         if number == self._parting:
             self._may_close = True
             self._close_if_empty()
-        sent = self._pings.pop(number, None)
-        if sent is not None:
-            now = self._loop.time()
+        if self._pings.answered(number):
             self._unanswered_at = None
-            self._rtts.append(now - sent)
-            self.session.rtt = min(self._rtts)
-            # Older ones will not be answered any more, or do not matter.
-            for older in [other for other, at in self._pings.items() if at <= sent]:
-                del self._pings[older]
-            if len(self._rtts) < _FIRST_PINGS:
-                self._ping(now)
+            self.session.rtt = self._pings.rtt or 0.0
+            if self._pings.is_settling:
+                self._ping(self._loop.time())
 
     def went_away(self, reason: int) -> None:
         if not self._leaving:
@@ -354,16 +342,10 @@ class Tunnel:
         return self._taken.goes_on(info) and ran - since < _ONLY_TAKEN
 
     def _ping(self, now: float) -> None:
-        number = self._new_ping()
-        self._pings[number] = now
+        number = self._pings.new(but=self._parting)
+        self._pings.sent(number)
+        self._pinged_at = now
         self.session.ping(number)
-
-    def _new_ping(self) -> int:
-        """A number that the other end cannot know before the ping has come, or it could seem to be near."""
-        number = 0
-        while number in (0, self._parting) or number in self._pings:
-            number = secrets.randbits(32)
-        return number
 
     def _close_if_empty(self) -> None:
         if self.streams == 0 and self._may_close and not self._gone:

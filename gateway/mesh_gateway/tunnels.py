@@ -19,6 +19,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
@@ -73,7 +74,10 @@ class Witness(Protocol):
 
 
 class TunnelPool:
-    """`asked` gets every stream that a peer opens, with what it asks for. `say_hello` makes our hello."""
+    """`asked` gets every stream that a peer opens, with what it asks for; `talk` makes our hello.
+
+    Round trips are measured with `fine_clock`.
+    """
 
     def __init__(
         self,
@@ -83,8 +87,10 @@ class TunnelPool:
         limits: Limits,
         metrics: GatewayMetrics,
         witness: Witness,
+        fine_clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._talk = talk
+        self._fine_clock = fine_clock
         self._asked = asked
         self._limits = limits
         self._metrics = metrics
@@ -299,6 +305,7 @@ class TunnelPool:
             early=self._early_of(cluster),
             dead_after=self._limits.dead_after,
             host=self,
+            fine_clock=self._fine_clock,
         )
         tunnel.cert_not_after = shown.ends
         share = next(self._turns) % _IN_TURN / _IN_TURN

@@ -1,6 +1,7 @@
 """What `status` shows, to the letter."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -159,6 +160,13 @@ def test_where_nothing_is_wrong_nothing_stands_below_the_tables() -> None:
         "CLUSTER   CONTEXT   KUBERNETES   CONTROLLER   GATEWAY   DNS   EXPORTS   IMPORTS\n"
         "east      c         v1.34.4      -            -         -     0         0\n"
     )
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.000237, "0.24 ms"), (0.000001, "<1 ms")])
+def test_a_round_trip_below_a_millisecond_is_shown_as_measured(seconds: float, text: str) -> None:
+    near = replace(EAST.peers[0], paths=(PathSeen("10.1.0.4", True, "Up", seconds),))
+    shown = plain(survey_as_text(Survey(at=AT, clusters=(replace(EAST, peers=(near,)),))))
+    assert f"   {text}   " in shown, shown
 
 
 def test_wide_shows_revisions_reasons_and_every_certificate() -> None:

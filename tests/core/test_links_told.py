@@ -61,6 +61,14 @@ def test_round_trips_are_those_of_our_gateways() -> None:
     assert link.rtt_ms == RoundTrip(ewma=35.0, p50=31.0, p99=44.0)
 
 
+@pytest.mark.parametrize(("microseconds", "told"), [(1, 0.001), (4, 0.004), (237, 0.237), (1_499, 1.499)])
+def test_a_round_trip_below_a_millisecond_is_one_and_never_told_as_none(
+    microseconds: int, told: float
+) -> None:
+    (link,) = link_status([peer("west", (True, "Up", microseconds))], exports=[], ready={}).peers
+    assert link.rtt_ms == RoundTrip(ewma=told, p50=told, p99=told)
+
+
 def test_headroom_is_the_mean_of_our_gateways_and_the_certificate_the_last_that_one_saw() -> None:
     west = peer("west", (True, "Up", 1), (True, "Up", 1), (True, "", 0))
     first, second, third = west.status.gateways

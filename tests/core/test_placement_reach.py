@@ -17,7 +17,7 @@ from mesh_placement.objects.ours import LinkState
 from mesh_placement.objects.placing import Percentile, ServiceNeed
 from mesh_placement.schedule.look import Look
 from mesh_placement.schedule.network.calls import calls_of
-from mesh_placement.schedule.network.needs import budget_of
+from mesh_placement.schedule.network.needs import budget_of, milliseconds
 from mesh_placement.schedule.network.reach import Reach, ReachTable, is_fresh, reach_table
 from mesh_placement.schedule.snapshot import Export, Link, SetView, Share, Snapshot
 
@@ -116,6 +116,14 @@ def test_the_percentile_is_the_one_that_was_asked_for() -> None:
 )
 def test_a_budget_is_milliseconds_and_what_is_no_time_admits_nobody(text: str, budget: float | None) -> None:
     assert budget_of(text) == budget
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.0, "0.0 ms"), (0.004, "0.004 ms"), (0.237, "0.237 ms"), (1.0, "1.0 ms"), (63.04, "63.0 ms")],
+)
+def test_a_round_trip_within_a_data_centre_reads_as_more_than_nothing(number: float, text: str) -> None:
+    assert milliseconds(number) == text
 
 
 def test_a_row_is_fresh_for_three_probe_periods() -> None:

@@ -339,9 +339,13 @@ def test_entries_that_no_gateway_is_there_for_go_when_they_are_old_enough() -> N
         (300, 1_300, True),
         (2_000, 1_000, True),
         (1_900, 1_000, False),
+        (1, 9, False),
+        (1, 300, True),  # what a clock of whole milliseconds said
+        (600, 60, True),
+        (600, 61, False),
     ],
 )
-def test_a_round_trip_is_news_when_it_moved_by_a_quarter_and_by_a_millisecond(
+def test_a_round_trip_is_news_when_it_moved_by_a_quarter_and_by_a_millisecond_or_is_of_another_order(
     said: int, found: int, is_news: bool
 ) -> None:
     assert is_rtt_news(said, found=found) is is_news

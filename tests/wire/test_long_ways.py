@@ -36,13 +36,23 @@ def nobody_hears(_stream: MuxStream, _message: bytes | None) -> None:
     """Nothing is answered."""
 
 
-def pool_of_west() -> TunnelPool:
+class Clock:
+    """Stands until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def pool_of_west(clock: Clock | None = None) -> TunnelPool:
     return TunnelPool(
         talk=HelloTalk(lambda _cluster: TunnelHello(cluster="west", replica="west-0")),
         asked=nobody_asks,
         limits=PATIENT,
         metrics=GatewayMetrics(),
         witness=Seen(),
+        fine_clock=clock or Clock(),
     )
 
 
@@ -85,11 +95,11 @@ async def test_a_tunnel_pings_at_once_and_a_few_times_more_until_the_way_is_know
 # Streams
 
 
-def answered_after(tunnel: Tunnel, wire: Wire, *, seconds: float) -> None:
+def answered_after(tunnel: Tunnel, wire: Wire, *, clock: Clock, seconds: float) -> None:
     """One more ping, that was sent so long ago."""
-    tunnel.tick(now=asyncio.get_running_loop().time() - seconds, ran=0.0, ask=True)
+    tunnel.tick(now=asyncio.get_running_loop().time(), ran=0.0, ask=True)
+    clock.now += seconds
     tunnel.pong(pings(tunnel, wire)[-1])
-    tunnel.is_busy = False  # it has carried nothing; a clock that goes backwards cannot know
 
 
 def chosen(pool: TunnelPool, *, streams: int) -> Iterator[Tunnel]:
@@ -138,12 +148,12 @@ async def test_a_tunnel_that_has_just_opened_gets_its_share_and_not_all() -> Non
 async def test_over_a_long_way_a_tunnel_in_which_pings_wait_is_left_alone(
     quickest: float, last: float, *, is_left_alone: bool
 ) -> None:
-    pool, wire = pool_of_west(), Wire()
+    pool, wire = pool_of_west(clock := Clock()), Wire()
     tunnels = [tunnel_of(pool, wire), tunnel_of(pool, Wire())]
     for tunnel in tunnels:
         tunnel.session.rtt = quickest
     for seconds in (quickest, last):
-        answered_after(tunnels[0], wire, seconds=seconds)
+        answered_after(tunnels[0], wire, clock=clock, seconds=seconds)
     tunnels[0].session.rtt = quickest
     taken = list(chosen(pool, streams=4))
     if is_left_alone:

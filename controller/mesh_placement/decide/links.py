@@ -95,7 +95,7 @@ def _link(peer: MeshPeer, *, gateways: Set[str] | None) -> LinkToPeer:
     rtts = [one.rtt_microseconds / 1000 for one in reports if one.rtt_microseconds]
     rooms = [one.headroom_percent / 100 for one in reports if one.headroom_percent is not None]
     measured = (
-        RoundTrip(ewma=round(fmean(rtts), 2), p50=round(median(rtts), 2), p99=round(max(rtts), 2))
+        RoundTrip(ewma=round(fmean(rtts), 3), p50=round(median(rtts), 3), p99=round(max(rtts), 3))
         if rtts
         else RoundTrip()
     )

@@ -137,8 +137,8 @@ def _link_row(peer: PeerSeen, *, at: str) -> tuple[str, ...]:
 
 
 def _round_trip(seconds: float | None) -> str:
-    """Gateways count in whole milliseconds: below one there is nothing to tell apart."""
-    return "<1 ms" if seconds is not None and seconds < 0.001 else in_milliseconds(seconds)
+    """A gateway of an older version counts in whole milliseconds, and says a microsecond for none of them."""
+    return "<1 ms" if seconds is not None and seconds <= 1e-6 else in_milliseconds(seconds)
 
 
 def _link_more(peer: PeerSeen, *, at: str) -> tuple[str, ...]:

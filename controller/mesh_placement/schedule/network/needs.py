@@ -55,8 +55,8 @@ def short(service: str, wanted: Wanted) -> str:
 
 
 def milliseconds(number: float) -> str:
-    """As reports show it."""
-    return f"{number:.1f} ms"
+    """As reports show it: two digits more below 1, where round trips within a data centre are."""
+    return f"{number:.1f} ms" if number >= 1 or not number else f"{number:.3f} ms"
 
 
 def _need(one: ServiceNeed, wanted: Wanted) -> Need:
