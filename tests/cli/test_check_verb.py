@@ -71,6 +71,12 @@ def test_a_cluster_that_does_not_answer_makes_its_checks_unknown_and_hides_no_ot
     assert east.versions() == before, "a check writes nothing"
 
 
+@pytest.mark.parametrize("kind", ["leases", "services"])
+def test_what_several_checks_go_by_is_listed_once(meshctl: Meshctl, east: ObjectServer, kind: str) -> None:
+    meshctl("check", "--context", "e")
+    assert east.listed.count(kind) == 1
+
+
 def test_a_member_without_our_programs_is_never_green(meshctl: Meshctl) -> None:
     found = verdicts(meshctl("check", "-o", "json"))
     for name in ("MESH-GW-001", "MESH-GW-002", "MESH-DNS-001", "MESH-TRUST-007", "MESH-API-004"):

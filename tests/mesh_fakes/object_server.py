@@ -116,6 +116,8 @@ class ObjectServer:
     pods: PodServer = field(default_factory=PodServer)
     """What pods do whom somebody comes into by exec or port-forward."""
     url: str = ""
+    listed: list[str] = field(default_factory=list)
+    """The plural of each LIST, in order."""
     _events: list[tuple[int, str, Place, Object]] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -222,6 +224,7 @@ class ObjectServer:
         wanted = dict(part.split("=") for part in request.query.get("fieldSelector", "").split(",") if part)
         if "watch" in request.query:
             return await self._watch(request, place, wanted)
+        self.listed.append(place.plural)
         with self._lock:
             if place.version not in {at.version for at in self.objects} and place.version not in KINDS:
                 return _status(404, "NotFound")

@@ -32,7 +32,7 @@ from mesh_cli.check.handshake import handshakes, targets
 from mesh_cli.check.live import domain_of
 from mesh_cli.check.look import seen_or_why, server_version, skew
 from mesh_cli.check.network_policy import NetworkPolicy
-from mesh_cli.check.stamps import stamps
+from mesh_cli.check.stamps import STAMPED_LEASES, stamps_in
 from mesh_cli.check.verdict import Unseen
 from mesh_cli.dns.set_ups import CONFIG_MAP, NAMESPACE
 from mesh_cli.dns.zone import CUSTOM
@@ -60,7 +60,6 @@ from mesh_runtime.kube import (
     DEPLOYMENTS,
     ENDPOINT_SLICES,
     IMPORTED_RECORDS,
-    LEASES,
     MESH_PEERS,
     NAMESPACES,
     NODES,
@@ -159,15 +158,31 @@ async def _read(client: KubeClient, *, context: str, version: str, clock: Clock)
     parts = {**_own_parts(client, context=context, clock=clock), **_shared_parts(client)}
     async with asyncio.TaskGroup() as group:
         tasks = {name: group.create_task(seen_or_why(work)) for name, work in parts.items()}
-    return Findings(
-        context=context,
-        at=clock(),
-        version=version,
-        clocks={},
-        handshakes=_NOT_YET,
-        tried=_NOT_YET,
-        resolved=_NOT_YET,
-        **{name: task.result() for name, task in tasks.items()},  # type: ignore[arg-type]  # one type for all
+    return _with_derived(
+        Findings(
+            context=context,
+            at=clock(),
+            version=version,
+            clocks={},
+            handshakes=_NOT_YET,
+            tried=_NOT_YET,
+            resolved=_NOT_YET,
+            stamps=_NOT_YET,
+            shadows=_NOT_YET,
+            **{name: task.result() for name, task in tasks.items()},  # type: ignore[arg-type]  # one type for all
+        )
+    )
+
+
+def _with_derived(found: Findings) -> Findings:
+    """With what is told by what was read for something else: nothing is asked for twice."""
+    leases, services = found.leases, found.services
+    return replace(
+        found,
+        stamps=leases if isinstance(leases, Unseen) else stamps_in(leases),
+        shadows=services
+        if isinstance(services, Unseen)
+        else tuple(one for one in services if one.metadata.labels.get(LABEL_MANAGED_BY) == MANAGER),
     )
 
 
@@ -182,8 +197,7 @@ def _own_parts(client: KubeClient, *, context: str, clock: Clock) -> dict[str, A
         "member": _member(client, context=context),
         "secret": _secret(client),
         "requests": _all(client, CSRS),
-        "leases": _all(client, LEASES, namespace=SYSTEM_NAMESPACE),
-        "stamps": stamps(client),
+        "leases": _all(client, STAMPED_LEASES, namespace=SYSTEM_NAMESPACE),
         "deployments": _deployments(client),
         "pods": _pods(client),
         "gateway_service": client.find(SERVICES, GATEWAY, namespace=SYSTEM_NAMESPACE),
@@ -206,7 +220,6 @@ def _shared_parts(client: KubeClient) -> dict[str, Awaitable[object]]:
         "sources": _all(client, ENDPOINT_SLICES, labels=f"{LABEL_SLICE_MANAGED_BY}!={MANAGER}"),
         "namespaces": _namespaces(client),
         "policies": _all(client, _POLICIES),
-        "shadows": _all(client, SERVICES, labels=f"{LABEL_MANAGED_BY}={MANAGER}"),
         "slices": _all(client, ENDPOINT_SLICES, labels=f"{LABEL_SLICE_MANAGED_BY}={MANAGER}"),
     }
 

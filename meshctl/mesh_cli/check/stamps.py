@@ -4,15 +4,16 @@ A program writes its own time into `renewTime`, and the API server its own into 
 difference is that of two clocks, in both directions, and needs nobody to be dialled.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct, field
 
 from mesh_cli.check.findings import Stamp
-from mesh_core.names import SYSTEM_NAMESPACE, peer_lease_name
+from mesh_core.names import peer_lease_name
 from mesh_core.objects import Lease, Meta
-from mesh_runtime.kube import KubeClient, Resource
+from mesh_runtime.kube import Resource
 
 _NOTHING: Final = Raw(b"{}")
 _OF_A_PEER: Final = peer_lease_name(cluster="")
@@ -40,17 +41,17 @@ class StampedLease(Lease, frozen=True, rename="camel", kw_only=True):
         return max((one.time for one in self.metadata.managed_fields if _renews(one.fields_v1)), default="")
 
 
-_STAMPED: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", StampedLease)
+STAMPED_LEASES: Final = Resource("coordination.k8s.io", "v1", "leases", "Lease", StampedLease)
 
 
-async def stamps(client: KubeClient) -> tuple[Stamp, ...]:
+def stamps_in(leases: Iterable[Lease]) -> tuple[Stamp, ...]:
     """Of every Lease by which a program says that it lives; one of a peer says when that was heard, which is
-    earlier than it is written."""
-    found = (await client.list(_STAMPED, namespace=SYSTEM_NAMESPACE)).items
+    earlier than it is written. A Lease that was read without its stamps says nothing."""
     return tuple(
         Stamp(one.metadata.name, one.spec.holder_identity or "", one.spec.renew_time, one.written)
-        for one in found
-        if one.spec.renew_time and one.written and not one.metadata.name.startswith(_OF_A_PEER)
+        for one in leases
+        if isinstance(one, StampedLease) and one.spec.renew_time and one.written
+        if not one.metadata.name.startswith(_OF_A_PEER)
     )
 
 
