@@ -40,7 +40,7 @@ def callers(findings: Findings) -> Iterator[Observed]:
             yield warn(
                 namespace,
                 seen="its NetworkPolicies let its pods out to no gateway, and it imports Services of others",
-                next_step=f"let them out to the pods of namespace {SYSTEM_NAMESPACE}: docs/callers.md",
+                next_step=f"let them out to the pods of namespace {SYSTEM_NAMESPACE}: docs/network-policy.md",
             )
     for namespace in sorted(serving)[:_MOST]:
         if _is_shut(policies, namespace, "Ingress", labels=labels, gateways=gateways):
@@ -48,7 +48,7 @@ def callers(findings: Findings) -> Iterator[Observed]:
             yield warn(
                 namespace,
                 seen="its NetworkPolicies let no gateway in, and it exports Services",
-                next_step=f"let in the pods of namespace {SYSTEM_NAMESPACE}: docs/callers.md",
+                next_step=f"let in the pods of namespace {SYSTEM_NAMESPACE}: docs/network-policy.md",
             )
     if not shut:
         told = f"{len(policies)} here, and none keeps callers and gateways from each other"
