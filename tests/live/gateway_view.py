@@ -51,7 +51,7 @@ async def _page(kube: KubeClient, *, pod: Mapping[str, Mapping[str, object]]) ->
     name = str(pod["metadata"]["name"])
     path = f"/api/v1/namespaces/{SYSTEM_NAMESPACE}/pods/{name}:{HEALTH_PORT}/proxy/metrics"
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             text = (await kube.request("GET", path)).decode()
     except (MeshError, TimeoutError):
         return None  # it starts or ends just now

@@ -78,7 +78,7 @@ class Hello:
         return page.items
 
     def _rolled_out(self, cluster: str, name: str) -> None:
-        wait = ("rollout", "status", f"deploy/{name}", "--timeout=120s")
+        wait = ("rollout", "status", f"deploy/{name}", "--timeout=240s")
         self.bed.kubectl(cluster, "-n", self.namespace, *wait)
 
     def _kubectl(self, cluster: str, *arguments: str) -> list[str]:

@@ -23,7 +23,7 @@ def nft(bed: Bed, node: str, *arguments: str, rules: str = "") -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=10,
+        timeout=60,
     )
     assert ended.returncode == 0, ended.stderr
     return ended.stdout

@@ -44,9 +44,9 @@ async def test_what_components_change_runs_and_carries_calls_and_is_taken_back(c
         await hello.deploy_client("west")
         try:
             join(bed, "--with", "high-availability", "--with", "network-policy")
-            assert running(bed) == dict.fromkeys(PROGRAMS, 3)
+            await until(lambda: running(bed) == dict.fromkeys(PROGRAMS, 3), limit=120.0)
             join(bed)
-            assert running(bed) == dict.fromkeys(PROGRAMS, 3)
+            await until(lambda: running(bed) == dict.fromkeys(PROGRAMS, 3), limit=120.0)
             policies = bed.kubectl(
                 "east", "-n", "meshctl-system", "get", "networkpolicies", "-o", "name"
             ).split()
@@ -56,7 +56,7 @@ async def test_what_components_change_runs_and_carries_calls_and_is_taken_back(c
             await until(lambda: set(answering(hello)) == {"east"}, limit=120.0)
         finally:
             join(bed, "--without", "high-availability", "--without", "network-policy")
-        assert running(bed) == dict.fromkeys(PROGRAMS, 2)
+        await until(lambda: running(bed) == dict.fromkeys(PROGRAMS, 2), limit=120.0)
         assert bed.kubectl("east", "-n", "meshctl-system", "get", "networkpolicies", "-o", "name") == ""
         await until(lambda: set(answering(hello)) == {"east"}, limit=120.0)
         # Those that went are gone, too, for whoever reads the logs of what is there.

@@ -233,7 +233,7 @@ async def test_up_that_was_killed_half_way_is_followed_by_up_that_works(
 ) -> None:
     argv = [sys.executable, "-m", "mesh_cli", "local", "up", "--dir", str(folder.path), *SINGLE]
     process = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.DEVNULL)
-    await until(lambda: reached(folder), limit=30.0)
+    await until(lambda: reached(folder), limit=180.0)
     process.kill()
     await process.wait()
     result = await asyncio.to_thread(folder.up, *SINGLE)
@@ -245,7 +245,7 @@ async def test_up_that_was_killed_half_way_is_followed_by_up_that_works(
 async def test_down_after_up_was_killed_leaves_nothing(folder: Folder) -> None:
     argv = [sys.executable, "-m", "mesh_cli", "local", "up", "--dir", str(folder.path), *SINGLE]
     process = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.DEVNULL)
-    await until(lambda: an_api_server_runs(folder), limit=30.0)
+    await until(lambda: an_api_server_runs(folder), limit=180.0)
     process.kill()
     await process.wait()
     assert (await asyncio.to_thread(folder.down)).returncode == 0

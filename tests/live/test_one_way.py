@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from live.gateway_view import pages
+from live.gateway_view import Page, pages
 from live.hello import Hello, hello_in
 from live.nodes import closed_inwards, counted_connections
 from live.test_first_call import LIMIT, answered, imported, ready, until
@@ -50,7 +50,7 @@ async def each_has_a_tunnel(hello: Hello, *, west: int) -> None:
                 return False
         return True
 
-    await until(are_there, limit=90)
+    await until(are_there, limit=240)
 
 
 @asynccontextmanager
@@ -123,8 +123,14 @@ async def every_gateway_carries(hello: Hello) -> None:
     [piece] = await hello.slices("west", source="east")
     assert piece.ports is not None and piece.ports[0].port
     port = piece.ports[0].port
-    gateways = await pages(hello.bed, hello.west, cluster="west")
-    assert len(gateways) == 3
+    gateways: list[Page] = []
+
+    async def all_are_asked() -> bool:
+        nonlocal gateways
+        gateways = await pages(hello.bed, hello.west, cluster="west")
+        return len(gateways) == 3
+
+    await until(all_are_asked)
     for gateway in gateways:
         answers = await asyncio.to_thread(hello.calls, "west", 10, host=f"{gateway.address}:{port}")
         held = gateway.total("tunnels", peer="east")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from live.at_rest import at_rest
 from live.gateway_view import Page, pages, total
 from live.hello import FIELD_MANAGER, Hello, hello_in
 from live.nodes import counted_connections
@@ -41,6 +42,23 @@ async def both(hello: Hello) -> dict[str, list[Page]]:
     }
 
 
+async def counted(hello: Hello) -> dict[str, list[Page]]:
+    """The same of all gateways, once they have counted all there was: a page of metrics is given to whoever
+    asks for a moment, so the first one may be from before."""
+    seen: dict[str, list[Page]] = {}
+
+    async def counts() -> list[tuple[str, float, float, float]]:
+        nonlocal seen
+        seen = await both(hello)
+        while any(len(found) != _GATEWAYS for found in seen.values()):
+            seen = await both(hello)
+        names = ("streams_opened_total", "tunnels_opened_total", "refusals_total")
+        return [(one, *(total(found, name) for name in names)) for one, found in seen.items()]  # type: ignore[misc]  # three names
+
+    await at_rest(counts)
+    return seen
+
+
 async def settled(hello: Hello) -> None:
     """Returns when each gateway of both clusters has as many tunnels as it dials, and dials no more."""
 
@@ -60,26 +78,30 @@ async def test_after_a_first_call_each_gateway_of_both_clusters_holds_tunnels_to
 ) -> None:
     async with calling(clusterset, "tunnels-held") as hello:
         await settled(hello)
-        shown = clusterset.done(
-            *("--kubeconfig", str(clusterset.kubeconfig), "gateways"),
-            *("--context", "east", "--context", "west"),
-        )
-        lines = [line.split() for line in shown.splitlines()]
-        # One that another test has stopped may still be draining.
-        ready = {line[1] for line in lines if line[2:3] == ["yes"]}
-        held = {
-            (line[0], line[2]): int(line[3])
-            for line in lines
-            if line[2:3] in (["east"], ["west"]) and line[1] in ready
-        }
-        assert held.keys() == {("east", "west"), ("west", "east")}
-        assert all(count >= 1 for count in held.values()), shown
+
+        async def are_shown() -> bool:
+            shown = clusterset.done(
+                *("--kubeconfig", str(clusterset.kubeconfig), "gateways"),
+                *("--context", "east", "--context", "west"),
+            )
+            lines = [line.split() for line in shown.splitlines()]
+            # One that another test has stopped may still be draining.
+            ready = {line[1] for line in lines if line[2:3] == ["yes"]}
+            held = [
+                (line[0], line[2], int(line[3]))
+                for line in lines
+                if line[2:3] in (["east"], ["west"]) and line[1] in ready
+            ]
+            sides = {(cluster, peer) for cluster, peer, _count in held}
+            return sides == {("east", "west"), ("west", "east")} and all(count >= 1 for *_, count in held)
+
+        await until(are_shown)
 
 
 async def test_calls_are_streams_in_tunnels_and_make_no_connection_of_their_own(clusterset: Bed) -> None:
     async with calling(clusterset, "tunnels-carry") as hello:
         await settled(hello)
-        before = await both(hello)
+        before = await counted(hello)
         with counted_connections(clusterset, "west") as connections:
             answers = hello.calls("west", 20)
             made = connections()
@@ -122,7 +144,7 @@ async def test_a_namespace_that_is_allowed_gets_in_and_another_is_refused_and_co
         await until(lambda: imported(hello, "west"))
         await until(lambda: answered(hello, "west"))
         await settled(hello)
-        before = await both(hello)
+        before = await counted(hello)
         assert other.calls("west", 4, host=hello.host) == ["failed"] * 4
         assert "failed" not in hello.calls("west", 4)
 
@@ -223,7 +245,7 @@ async def tunnel_of_west(hello: Hello) -> AsyncIterator[RawTunnel]:
     context: ssl.SSLContext = client_context(own, roots=[trust.root_pem], alpn=[ALPN_TUNNEL])
     peer = await hello.west.get(MESH_PEERS, "east")
     address = peer.spec.gateways[0]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         reader, writer = await asyncio.open_connection(
             address.host, address.port, ssl=context, server_hostname=f"gateway.east.{trust.domain}"
         )

@@ -64,4 +64,4 @@ def _namespace(stack: ExitStack) -> int:
 
 def _do(words: str, *, inside: int | None = None, given: str | None = None) -> None:
     enter = ["nsenter", f"--net=/proc/{inside}/ns/net", "--"] if inside else []
-    subprocess.run([*enter, *words.split()], input=given, text=True, check=True, timeout=10)
+    subprocess.run([*enter, *words.split()], input=given, text=True, check=True, timeout=60)

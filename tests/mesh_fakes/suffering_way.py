@@ -3,8 +3,8 @@
     unshare --net python -m mesh_fakes.suffering_way SCENARIO SECONDS
 
 It works on a loopback device of its own, whatever it does to it, and says in one line of JSON what the prober
-of west found: each verdict with its time, when harm was done, how long at most no tunnel was heard, and by
-how much the slowest ping was late.
+of west found: each verdict with its time, when harm was done, how long at most no tunnel was heard, by how
+much the slowest ping was late, and how long at most the machine let this process stand still.
 Scenarios are the functions below that are named so.
 """
 
@@ -39,6 +39,8 @@ EAST = cluster_id("east")
 _REPLICAS = 2
 _LIMITS = Limits()
 _DEATHS_APART = 6.0
+_PACE = 0.1
+_OWN_PAUSE = 5.0
 _ROUTED = frozenset({"full_link"})
 
 
@@ -71,6 +73,7 @@ class Scene:
     found: list[tuple[float, bool]] = field(default_factory=list)
     longest_silence: float = 0.0
     latest_ping: float = 0.0
+    stood_still: float = 0.0
 
     def look(self) -> None:
         """Notes how the tunnels fare."""
@@ -126,7 +129,7 @@ async def own_pause(scene: Scene) -> None:
     """This process stands still for five seconds, again and again."""
     me, until_when = os.getpid(), now() + scene.seconds
     while now() < until_when:
-        script = f"sleep 0.5; kill -STOP {me}; sleep 5; kill -CONT {me}"
+        script = f"sleep 0.5; kill -STOP {me}; sleep {_OWN_PAUSE}; kill -CONT {me}"
         await asyncio.create_subprocess_exec("sh", "-c", script)
         await asyncio.sleep(7)
 
@@ -267,7 +270,7 @@ async def _uploading(scene: Scene, *, streams: int, rate: float = 0.0) -> AsyncI
 
 
 def _nft(rules: str) -> None:
-    subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True, timeout=10)
+    subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True, timeout=60)
 
 
 async def _run(clusterset: FakeClusterset, far: FarGateways, *, scenario: str, seconds: float) -> None:
@@ -294,6 +297,7 @@ async def _run(clusterset: FakeClusterset, far: FarGateways, *, scenario: str, s
         "found": [(round(at - began, 3), is_up) for at, is_up in scene.found],
         "longest_silence": round(scene.longest_silence, 3),
         "latest_ping": round(scene.latest_ping, 3),
+        "stood_still": round(scene.stood_still, 3),
     }
     print(json.dumps(said))
 
@@ -305,19 +309,24 @@ async def _well(scene: Scene) -> None:
         opened = [tunnel for tunnel in scene.near.tunnels.of(EAST) if tunnel.is_open]
         return scene.is_up and len(opened) >= _LIMITS.tunnels_per_peer
 
-    await until(is_well, limit=60)
+    await until(is_well, limit=120)
 
 
 async def _looking(scene: Scene) -> None:
     while True:
         scene.look()
-        await asyncio.sleep(0.1)
+        began = now()
+        await asyncio.sleep(_PACE)
+        late = now() - began - _PACE
+        # Longer than that is the pause that a scenario makes itself.
+        if late < _OWN_PAUSE - 2 * _PACE:
+            scene.stood_still = max(scene.stood_still, late)
 
 
 def main() -> None:
     """One scenario."""
     scenario, seconds = sys.argv[1], float(sys.argv[2])
-    subprocess.run("ip link set lo mtu 1500 up".split(), check=True, timeout=10)
+    subprocess.run("ip link set lo mtu 1500 up".split(), check=True, timeout=60)
     clusterset = FakeClusterset()
     with ExitStack() as stack:
         behind = stack.enter_context(slow_router()) if scenario in _ROUTED else None

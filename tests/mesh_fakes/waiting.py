@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 
-async def until(condition: Callable[[], bool], *, limit: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], *, limit: float = 90.0) -> None:
     """Return as soon as `condition()` holds; TimeoutError after `limit` seconds."""
     async with asyncio.timeout(limit):
         while True:

@@ -173,7 +173,7 @@ def inside(bed: Bed, node: str, *words: str) -> bool:
     """Whether a command in the network of a node succeeds."""
     namespace = names_of(bed.folder.resolve()).namespace(node)
     argv = ("nsenter", f"--net={namespace}", "--", *words)
-    return subprocess.run(argv, capture_output=True, check=False, timeout=10).returncode == 0
+    return subprocess.run(argv, capture_output=True, check=False, timeout=60).returncode == 0
 
 
 def alices_login(bed: Bed) -> dict[str, str]:
