@@ -1,14 +1,20 @@
 """`meshctl peers`: which word a link gets, and what a person reads."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from mesh_cli.peers.survey import Link, line_of
-from mesh_core.objects import Condition, MeshPeer, MeshPeerStatus, Meta, PathReport
+from mesh_core.conditions import rfc3339
+from mesh_core.contact_lease import Acknowledged, contact_lease
+from mesh_core.objects import Condition, Lease, MeshPeer, MeshPeerStatus, Meta, PathReport
 from mesh_fakes.clusters import MESH, make_member
 from mesh_fakes.commands import Meshctl, done
 from mesh_fakes.object_server import ObjectServer
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def peer(*reports: PathReport, **states: str) -> MeshPeer:
@@ -42,7 +48,7 @@ def test_a_link_is_called_by_the_stream_and_by_what_gateways_find(
 ) -> None:
     states = {"Connected": connected, "Reachable": reachable}
     seen = peer(**{kind: status for kind, status in states.items() if status is not None})
-    line = line_of(seen, member="west", leases={})
+    line = line_of(seen, member="west", leases={}, now=NOW)
     assert (line.link, line.reason) == (link, reason)
 
 
@@ -56,9 +62,35 @@ def test_the_shortest_round_trip_and_who_reaches_the_peer_are_counted() -> None:
         Connected="True",
         NetworkAgreed="False",
     )
-    line = line_of(seen, member="west", leases={})
+    line = line_of(seen, member="west", leases={}, now=NOW)
     assert (line.rtt, line.reaching, line.gateways, line.tunnels) == (0.003, 2, 3, 1)
     assert line.problems == ("no room", "NetworkAgreed=False (NetworkAgreedReason): about NetworkAgreed")
+
+
+@pytest.mark.parametrize(("seconds", "link"), [(39, Link.UP), (41, Link.STALE)])
+@pytest.mark.parametrize(("reached", "apart"), [("True", False), ("False", True)])
+def test_the_last_contact_is_what_was_acknowledged_however_fresh_the_last_word_is(
+    seconds: int, link: Link, reached: str, *, apart: bool
+) -> None:
+    heard, taken_in = NOW, NOW - timedelta(seconds=seconds)
+    lease = msgspec.convert(
+        contact_lease("east", heard=heard, acknowledged=Acknowledged(17, taken_in), holder="one"), Lease
+    )
+    seen = peer(Connected="True", Reachable=reached)
+    line = line_of(seen, member="west", leases={"peer-east": lease}, now=NOW)
+    down = Link.APART if link is Link.STALE else Link.DOWN
+    assert line.link == (down if apart else link)
+    assert (line.last_contact, line.revision) == (rfc3339(taken_in), 17)
+    assert line.last_word == lease.spec.renew_time
+    if link is Link.STALE:
+        assert line.reason == "NotAcknowledged"
+        assert "41s old (revision 17)" in line.message
+
+
+def test_who_was_heard_and_acknowledged_nothing_has_no_last_contact() -> None:
+    lease = msgspec.convert(contact_lease("east", heard=NOW, acknowledged=None, holder="one"), Lease)
+    line = line_of(peer(Connected="True"), member="west", leases={"peer-east": lease}, now=NOW)
+    assert (line.last_contact, line.last_word != "") == ("", True)
 
 
 def test_peers_are_shown_with_last_contact_and_a_sentence_about_what_is_wrong(
@@ -67,7 +99,12 @@ def test_peers_are_shown_with_last_contact_and_a_sentence_about_what_is_wrong(
     make_member(east, cluster="east")
     make_member(west, cluster="west")
     done(meshctl("link", "e", "w"))
-    lease = {"metadata": {"name": "peer-west", "namespace": "meshctl-system"}}
+    lease: dict[str, dict[str, object]] = {"metadata": {"name": "peer-west", "namespace": "meshctl-system"}}
+    at = rfc3339(datetime.now(UTC))
+    lease["metadata"]["annotations"] = {
+        "meshctl.dev/acknowledged-at": at,
+        "meshctl.dev/acknowledged-revision": "17",
+    }
     east.put("coordination.k8s.io/v1", "leases", {**lease, "spec": {"renewTime": "2026-01-01T00:00:00Z"}})
     result = meshctl("peers", "--context", "e", "--context", "w")
     assert result.return_value == 0
@@ -82,7 +119,8 @@ def test_peers_are_shown_with_last_contact_and_a_sentence_about_what_is_wrong(
     assert "\x1b" not in result.stdout
     assert "10.0.0.4:30004" in result.stdout
     (seen,) = json.loads(meshctl("peers", "--context", "e", "-o", "json").stdout)["peers"]
-    assert seen["lastContact"] == "2026-01-01T00:00:00Z"
+    assert (seen["lastContact"], seen["lastWord"]) == (at, "2026-01-01T00:00:00Z")
+    assert seen["acknowledged"] == {"revision": 17, "at": at}
 
 
 def test_a_cluster_that_is_no_member_hides_no_other(meshctl: Meshctl, east: ObjectServer) -> None:

@@ -1,8 +1,10 @@
 """What `status` shows, to the letter."""
 
 import json
+import re
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from mesh_cli.paint import plain
@@ -176,7 +178,17 @@ def test_wide_shows_revisions_reasons_and_every_certificate() -> None:
         *("east", "west", "up", "4s", "1.52", "ms", "1/2", "12", "90s", "17", "2s", "Synced"),
         "192.0.2.7:15443,[2001:db8::7]:15443",
     ]
+    assert text.count("TURNED LAST") == 2, "exports and imports"
     assert "root                   2035-03-01T13:30:00Z   3287d" in text
+
+
+def test_wide_says_what_turned_last_and_how_long_ago() -> None:
+    valid, ready, conflict = EAST.exports[0].conditions
+    turned = msgspec.structs.replace(ready, last_transition_time="2026-03-01T11:58:00Z")
+    before = msgspec.structs.replace(valid, last_transition_time="2026-03-01T11:00:00Z")
+    export = replace(EAST.exports[0], conditions=(before, turned, conflict))
+    text = plain(survey_as_text(Survey(at=AT, clusters=(replace(EAST, exports=(export,)),)), wide=True))
+    assert re.search(r"demo/hello .* Ready=True \(Exported\) +2m\n", text), text
 
 
 def peer(*, status: str = "True", acknowledged: str = "", contact: str = "2026-03-01T11:59:59Z") -> PeerSeen:
@@ -221,7 +233,8 @@ def test_the_json_holds_everything_and_says_null_where_there_is_nothing() -> Non
     assert json.loads(text)["at"] == AT
     assert east["programs"][1] == {"name": "meshctl-gateway", "ready": 1, "wanted": 2}
     assert east["peers"][0]["connected"]["reason"] == "Synced"
-    assert east["peers"][0]["lastContact"] == "2026-03-01T11:59:57.123456Z"
+    assert east["peers"][0]["lastWord"] == "2026-03-01T11:59:57.123456Z"
+    assert east["peers"][0]["lastContact"] == "2026-03-01T11:59:56Z"
     assert east["peers"][0]["link"] == "up"
     assert east["peers"][0]["acknowledged"] == {"revision": 17, "at": "2026-03-01T11:59:56Z"}
     assert (east["peers"][0]["rttMs"], east["peers"][0]["paths"][1]["problem"]) == (1.52, "no answer")

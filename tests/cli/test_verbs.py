@@ -311,7 +311,8 @@ def test_status_shows_the_age_of_what_it_knows_and_no_cluster_hides_another(
     contexts = ("--context", "e", "--context", "w", "--context", "dead")
     result = meshctl("status", *contexts, "-o", "json")
     seen, refused, dead = json.loads(result.stdout)["clusters"]
-    assert seen["peers"][0]["lastContact"] == "2026-01-01T00:00:00Z"
+    assert seen["peers"][0]["lastWord"] == "2026-01-01T00:00:00Z"
+    assert seen["peers"][0]["lastContact"] is None, "nothing was acknowledged"
     assert seen["peers"][0]["connected"]["reason"] == "Synced"
     assert "403" in refused["error"]
     assert "does not answer" in dead["error"]

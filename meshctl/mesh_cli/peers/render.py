@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mesh_cli.output import as_json
 from mesh_cli.peers.survey import Link, PeerLine, Peers
-from mesh_cli.table import age, one_line, table
+from mesh_cli.table import age, in_milliseconds, one_line, table
 
 _HEAD = (
     "CLUSTER",
@@ -18,13 +18,13 @@ _HEAD = (
     "GATEWAYS",
     "AGE",
 )
-_MORE = ("TUNNELS", "ADDRESSES", "TRUST", "CERTIFICATE UNTIL")
+_MORE = ("REVISION", "LAST WORD", "TUNNELS", "ADDRESSES", "TRUST", "CERTIFICATE UNTIL")
 
 
 def peers_as_text(found: Peers, *, wide: bool = False) -> str:
     """A row for each link as one member sees it, then a line for each thing that is not as it should be."""
     head = (*_HEAD, *_MORE) if wide else _HEAD
-    rows = [_row(one, at=found.at) + (_more(one) if wide else ()) for one in found.lines]
+    rows = [_row(one, at=found.at) + (_more(one, at=found.at) if wide else ()) for one in found.lines]
     parts = [table(head, rows) if rows else "there are no peers"]
     notes = list(_notes(found))
     return "\n\n".join([*parts, "\n".join(notes)] if notes else parts) + "\n"
@@ -49,14 +49,16 @@ def _row(one: PeerLine, *, at: str) -> tuple[str, ...]:
         age(one.last_contact, at=at),
         age(one.last_sync, at=at),
         str(one.exports),
-        "" if one.rtt is None else f"{one.rtt * 1000:.1f}ms",
+        in_milliseconds(one.rtt),
         f"{one.reaching}/{one.gateways}",
         age(one.since, at=at),
     )
 
 
-def _more(one: PeerLine) -> tuple[str, ...]:
+def _more(one: PeerLine, *, at: str) -> tuple[str, ...]:
     return (
+        str(one.revision) if one.last_contact else "",
+        age(one.last_word, at=at),
         str(one.tunnels),
         ",".join(one.addresses),
         str(one.trust_generation) if one.trust_generation else "",
@@ -81,6 +83,8 @@ def _told(one: PeerLine) -> dict[str, object]:
         "reason": one.reason,
         "message": one.message,
         "lastContact": one.last_contact or None,
+        "acknowledged": {"revision": one.revision, "at": one.last_contact} if one.last_contact else None,
+        "lastWord": one.last_word or None,
         "lastSync": one.last_sync or None,
         "exports": one.exports,
         "rttSeconds": one.rtt,

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 
 from mesh_cli.status.survey import NotSeen
+from mesh_cli.table import span
+from mesh_core.conditions import rfc3339
+from mesh_core.contact_lease import LEASE_SECONDS, Acknowledged, acknowledged_of
 from mesh_core.names import peer_lease_name
 from mesh_core.objects import Condition, Lease, MeshPeer
 from mesh_core.reach import REACHABLE
@@ -30,8 +34,9 @@ class PeerLine:
     """One member and one peer. `rtt` is the shortest round trip that a gateway measured, in seconds;
     `reaching` of `gateways` local gateways reach the peer, and `tunnels` hold a tunnel to it.
 
-    Times are RFC 3339: at `last_sync` the peer's exports were last known to be complete, at `last_contact` it
-    last answered.
+    Times are RFC 3339: at `last_sync` the peer's exports were last known to be complete. `last_contact` is as
+    of when all is taken in that it said, up to `revision` (0: nothing says so); at `last_word` it was heard,
+    which shows that a connection is open and no more.
     """
 
     member: str
@@ -40,6 +45,8 @@ class PeerLine:
     reason: str
     message: str
     last_contact: str
+    revision: int
+    last_word: str
     last_sync: str
     exports: int
     rtt: float | None
@@ -62,14 +69,16 @@ class Peers:
     unseen: tuple[NotSeen, ...]
 
 
-def line_of(peer: MeshPeer, *, member: str, leases: Mapping[str, Lease]) -> PeerLine:
-    """What the member's objects say of one peer."""
+def line_of(peer: MeshPeer, *, member: str, leases: Mapping[str, Lease], now: datetime) -> PeerLine:
+    """What the member's objects say of one peer, `now` by the member's own clock."""
     status = peer.status
     conditions = {one.type: one for one in status.conditions}
-    connected, reachable = conditions.get(CONNECTED), conditions.get(REACHABLE)
+    lease = leases.get(peer_lease_name(cluster=peer.metadata.name))
+    acknowledged = acknowledged_of(lease) if lease is not None else None
+    reachable = conditions.get(REACHABLE)
+    connected = _believed(conditions.get(CONNECTED), acknowledged=acknowledged, now=now)
     link = _link(connected, reachable)
     telling = reachable if link is Link.DOWN else connected
-    lease = leases.get(peer_lease_name(cluster=peer.metadata.name))
     trips = [one.rtt_microseconds for one in status.gateways if one.rtt_microseconds]
     return PeerLine(
         member=member,
@@ -77,7 +86,9 @@ def line_of(peer: MeshPeer, *, member: str, leases: Mapping[str, Lease]) -> Peer
         link=link,
         reason=telling.reason if telling is not None else "",
         message=telling.message if telling is not None else "no controller has looked yet",
-        last_contact=(lease.spec.renew_time or "") if lease is not None else "",
+        last_contact=rfc3339(acknowledged.at) if acknowledged is not None else "",
+        revision=acknowledged.revision if acknowledged is not None else 0,
+        last_word=(lease.spec.renew_time or "") if lease is not None else "",
         last_sync=status.last_sync,
         exports=status.exports,
         rtt=min(trips) / 1_000_000 if trips else None,
@@ -89,6 +100,24 @@ def line_of(peer: MeshPeer, *, member: str, leases: Mapping[str, Lease]) -> Peer
         cert_not_after=min((one.cert_not_after for one in status.gateways if one.cert_not_after), default=""),
         since=peer.metadata.creation_timestamp,
         problems=tuple(dict.fromkeys(_problems(peer))),
+    )
+
+
+def _believed(
+    connected: Condition | None, *, acknowledged: Acknowledged | None, now: datetime
+) -> Condition | None:
+    """The condition, unless it says True and what was taken in is old: who writes it may be gone."""
+    if connected is None or connected.status != "True" or acknowledged is None:
+        return connected
+    seconds = (now - acknowledged.at).total_seconds()
+    if seconds <= LEASE_SECONDS:
+        return connected
+    return Condition(
+        type=CONNECTED,
+        status="False",
+        reason="NotAcknowledged",
+        message=f"it counts as connected, and the last it acknowledged is {span(seconds)} old (revision "
+        f"{acknowledged.revision}): see that its controller runs and reaches its API server",
     )
 
 

@@ -33,8 +33,9 @@ async def _ask(context: str, *, kubeconfig: Path | None) -> tuple[PeerLine, ...]
             held = (await client.list(LEASES, namespace=SYSTEM_NAMESPACE)).items
             leases = {one.metadata.name: one for one in held}
             peers = (await client.list(MESH_PEERS)).items
+            now = await client.time()
             return tuple(
-                line_of(peer, member=member, leases=leases)
+                line_of(peer, member=member, leases=leases, now=now)
                 for peer in sorted(peers, key=lambda one: one.metadata.name)
             )
     except MeshError as error:

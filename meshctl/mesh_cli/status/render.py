@@ -19,7 +19,7 @@ from mesh_cli.status.survey import (
     Program,
     Survey,
 )
-from mesh_cli.table import age, in_milliseconds, table
+from mesh_cli.table import age, in_milliseconds, one_line, table
 from mesh_core.names import CONTROLLER, DNS, GATEWAY
 from mesh_core.objects import Condition
 
@@ -29,6 +29,7 @@ _PAINT: Mapping[Standing, Callable[[str], str]] = {
     Standing.DOWN: fail,
     Standing.UNKNOWN: dim,
 }
+_TURNED = ("TURNED LAST", "AGO")
 _FINE: Mapping[str, str] = {"Valid": "True", "Ready": "True", "Conflict": "False"}
 """What a condition of an export should say."""
 
@@ -50,8 +51,8 @@ def survey_as_text(survey: Survey, *, wide: bool = False) -> str:
         _summary(survey),
         _members(survey.clusters, wide=wide),
         _links(seen, at=survey.at, wide=wide),
-        _exports(seen),
-        _imports(seen),
+        _exports(seen, at=survey.at, wide=wide),
+        _imports(seen, at=survey.at, wide=wide),
         _certificates(seen, at=survey.at, wide=wide),
         "\n".join(_notes(survey)),
     ]
@@ -165,24 +166,43 @@ def _left(certificate: CertificateSeen, *, at: str) -> str:
     return warn(left) if certificate.is_near_expiry else left
 
 
-def _exports(seen: Sequence[MemberSeen]) -> str:
+def _exports(seen: Sequence[MemberSeen], *, at: str, wide: bool) -> str:
     head = ("CLUSTER", "EXPORT", "VALID", "READY", "CONFLICT")
     rows = [
-        (one.cluster, _name(export), *(_state(export, kind) for kind in ("Valid", "Ready", "Conflict")))
+        (
+            one.cluster,
+            _name(export),
+            *(_state(export, kind) for kind in ("Valid", "Ready", "Conflict")),
+            *(_turned(export.conditions, at=one.at or at) if wide else ()),
+        )
         for one in seen
         for export in one.exports
     ]
-    return table(head, rows) if rows else ""
+    return table((*head, *_TURNED) if wide else head, rows) if rows else ""
 
 
-def _imports(seen: Sequence[MemberSeen]) -> str:
+def _imports(seen: Sequence[MemberSeen], *, at: str, wide: bool) -> str:
     head = ("CLUSTER", "IMPORT", "TYPE", "IPS", "PORTS", "FROM")
     rows = [
-        (one.cluster, _name(entry), entry.type, *map(",".join, (entry.ips, entry.ports, entry.clusters)))
+        (
+            one.cluster,
+            _name(entry),
+            entry.type,
+            *map(",".join, (entry.ips, entry.ports, entry.clusters)),
+            *(_turned(entry.conditions, at=one.at or at) if wide else ()),
+        )
         for one in seen
         for entry in one.imports
     ]
-    return table(head, rows) if rows else ""
+    return table((*head, *_TURNED) if wide else head, rows) if rows else ""
+
+
+def _turned(conditions: Sequence[Condition], *, at: str) -> tuple[str, str]:
+    """What was said last, and how long ago: at night the first question is what changed."""
+    last = max(conditions, key=lambda one: one.last_transition_time, default=None)
+    if last is None:
+        return "", ""
+    return one_line(f"{last.type}={last.status} ({last.reason})"), age(last.last_transition_time, at=at)
 
 
 def _notes(survey: Survey) -> Iterable[str]:
@@ -269,7 +289,8 @@ def _peer_as_json(peer: PeerSeen, *, at: str) -> dict[str, object]:
         "connected": condition_as_json(peer.connected) if peer.connected else None,
         "exports": peer.exports,
         "lastSync": peer.last_sync or None,
-        "lastContact": peer.last_contact or None,
+        "lastContact": acknowledged.at if acknowledged else None,
+        "lastWord": peer.last_contact or None,
         "link": link.standing.value,
         "why": link.why or None,
         "acknowledged": {"revision": acknowledged.revision, "at": acknowledged.at} if acknowledged else None,
