@@ -65,6 +65,33 @@ async def test_a_viewer_too_many_is_refused_and_none_holds_up_the_end() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_look_that_fails_ends_the_dashboard_with_that_error() -> None:
+    looks = 0
+
+    async def look() -> Picture:
+        nonlocal looks
+        looks += 1
+        if looks > 1:
+            raise ValueError("nobody has thought of this")
+        return await Clusters().look()
+
+    board = Board(look, every=0.01, time=asyncio.get_running_loop().time)
+    with pytest.raises(ValueError, match="nobody has thought of this"):
+        async with asyncio.timeout(20), dashboard(board, port=0):
+            async with aclosing(board.pictures()) as pictures:
+                async for _ in pictures:
+                    """A page is open: it is asked again."""
+
+
+@pytest.mark.asyncio
+async def test_what_goes_wrong_beside_the_looking_stays_what_it_is() -> None:
+    board = Board(Clusters().look, every=1.0, time=asyncio.get_running_loop().time)
+    with pytest.raises(KeyError):
+        async with dashboard(board, port=0):
+            raise KeyError
+
+
+@pytest.mark.asyncio
 async def test_every_answer_tells_the_browser_what_it_may_do_with_it() -> None:
     board = Board(Clusters().look, every=1.0, time=asyncio.get_running_loop().time)
     async with aiohttp.ClientSession() as session, dashboard(board, port=0) as address:

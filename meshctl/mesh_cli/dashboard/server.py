@@ -32,7 +32,11 @@ _WRITE_LIMIT: Final = 10.0
 
 @asynccontextmanager
 async def dashboard(board: Board, *, port: int) -> AsyncIterator[str]:
-    """The address to open, while the block runs. Raises PortTaken."""
+    """The address to open, while the block runs; raises PortTaken.
+
+    Whatever ends the looking ends the block with it, as that error: a page that nobody renews would stand
+    there and grow old without a word.
+    """
     with binding(port):
         listener = socket.create_server(("127.0.0.1", port))
     words = [secrets.token_urlsafe(24) for _ in range(3)]
@@ -41,14 +45,17 @@ async def dashboard(board: Board, *, port: int) -> AsyncIterator[str]:
     application.router.add_route("*", "/{path:.*}", _Pages(board, door).answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=_LINGER, handler_cancellation=True)
     await runner.setup()
-    asking = asyncio.create_task(board.run())
     try:
         await web.SockSite(runner, listener).start()
-        yield f"http://127.0.0.1:{door.port}{door.path}?token={door.token}"
+        async with asyncio.TaskGroup() as group:
+            asking = group.create_task(board.run())
+            yield f"http://127.0.0.1:{door.port}{door.path}?token={door.token}"
+            asking.cancel()
+    except BaseExceptionGroup as errors:
+        if len(errors.exceptions) > 1:
+            raise
+        raise errors.exceptions[0] from None
     finally:
-        asking.cancel()
-        with suppress(asyncio.CancelledError):
-            await asking
         await runner.cleanup()
 
 
