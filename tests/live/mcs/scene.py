@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from conformance.mode import Mode
+from live.at_rest import at_rest
 from live.mcs.pods import PORT, Manifest, copies, pods_of
+from live.mcs.rest import versions
 from live.mcs.services import BARE, EAST, ONE, WEST, Exported
 from live.mcs.world import (
     CLUSTERS,
@@ -24,7 +26,7 @@ from mesh_core.names import LABEL_KUBERNETES_SERVICE, LABEL_SERVICE_NAME, LABEL_
 from mesh_fakes.bed import Bed
 from mesh_runtime.kube import ENDPOINT_SLICES, NAMESPACES, NODES, SERVICE_EXPORTS, SERVICE_IMPORTS
 
-SET_UP_LIMIT = 120.0  # seconds
+SET_UP_LIMIT = 240.0  # seconds
 ZONE = "topology.kubernetes.io/zone"
 ONLY_IN_EAST = "mcs-only-east"
 ENDING = "mcs-ending"
@@ -34,6 +36,8 @@ OWN_NAMESPACES = {"east": (NAMESPACE, ONLY_IN_EAST, ENDING, LATE), "west": (NAME
 # What nobody imports, for the reason that its test says.
 NOT_IMPORTED = {"external", "no-service", "only-sctp", "unknown-policy", "bad-policy"}
 SOMEBODYS_OWN = "taken"
+# Of what both export, those whose exporters are counted.
+BY_BOTH = ("both", "shared", "union")
 # Imported, but west may have no endpoint of them.
 NOT_FILLED = {"for-north", SOMEBODYS_OWN}
 
@@ -144,15 +148,15 @@ async def _settled(world: World) -> None:
         found: set[str] = set()
         for cluster in CLUSTERS:
             kube = world.kube(cluster)
-            imports = {
-                one.metadata.name for one in (await kube.list(SERVICE_IMPORTS, namespace=NAMESPACE)).items
-            }
+            imports = (await kube.list(SERVICE_IMPORTS, namespace=NAMESPACE)).items
             exports = (await kube.list(SERVICE_EXPORTS, namespace=NAMESPACE)).items
             slices = (await kube.list(ENDPOINT_SLICES, namespace=NAMESPACE, labels=LABEL_SERVICE_NAME)).items
             filled = {
                 piece.metadata.labels[LABEL_SERVICE_NAME] for piece in slices if ready_addresses([piece])
             }
-            found |= {f"{cluster}: import {name}" for name in expected - imports}
+            told = {one.metadata.name: {at.cluster for at in one.status.clusters} for one in imports}
+            found |= {f"{cluster}: {name} of west" for name in BY_BOTH if "west" not in told.get(name, ())}
+            found |= {f"{cluster}: import {name}" for name in expected - told.keys()}
             found |= {
                 f"{cluster}: export {one.metadata.name}" for one in exports if not one.status.conditions
             }
@@ -160,6 +164,8 @@ async def _settled(world: World) -> None:
         return found
 
     await seen(missing, lambda found: not found, limit=SET_UP_LIMIT)
+    # Tests look once at what nobody changes: conditions, exporters and hints come after what was waited for.
+    await at_rest(lambda: versions(world), quiet=8.0, limit=SET_UP_LIMIT)
     for cluster in CLUSTERS:
         # The first call waits for cluster DNS too: kubelet may take a minute to show it its new Corefile.
         await world.reached(cluster, host("hello"), 42, limit=SET_UP_LIMIT)

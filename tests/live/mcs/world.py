@@ -149,17 +149,17 @@ class World:
     def dig(self, cluster: str, *questions: tuple[str, str]) -> list[Answer]:
         """What the cluster's DNS says to (name, type), in one go."""
         asked = " ".join(f"{name} {kind}" for name, kind in questions)
-        text = self.shell(cluster, f"dig +noall +comments +answer +tries=3 +time=3 {asked}")
+        text = self.shell(cluster, f"dig +noall +comments +answer +tries=5 +time=5 {asked}")
         answers = _answers(text)
         assert len(answers) == len(questions), text
         return answers
 
     def calls(self, cluster: str, name: str, port: int, *, count: int = 1) -> list[Reply]:
         """Who answered `count` TCP connections, one after another; those that failed are left out."""
-        return self.raw_calls(cluster, f"nc -d -w 3 {name} {port}", count=count)
+        return self.raw_calls(cluster, f"nc -d -w 10 {name} {port}", count=count)
 
     def udp_calls(self, cluster: str, name: str, port: int) -> list[Reply]:
-        return self.raw_calls(cluster, f"echo hi | socat -t 1 - UDP4:{name}:{port}", count=1)
+        return self.raw_calls(cluster, f"echo hi | socat -t 3 - UDP4:{name}:{port}", count=1)
 
     def raw_calls(self, cluster: str, command: str, *, count: int) -> list[Reply]:
         """Replies to a shell command, run `count` times."""
