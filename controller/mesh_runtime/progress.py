@@ -13,12 +13,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.spinner import Spinner
-from rich.table import Table
-from rich.text import Text
-
 # Seconds that a step may take before plain output says that it began.
 QUIET = 1.0
 # Seconds between two plain lines of one step.
@@ -41,18 +35,19 @@ class Progress(Protocol):
 
 def progress_for(stream: TextIO) -> Progress:
     """Live lines when `stream` is a terminal, plain lines otherwise."""
+    # Only work that goes on needs rich, which takes its time to load: no help waits for it.
+    from rich.console import Console
+
+    from mesh_runtime.live_progress import LiveProgress
+
     console = Console(file=stream)
     if console.is_terminal and not console.is_dumb_terminal:
-        return _LiveProgress(console)
+        return LiveProgress(console)
     return _PlainProgress(stream)
 
 
-def _now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 @dataclass(slots=True)
-class _Running:
+class Running:
     """A step with its start in seconds of the event loop's clock, and its last detail."""
 
     what: str
@@ -67,68 +62,17 @@ class _Running:
         return f"{mark} {self.what} ({now - self.started:.1f} s){detail}"
 
 
-class _LiveProgress:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._running: list[tuple[_Running, Spinner]] = []
-        self._live: Live | None = None
-
-    @contextmanager
-    def step(self, what: str) -> Iterator[Step]:
-        entry = (_Running(what, _now()), Spinner("dots"))
-        self._open(entry)
-        try:
-            yield entry[0]
-        except BaseException:
-            self._close(entry, Text("✗ ", style="red"))
-            raise
-        self._close(entry, Text("✓ ", style="green"))
-
-    def _open(self, entry: tuple[_Running, Spinner]) -> None:
-        self._running.append(entry)
-        if self._live is None:
-            # The clock is bound here: rich draws in a thread of its own, which has no event loop.
-            now = asyncio.get_running_loop().time
-            self._live = Live(
-                get_renderable=lambda: self._lines(now()),
-                console=self._console,
-                transient=True,
-                refresh_per_second=8,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
-            self._live.start()
-
-    def _close(self, entry: tuple[_Running, Spinner], mark: Text) -> None:
-        self._running.remove(entry)
-        running = entry[0]
-        if not self._running and self._live is not None:
-            self._live.stop()
-            self._live = None
-        seconds = Text(f" ({_now() - running.started:.1f} s)", style="dim")
-        self._console.print(Text.assemble(mark, running.what, seconds), soft_wrap=True)
-
-    def _lines(self, now: float) -> RenderableType:
-        lines = Table.grid(padding=(0, 1))
-        for running, spinner in list(self._running):
-            text = Text(running.what, no_wrap=True, overflow="ellipsis")
-            text.append(f" {now - running.started:.0f} s", style="dim")
-            text.append(f" {running.detail}" if running.detail else "", style="dim")
-            lines.add_row(spinner, text)
-        return lines
-
-
 @dataclass(slots=True)
 class _Plain:
     """A step that writes a line now and then."""
 
-    running: _Running
+    running: Running
     stream: TextIO
     last: float = field(default=0.0)
 
     def update(self, detail: str) -> None:
         self.running.update(detail)
-        now = _now()
+        now = asyncio.get_running_loop().time()
         started = self.running.started
         if now - started >= QUIET and now - max(self.last, started) >= PACE:
             self.say("…", now=now)
@@ -146,7 +90,7 @@ class _PlainProgress:
     @contextmanager
     def step(self, what: str) -> Iterator[Step]:
         loop = asyncio.get_running_loop()
-        step = _Plain(_Running(what, loop.time()), self._stream)
+        step = _Plain(Running(what, loop.time()), self._stream)
         first = loop.call_later(QUIET, lambda: step.say("…", now=loop.time()))
         try:
             yield step

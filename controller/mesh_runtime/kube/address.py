@@ -4,24 +4,28 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from mesh_runtime.kube.bounds import Bounds
 from mesh_runtime.kube.client import KubeClient
+
+if TYPE_CHECKING:
+    import aiohttp
+else:
+    from mesh_runtime.kube import late_aiohttp as aiohttp
 
 READ_BUFFER_BYTES = 1 << 20
 """A list page of 500 objects stays below this; longer watch lines are joined from several reads."""
 _PYTHON_FORGETS_TLS = sys.version_info < (3, 12, 8)
 
 
-def connector(tls: ssl.SSLContext) -> aiohttp.TCPConnector:
+def connector(tls: ssl.SSLContext) -> "aiohttp.TCPConnector":
     """Connections to one API server, as many as are asked for."""
     # A watch that is cut off would wait for the server's goodbye, and its socket would be left behind.
     return aiohttp.TCPConnector(limit=0, ssl=tls, enable_cleanup_closed=_PYTHON_FORGETS_TLS)
 
 
-def session(connections: aiohttp.BaseConnector, *, bounds: Bounds | None = None) -> aiohttp.ClientSession:
+def session(connections: "aiohttp.BaseConnector", *, bounds: Bounds | None = None) -> "aiohttp.ClientSession":
     """For a client with these bounds; with some, nothing is unpacked: a kilobyte may become a gigabyte."""
     return aiohttp.ClientSession(
         connector=connections,

@@ -6,11 +6,12 @@ in smaller pages where one is too long, and a cache takes so much and no more.
 """
 
 from dataclasses import dataclass
-from typing import Final
-
-import aiohttp
+from typing import TYPE_CHECKING, Final
 
 from mesh_runtime.kube.errors import BadAnswer
+
+if TYPE_CHECKING:
+    import aiohttp
 
 FIRST_PAGE: Final = 500
 """Objects that a list is asked for at once."""
@@ -34,7 +35,7 @@ class TooMuch(BadAnswer):
         super().__init__(path=path, why=f"it has more than {most} bytes")
 
 
-async def read_within(response: aiohttp.ClientResponse, bounds: Bounds | None, *, path: str) -> bytes:
+async def read_within(response: "aiohttp.ClientResponse", bounds: Bounds | None, *, path: str) -> bytes:
     """The body; raises TooMuch, having read hardly more than the bound."""
     if bounds is None:
         return await response.read()

@@ -12,12 +12,17 @@ each message is one byte, the number of a channel, and what was said there.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 
 from mesh_core.errors import EnvironmentFault
 from mesh_runtime.kube.client import KubeClient
+
+if TYPE_CHECKING:
+    import aiohttp
+else:
+    from mesh_runtime.kube import late_aiohttp as aiohttp
 
 MOST_BYTES = 1 << 20
 """What a command may say on each of its channels, and a port in one message."""
@@ -84,7 +89,7 @@ async def run_in_pod(client: KubeClient, command: Sequence[str], *, inside: Insi
 class PodPort:
     """A TCP connection to a port of a pod, from inside that pod. Made by `pod_port`."""
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, inside: Inside) -> None:
+    def __init__(self, socket: "aiohttp.ClientWebSocketResponse", *, inside: Inside) -> None:
         self._socket = socket
         self._inside = inside
         self._greeted: set[int] = set()
@@ -130,13 +135,13 @@ async def pod_port(client: KubeClient, *, inside: Inside, port: int) -> AsyncIte
 @asynccontextmanager
 async def _socket(
     client: KubeClient, inside: Inside, *, verb: str, params: Sequence[tuple[str, str]]
-) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+) -> AsyncIterator["aiohttp.ClientWebSocketResponse"]:
     path = f"/api/v1/namespaces/{inside.namespace}/pods/{inside.pod}/{verb}"
     async with client.web_socket(path, params=params, protocol=_PROTOCOL, most=MOST_BYTES) as socket:
         yield socket
 
 
-async def _messages(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[tuple[int, bytes]]:
+async def _messages(socket: "aiohttp.ClientWebSocketResponse") -> AsyncIterator[tuple[int, bytes]]:
     """(channel, bytes) until the other end closes."""
     async for message in socket:
         if message.type is aiohttp.WSMsgType.BINARY and message.data:

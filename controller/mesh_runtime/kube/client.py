@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http.client import responses
-from typing import Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-import aiohttp
 import msgspec
 
 from mesh_core.objects import KubernetesObject, Meta
@@ -25,6 +24,11 @@ from mesh_runtime.kube.errors import ApiError, BadAnswer, NotLeading, NotTrusted
 from mesh_runtime.kube.guarded import Guarded, always
 from mesh_runtime.kube.refusal import refusal_in
 from mesh_runtime.kube.resources import Resource
+
+if TYPE_CHECKING:
+    import aiohttp
+else:
+    from mesh_runtime.kube import late_aiohttp as aiohttp
 
 T = TypeVar("T", bound=KubernetesObject)
 
@@ -63,7 +67,7 @@ class KubeClient:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: "aiohttp.ClientSession",
         *,
         server: str,
         authorization: Callable[[], Awaitable[dict[str, str]]],
@@ -278,7 +282,7 @@ class KubeClient:
     @asynccontextmanager
     async def stream(
         self, path: str, *, params: Mapping[str, str], silence_limit: float
-    ) -> AsyncIterator[aiohttp.StreamReader]:
+    ) -> AsyncIterator["aiohttp.StreamReader"]:
         """A GET whose answer goes on; Unreachable after `silence_limit` seconds without a byte."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_LIMIT, sock_read=silence_limit)
         accept = self._watch_accept
@@ -288,7 +292,7 @@ class KubeClient:
     @asynccontextmanager
     async def web_socket(
         self, path: str, *, params: Sequence[tuple[str, str]], protocol: str, most: int
-    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    ) -> AsyncIterator["aiohttp.ClientWebSocketResponse"]:
         """A WebSocket with the subprotocol `protocol` and messages of at most `most` bytes.
 
         How long anything may take is the caller's; raises ApiError, Unreachable.
@@ -317,11 +321,11 @@ class KubeClient:
         path: str,
         *,
         params: Mapping[str, str] | None,
-        limits: aiohttp.ClientTimeout,
+        limits: "aiohttp.ClientTimeout",
         body: Body | None = None,
         content_type: str = _JSON,
         accept: str = "",
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator["aiohttp.ClientResponse"]:
         headers = {**await self._authorization(), "Accept": _JSON, **self._headers}
         if accept:
             headers["Accept"] = accept

@@ -1,21 +1,21 @@
-"""How to reach an API server: kubeconfig contexts as kubectl reads them, or a pod's own account."""
+"""How to reach an API server: kubeconfig contexts as kubectl reads them, or a pod's own account.
+
+The library takes a quarter of a second to load, so it is loaded by what needs it: no help waits for it.
+"""
 
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-
-import yaml
-from kubernetes.aio import config as kubernetes_config
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import kube_config
-from kubernetes.aio.config.kube_config import KubeConfigMerger
+from typing import TYPE_CHECKING
 
 from mesh_runtime.kube.address import connector, session
 from mesh_runtime.kube.client import KubeClient
 from mesh_runtime.kube.errors import KubeconfigError
+
+if TYPE_CHECKING:
+    from kubernetes.aio.client import Configuration
 
 _DEFAULT = "~/.kube/config"
 
@@ -29,6 +29,9 @@ async def connect(*, kubeconfig: Path | None = None, context: str | None = None)
 
     Raises KubeconfigError when the file or the context cannot be used.
     """
+    from kubernetes.aio import config as kubernetes_config
+    from kubernetes.aio.client import Configuration
+
     configuration = Configuration()
     if kubeconfig is None and context is None and _in_a_pod():
         kubernetes_config.load_incluster_config(client_configuration=configuration)
@@ -72,7 +75,9 @@ def _in_a_pod() -> bool:
     return not os.path.isfile(os.path.expanduser(_DEFAULT))
 
 
-async def _load(configuration: Configuration, *, kubeconfig: Path | None, context: str | None) -> None:
+async def _load(configuration: "Configuration", *, kubeconfig: Path | None, context: str | None) -> None:
+    from kubernetes.aio import config as kubernetes_config
+
     source = source_of(kubeconfig)
     with as_kubeconfig_error(source):
         known, current = _contexts(source)
@@ -105,6 +110,8 @@ def _contexts(source: str) -> tuple[list[str], str]:
     Of several files the first one that sets a current context decides, as in kubectl; the library takes the
     last one's.
     """
+    from kubernetes.aio.config.kube_config import KubeConfigMerger
+
     # Not the library's list_kube_config_contexts: it refuses a file without a current context, which is
     # a good one for whoever names his context.
     merger = KubeConfigMerger(source)
@@ -115,10 +122,13 @@ def _contexts(source: str) -> tuple[list[str], str]:
 @contextmanager
 def as_kubeconfig_error(source: str) -> Iterator[None]:
     """What the library raises while it reads `source`, as a KubeconfigError."""
+    import yaml
+    from kubernetes.aio.config import ConfigException
+
     try:
         yield
     except (
-        kubernetes_config.ConfigException,
+        ConfigException,
         yaml.YAMLError,
         AttributeError,
         LookupError,
@@ -147,10 +157,14 @@ def _no_keys_left_behind() -> Iterator[None]:
     finally:
         _reading -= 1
         if not _reading:
+            from kubernetes.aio.config import kube_config
+
             kube_config._cleanup_temp_files()  # the library has no other way to say it
 
 
-def _ssl_context(configuration: Configuration) -> ssl.SSLContext:
+def _ssl_context(configuration: "Configuration") -> ssl.SSLContext:
+    from kubernetes.aio.client.rest import RESTClientObject
+
     try:
         # The library builds the context from files, inline data and the skip-verify switch.
         context = RESTClientObject(configuration).ssl_context
@@ -166,7 +180,7 @@ def _ssl_context(configuration: Configuration) -> ssl.SSLContext:
 class _Authorization:
     """The Authorization header, asked for anew at each request: tokens in pods change on disk."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: "Configuration") -> None:
         self._configuration = configuration
 
     async def __call__(self) -> dict[str, str]:

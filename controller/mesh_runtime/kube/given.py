@@ -3,12 +3,15 @@
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from mesh_runtime.kube.address import connect_at
 from mesh_runtime.kube.bounds import Bounds
 from mesh_runtime.kube.client import KubeClient
 from mesh_runtime.kube.errors import KubeconfigError
-from mesh_runtime.tls import Credentials, show
+
+if TYPE_CHECKING:
+    from mesh_runtime.tls import Credentials
 
 
 @asynccontextmanager
@@ -16,7 +19,7 @@ async def connect_to(
     server: str,
     *,
     ca: str,
-    credentials: Credentials | None = None,
+    credentials: "Credentials | None" = None,
     token: Callable[[], str] | None = None,
     bounds: Bounds | None = None,
 ) -> AsyncIterator[KubeClient]:
@@ -32,7 +35,7 @@ async def connect_to(
         yield client
 
 
-def _context(server: str, *, ca: str, credentials: Credentials | None) -> ssl.SSLContext:
+def _context(server: str, *, ca: str, credentials: "Credentials | None") -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cadata=ca)
     except (ssl.SSLError, ValueError, TypeError) as error:
@@ -40,5 +43,7 @@ def _context(server: str, *, ca: str, credentials: Credentials | None) -> ssl.SS
             f"the CA of {server} is no certificate in PEM", next_step="give the right one"
         ) from error
     if credentials is not None:
+        from mesh_runtime.tls import show
+
         show(context, credentials)
     return context

@@ -8,13 +8,13 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
-from kubernetes.aio.config.kube_config import ConfigNode, KubeConfigMerger
+from typing import TYPE_CHECKING, Any
 
 from mesh_runtime.kube.config import as_kubeconfig_error, current_context, source_of
 from mesh_runtime.kube.errors import KubeconfigError
+
+if TYPE_CHECKING:
+    from kubernetes.aio.config.kube_config import ConfigNode
 
 # An entry of a kubeconfig: whatever YAML has, hence Any.
 Entry = dict[str, Any]
@@ -50,6 +50,8 @@ class Login:
 
 def read_login(*, kubeconfig: Path | None = None, context: str | None = None) -> Login:
     """The context named, else the current one; raises KubeconfigError."""
+    from kubernetes.aio.config.kube_config import KubeConfigMerger
+
     source = source_of(kubeconfig)
     name = context or current_context(kubeconfig=kubeconfig)
     with as_kubeconfig_error(source):
@@ -66,6 +68,8 @@ def read_login(*, kubeconfig: Path | None = None, context: str | None = None) ->
 
 def kubeconfig_of(login: Login, *, name: str, server: str = "") -> str:
     """A kubeconfig in YAML with this one way, under `name`; `server` is another URL for it."""
+    import yaml
+
     cluster = {**login.cluster, "server": server or login.server}
     document = {
         "apiVersion": "v1",
@@ -78,7 +82,7 @@ def kubeconfig_of(login: Login, *, name: str, server: str = "") -> str:
     return yaml.safe_dump(document, sort_keys=False, width=1_000_000)
 
 
-def _inlined(node: ConfigNode, *, part: str, files: Mapping[str, str]) -> Entry:
+def _inlined(node: "ConfigNode", *, part: str, files: Mapping[str, str]) -> Entry:
     """The part of an entry, with the content of its files; their paths begin where its own file is."""
     entry: Entry = dict(node[part].value)
     folder = Path(node.path).parent

@@ -1,12 +1,14 @@
 """An answer that is a refusal: metav1.Status, or whatever stands in its place."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import aiohttp
 import msgspec
 
 from mesh_runtime.kube.bounds import Bounds, read_within
 from mesh_runtime.kube.errors import ApiError
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _LONGEST_WAIT: Final = 300.0
 """Seconds that a server may ask us to wait."""
@@ -20,7 +22,7 @@ class _Status(msgspec.Struct, rename="camel"):
     code: int = 0
 
 
-async def refusal_in(response: aiohttp.ClientResponse, bounds: Bounds | None, *, path: str) -> ApiError:
+async def refusal_in(response: "aiohttp.ClientResponse", bounds: Bounds | None, *, path: str) -> ApiError:
     """What the API server refuses with; raises TooMuch."""
     raw = await read_within(response, bounds, path=path)
     try:

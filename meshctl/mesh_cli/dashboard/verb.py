@@ -8,7 +8,6 @@ import click
 
 from mesh_cli.contexts import contexts_option
 from mesh_cli.dashboard.board import Board
-from mesh_cli.dashboard.server import dashboard
 from mesh_cli.graph.looking import looking
 from mesh_cli.session import run
 from mesh_runtime.clock import utc_now
@@ -41,6 +40,9 @@ def command(kubeconfig: Path | None, contexts: tuple[str, ...], port: int, every
 
 
 async def _serve(contexts: Sequence[str], *, kubeconfig: Path | None, port: int, every: float) -> None:
+    # A web server takes its time to load: no help waits for it.
+    from mesh_cli.dashboard.server import dashboard
+
     stop = stop_at_signal()
     time = asyncio.get_running_loop().time
     async with looking(contexts, kubeconfig=kubeconfig, clock=utc_now) as look:

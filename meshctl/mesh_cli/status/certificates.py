@@ -10,7 +10,6 @@ from mesh_core.lifetimes import LEAF_LIFE, Window
 from mesh_core.objects import TrustBundle
 from mesh_core.objects.mesh import PathReport
 from mesh_core.trust_statement import held_by
-from mesh_runtime.pem import UnreadablePem, certificates_from_pem
 
 _LEAST_LEAF: Final = LEAF_LIFE / 8
 """Leaves are renewed when a quarter of their life is left; with half of that nobody has."""
@@ -28,6 +27,9 @@ def certificates_of(
 
 
 def _signed(bundle: TrustBundle | None, *, now: datetime) -> Iterator[CertificateSeen]:
+    # Reading certificates takes its time to load: no help waits for it.
+    from mesh_runtime.pem import UnreadablePem, certificates_from_pem
+
     statement = held_by(bundle).statement
     pems = [("root", pem) for pem in (bundle.spec.roots if bundle is not None else ())]
     if statement is not None:
