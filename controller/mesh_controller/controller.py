@@ -43,12 +43,13 @@ from mesh_core.membership import Membership
 from mesh_core.names import CONTROLLER, SYSTEM_NAMESPACE
 from mesh_core.trust import OPEN
 from mesh_core.trust import Trust as Rules
+from mesh_runtime.again import BeginsAnew
 from mesh_runtime.clock import Clock, utc_now
 from mesh_runtime.kube import KubeClient, LeaderElection
 from mesh_runtime.pki import window_in
 
 
-class IdentityChanged(EnvironmentFault):
+class IdentityChanged(EnvironmentFault, BeginsAnew):
     """This cluster is somebody else now; everything here was for who it was."""
 
 

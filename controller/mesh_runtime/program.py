@@ -6,6 +6,7 @@ Stop is not remove: SIGTERM ends the process, and leaves every object as it is.
 import asyncio
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Never
@@ -13,6 +14,7 @@ from typing import Any, Never
 import uvloop
 
 from mesh_core.errors import MeshError, causes
+from mesh_runtime.again import BeginsAnew, begin_anew
 from mesh_runtime.log import configure, logger
 from mesh_runtime.signals import stop_at_signal
 
@@ -25,16 +27,23 @@ Until = Callable[[Coroutine[Any, Any, object]], Awaitable[None]]  # Any: what no
 def run_program(name: str, serve: Callable[[Until], Coroutine[Any, Any, None]]) -> Never:
     """Run `serve` until SIGTERM or SIGINT; the exit code is 0 then, and 1 after an error that was logged.
 
+    An error that is `BeginsAnew` starts the program anew in this process, unless that happens too often.
     `name` is what a person calls it ("the agent"). Any: as above.
     """
     configure()
-    failed = False
+    failed = anew = False
     try:
         uvloop.run(_begun(serve))
     except* MeshError as group:
         failed = True
+        anew = all(isinstance(error, BeginsAnew) for error in causes(group))
         for error in causes(group):
-            _log.error(f"{name} cannot run", why=str(error))
+            if anew:
+                _log.warning(f"{name} begins anew", why=error.what)
+            else:
+                _log.error(f"{name} cannot run", why=str(error))
+    if anew:
+        begin_anew(now=time.monotonic())
     sys.exit(1 if failed else 0)
 
 
