@@ -87,6 +87,27 @@ async def test_a_phone_shows_all_without_scrolling_sideways(land: Land, tmp_path
         assert await tab.value("document.documentElement.scrollWidth") <= 375
 
 
+AS_DRAWN = """
+[...document.querySelectorAll('svg.map text')].filter((text) => text.textContent.trim()).map((text) => {
+  const scale = text.getBoundingClientRect().width / text.getBBox().width;
+  return parseFloat(getComputedStyle(text).fontSize) * scale;
+})
+"""
+
+
+async def test_the_map_on_a_phone_has_letters_that_can_be_read(land: Land, tmp_path: Path) -> None:
+    async with running(land.kubeconfig) as dashboard, browser(tmp_path) as tab:
+        await tab.size(390, 844)
+        await opened(tab, dashboard.address)
+        sizes = await tab.value(AS_DRAWN)
+        assert len(sizes) > 3
+        assert min(sizes) >= 11.0, sizes
+        assert await tab.value("document.documentElement.scrollWidth") <= 390
+        map_ = "document.getElementById('map')"
+        assert await tab.value(f"getComputedStyle({map_}).overflowX") == "auto", "its rest is reached"
+        assert tab.complaints == []
+
+
 async def test_a_page_whose_dashboard_has_ended_says_that_it_is_stale(land: Land, tmp_path: Path) -> None:
     async with running(land.kubeconfig) as dashboard, browser(tmp_path) as tab:
         await opened(tab, dashboard.address)
