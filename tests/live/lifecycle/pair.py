@@ -20,6 +20,7 @@ from mesh_runtime.kube import SERVICE_EXPORTS, SERVICE_IMPORTS, ApiError
 
 HOME = "lifecycle"
 CLUSTERS = ("east", "west")
+NOTHING = Difference()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,10 @@ class Pair:
             said = await asyncio.to_thread(self.hello.calls, cluster, 4)
             return "failed" not in said and any(f"hello from {source}" in one for one in said)
 
-        await until_found(is_answered, limit=40)
+        await until_found(is_answered, limit=240)
 
-    async def left(self, cluster: str, *, limit: float = 10) -> Difference:
-        """What is otherwise than before anybody joined, when that is nothing or time is up.
+    async def left(self, cluster: str, *, but: Difference = NOTHING, limit: float = 120) -> Difference:
+        """What is otherwise than before anybody joined, when that is nothing `but` this or time is up.
 
         The API server itself takes a moment to forget a group that is served no more.
         """
@@ -94,7 +95,7 @@ class Pair:
         end = time.monotonic() + limit
         while True:
             found = (await snapshot(kube)).since(of)
-            if found == Difference() or time.monotonic() > end:
+            if found == but or time.monotonic() > end:
                 return found
             await asyncio.sleep(0.3)
 

@@ -16,7 +16,7 @@ from mesh_runtime.kube import MESH_PEERS
 
 pytestmark = pytest.mark.asyncio
 
-ENDS = 30.0
+ENDS = 120.0
 """Seconds that a stream may run on after an eviction; it is cut in one or less."""
 
 

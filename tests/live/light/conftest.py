@@ -19,7 +19,7 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """
     with started(tmp_path_factory.mktemp("light"), "--clusters", "alone", "--light") as bed:
         bed.kubectl("alone", "apply", "-k", str(MANIFESTS / "crds"))
-        bed.kubectl("alone", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        bed.kubectl("alone", "wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
         for part in ("namespace", "rbac"):
             bed.kubectl("alone", "apply", "-k", str(MANIFESTS / part))
         bed.kubectl("alone", "create", "namespace", ELSEWHERE)

@@ -61,7 +61,7 @@ class Way:
         def protocol() -> asyncio.StreamReaderProtocol:
             return asyncio.StreamReaderProtocol(reader)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     transport, made = await self.tunnels(
@@ -145,10 +145,10 @@ async def test_requests_and_a_watch_go_through_and_a_withdrawn_consent_ends_them
         assert b" 200 OK" in await watching.readuntil(b"\r\n\r\n")
         meta = {"name": "seen", "namespace": "default"}
         await there.kube.create(CONFIG_MAPS, {"metadata": meta, "data": {}})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             assert b'"ADDED"' in await watching.readuntil(b'ADDED"')
         await there.consent()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             with pytest.raises((ConnectionError, ssl.SSLError, asyncio.IncompleteReadError)):
                 await watching.readuntil(b"nothing more")
         await there.kube.delete(CONFIG_MAPS, "seen", namespace="default")

@@ -57,7 +57,7 @@ async def test_kubectl_describe_shows_what_turned_and_a_sibling_counts_on(light:
                 wanted = counts.written, {"Normal": 1, "Warning": 2}
             else:
                 wanted = counts.repeated, {"Normal": 1, "Warning": 1}
-            await until(lambda wanted=wanted: wanted[0] == wanted[1], limit=20)  # type: ignore[misc]  # default
+            await until(lambda wanted=wanted: wanted[0] == wanted[1])  # type: ignore[misc]  # default
             assert not +counts.dropped, counts.dropped
             for task in reversed(tasks):
                 task.cancel()

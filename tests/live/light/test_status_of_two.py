@@ -35,7 +35,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     with started(tmp_path_factory.mktemp("pair"), "--clusters", "east,west", "--light") as bed:
         for name in PEER_OF:
             bed.kubectl(name, "apply", "-k", str(MANIFESTS / "crds"))
-            bed.kubectl(name, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+            bed.kubectl(name, "wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
             for part in ("namespace", "rbac"):
                 bed.kubectl(name, "apply", "-k", str(MANIFESTS / part))
         yield bed
@@ -98,7 +98,7 @@ async def test_one_end_is_up_and_the_other_stale_by_what_each_acknowledged(pair:
             lease = await kube.find(LEASES, f"peer-{peer}", namespace=SYSTEM_NAMESPACE)
             return lease is not None and acknowledged_of(lease) is not None
 
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not (await is_written(east, "west") and await is_written(west, "east")):
             assert time.monotonic() < end
             await asyncio.sleep(0.5)

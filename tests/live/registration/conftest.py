@@ -57,7 +57,7 @@ def admit_alice(bed: Bed) -> None:
     file.write_text(yaml.safe_dump(request))
     bed.kubectl(HUB, "apply", "-f", str(file))
     bed.kubectl(HUB, "certificate", "approve", ALICE)
-    bed.kubectl(HUB, "wait", "csr", ALICE, "--for=jsonpath={.status.certificate}", "--timeout=60s")
+    bed.kubectl(HUB, "wait", "csr", ALICE, "--for=jsonpath={.status.certificate}", "--timeout=240s")
     given = bed.kubectl(HUB, "get", "csr", ALICE, "-o", "jsonpath={.status.certificate}")
     login = {
         "client-certificate-data": given,

@@ -166,7 +166,7 @@ def reaches(bed: Bed, source: str, target: str) -> bool:
     [there] = nodes_of(bed, target)[:1]
     [here] = nodes_of(bed, source)[:1]
     said = f"exec 3<>/dev/tcp/{there.address}/6443"
-    return inside(bed, here.name, "timeout", "2", "bash", "-c", said)
+    return inside(bed, here.name, "timeout", "10", "bash", "-c", said)
 
 
 def inside(bed: Bed, node: str, *words: str) -> bool:
