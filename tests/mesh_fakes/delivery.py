@@ -109,7 +109,7 @@ class Delivery:
                 for one in work.status.conditions
             )
 
-        await until_found(look, limit=20.0)
+        await until_found(look)
 
     async def read(self, path: str) -> Json | None:
         """An object of the member by its path, or None."""
@@ -137,7 +137,7 @@ class Delivery:
             found = await self.read(path)
             return (found is not None) is there
 
-        await until_found(look, limit=20.0)
+        await until_found(look)
         return found or {}
 
     async def versions(self, *paths: str) -> list[str]:

@@ -118,7 +118,7 @@ class Pair:
             found = await self.hub.find(CLUSTER_REGISTRATIONS, CLUSTER)
             return found is not None and found.status.phase in phases
 
-        await until_found(is_there, limit=30)
+        await until_found(is_there)
         return await self.hub.get(CLUSTER_REGISTRATIONS, CLUSTER)
 
     async def bring(self, name: str) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,16 @@ def install_parts(bed: Bed) -> None:
     install_hub(bed)
     bed.kubectl("member", "apply", "-k", str(MANIFESTS / "overlays" / "member"))
     bed.kubectl("member", "apply", "-k", str(MANIFESTS / "placement" / "agent-access"))
+
+
+def until_in_force(*looks: Callable[[], bool]) -> None:
+    """Return when rights and policies that were just written are what the API server goes by: it learns of
+    them by watches of its own."""
+    end = time.monotonic() + 120.0
+    for number, look in enumerate(looks):
+        while not look():
+            assert time.monotonic() < end, f"number {number} of what was to be in force is not"
+            time.sleep(0.2)
 
 
 def install_hub(bed: Bed) -> None:

@@ -11,7 +11,7 @@ from mesh_bench.controllers import controllers
 from mesh_core.names import LABEL_SERVICE_NAME
 from mesh_runtime.kube import ENDPOINT_SLICES, NAMESPACES, SERVICE_IMPORTS
 
-LIMIT = 60.0  # seconds
+LIMIT = 180.0  # seconds
 MANAGER = "live-test"
 _READY = {
     name: sum(one["conditions"].get("ready", True) for one in (*(east or ()), *(west or ())))

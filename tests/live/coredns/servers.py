@@ -33,7 +33,7 @@ from mesh_core.names import CLUSTERSET_ZONE, DNS_PORT
 from mesh_local.binaries import coredns_binary
 from mesh_runtime.progress import progress_for
 
-START_LIMIT = 60.0  # seconds
+START_LIMIT = 180.0  # seconds
 ANSWER_LIMIT = 4.0
 FEW = 10
 COREDNS_PORT = 1053

@@ -59,4 +59,4 @@ def _speak(bed: Bed, clusters: Sequence[str]) -> None:
     for cluster in clusters:
         for kinds in ("", "placement", "placement-standard"):
             bed.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))
-        bed.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        bed.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")

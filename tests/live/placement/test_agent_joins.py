@@ -4,7 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -120,6 +120,7 @@ async def test_an_agent_joins_by_a_token_and_tells_what_the_member_is(pair_of_li
     async with bed.client("hub") as kube:
         hub = ScriptedHub(kube, "by-token", "aaaaaa")
         await hub.make_token()
+        began = datetime.now(UTC) - timedelta(seconds=1)
         async with told(bed, hub, driver="token", access="true") as member, agent_of(member):
             await make_room(member)
             await publish_ca(bed, member)
@@ -131,7 +132,7 @@ async def test_an_agent_joins_by_a_token_and_tells_what_the_member_is(pair_of_li
             uid = (await member.get(NAMESPACES, "kube-system")).metadata.uid
             assert claim.metadata.annotations[ANNOTATION_CLUSTER_UID] == uid
             clock = datetime.fromisoformat(claim.metadata.annotations[ANNOTATION_CLOCK])
-            assert abs((datetime.now(UTC) - clock).total_seconds()) < 30
+            assert began <= clock <= datetime.now(UTC)
             await hub.accept(driver="token", requests=[])
             await hub.take(name)
             await until_found(lambda: has_reported(hub))
@@ -193,10 +194,13 @@ async def has_told_of_room(hub: ScriptedHub) -> bool:
 
 async def has_told_of_what_is_there(hub: ScriptedHub) -> bool:
     status = (await hub.kube.get(CLUSTER_CAPACITIES, CAPACITY, namespace=hub.namespace)).status
-    assert status.total[POOL] == "127" and POOL not in status.continuous
-    assert {"kube-system", "meshctl-system", "shop"} <= set(status.namespaces or ())
-    assert status.storage_classes == ("fast",)
-    return status.observed_assignments == {"shop/cart": 7}
+    return (
+        status.total.get(POOL) == "127"
+        and POOL not in status.continuous
+        and {"kube-system", "meshctl-system", "shop"} <= set(status.namespaces or ())
+        and status.storage_classes == ("fast",)
+        and status.observed_assignments == {"shop/cart": 7}
+    )
 
 
 async def has_told_of_links(hub: ScriptedHub, member: KubeClient) -> bool:
@@ -208,8 +212,10 @@ async def has_told_of_links(hub: ScriptedHub, member: KubeClient) -> bool:
         status = {"status": {"gateways": [{**seen, "since": "2026-01-01T00:00:00Z"}]}}
         await member.merge_patch(MESH_PEERS, "west", status, subresource="status")
     links = (await hub.kube.get(CLUSTER_LINKS, LINKS, namespace=hub.namespace)).status.peers
-    assert all((one.headroom, one.cert_not_after) == (0.83, "2027-01-01T00:00:00Z") for one in links)
-    return [(one.cluster, one.state, one.rtt_ms.p50) for one in links] == [("west", "Up", 31.2)]
+    # It may be told of before its gateways have said anything.
+    return [(one.cluster, one.state, one.rtt_ms.p50, one.headroom, one.cert_not_after) for one in links] == [
+        ("west", "Up", 31.2, 0.83, "2027-01-01T00:00:00Z")
+    ]
 
 
 async def publish_ca(bed: Bed, member: KubeClient) -> None:
@@ -268,7 +274,7 @@ async def test_an_agent_has_its_certificate_renewed_as_itself_and_comes_back_wit
                 renewal = renewal_name(hub.cluster, fingerprint=fingerprint)
                 await until_found(lambda: is_there(hub, name))
                 await hub.accept(driver="csr", requests=[name, renewal])
-                await hub.take(name, signer=signer, life=8.0)
+                await hub.take(name, signer=signer, life=24.0)
                 await until_found(lambda: is_there(hub, renewal))
                 request = await kube.get(CSRS, renewal)
                 assert request.spec.username == "meshctl:cluster:by-certificate"
@@ -312,7 +318,11 @@ async def test_a_refusal_is_shown_on_the_member_and_the_agent_asks_again(pair_of
                 return ANNOTATION_REFUSED not in (await settings_of(member)).metadata.annotations
 
             await until_found(is_forgotten)
-            assert await hub.renewed()
+
+            async def is_heard() -> bool:
+                return bool(await hub.renewed())
+
+            await until_found(is_heard)
 
 
 async def test_an_agent_that_is_let_go_shows_it_and_joins_again_by_a_new_token(pair_of_light: Bed) -> None:

@@ -160,7 +160,8 @@ async def test_members_of_a_restored_hub_make_nothing_anew_and_lose_nothing(pair
         # It is cut off in the middle while both run, and done again.
         async with pair.hub_runs(), pair.agent_runs():
             total = await restore(pair.hub, kept, most=3)
-            assert await restore(pair.hub, kept) == total - 3
+            # What the hub, which runs, has made again by itself meanwhile is not asked for.
+            assert 0 < await restore(pair.hub, kept) <= total - 3
             if driver == "token":
                 # Its token ended with its ServiceAccount; its key is the one that is pinned.
                 await pair.tell_token()

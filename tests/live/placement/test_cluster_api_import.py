@@ -57,7 +57,7 @@ KIND: Json = {
 async def prepared(bed: Bed, hub: KubeClient, member: KubeClient) -> None:
     """A hub that says where it is, with what its agents need, and a set that imports of `fleet`."""
     await hub.apply_manifest(KIND, field_manager="test")
-    bed.kubectl("hub", "wait", "--for=condition=Established", f"crd/clusters.{GROUP}", "--timeout=60s")
+    bed.kubectl("hub", "wait", "--for=condition=Established", f"crd/clusters.{GROUP}", "--timeout=240s")
     info = {"server": hub.server, "ca.crt": ca_of(bed, "hub")}
     await _config_map(hub, HUB_INFO, "kube-public", info)
     account = {

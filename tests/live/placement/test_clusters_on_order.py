@@ -57,7 +57,7 @@ def only_a_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     with started(tmp_path_factory.mktemp("hub"), "--clusters", "hub", "--light") as bed:
         for kinds in ("", "placement", "placement-standard"):
             bed.kubectl("hub", "apply", "-k", str(MANIFESTS / "crds" / kinds))
-        bed.kubectl("hub", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        bed.kubectl("hub", "wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
         bed.kubectl("hub", "apply", "-k", str(MANIFESTS / "overlays" / "hub"))
         yield bed
 
@@ -89,7 +89,7 @@ def providing(bed: Bed, folder: Path) -> Iterator[None]:
             yield
         finally:
             program.terminate()
-            code = program.wait(timeout=30)
+            code = program.wait(timeout=120)
     assert code == 0, log.read_text()
 
 

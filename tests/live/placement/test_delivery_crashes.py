@@ -34,7 +34,7 @@ async def lived(delivery: Delivery, life: Life, *, until: Until) -> bool:
     """Deliver until it is done, or dead; whether it was done."""
     engine = asyncio.create_task(delivery.deliverer(life=life).run())
     done = asyncio.create_task(until())
-    await asyncio.wait((engine, done), return_when=asyncio.FIRST_COMPLETED, timeout=30)
+    await asyncio.wait((engine, done), return_when=asyncio.FIRST_COMPLETED, timeout=120)
     was_done = done.done() and not engine.done()
     for task in (engine, done):
         task.cancel()

@@ -68,7 +68,7 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         for cluster in EVERY:
             for kinds in ("", "placement", "placement-standard"):
                 made.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))
-            made.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+            made.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
         for cluster in CANDIDATES:
             made.kubectl(cluster, "apply", "-k", str(MANIFESTS / "overlays" / "hub"))
             made.kubectl(cluster, "apply", "-k", str(MANIFESTS / "placement" / "floating"))

@@ -28,12 +28,15 @@ async def test_kubectl_reads_applies_and_watches_by_both_ways(pair_of_light: Bed
             )
             watch = await scene.start(kubeconfig, "get", "configmaps", "--watch-only", "-o", "name")
             assert watch.stdout is not None
+            await until_it_stands(pair_of_light, watch.stdout, way=way)
             verb = ("create",) if way == "plain" else ("apply", "--server-side")
             assert await scene.kubectl(kubeconfig, *verb, "-f", str(manifest)) == (
                 0,
                 f"configmap/by-{way} {'created' if way == 'plain' else 'serverside-applied'}\n",
             )
-            assert await asyncio.wait_for(watch.stdout.readline(), 20) == f"configmap/by-{way}\n".encode()
+            async with asyncio.timeout(120):
+                while await watch.stdout.readline() != f"configmap/by-{way}\n".encode():
+                    assert not watch.stdout.at_eof()
             watch.terminate()
             await watch.wait()
             ended, said = await scene.kubectl(
@@ -42,6 +45,19 @@ async def test_kubectl_reads_applies_and_watches_by_both_ways(pair_of_light: Bed
             assert (ended, said) == (0, "b")
             # It is the member that has it.
             pair_of_light.kubectl("member", "delete", "configmap", f"by-{way}")
+
+
+async def until_it_stands(bed: Bed, watch: asyncio.StreamReader, *, way: str) -> None:
+    """Return when the watch tells of something: what is made before it stands is not told."""
+    seen = asyncio.ensure_future(watch.readline())
+    made: list[str] = []
+    async with asyncio.timeout(120):
+        while not seen.done():
+            made.append(f"watched-{way}-{len(made)}")
+            await asyncio.to_thread(bed.kubectl, "member", "create", "configmap", made[-1])
+            await asyncio.wait({seen}, timeout=0.5)
+    assert (await seen).startswith(b"configmap/"), "the watch has ended"
+    await asyncio.to_thread(bed.kubectl, "member", "delete", "configmap", *made)
 
 
 async def test_who_asks_is_the_same_person_there_and_brings_no_right_of_a_clusters_own_parts(
@@ -123,7 +139,7 @@ async def test_a_member_that_is_not_available_has_no_way_and_people_are_told_why
                     said = await answer.json()
                     return answer.status == status and (status == 200 or bool(said["message"]))
 
-            assert await has(200)
+            await until_found(lambda: has(200))
             await show_available(hub, status="Unknown")
             await until_found(lambda: has(503))
             await show_available(hub, status="True")

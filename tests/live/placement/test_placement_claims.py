@@ -8,7 +8,7 @@ import pytest
 
 from mesh_fakes.bed import Bed
 from mesh_fakes.fake_agent import FakeAgent
-from mesh_fakes.placement_parts import install_parts, tried_as
+from mesh_fakes.placement_parts import install_parts, tried_as, until_in_force
 from mesh_placement.names import claim_name, renewal_name
 
 # JSON of any kind, hence Any.
@@ -19,6 +19,7 @@ HOLDER = "system:bootstrap:abcdef"
 GROUPS = ("--as-group=system:bootstrappers:meshctl:prod", "--as-group=system:bootstrappers")
 EAST = FakeAgent("east", driver="csr")
 FINGERPRINT = EAST.fingerprint
+THEIRS = {"placement.meshctl.dev/cluster": "soon-there"}
 CLIENT, CLAIM = "kubernetes.io/kube-apiserver-client", "placement.meshctl.dev/claim"
 
 
@@ -46,6 +47,11 @@ def hub(pair_of_light: Bed) -> Iterator[Bed]:
     }
     listed: Body = {"apiVersion": "v1", "kind": "List", "items": [role, binding]}
     assert tried(pair_of_light, "admin", "apply", body=listed) == ""
+    until_in_force(
+        lambda: asked(pair_of_light, HOLDER, claim_name("east", fingerprint=FINGERPRINT)) == "",
+        lambda: "for no other certificate" in asked(pair_of_light, HOLDER, "any", signer="example.com/any"),
+        lambda: "who may let that cluster in" in made(pair_of_light, "tenant", THEIRS),
+    )
     yield pair_of_light
     tried(pair_of_light, "admin", "delete", body=listed)
 
@@ -68,6 +74,13 @@ def asked(
         "metadata": {"name": name, "labels": {"placement.meshctl.dev/cluster": cluster}},
         "spec": spec,
     }
+    return tried(bed, user, "create", "--dry-run=server", body=body)
+
+
+def made(bed: Bed, user: str, labels: dict[str, str]) -> str:
+    """What is said to a namespace of a cluster's."""
+    meta = {"name": "cluster-soon-there", "labels": labels}
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
     return tried(bed, user, "create", "--dry-run=server", body=body)
 
 
@@ -115,14 +128,8 @@ def test_a_namespace_becomes_a_clusters_only_by_who_may_let_it_in(hub: Bed) -> N
     """Whoever makes it before its cluster comes would read the way into the member there."""
     hub_account = "system:serviceaccount:meshctl-system:placement-hub"
 
-    def made(user: str, labels: dict[str, str]) -> str:
-        meta = {"name": "cluster-soon-there", "labels": labels}
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
-        return tried(hub, user, "create", "--dry-run=server", body=body)
-
-    theirs = {"placement.meshctl.dev/cluster": "soon-there"}
-    assert "who may let that cluster in" in made("tenant", theirs)
-    assert made("tenant", {"team": "a"}) == ""
-    assert made(hub_account, theirs) == ""
+    assert "who may let that cluster in" in made(hub, "tenant", THEIRS)
+    assert made(hub, "tenant", {"team": "a"}) == ""
+    assert made(hub, hub_account, THEIRS) == ""
     label = ("label", "--dry-run=server", "namespace", "default", "placement.meshctl.dev/cluster=soon-there")
     assert "who may let that cluster in" in tried(hub, "tenant", *label)

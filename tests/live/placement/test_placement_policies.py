@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mesh_fakes.bed import Bed
-from mesh_fakes.placement_parts import install_parts, tried_as
+from mesh_fakes.placement_parts import install_parts, tried_as, until_in_force
 
 # JSON of any kind, hence Any.
 Body = dict[str, Any]
@@ -15,6 +15,7 @@ WRITER = "registrar"
 DOORKEEPER = "doorkeeper"
 AGENT = "meshctl:cluster:east"
 AGENT_BY_TOKEN = "system:serviceaccount:cluster-east:agent"
+AGENTS = (AGENT, AGENT_BY_TOKEN)
 HUB = "system:serviceaccount:meshctl-system:placement-hub"
 OURS = "placement.meshctl.dev/v1alpha1"
 
@@ -70,6 +71,15 @@ def hub(pair_of_light: Bed) -> Iterator[Bed]:
     ]
     listed: Body = {"apiVersion": "v1", "kind": "List", "items": subjects}
     assert tried(bed, "admin", "apply", body=listed) == ""
+    dry = ("create", "--dry-run=server")
+    until_in_force(
+        lambda: tried(bed, WRITER, *dry, body=registration()) == "",
+        lambda: tried(bed, DOORKEEPER, *dry, body=registration("west", accepted=True)) == "",
+        # Whoever may not is told so by who judges rights; whoever may, that there is none.
+        *(lambda who=who: "(NotFound)" in tried(bed, who, "get", "work", "none") for who in AGENTS),
+        lambda: "verb accept" in tried(bed, WRITER, *dry, body=registration("west", accepted=True)),
+        lambda: "placement-hub-fence" in tried(bed, HUB, *dry, body=secret("default", "a")),
+    )
     yield bed
     tried(bed, "admin", "delete", body=listed)
 

@@ -27,7 +27,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
     """A hub on a light cluster."""
     with started(tmp_path_factory.mktemp("hub"), "--clusters", "alone", "--light") as bed:
         bed.kubectl("alone", "apply", "--server-side", "--field-manager=meshctl", "-k", str(HUB))
-        bed.kubectl("alone", "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        bed.kubectl("alone", "wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
         yield bed
 
 
@@ -65,7 +65,7 @@ async def test_a_hub_goes_whole_once_no_cluster_counts_on_it(alone: Bed) -> None
     assert "clusters leave --context alone for each of them" in refused
 
     removal = asyncio.create_task(
-        asyncio.to_thread(meshctl, alone, "uninstall", "--force", "--timeout", "60")
+        asyncio.to_thread(meshctl, alone, "uninstall", "--force", "--timeout", "240")
     )
     async with alone.client("alone") as kube:
         await end_namespace(kube, "meshctl-system")

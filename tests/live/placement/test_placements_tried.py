@@ -128,7 +128,7 @@ def light_clusters(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
         for cluster in clusters:
             for kinds in ("", "placement", "placement-standard"):
                 bed.kubectl(cluster, "apply", "-k", str(MANIFESTS / "crds" / kinds))
-            bed.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+            bed.kubectl(cluster, "wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
         yield bed
 
 

@@ -20,13 +20,13 @@ WEB = "/apis/apps/v1/namespaces/shop/deployments/web"
 META = {"name": "app", "namespace": "default"}
 
 
-def spec(image: str) -> dict[str, Any]:  # Any: JSON
+def spec(image: str, *, deadline: int = 240) -> dict[str, Any]:  # Any: JSON
     web = deployment("web", replicas=1)
     web["spec"]["template"]["spec"]["containers"][0]["image"] = image
     return {
         "clusterSets": ["prod"],
         "manifests": [namespace(), web],
-        "rollout": {"maxConcurrent": 1, "soakSeconds": 2, "progressDeadlineSeconds": 8},
+        "rollout": {"maxConcurrent": 1, "soakSeconds": 2, "progressDeadlineSeconds": deadline},
     }
 
 
@@ -84,7 +84,8 @@ async def test_a_change_reaches_one_cluster_after_the_other_and_a_bad_one_stops_
         await make_ready(fleet.members[second], WEB)
         await said(fleet, "Applied")
 
-        await fleet.hub.apply(PLACEMENTS, {"metadata": META, "spec": spec("app:bad")}, field_manager="test")
+        bad = {"metadata": META, "spec": spec("app:bad", deadline=8)}
+        await fleet.hub.apply(PLACEMENTS, bad, field_manager="test")
         message = await said(fleet, "RolloutStopped")
         # Whoever has not proved the one before comes first.
         (broken,) = [name for name, image in (await images(fleet)).items() if image == "app:bad"]

@@ -19,7 +19,7 @@ import time
 READY_PORT = 8081
 PAYMENTS_PORT = 8080
 EVERY = 0.1
-LIMIT = 2.0
+LIMIT = 5.0
 
 
 async def call(host: str) -> tuple[str, str]:

@@ -60,7 +60,7 @@ class Story:
     async def _for(self, seconds: float) -> None:
         """Until so much time of the calls' clock has passed: how calls fare is what is looked at."""
         end = now() + seconds
-        await until(lambda: now() >= end, limit=seconds + 5)
+        await until(lambda: now() >= end, limit=seconds + 90)
 
     def _over(self, name: str) -> Phase:
         ended = now()
@@ -77,7 +77,7 @@ class Story:
             )
 
         try:
-            await until_found(are_measured, limit=120)
+            await until_found(are_measured, limit=240)
         finally:
             for pair, one in sorted((await self._scene.links()).items()):
                 print(f"{' -> '.join(pair)}: {one.state}, {one.rtt_ms.p50} ms")
