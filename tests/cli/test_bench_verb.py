@@ -99,7 +99,7 @@ async def test_the_pods_text_measures_the_server_of_verify_and_says_what_fails()
     words = (sys.executable, served.__file__, "serve", "east", str(port))
     server = await asyncio.create_subprocess_exec(*words)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while isinstance(found := await measured(port), str):
                 assert "refused" in found
         assert all(getattr(found, one.name) > 0 for one in fields(found) if one.name != "failed")

@@ -84,7 +84,9 @@ def test_bash_takes_the_script_and_completes_a_verb(tmp_path: Path) -> None:
         '_meshctl_completion meshctl; echo "${COMPREPLY[@]}"'
     )
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, capture_output=True, text=True, timeout=180
+    )
     assert done.stdout.split() == ["status"], done.stderr
 
 
@@ -116,11 +118,11 @@ def test_kubectl_finds_the_plug_in_by_its_name(tmp_path: Path) -> None:
     program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "KUBECONFIG": "/nowhere"}
     words = ["kubectl", "mesh", "status"]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=180)
     assert done.returncode == 1
     assert "there is no kubeconfig at /nowhere" in done.stderr
     shown = subprocess.run(
-        ["kubectl", "mesh", "--help"], env=environment, capture_output=True, text=True, timeout=60
+        ["kubectl", "mesh", "--help"], env=environment, capture_output=True, text=True, timeout=180
     )
     assert "Usage: kubectl mesh" in shown.stdout
 

@@ -43,7 +43,7 @@ def ordered(manifests: list[Manifest]) -> list[Manifest]:
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_it_makes_the_objects_that_kubectl_makes(folder: Path, kubectl: tuple[str, ...]) -> None:
     shown = subprocess.run(
-        [*kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True, timeout=60
+        [*kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True, timeout=180
     )
     theirs = list(yaml.safe_load_all(shown.stdout))
     assert ordered(render(folder)) == ordered(theirs)
@@ -70,7 +70,7 @@ def test_with_components_it_makes_what_kubectl_makes_of_a_kustomization_that_lis
         yaml.safe_dump({"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", **own}),
     )
     words = [*kubectl, "kustomize", "--load-restrictor", "LoadRestrictionsNone", str(tmp_path)]
-    shown = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    shown = subprocess.run(words, capture_output=True, text=True, check=True, timeout=180)
     ours = render(overlay_folder(overlay), components=map(component_folder, components))
     assert ordered(ours) == ordered(list(yaml.safe_load_all(shown.stdout)))
     labels = next(one for one in ours if one["kind"] == "Namespace")["metadata"]["labels"]

@@ -25,7 +25,7 @@ from mesh_fakes.commands import Meshctl, done, join
 from mesh_fakes.object_server import Object, ObjectServer, served, write_kubeconfig
 from mesh_runtime.clock import utc_now
 
-LIMIT = 30.0
+LIMIT = 90.0
 
 
 def with_peer(server: ObjectServer, *, acknowledged: str) -> None:

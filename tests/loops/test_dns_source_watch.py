@@ -99,7 +99,7 @@ async def test_until_both_were_listed_nobody_is_limited(plural: str) -> None:
         assert not there.sources.is_known
         assert there.sources.is_local("203.0.113.7")
         there.member.faults.clear()
-        await until(lambda: there.sources.is_known, limit=30.0)
+        await until(lambda: there.sources.is_known, limit=90)
         assert not there.sources.is_local("203.0.113.7")
 
 

@@ -24,7 +24,7 @@ async def test_one_more_than_may_be_waits_until_another_one_is_gone() -> None:
                 conditions = (await scene.placement("z-newest")).status.conditions
                 return any(one.reason == "TooManyPlacements" for one in conditions)
 
-            await until_found(is_told, limit=60.0)
+            await until_found(is_told, limit=90)
             assert await scene.assignments("z-newest") == {}
             await scene.admin.delete(PLACEMENTS, "p0000", namespace=NAMESPACE)
             found = await scene.decided("z-newest", revision=1)

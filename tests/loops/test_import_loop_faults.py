@@ -132,7 +132,7 @@ async def test_a_version_that_is_too_old_leads_to_a_new_list_and_changes_nothing
         found.http.faults += [Fault("WATCH", plural, 410, "Expired") for plural in plurals]
         lists = found.http.asked.count(("GET", "endpointslices"))
         found.east.api.break_watches()
-        await until(lambda: found.http.asked.count(("GET", "endpointslices")) > lists, limit=15)
+        await until(lambda: found.http.asked.count(("GET", "endpointslices")) > lists, limit=90)
         await quiet(found)
         assert found.picture() == before
 
@@ -148,7 +148,7 @@ async def test_lists_that_are_refused_or_slow_are_not_taken_for_empty_ones() -> 
                 Fault("GET", plural, delay=0.3),
             ]
         found.east.api.break_watches()
-        await until(lambda: not found.http.faults, limit=30)
+        await until(lambda: not found.http.faults, limit=90)
         await quiet(found)
         assert found.picture() == before
 
@@ -176,7 +176,7 @@ async def test_an_import_that_is_refused_halfway_is_finished() -> None:
         ]
         found.east.export()
         found.imports()
-        await until(lambda: found.stands and not found.http.faults, limit=20)
+        await until(lambda: found.stands and not found.http.faults, limit=90)
 
 
 async def test_slow_writes_of_two_looks_do_not_overlap() -> None:

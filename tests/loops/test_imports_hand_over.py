@@ -58,5 +58,5 @@ async def test_a_kubeconfig_that_somebody_handed_over_for_a_cluster_of_that_name
         async def is_in() -> bool:
             return await admin.find(CLUSTER_REGISTRATIONS, "east") is not None
 
-        await until_found(is_in, limit=60.0)
+        await until_found(is_in, limit=90)
         assert await handed(admin) == encoded("tenant")

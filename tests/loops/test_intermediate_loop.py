@@ -280,10 +280,10 @@ async def test_a_certificate_that_the_roster_names_takes_effect_and_is_stored_wi
         second.certificate.verify_directly_issued_by(new.certificate)
         await until_stored(scene, second)
         assert await scene.requests() == []
-        await until(lambda: (now := scene.source.current) is not None and now.settled == 2, limit=60)
+        await until(lambda: (now := scene.source.current) is not None and now.settled == 2, limit=90)
         alone = statement_of(scene, generation=3, roots=(new,), own=first)
         await scene.state(alone)
-        await until(lambda: (now := scene.source.current) is not None and now.settled == 3, limit=60)
+        await until(lambda: (now := scene.source.current) is not None and now.settled == 3, limit=90)
         standing = scene.source.current
         assert standing is not None and len(standing.roots) == 1
         prove(standing.credentials, identity=standing.identity, roots=standing.roots)
@@ -338,7 +338,7 @@ async def test_a_roster_that_names_another_key_is_told_and_nothing_of_it_is_stor
         await scene.joined()
         other = scene.clusterset.member("west")
         await scene.state(statement_of(scene, generation=2, roots=(scene.clusterset.root,), own=other))
-        await until(lambda: scene.source.state.reason is TrustReason.TRUST_PENDING, limit=60)
+        await until(lambda: scene.source.state.reason is TrustReason.TRUST_PENDING, limit=90)
         assert "names another key for west" in scene.source.state.message
         before = await scene.secret()
         await asyncio.sleep(10)

@@ -34,7 +34,7 @@ def noted(scene: TrustScene) -> str:
 
 
 async def until_noted(scene: TrustScene, note: str) -> None:
-    await until(lambda: noted(scene) == note, limit=60)
+    await until(lambda: noted(scene) == note, limit=90)
 
 
 async def test_a_restored_cluster_that_lost_its_statement_believes_nobody_until_it_has_one_again() -> None:
@@ -91,11 +91,11 @@ async def test_a_leaf_that_is_shown_is_dropped_also_when_nobody_saw_the_bundle_g
         membership = FakeMembership(stated)
         source = IntermediateSource(scene.api.client(), membership=membership, clock=scene.clock)
         async with under_way(source.run()):
-            await until(lambda: source.current is not None, limit=60)
+            await until(lambda: source.current is not None, limit=90)
             membership.become(replace(stated, trust=OPEN))
-            await until(lambda: source.current is None, limit=60)
+            await until(lambda: source.current is None, limit=90)
             membership.become(stated)
-            await until(lambda: source.current is not None, limit=60)
+            await until(lambda: source.current is not None, limit=90)
 
 
 async def test_another_clusterset_may_have_no_statement_yet() -> None:

@@ -112,11 +112,11 @@ async def test_a_rotation_brings_the_issuers_new_certificate_and_nobody_has_to_b
         await scene.standing()
         again = issuer(scene, root=new, key=east)
         await accepted(scene, generation=2, roots=(old, new), by=again)
-        await until(lambda: (now := scene.source.current) is not None and now.settled == 2, limit=60)
+        await until(lambda: (now := scene.source.current) is not None and now.settled == 2, limit=90)
         authority = scene.source.authority
         assert authority is not None and authority.above == (again.certificate,)
         await accepted(scene, generation=3, roots=(new,), by=again)
-        await until(lambda: (now := scene.source.current) is not None and now.settled == 3, limit=60)
+        await until(lambda: (now := scene.source.current) is not None and now.settled == 3, limit=90)
         await asyncio.sleep(1000)
         assert await scene.requests() == [], "and none is made later"
         secret = await scene.secret()

@@ -63,7 +63,7 @@ class Relay:
             found.append((await self.registration()).status.agent.trust_request)
             return bool(found[-1])
 
-        await until_found(is_shown, limit=60)
+        await until_found(is_shown, limit=90)
         return key_id_of(read_request(found[-1].encode()).public_key)
 
     async def approve(self, *, key: str = "", cluster: str = "west") -> Relayed:

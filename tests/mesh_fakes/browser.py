@@ -62,7 +62,7 @@ class Tab:
         self._number = number = self._number + 1
         self._waiting[number] = answer = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             told = await answer
         assert "error" not in told, told
         return told["result"]
@@ -124,7 +124,7 @@ async def browser(folder: Path) -> AsyncIterator[Tab]:
     )
     try:
         ready = profile / "DevToolsActivePort"
-        await until(lambda: ready.exists() and len(ready.read_text().splitlines()) == 2, limit=60.0)
+        await until(lambda: ready.exists() and len(ready.read_text().splitlines()) == 2, limit=90)
         port = ready.read_text().splitlines()[0]
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as listed:

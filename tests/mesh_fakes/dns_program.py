@@ -27,7 +27,7 @@ from mesh_runtime.kube import NAMESPACES, SERVICE_IMPORTS
 
 HELLO = "hello.demo.svc.clusterset.local."
 ADDRESS = "10.96.0.10"
-LIMIT = 60
+LIMIT = 120
 
 
 @dataclass

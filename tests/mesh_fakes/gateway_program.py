@@ -62,7 +62,7 @@ class GatewayProgram(RunningProgram):
 
     async def until_ready(self, *, processes: int = 1) -> None:
         """Returns when so many can serve, as their metrics say."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 status, _ = await self.page("readyz")
                 _, text = await self.page("metrics")
@@ -73,7 +73,7 @@ class GatewayProgram(RunningProgram):
 
     async def until_not_ready(self) -> None:
         """Returns when its pod gets nobody new."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 if (await self.page("readyz"))[0] != 200:
                     return

@@ -92,7 +92,7 @@ class Scene:
 
     async def still(self) -> None:
         """Until nobody has written anything for a while."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             seen = -1
             while seen != (seen := sum(len(one.api.requests) for one in self.victims)):
                 for _ in range(8):
@@ -116,9 +116,9 @@ class Scene:
         victim = self.west if line.victim == "west" else self.east
         line.drop("demo", "evil")
         line.put(export(name))
-        await until(lambda: f"demo/{name}" in taken(victim), limit=20)
+        await until(lambda: f"demo/{name}" in taken(victim), limit=90)
         line.drop("demo", name)
-        await until(lambda: f"demo/{name}" not in taken(victim), limit=20)
+        await until(lambda: f"demo/{name}" not in taken(victim), limit=90)
 
 
 @asynccontextmanager
@@ -141,9 +141,9 @@ async def honest_pair() -> AsyncIterator[Scene]:
         west.knows(east)
         east.knows(west)
         found = Scene(west, east)
-        await until(lambda: told(west, "east") == told(east, "west") == 1, limit=20)
-        await until(lambda: bool(west.slices("east") and east.slices("west")), limit=20)
-        await until(lambda: has_lease(west, "east") and has_lease(east, "west"), limit=20)
+        await until(lambda: told(west, "east") == told(east, "west") == 1, limit=90)
+        await until(lambda: bool(west.slices("east") and east.slices("west")), limit=90)
+        await until(lambda: has_lease(west, "east") and has_lease(east, "west"), limit=90)
         # Linked with her from here on: who is linked with whom stands in everybody's MeshPeers.
         async with found.visited():
             for line in found.lines.values():

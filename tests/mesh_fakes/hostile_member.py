@@ -120,7 +120,7 @@ class Line:
 
     async def hear(self) -> Json:
         """The next message of the victim."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             (length,) = struct.unpack(">I", await self.reader.readexactly(4))
             found: Json = json.loads(await self.reader.readexactly(length))
             return found
@@ -162,7 +162,7 @@ async def dialled_by(victim: Member, *, spec: Mapping[str, Any] | None = None) -
         port = server.sockets[0].getsockname()[1]
         gateways = [{"host": "127.0.0.1", "port": port}]
         victim.knows(Member(NAME, clusterset, victim.api), spec={"gateways": gateways, **(spec or {})})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             line = await lines.get()
             await line.hear_until("hello")
         yield line

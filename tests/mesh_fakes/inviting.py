@@ -253,7 +253,7 @@ async def _replica(east: Inviter) -> AsyncIterator[JoinDoor]:
     reception = Reception(kube, membership=membership, issuer=issuer)
     door = JoinDoor(kube, reception=reception, standing=source, bound=lambda: bound_socket(0))
     async with under_way(membership.run(), source.run(), issuer.run(), door.run()):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await source.after(None)
         yield door
 

@@ -205,7 +205,7 @@ class Member:
 
     async def _approve(self, source: IntermediateSource) -> None:
         """What the person with the root does, once."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while source.authority is None:
                 secret = source.secret
                 if secret is not None and CERTIFICATE not in secret.data:

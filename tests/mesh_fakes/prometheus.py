@@ -86,5 +86,5 @@ async def prometheus(
             yield running
     finally:
         process.terminate()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await process.wait()

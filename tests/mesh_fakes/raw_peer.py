@@ -36,7 +36,7 @@ class Caller:
         self.writer.write(b"".join(packed(message) for message in messages))
 
     async def hear(self) -> Json:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             (length,) = struct.unpack(">I", await self.reader.readexactly(4))
             found: Json = json.loads(await self.reader.readexactly(length))
             return found
@@ -79,7 +79,7 @@ def context_of(shown: Credentials, *, of: Member, alpn: str = ALPN_PEER) -> ssl.
 
 async def until_listening(member: Member) -> None:
     """Until its controller accepts connections."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _, writer = await asyncio.open_connection("127.0.0.1", member.port)

@@ -155,9 +155,9 @@ async def udp_halves(
     for near, far in halves.streams:
         near.let_go()
         far.let_go()
-    await until(lambda: not halves.endpoints.flows.leaving, limit=10)
+    await until(lambda: not halves.endpoints.flows.leaving, limit=90)
     if endpoint is not None:
-        await until(lambda: not halves.ports.flows.leaving, limit=10)
+        await until(lambda: not halves.ports.flows.leaving, limit=90)
         assert len(halves.ended) == halves.ended_there == len(halves.streams)
     assert (len(halves.ports.flows), len(halves.endpoints.flows), halves.ports.flows.held) == (0, 0, 0)
 

@@ -14,7 +14,7 @@ from mesh_placement.access import listener, session
 pytestmark = pytest.mark.asyncio
 
 GET = f"GET /clusters/{CLUSTER}/version"
-LIMIT = 5.0
+LIMIT = 60.0
 
 
 async def answer(reader: asyncio.StreamReader) -> bytes:

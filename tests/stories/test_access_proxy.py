@@ -17,7 +17,7 @@ from mesh_fakes.waiting import until
 pytestmark = pytest.mark.asyncio
 
 GET = f"GET /clusters/{CLUSTER}/version"
-LIMIT = 5.0
+LIMIT = 60.0
 P = TypeVar("P", bound=asyncio.Protocol)
 
 

@@ -136,7 +136,7 @@ async def called(found: Scene, act: Callable[[Member], Awaitable[None]], *, what
     """One attack on both by streams that she opens."""
     before = await found.pictures()
     for victim in found.victims:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             await act(victim)
     await found.is_untouched(before, what=what)
     await found.are_well()

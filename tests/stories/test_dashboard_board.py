@@ -49,7 +49,7 @@ async def test_a_viewer_too_many_is_refused_and_none_holds_up_the_end() -> None:
     clusters = Clusters()
     board = Board(clusters.look, every=0.05, time=asyncio.get_running_loop().time)
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             async with dashboard(board, port=0) as address:
                 async with session.get(address) as answer:
                     assert answer.status == 200

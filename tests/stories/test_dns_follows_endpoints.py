@@ -23,7 +23,7 @@ from mesh_fakes.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
-LIMIT = 10.0
+LIMIT = 60.0
 HEADLESS = imported("db", version=1, type_="Headless")
 
 

@@ -41,7 +41,7 @@ from mesh_fakes.waiting import until
 
 pytestmark = pytest.mark.asyncio
 
-LIMIT = 10.0
+LIMIT = 60.0
 
 
 @asynccontextmanager

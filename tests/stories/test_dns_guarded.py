@@ -29,7 +29,7 @@ from mesh_dns.tcp import MOST_OUTSIDE
 pytestmark = pytest.mark.asyncio
 
 HELLO = "hello.demo.svc.clusterset.local."
-LIMIT = 5.0
+LIMIT = 60.0
 
 
 class Strangers(Sources):

@@ -28,7 +28,7 @@ from mesh_dns.tcp import MOST_CONNECTIONS
 from mesh_runtime.binding import PortTaken
 
 HELLO = "hello.demo.svc.clusterset.local."
-LIMIT = 5.0
+LIMIT = 60.0
 LOOPBACKS = ["127.0.0.1", *(["::1"] if socket.has_dualstack_ipv6() else [])]
 
 
@@ -89,7 +89,7 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
 
 async def dig(port: int, *words: str) -> str:
     process = await asyncio.create_subprocess_exec(
-        "dig", "@127.0.0.1", "-p", str(port), "+time=2", "+tries=1", *words, stdout=asyncio.subprocess.PIPE
+        "dig", "@127.0.0.1", "-p", str(port), "+time=10", "+tries=1", *words, stdout=asyncio.subprocess.PIPE
     )
     async with asyncio.timeout(LIMIT):
         out, _ = await process.communicate()

@@ -44,7 +44,7 @@ HELLO = Entry(addresses=(ip_address("10.96.0.10"),))
 GONE = Entry(addresses=(ip_address("10.96.0.66"),))
 KEPT = {("demo", "hello"): HELLO, ("demo", "gone"): GONE, ("lost", "hello"): HELLO}
 HEARD = 1_700_000_000.0
-LIMIT = 10.0
+LIMIT = 60.0
 AWAY = refusal(503, "ServiceUnavailable")
 
 

@@ -14,7 +14,7 @@ from mesh_fakes.clusterset import FakeClusterset
 from mesh_fakes.gateways import LOOPBACK, Ingress, Outlet, egress, ingress, on_both_loops
 from mesh_fakes.waiting import until
 
-LIMIT = 5.0
+LIMIT = 60.0
 """Seconds in which an eviction takes effect on all that stands."""
 
 

@@ -54,7 +54,7 @@ async def openssl_client(
 async def printed(process: asyncio.subprocess.Process, wanted: bytes) -> None:
     """Reads what the program prints until `wanted` has come."""
     assert process.stdout is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await process.stdout.readuntil(wanted)
 
 

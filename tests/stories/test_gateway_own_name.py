@@ -67,7 +67,7 @@ async def called(far: Ingress, credentials: Credentials, *, name: str, alpn: str
         far.address.host, far.address.port, ssl=tls, server_hostname=name
     )
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             yield reader, writer
     finally:
         writer.transport.abort()

@@ -47,7 +47,7 @@ def test_without_its_own_address_it_says_what_to_do_and_ends() -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert result.returncode == 1
@@ -61,7 +61,7 @@ def test_a_setting_that_does_not_read_ends_it_with_one_line() -> None:
         env={**os.environ, "POD_IP": LOOPBACK},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=False,
     )
     assert result.returncode == 2
@@ -79,8 +79,8 @@ def test_it_listens_to_the_routes_of_its_snapshot_without_an_api_server_and_is_n
         write_snapshot(objects_of(remote("east", port=port)), folder=tmp_path)
         settings = Settings(limits=PATIENT, snapshot=tmp_path, health_port=health, debug_port=0)
         running = asyncio.create_task(run(door, settings=settings))
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
-            await until(lambda: listens(port), limit=10)
+        async with asyncio.timeout(120), aiohttp.ClientSession() as session:
+            await until(lambda: listens(port), limit=90)
             async with session.get(f"http://{LOOPBACK}:{health}/readyz") as ready:
                 assert ready.status == 503, "it has no certificate (ruling 24)"
             os.kill(os.getpid(), signal.SIGTERM)
@@ -99,7 +99,7 @@ def test_it_lives_without_an_api_server_and_ends_at_sigterm() -> None:
         running = asyncio.create_task(
             run(door, settings=Settings(limits=PATIENT, health_port=health, debug_port=0))
         )
-        async with asyncio.timeout(20), aiohttp.ClientSession() as session:
+        async with asyncio.timeout(120), aiohttp.ClientSession() as session:
             await until(lambda: listens(door.port))
             async with session.get(f"http://{LOOPBACK}:{health}/healthz") as alive:
                 assert alive.status == 200

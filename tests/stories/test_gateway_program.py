@@ -39,7 +39,7 @@ async def test_two_workers_serve_and_one_that_is_killed_costs_few_callers_anythi
         heard = await calling
         assert heard.count("east") >= 390, "those whose connection the kernel had given to it"
         assert (await west.page("readyz"))[0] == 200, "the pod stays in service"
-        await until(lambda: len(west.workers) == 2 and victim not in west.workers, limit=10)
+        await until(lambda: len(west.workers) == 2 and victim not in west.workers, limit=90)
         await west.until_ready(processes=2)
         assert await calls(50, each=0.0) == ["east"] * 50
 
@@ -52,7 +52,7 @@ async def test_while_the_api_server_is_away_what_runs_serves_and_a_new_worker_ta
         west.api.stop()
         victim = west.workers[1]
         os.kill(victim, signal.SIGKILL)
-        await until(lambda: len(west.workers) == 2 and victim not in west.workers, limit=10)
+        await until(lambda: len(west.workers) == 2 and victim not in west.workers, limit=90)
         assert (await calls(300, each=0.01)).count("east") == 300, "the new one has no certificate yet"
         west.api.start()
         await west.until_ready(processes=2)
@@ -67,6 +67,6 @@ async def test_at_the_end_callers_are_served_until_no_slice_brings_any(workers: 
         assert await calls(100, each=0.005) == ["east"] * 100, "kube-proxy may still bring them"
         assert west.process.returncode is None
         west.api.remove(ENDPOINT_SLICES, "hello-east", namespace="demo")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             assert await west.process.wait() == 0
         assert await call() == ""

@@ -117,7 +117,7 @@ class Rotation:
 
     async def settle(self, cluster: str) -> None:
         """Returns when this member has settled on the statement."""
-        await until(lambda: self.members[cluster].settled == self.statement.generation, limit=10)
+        await until(lambda: self.members[cluster].settled == self.statement.generation, limit=90)
 
 
 @dataclass
@@ -133,7 +133,7 @@ class Callers:
         """Until it is over."""
         while not self.is_over:
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
                     try:
                         await said(reader, writer, text=b"again")
@@ -158,7 +158,7 @@ class Callers:
     async def some(self) -> None:
         """Returns after so many more calls that some of them began later than now."""
         before = self.calls
-        await until(lambda: self.calls >= before + 20 or bool(self.failures), limit=10)
+        await until(lambda: self.calls >= before + 20 or bool(self.failures), limit=90)
 
 
 async def said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, text: bytes) -> None:
@@ -206,7 +206,7 @@ async def rotated_under_calls(*, tunnels: bool, order: tuple[str, str]) -> None:
                 await said(reader, writer, text=b"still here")
             if tunnels:
                 # From one below the old root to one below the new, which the gateways see to by themselves.
-                await until(lambda: below(place.near) == {root_entry(rotation.new).key}, limit=10)
+                await until(lambda: below(place.near) == {root_entry(rotation.new).key}, limit=90)
             await callers.some()
         assert callers.failures == []
         assert rotation.statement.generation == 5

@@ -227,7 +227,7 @@ async def test_two_hundred_streams_are_carried_at_a_time() -> None:
         async with asyncio.TaskGroup() as group:
             for number in range(200):
                 group.create_task(talk(near, number))
-            await until(lambda: len(everybody) == 200, limit=25.0)
+            await until(lambda: len(everybody) == 200, limit=90)
             assert far.traffic.admitted == near.traffic.admitted == 200
             all_there.set()
         await until(lambda: nothing_left(near, far))

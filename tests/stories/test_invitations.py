@@ -82,7 +82,7 @@ async def test_whoever_came_in_stands_as_a_member_of_the_inviters_pool_ruling_2(
     kube = west.api.client(CONTROLLER_ACCOUNT)
     membership = MembershipSource(kube)
     source = IntermediateSource(kube, membership=membership)
-    async with under_way(membership.run(), source.run()), asyncio.timeout(10):
+    async with under_way(membership.run(), source.run()), asyncio.timeout(60):
         standing = await source.after(None)
     assert standing is not None
     assert str(standing.identity) == "spiffe://west.by-east.clusterset.internal/controller"

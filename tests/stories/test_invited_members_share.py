@@ -77,7 +77,7 @@ async def test_whoever_came_in_by_a_token_shares_services_with_the_inviter() -> 
                 # Nobody is believed to be at loopback: where they are here only their operators can say.
                 for member, peer, port in ((east, "west", ports[1]), (west, "east", ports[0])):
                     member.api.put(MESH_PEERS, placed(peer, port))
-                await until(lambda: west.imported() is not None, limit=20)
-                await until(lambda: is_connected(east, "west") and is_connected(west, "east"), limit=20)
+                await until(lambda: west.imported() is not None, limit=90)
+                await until(lambda: is_connected(east, "west") and is_connected(west, "east"), limit=90)
                 west.export()
-                await until(lambda: len(east.slices("west")) > 0, limit=20)
+                await until(lambda: len(east.slices("west")) > 0, limit=90)

@@ -63,9 +63,9 @@ async def test_a_cluster_that_only_dials_out_and_one_that_only_waits_know_each_o
         east.knows(west, spec={"dial": "outbound"})
         # What it knows of addresses is nothing to it: nobody would answer there.
         west.knows(east, port=1, spec={"dial": "inbound"})
-        await until(lambda: shows(east, "west", "Connected") == ("True", "Synced"), limit=20)
-        await until(lambda: shows(west, "east", "Connected") == ("True", "Synced"), limit=20)
-        await until(lambda: bool(east.slices("west") and west.slices("east")), limit=20)
+        await until(lambda: shows(east, "west", "Connected") == ("True", "Synced"), limit=90)
+        await until(lambda: shows(west, "east", "Connected") == ("True", "Synced"), limit=90)
+        await until(lambda: bool(east.slices("west") and west.slices("east")), limit=90)
         await until(lambda: shows(west, "east", "DialAgreed") == ("True", "Agreed"))
         await until(lambda: shows(east, "west", "DialAgreed") == ("True", "Agreed"))
         assert set(door.asked) == {"peer.east.clusterset.internal"}
@@ -77,11 +77,11 @@ async def test_two_that_say_that_only_they_dial_are_told_so_until_one_says_other
     async with east.running(), west.running():
         east.knows(west, spec={"dial": "outbound"})
         west.knows(east, spec={"dial": "outbound"})
-        await until(lambda: shows(east, "west", "DialAgreed") == ("False", "BothOutbound"), limit=20)
-        await until(lambda: shows(west, "east", "DialAgreed") == ("False", "BothOutbound"), limit=20)
+        await until(lambda: shows(east, "west", "DialAgreed") == ("False", "BothOutbound"), limit=90)
+        await until(lambda: shows(west, "east", "DialAgreed") == ("False", "BothOutbound"), limit=90)
         west.knows(east, spec={"dial": "both"})
-        await until(lambda: shows(west, "east", "DialAgreed") == ("True", "Agreed"), limit=20)
-        await until(lambda: shows(east, "west", "DialAgreed") == ("True", "Agreed"), limit=20)
+        await until(lambda: shows(west, "east", "DialAgreed") == ("True", "Agreed"), limit=90)
+        await until(lambda: shows(east, "west", "DialAgreed") == ("True", "Agreed"), limit=90)
 
 
 async def test_who_waits_in_vain_says_who_should_dial_and_what_is_missing_here() -> None:
@@ -93,9 +93,9 @@ async def test_who_waits_in_vain_says_who_should_dial_and_what_is_missing_here()
             found = west.connected("east")
             return found.message if found is not None else ""
 
-        await until(lambda: "there is no Service meshctl-gateway-inner here" in why(), limit=20)
+        await until(lambda: "there is no Service meshctl-gateway-inner here" in why(), limit=90)
         async with inner_door(CLUSTERSET, "west", leads=lambda _: None) as door:
             has_inner_door(west, port=door.port)
-            await until(lambda: "the connection was closed before anybody answered" in why(), limit=20)
+            await until(lambda: "the connection was closed before anybody answered" in why(), limit=90)
             assert "it is east that dials, check its gateway and its MeshPeer" in why()
             assert shows(west, "east", "Connected") == ("False", "Unreachable")

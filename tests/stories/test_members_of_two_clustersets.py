@@ -62,7 +62,7 @@ async def test_two_clustersets_of_one_member_each_import_from_each_other(other: 
     east.export()
     async with running(west, east):
         agree(west, east)
-        await until(lambda: is_synced(west, "east") and is_synced(east, "west"), limit=20)
+        await until(lambda: is_synced(west, "east") and is_synced(east, "west"), limit=90)
         await until(lambda: west.imported() is not None)
         await until(lambda: known(west, "east").generation == 1 == known(east, "west").generation)
         assert west.bundle.status.statement is None, "what is theirs is not ours"
@@ -74,7 +74,7 @@ async def test_the_roster_of_the_other_clusterset_decides_who_may_be_its_member(
     [east] = first_of(theirs, "east")
     async with running(west, east):
         agree(west, east)
-        await until(lambda: known(west, "east").generation == 1, limit=20)
+        await until(lambda: known(west, "east").generation == 1, limit=90)
         before, after = theirs.key("east"), theirs.rebuilt("east")
         assert after is theirs.member("east") and theirs.key("east") != before
         # Their root says that east has another key now: what shows the first one is refused.
@@ -89,7 +89,7 @@ async def test_a_new_root_of_the_other_clusterset_is_learnt_from_its_member() ->
     [east] = first_of(theirs, "east")
     async with running(west, east):
         agree(west, east)
-        await until(lambda: is_synced(west, "east"), limit=20)
+        await until(lambda: is_synced(west, "east"), limit=90)
         new = make_root(theirs.domain, now=theirs.now)
         both = theirs.statement(
             2, roster=theirs.roster("east"), roots=(theirs.root, new), by=(theirs.root, new)
@@ -108,7 +108,7 @@ async def test_nobody_but_their_root_speaks_for_the_other_clusterset() -> None:
     [east] = first_of(theirs, "east")
     async with running(west, east):
         agree(west, east)
-        await until(lambda: known(west, "east").generation == 1, limit=20)
+        await until(lambda: known(west, "east").generation == 1, limit=90)
         forger = FakeClusterset(domain("other.example"))
         east.trusts(forger.statement(7, roster=theirs.roster("east")))
         # East goes by what its own operator wrote, so it believes west no more; west learns nothing of it.
@@ -122,7 +122,7 @@ async def test_another_agreement_forgets_what_was_learnt_under_the_first() -> No
     [east] = first_of(theirs, "east")
     async with running(west, east):
         agree(west, east)
-        await until(lambda: known(west, "east").generation == 1, limit=20)
+        await until(lambda: known(west, "east").generation == 1, limit=90)
         stated = {"domain": others.domain, "roots": list(others.roots)}
         west.knows(east, spec={"trust": stated})
         await until(lambda: is_refused(west, "east"))

@@ -71,7 +71,7 @@ def told(member: Member, peer: str) -> tuple[int, int]:
 
 async def reached(sender: Member, other: Member, *, generation: int) -> None:
     """Until the other one goes by that generation, and has said so to the sender."""
-    await until(lambda: in_force(other) == (generation, 0), limit=20)
+    await until(lambda: in_force(other) == (generation, 0), limit=90)
     await until(lambda: told(sender, other.name) == (generation, 0))
 
 
@@ -82,8 +82,8 @@ async def test_an_eviction_reaches_a_third_cluster_by_relay_and_closes_what_stan
         link(east, north)
         link(north, west)
         link(west, south)
-        await until(lambda: shows(west, "south") == shows(south, "west") == SYNCED, limit=20)
-        await until(lambda: shows(north, "east") == shows(west, "north") == SYNCED, limit=20)
+        await until(lambda: shows(west, "south") == shows(south, "west") == SYNCED, limit=90)
+        await until(lambda: shows(north, "east") == shows(west, "north") == SYNCED, limit=90)
         second = clusterset.statement(
             2, roster=clusterset.roster(*NAMES), refused=[clusterset.refused("south")]
         )
@@ -91,7 +91,7 @@ async def test_an_eviction_reaches_a_third_cluster_by_relay_and_closes_what_stan
         east.trusts(second)
         await until(lambda: in_force(north) == in_force(west) == (2, 0))
         assert west.bundle.status.statement == second
-        await until(lambda: shows(west, "south") == shows(south, "west") == REFUSED, limit=5)
+        await until(lambda: shows(west, "south") == shows(south, "west") == REFUSED, limit=90)
         assert "south was evicted from the clusterset" in message(south, "west")
         assert "it was stolen" in message(south, "west")
         assert "south was evicted" in message(west, "south")
@@ -110,7 +110,7 @@ async def test_a_hostile_members_own_bundle_is_refused_shown_and_changes_nothing
     async with running(east, north, west):
         link(east, north)
         link(east, west)
-        await until(lambda: shows(east, "north") == shows(east, "west") == SYNCED, limit=20)
+        await until(lambda: shows(east, "north") == shows(east, "west") == SYNCED, limit=90)
         forger = FakeClusterset()
         roster = clusterset.roster("west")
         forged = forger.statement(
@@ -133,7 +133,7 @@ async def test_revocations_of_a_revoker_count_and_those_of_anybody_else_do_not_r
     async with running(east, north, west):
         link(east, north)
         link(north, west)
-        await until(lambda: shows(north, "east") == shows(north, "west") == SYNCED, limit=20)
+        await until(lambda: shows(north, "east") == shows(north, "west") == SYNCED, limit=90)
         refused = [clusterset.refused("west")]
         east.trusts(
             revocations=clusterset.revocations(3, refused=[clusterset.refused("north")], by=[stranger])
@@ -165,7 +165,7 @@ async def test_a_restore_that_rolls_the_bundle_back_is_undone_by_the_next_peer_r
             link(east, north)
             link(east, west)
             north.trusts(second)
-            await until(lambda: shows(east, "west") == shows(west, "east") == REFUSED, limit=20)
+            await until(lambda: shows(east, "west") == shows(west, "east") == REFUSED, limit=90)
             east.api.put(
                 TRUST_BUNDLES,
                 {"metadata": {"name": TRUST_BUNDLE}, "status": {"statement": None, "generation": 1}},
@@ -184,8 +184,8 @@ async def test_a_restore_that_rolls_the_bundle_back_is_undone_by_the_next_peer_r
         async with east.running():
             # Its port is another one in this life.
             link(east, north)
-            await until(lambda: in_force(east) == (2, 0), limit=20)
-            await until(lambda: shows(east, "west") == REFUSED, limit=20)
+            await until(lambda: in_force(east) == (2, 0), limit=90)
+            await until(lambda: shows(east, "west") == REFUSED, limit=90)
 
 
 async def test_a_member_rejoins_under_a_new_key_after_its_old_one_was_evicted_ruling_1() -> None:
@@ -197,7 +197,7 @@ async def test_a_member_rejoins_under_a_new_key_after_its_old_one_was_evicted_ru
     async with east.running():
         async with west.running():
             link(east, west)
-            await until(lambda: shows(east, "west") == shows(west, "east") == SYNCED, limit=20)
+            await until(lambda: shows(east, "west") == shows(west, "east") == SYNCED, limit=90)
             east.trusts(evicting)
             await until(lambda: shows(east, "west") == shows(west, "east") == REFUSED)
         clusterset.rebuilt("west")
@@ -205,10 +205,10 @@ async def test_a_member_rejoins_under_a_new_key_after_its_old_one_was_evicted_ru
         (again,) = members(clusterset, "west", statement=third)
         async with again.running():
             again.knows(east)
-            await until(lambda: shows(again, "east") == SYNCED, limit=20)
+            await until(lambda: shows(again, "east") == SYNCED, limit=90)
             assert in_force(east) == (3, 0)
             east.knows(again)
-            await until(lambda: shows(east, "west") == SYNCED, limit=20)
+            await until(lambda: shows(east, "west") == SYNCED, limit=90)
 
 
 async def test_a_rebuilt_cluster_comes_back_where_its_old_self_is_still_known_ruling_1() -> None:
@@ -219,7 +219,7 @@ async def test_a_rebuilt_cluster_comes_back_where_its_old_self_is_still_known_ru
     async with east.running():
         async with west.running():
             link(east, west)
-            await until(lambda: shows(east, "west") == shows(west, "east") == SYNCED, limit=20)
+            await until(lambda: shows(east, "west") == shows(west, "east") == SYNCED, limit=90)
         clusterset.rebuilt("west")
         roster = clusterset.roster("east", "west", uids={"west": "rebuilt-kube-system"})
         statement = clusterset.statement(2, roster=roster, refused=[stolen])
@@ -227,7 +227,7 @@ async def test_a_rebuilt_cluster_comes_back_where_its_old_self_is_still_known_ru
         async with again.running():
             again.knows(east)
             east.knows(again)
-            await until(lambda: shows(again, "east") == shows(east, "west") == SYNCED, limit=20)
+            await until(lambda: shows(again, "east") == shows(east, "west") == SYNCED, limit=90)
             peer = east.peer("west")
             assert peer is not None
             assert peer.status.kube_system_uid == "rebuilt-kube-system"
@@ -249,9 +249,9 @@ async def test_who_slept_through_generations_follows_by_the_next_peer_and_delaye
             await reached(east, north, generation=generation)
         async with west.running():
             link(west, north)
-            await until(lambda: in_force(west) == (4, 0), limit=20)
+            await until(lambda: in_force(west) == (4, 0), limit=90)
             assert west.bundle.status.statement == statement
-            await until(lambda: shows(west, "north") == shows(north, "west") == SYNCED, limit=20)
+            await until(lambda: shows(west, "north") == shows(north, "west") == SYNCED, limit=90)
 
 
 async def test_whom_a_server_does_not_know_it_may_tell_who_it_is_when_only_the_server_is_dialled() -> None:
@@ -262,7 +262,7 @@ async def test_whom_a_server_does_not_know_it_may_tell_who_it_is_when_only_the_s
     (west,) = members(clusterset, "west", statement=both)
     async with running(east, west):
         east.knows(west)
-        await until(lambda: shows(east, "west") == SYNCED, limit=20)
+        await until(lambda: shows(east, "west") == SYNCED, limit=90)
         assert in_force(east) == (2, 0)
 
 
@@ -274,7 +274,7 @@ async def test_a_stranger_below_the_root_is_told_that_nobody_knows_it() -> None:
     )
     async with running(east, west):
         west.knows(east)
-        await until(lambda: shows(west, "east") == REFUSED, limit=20)
+        await until(lambda: shows(west, "east") == REFUSED, limit=90)
         assert "does not know west at all" in message(west, "east")
         assert in_force(east) == (1, 0)
 
@@ -285,13 +285,13 @@ async def test_who_is_evicted_here_alone_is_closed_and_told_and_others_go_on() -
     async with running(east, north, west):
         link(east, west)
         link(north, west)
-        await until(lambda: shows(west, "east") == shows(west, "north") == SYNCED, limit=20)
+        await until(lambda: shows(west, "east") == shows(west, "north") == SYNCED, limit=90)
         loop = asyncio.get_running_loop()
         began = loop.time()
         east.api.remove(MESH_PEERS, "west")
         east.trusts(refused_here=[LocalRefusal(cluster="west", why="it left us")])
         await until(lambda: shows(west, "east") == REFUSED)
-        assert loop.time() - began < 2
+        assert loop.time() - began < 12, "not by the silence of a quarter of a minute"
         assert "west was evicted by this cluster's operator (it left us)" in message(west, "east")
         assert shows(west, "north") == SYNCED
 
@@ -301,7 +301,7 @@ async def test_without_any_statement_nothing_travels_and_nothing_is_written() ->
     east, west = (new_member(name, clusterset=clusterset) for name in ("east", "west"))
     async with running(east, west):
         link(east, west)
-        await until(lambda: shows(east, "west") == shows(west, "east") == SYNCED, limit=20)
+        await until(lambda: shows(east, "west") == shows(west, "east") == SYNCED, limit=90)
         assert in_force(east) == (0, 0)
         assert accepted(east) == ("", "")
         assert told(east, "west") == (0, 0)

@@ -118,7 +118,7 @@ async def test_the_controllers_stream_alone_withdraws_nothing() -> None:
             found = east.connected("west")
             return found is not None and found.status == "False"
 
-        await until(is_lost, limit=20)
+        await until(is_lost, limit=90)
         # What would be withdrawn would be so by the look that this leads to.
         say(east, "west", a=DOWN)
         await until(lambda: condition(east) == ("True", "SomeGateways"))
@@ -167,7 +167,7 @@ async def test_when_all_neighbours_fall_silent_none_is_withdrawn_and_one_of_them
         say(east, "north", a=DEAD)
         await until(lambda: condition(east, "north") == ("True", "SomeGateways"))
         say(east, "north", b=DEAD)
-        await until(lambda: is_reached(east, "west"), limit=10)
+        await until(lambda: is_reached(east, "west"), limit=90)
         assert is_reached(east, "north")
         await until(lambda: condition(east, "west") == ("False", "CutOff"))
         say(east, "north", a=LIVE)

@@ -103,9 +103,9 @@ async def test_two_members_that_connect_and_share_show_no_key(
         west.service()
         west.endpoints("10.2.0.1")
         west.export()
-        async with asyncio.timeout(60), east.running(), west.running():
+        async with asyncio.timeout(180), east.running(), west.running():
             east.knows(west)
-            await until(lambda: east.imported() is not None, limit=30)
+            await until(lambda: east.imported() is not None, limit=90)
         assert len(keys.made) >= 5
         assert_nothing_shown(keys, logged(caplog), readable(east.api), readable(west.api))
 

@@ -88,7 +88,7 @@ async def test_prometheus_finds_every_number_of_the_dashboard_and_says_when_a_ga
                     return not missing
 
                 try:
-                    await until_found(all_there, limit=40.0)
+                    await until_found(all_there, limit=90)
                 except TimeoutError:
                     pytest.fail(f"no numbers for {missing}")
                 assert ("MeshTargetDown", "gateway") not in await server.firing()
@@ -98,5 +98,5 @@ async def test_prometheus_finds_every_number_of_the_dashboard_and_says_when_a_ga
                 async def told() -> bool:
                     return ("MeshTargetDown", "gateway") in await server.firing()
 
-                await until_found(told, limit=20.0)
+                await until_found(told, limit=90)
                 assert {name for name, _ in await server.firing()} == {"MeshTargetDown"}

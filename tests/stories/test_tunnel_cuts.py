@@ -104,7 +104,7 @@ class Scene:
 
 def story(kinds: tuple[str, ...], *, told: Callable[[Scene], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(120), asyncio.TaskGroup() as group:
             scene = Scene(kinds, group=group)
             await told(scene)
             scene.ground.traffic.abort()

@@ -14,7 +14,7 @@ RULES = [
 
 
 def promtool(*words: str) -> str:
-    ended = subprocess.run(["promtool", *words], cwd=FOLDER, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(["promtool", *words], cwd=FOLDER, capture_output=True, text=True, timeout=180)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 

@@ -74,7 +74,7 @@ async def scene(*, limits: Limits = CALM) -> AsyncIterator[Scene]:
         one.open_now -= 1
 
     async with (
-        asyncio.timeout(60),
+        asyncio.timeout(120),
         backend(counts) as there,
         ingress(clusterset, "east", endpoints=(there,), limits=limits) as far,
         egress(clusterset, {"east": (far.address,)}, limits=CALM, tunnels=True) as near,

@@ -52,7 +52,7 @@ def from_openssl(*arguments: str) -> bytes:
     openssl = shutil.which("openssl")
     assert openssl is not None, "install openssl"
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(10)
+        server.settimeout(60)
         port = server.getsockname()[1]
         command = [openssl, "s_client", "-connect", f"127.0.0.1:{port}", *arguments]
         with subprocess.Popen(
@@ -60,7 +60,7 @@ def from_openssl(*arguments: str) -> bytes:
         ) as client:
             connection, _ = server.accept()
             with connection:
-                connection.settimeout(10)
+                connection.settimeout(60)
                 hello = connection.recv(65536)
             client.kill()
     return hello

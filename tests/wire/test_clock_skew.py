@@ -27,7 +27,7 @@ from mesh_runtime.proof import prove
 from mesh_runtime.tls import Credentials, UnusableCredentials
 
 NOW = utc_now().replace(microsecond=0)
-LIMIT = 10.0
+LIMIT = 60.0
 WEST = Identity(cluster=cluster_id("west"), component=Component.GATEWAY, domain=DOMAIN)
 SHOP = Identity(cluster=cluster_id("shop"), component=Component.GATEWAY, domain=DOMAIN, pool="edge")
 

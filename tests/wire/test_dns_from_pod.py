@@ -53,7 +53,7 @@ def asked(*ports: int) -> list[dict[str, Any]]:
         [sys.executable, "-I", "-S", "-c", inspect.getsource(from_pod), json.dumps(wish)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     found: list[dict[str, Any]] = json.loads(ended.stdout)

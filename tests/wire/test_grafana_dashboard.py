@@ -38,7 +38,7 @@ def test_prometheus_understands_every_expression(tmp_path: Path) -> None:
     rules = [{"record": f"panel:{n}", "expr": expr} for n, expr in enumerate(EXPRESSIONS)]
     file = tmp_path / "rules.yaml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
-    ended = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, timeout=180)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert f"{len(rules)} rules found" in ended.stdout
 
@@ -79,7 +79,7 @@ def test_panels_lie_beside_each_other_and_are_told_of_in_the_docs() -> None:
 def test_dashboard_and_alerts_are_applied_as_config_maps_with_the_label_that_grafana_looks_for() -> None:
     found = asyncio.run(find_binaries(components=[Component.KUBECTL], progress=progress_for(io.StringIO())))
     command = [*found.commands[Component.KUBECTL], "kustomize", str(FOLDER)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=180)
     maps = {one["metadata"]["name"]: one for one in yaml.safe_load_all(shown.stdout)}
     assert maps.keys() == {"clusterset-mesh-dashboard", "clusterset-mesh-rules"}
     assert {one["metadata"]["namespace"] for one in maps.values()} == {"monitoring"}

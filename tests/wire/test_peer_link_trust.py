@@ -36,7 +36,7 @@ async def test_a_server_that_we_do_not_know_is_asked_for_nothing() -> None:
     async with west(clusterset, hello()) as server:
         statement = clusterset.statement(1, roster=clusterset.roster("east"))
         async with dialling(clusterset, statement=statement, server=server) as east:
-            await until(lambda: "does not know west at all" in message(east), limit=20)
+            await until(lambda: "does not know west at all" in message(east), limit=90)
             await until(lambda: bool(server.farewells()))
             assert "does not know west at all" in server.farewells()[0]
             assert server.kinds == {"hello", "bye"}, "neither our records' watch nor our texts"
@@ -57,7 +57,7 @@ async def test_a_server_that_we_do_not_know_may_say_nothing_but_trust(more: Json
     async with west(clusterset, hello(trustGeneration=5), more) as server:
         statement = clusterset.statement(1, roster=clusterset.roster("east"))
         async with dialling(clusterset, statement=statement, server=server) as east:
-            await until(lambda: "does not know west at all" in message(east), limit=20)
+            await until(lambda: "does not know west at all" in message(east), limit=90)
             assert server.kinds <= {"hello", "bye"}
             assert not east.api.all(IMPORTED_RECORDS)
             peer = east.peer("west")
@@ -83,7 +83,7 @@ async def test_a_server_that_promises_newer_trust_and_sends_none_is_left_after_f
     async with west(clusterset, hello(trustGeneration=5)) as server:
         statement = clusterset.statement(1, roster=clusterset.roster("east"))
         async with dialling(clusterset, statement=statement, server=server) as east:
-            await until(lambda: "does not know west at all" in message(east), limit=15)
+            await until(lambda: "does not know west at all" in message(east), limit=90)
 
 
 async def test_a_server_that_sends_ever_new_texts_is_left_and_told_so_ruling_1() -> None:
@@ -92,7 +92,7 @@ async def test_a_server_that_sends_ever_new_texts_is_left_and_told_so_ruling_1()
     async with west(clusterset, hello(), *forged) as server:
         statement = clusterset.statement(1, roster=clusterset.roster("east", "west"))
         async with dialling(clusterset, statement=statement, server=server) as east:
-            await until(lambda: "more than 8 texts of trust a minute" in message(east), limit=20)
+            await until(lambda: "more than 8 texts of trust a minute" in message(east), limit=90)
             assert east.bundle.status.generation == 1
             assert "more than 8 texts of trust a minute" in server.farewells()[0]
 
@@ -102,7 +102,7 @@ async def test_a_client_passes_on_what_the_server_lacks_before_it_asks_for_recor
     statement = clusterset.statement(4, roster=clusterset.roster("east", "west"))
     async with west(clusterset, hello(trustGeneration=3)) as server:
         async with dialling(clusterset, statement=statement, server=server) as east:
-            await until(lambda: "watch" in server.kinds, limit=20)
+            await until(lambda: "watch" in server.kinds, limit=90)
             kinds = [one["type"] for one in server.heard]
             assert kinds[:3] == ["hello", "trust", "watch"]
             assert server.heard[1]["statement"]["text"] == statement.text
@@ -118,7 +118,7 @@ async def test_a_server_that_is_evicted_while_the_stream_stands_is_told_why() ->
     statement = clusterset.statement(1, roster=clusterset.roster("east", "west"))
     async with west(clusterset, hello(trustGeneration=1)) as server:
         async with dialling(clusterset, statement=statement, server=server) as east:
-            await until(lambda: "watch" in server.kinds, limit=20)
+            await until(lambda: "watch" in server.kinds, limit=90)
             refused = [clusterset.refused("west")]
             east.trusts(clusterset.statement(2, roster=clusterset.roster("east"), refused=refused))
             await until(lambda: bool(server.farewells()), limit=1)

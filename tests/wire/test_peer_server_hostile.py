@@ -40,7 +40,7 @@ async def served() -> AsyncIterator[Member]:
 
 async def until_headless(west: Member) -> None:
     """Until a peer that asks now is told of a headless Service, with its shard."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             async with call(west, context_of(credentials())) as peer:
                 peer.say({**HELLO, "features": ["shards"]}, WATCH)

@@ -37,8 +37,8 @@ async def test_a_peer_that_is_heard_and_never_ends_its_list_has_nothing_acknowle
         west(clusterset, hello(), HEARTBEAT, HEARTBEAT) as server,
         dialling(clusterset, statement=statement, server=server) as east,
     ):
-        await until(lambda: "ack" in server.kinds, limit=20)
-        await until(lambda: lease(east) is not None, limit=20)
+        await until(lambda: "ack" in server.kinds, limit=90)
+        await until(lambda: lease(east) is not None, limit=90)
         assert acknowledged(east) is None
         found = east.connected("west")
         assert found is None or found.status != "True"
@@ -53,7 +53,7 @@ async def test_the_revision_of_a_whole_list_is_acknowledged_and_shown_at_once() 
         west(clusterset, hello(), synced) as server,
         dialling(clusterset, statement=statement, server=server) as east,
     ):
-        await until(lambda: acknowledged(east) is not None, limit=20)
+        await until(lambda: acknowledged(east) is not None, limit=90)
         found = acknowledged(east)
         assert found is not None and found.revision == 7
 
@@ -71,7 +71,7 @@ async def test_what_a_peer_tells_that_has_lost_its_api_server_is_as_old_as_it_sa
         west(clusterset, hello(), synced, blind, HEARTBEAT, blind) as server,
         dialling(clusterset, statement=statement, server=server) as east,
     ):
-        await until(lambda: is_old(east, by=timedelta(seconds=290)), limit=20)
+        await until(lambda: is_old(east, by=timedelta(seconds=290)), limit=90)
 
 
 async def test_a_controller_that_has_lost_its_api_server_says_so_to_its_peers(
@@ -83,11 +83,11 @@ async def test_a_controller_that_has_lost_its_api_server_says_so_to_its_peers(
     east, west = (new_member(name, clusterset=clusterset) for name in ("east", "west"))
     async with east.running(), west.running():
         east.knows(west)
-        await until(lambda: acknowledged(east) is not None, limit=20)
+        await until(lambda: acknowledged(east) is not None, limit=90)
         west.api.stop()
         assert not is_old(east, by=timedelta(minutes=1))
         monkeypatch.setattr(caches, "CURRENT_WITHIN", 1.0)
-        await until(lambda: is_old(east, by=timedelta(seconds=3)), limit=20)
+        await until(lambda: is_old(east, by=timedelta(seconds=3)), limit=90)
         found = east.connected("west")
         assert found is not None and found.status == "True"
         west.api.start()

@@ -20,7 +20,7 @@ from mesh_runtime.tls import PeerRefused, server_context, verify_peer
 pytestmark = pytest.mark.asyncio
 
 SET = FakeClusterset()
-LIMIT = 10.0
+LIMIT = 60.0
 
 
 async def openssl(*arguments: str, text: bytes = b"") -> tuple[int, str]:

@@ -44,7 +44,7 @@ class Program:
 async def scene(*, limits: Limits = PATIENT) -> AsyncIterator[tuple[RawTunnel, Ingress, Program]]:
     clusterset, program = FakeClusterset(), Program()
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(120),
         backend(program.talk) as there,
         ingress(clusterset, "east", endpoints=(there,), limits=limits) as far,
         raw_tunnel(clusterset, far, cluster="west") as raw,

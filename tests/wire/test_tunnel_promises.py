@@ -53,7 +53,7 @@ class Program:
 async def scene(*, greets: bool = True) -> AsyncIterator[tuple[RawTunnel, Ingress, Program]]:
     clusterset, program = FakeClusterset(), Program()
     async with (
-        asyncio.timeout(30),
+        asyncio.timeout(120),
         backend(program.talk) as there,
         ingress(clusterset, "east", endpoints=(there,), limits=PATIENT) as far,
         raw_tunnel(clusterset, far, cluster=CLUSTER, greets=greets) as raw,
