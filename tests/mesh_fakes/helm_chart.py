@@ -32,6 +32,7 @@ COMPONENT_VALUES = {
     Component.HIGH_AVAILABILITY: "highAvailability",
     Component.HOST_PORT: "hostPort",
     Component.NETWORK_POLICY: "networkPolicy",
+    Component.EVENT_POLICY: "eventPolicy",
 }
 PARTS = {
     "hub": "overlays/hub",

@@ -19,6 +19,7 @@ class Component(Enum):
     HIGH_AVAILABILITY = "high-availability"
     HOST_PORT = "host-port"
     NETWORK_POLICY = "network-policy"
+    EVENT_POLICY = "event-policy"
 
     @property
     def label(self) -> str:

@@ -98,6 +98,7 @@ def test_the_api_server_takes_all_that_the_chart_makes(light: Bed, tmp_path: Pat
         "agentAccess": True,
         "highAvailability": True,
         "networkPolicy": True,
+        "eventPolicy": True,
     }
     objects = rendered(program(), everything)
     said = light.kubectl("alone", *DRY, written(tmp_path / "chart.yaml", objects))

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
+from mesh_cli.install.shipped import Component, component_folder
 from mesh_controller.caches import Caches
 from mesh_controller.event_teller import EventCounts, EventTeller
 from mesh_controller.event_watch import EventWatch
@@ -16,7 +19,7 @@ from mesh_fakes.api_server import Item
 from mesh_fakes.bed import Bed
 from mesh_fakes.waiting import until
 from mesh_runtime.clock import utc_now
-from mesh_runtime.kube import MESH_PEERS, SERVICE_EXPORTS, KubeClient
+from mesh_runtime.kube import EVENTS, MESH_PEERS, SERVICE_EXPORTS, ApiError, KubeClient
 
 pytestmark = pytest.mark.asyncio
 
@@ -80,3 +83,75 @@ async def test_kubectl_describe_shows_what_turned_and_a_sibling_counts_on(light:
     found = {one["reason"]: one for one in json.loads(events)["items"]}
     assert found["InvalidPolicy"]["series"]["count"] == 2
     assert found["InvalidPolicy"]["reportingInstance"] == "controller-1"
+
+
+def event(name: str, namespace: str = ELSEWHERE, **changes: object) -> Item:
+    """An Event as our controller writes it, about an export, with something changed."""
+    export = {"apiVersion": "multicluster.x-k8s.io/v1beta1", "kind": "ServiceExport", "uid": "u"}
+    body: Item = {
+        "metadata": {"name": name, "namespace": namespace},
+        "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "reportingController": "meshctl.dev/controller",
+        "reportingInstance": "controller-1",
+        "regarding": {**export, "name": "told", "namespace": ELSEWHERE},
+        "type": "Normal",
+        "reason": "Exported",
+        "note": "exported to everyone",
+        "action": "Ready",
+    }
+    return {**body, **changes}
+
+
+POD = {"apiVersion": "v1", "kind": "Pod", "name": "a", "namespace": ELSEWHERE, "uid": "u"}
+PEER = {"apiVersion": "meshctl.dev/v1alpha1", "kind": "MeshPeer", "name": "west", "uid": "u"}
+NOT_OURS: list[tuple[Item, str]] = [
+    (event("forged", reportingController="kubelet"), "as itself"),
+    (event("of-a-pod", regarding=POD), "exports, imports, peers and trust"),
+    (event("elsewhere", namespace="kube-system"), "namespace of what it is about"),
+]
+
+
+async def test_the_policy_holds_the_controllers_account_to_its_own_events(light: Bed) -> None:
+    """With the controller's token anybody's Events could be written and changed, which RBAC cannot forbid."""
+    policy = component_folder(Component.EVENT_POLICY) / "policy.yaml"
+    others = event("somebody-elses", reportingController="example.com/other")
+    light.kubectl("alone", "apply", "-f", str(policy))
+    try:
+        async with light.client("alone") as kube:
+            await kube.create(EVENTS, others)
+            account = kube.acting_as(ACCOUNT)
+
+            async def refused(attempt: Callable[[], Awaitable[object]]) -> str:
+                try:
+                    await attempt()
+                except ApiError as error:
+                    return str(error)
+                return ""
+
+            # It is in force a moment after it is there; names of their own, for each try may succeed.
+            for _ in range(450):
+                body = event(f"early-{uuid4().hex}", reportingController="kubelet")
+                if "as itself" in await refused(lambda body=body: account.create(EVENTS, body)):  # type: ignore[misc]  # default
+                    break
+                await asyncio.sleep(0.2)
+            for body, why in NOT_OURS:
+                said = await refused(lambda body=body: account.create(EVENTS, body))  # type: ignore[misc]  # default
+                assert why in said, body
+            series = {"series": {"count": 2, "lastObservedTime": others["eventTime"]}}
+            for patch in ({}, series):
+                said = await refused(
+                    lambda patch=patch: account.merge_patch(  # type: ignore[misc]  # default
+                        EVENTS, "somebody-elses", patch, namespace=ELSEWHERE
+                    )
+                )
+                assert "nobody else" in said, patch
+
+            await account.create(EVENTS, event("ours"))
+            await account.create(EVENTS, event("of-our-peer", namespace="default", regarding=PEER))
+            await account.merge_patch(EVENTS, "ours", {}, namespace=ELSEWHERE)
+            await account.merge_patch(EVENTS, "ours", series, namespace=ELSEWHERE)
+            changed = {"note": "it was never exported"}
+            said = await refused(lambda: account.merge_patch(EVENTS, "ours", changed, namespace=ELSEWHERE))
+            assert "immutable" in said, "the API server sees to that by itself"
+    finally:
+        light.kubectl("alone", "delete", "-f", str(policy))
