@@ -19,7 +19,7 @@ _ROOT = Path("/sys/fs/cgroup")
 _CPUSET_FILES = ("cpuset.cpus", "cpuset.mems")
 
 # A cgroup whose last process was just killed stays busy for a moment.
-REMOVAL_LIMIT = 10.0
+REMOVAL_LIMIT = 60.0
 REMOVAL_PACE = 0.05
 
 

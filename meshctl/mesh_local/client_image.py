@@ -41,7 +41,7 @@ _NO_APPLETS = frozenset(
 
 _CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 _LIBRARIES_OF_MACHINE = Path("/etc/ld.so.cache")
-_LIMIT = 10.0  # seconds
+_LIMIT = 60.0  # seconds
 
 
 # Where the layer's programs are found, and in what language they speak.

@@ -34,8 +34,8 @@ FIELD_MANAGER = "meshctl-local"
 
 # Seconds that may pass on a busy machine with many clusters; a quiet one takes a tenth.
 API_LIMIT = 180.0
-CONTAINERD_LIMIT = 60.0
-NODES_LIMIT = 120.0
+CONTAINERD_LIMIT = 180.0
+NODES_LIMIT = 240.0
 DNS_LIMIT = 180.0
 # Seconds for one answer: a node that just came may be deaf for a moment, and asking again is quicker.
 READY_LIMIT = 2.0

@@ -23,7 +23,7 @@ from mesh_local.processes import Process
 from mesh_local.set_state import read_state
 
 # Seconds for all processes of a set to be gone; the kernel tears a node down in two or three.
-END_LIMIT = 30.0
+END_LIMIT = 120.0
 PACE = 0.05
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from mesh_local.errors import MachineFault, Occupied
 
 # Any set may have to wait for another that chooses its subnet; that takes milliseconds.
-HOST_LIMIT = 20.0
+HOST_LIMIT = 120.0
 PACE = 0.02
 
 # Locks what all sets of this machine share. It exists everywhere, and nobody else locks it.
@@ -22,7 +22,7 @@ _HOST = Path("/run")
 
 @asynccontextmanager
 async def alone_on_host() -> AsyncIterator[None]:
-    """While held, no other set changes what sets share; raises MachineFault after 20 s."""
+    """While held, no other set changes what sets share; raises MachineFault after two minutes."""
     descriptor = os.open(_HOST, os.O_RDONLY | os.O_DIRECTORY)
     try:
         deadline = asyncio.get_running_loop().time() + HOST_LIMIT

@@ -21,7 +21,7 @@ from mesh_local.node_start import READY
 from mesh_local.plan import NodePlan
 from mesh_local.processes import Process
 
-START_LIMIT = 30.0  # seconds, for the namespaces and their file systems
+START_LIMIT = 120.0  # seconds, for the namespaces and their file systems
 PACE = 0.02
 APPEARANCE_TRIES = 50
 

@@ -34,7 +34,7 @@ from mesh_local.up import supplies_for
 from mesh_runtime.progress import Progress
 
 _DRAIN_SECONDS = 90
-_END_LIMIT = 30.0
+_END_LIMIT = 120.0
 _PACE = 0.05
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mesh_local import processes
-from mesh_local.cluster import READY_LIMIT, expected_components
+from mesh_local.cluster import expected_components
 from mesh_local.layout import SetFiles, files_in
 from mesh_local.names import SetNames, names_of
 from mesh_local.node import find_node
@@ -19,6 +19,9 @@ from mesh_local.root import require_root
 from mesh_local.set_state import Phase, SetState, read_state
 from mesh_local.together import together
 from mesh_runtime.kube import ApiError, KubeconfigError, Unreachable, connect
+
+# Seconds for the one answer that is asked for: on a busy machine a server that is well may take some.
+_ANSWER_LIMIT = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ async def _cluster(
 async def _is_ready(context: str, *, kubeconfig: Path) -> bool:
     try:
         async with connect(kubeconfig=kubeconfig, context=context) as kube:
-            await kube.request("GET", "/readyz", limit=READY_LIMIT)
+            await kube.request("GET", "/readyz", limit=_ANSWER_LIMIT)
     except (ApiError, Unreachable, KubeconfigError):
         return False
     return True

@@ -37,7 +37,7 @@ def scale(bed: Bed, cluster: str, replicas: int) -> None:
 
 def link(bed: Bed, dial: str) -> None:
     """East and west are peers, and east dials so."""
-    bed.done("--kubeconfig", str(bed.kubeconfig), "link", "east", "west", "--dial", dial)
+    bed.done("--kubeconfig", str(bed.kubeconfig), "link", "east", "west", "--dial", dial, "--timeout", "240")
 
 
 async def each_has_a_tunnel(hello: Hello, *, west: int) -> None:

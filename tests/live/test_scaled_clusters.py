@@ -54,7 +54,11 @@ async def test_a_cluster_grows_and_shrinks_while_it_runs(one: Bed) -> None:
     await until_found(is_on_both, limit=120)
     # The first node was there before the second: it has a route to its pods all the same.
     first = names_of(one.folder.resolve()).namespace("one")
-    assert await asyncio.to_thread(dns_answers, IPv4Address(pods(one)["one-2"]), network=first)
+
+    async def answers_there() -> bool:
+        return await asyncio.to_thread(dns_answers, IPv4Address(pods(one)["one-2"]), network=first)
+
+    await until_found(answers_there)
     one.kubectl("one", "uncordon", "one")
 
     scaled(one, 1)

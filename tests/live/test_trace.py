@@ -110,7 +110,16 @@ async def test_a_trace_names_the_hop_that_is_broken(clusterset: Bed) -> None:
 
         # Nobody exports it.
         clusterset.done(
-            *("--kubeconfig", str(clusterset.kubeconfig), "unexport", "hello", "-n", hello.namespace),
+            *(
+                "--kubeconfig",
+                str(clusterset.kubeconfig),
+                "unexport",
+                "hello",
+                "-n",
+                hello.namespace,
+                "--timeout",
+                "90",
+            ),
             *("--context", "east"),
         )
         seen = await until_failing(

@@ -131,10 +131,10 @@ def joined(folder: Path, *arguments: str, network: str = "") -> Iterator[Bed]:
             bed.done(
                 *("--kubeconfig", str(bed.kubeconfig), "join", "--context", cluster),
                 *("--cluster-id", cluster, "--trust", str(bed.trust)),
-                *("--image", program, "--service-type", "nodeport"),
+                *("--image", program, "--service-type", "nodeport", "--timeout", "280"),
                 *(("--network", network) if network else ()),
             )
-        bed.done("--kubeconfig", str(bed.kubeconfig), "link", "east", "west")
+        bed.done("--kubeconfig", str(bed.kubeconfig), "link", "east", "west", "--timeout", "240")
         asyncio.run(bed.admit_stand_in("west"))
         yield bed
 

@@ -26,7 +26,7 @@ PROGRAM_IMAGE = "meshctl.dev/clusterset-mesh"
 
 _DEFINITION = "CustomResourceDefinition"
 _ORDER = ("Namespace", "ServiceAccount", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
-_ESTABLISH_LIMIT = 30.0  # seconds
+_ESTABLISH_LIMIT = 120.0  # seconds
 
 
 class NotEstablished(EnvironmentFault):

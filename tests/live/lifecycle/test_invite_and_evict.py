@@ -22,7 +22,7 @@ ENDS = 120.0
 
 def invited(pair: Pair, *words: str) -> str:
     """The token."""
-    return pair.meshctl("invite", "--context", "east", *words).strip()
+    return pair.meshctl("invite", "--context", "east", "--timeout", "120", *words).strip()
 
 
 def accepting(token: str) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ async def test_a_token_is_good_once_its_cluster_comes_in_again_under_its_id_and_
     met = await pair.hello.east.get(MESH_PEERS, "west")
 
     # West is uninstalled, and east hears nothing of it.
-    pair.timed("uninstall", "--force", "--context", "west")
+    pair.timed("uninstall", "--force", "--context", "west", "--timeout", "240")
     assert await pair.left("west") == Difference()
     second = invited(pair)
     # This one installs the programs before they can ask.
@@ -60,7 +60,7 @@ async def test_a_token_is_good_once_its_cluster_comes_in_again_under_its_id_and_
     assert JoinCode.CLUSTER_ID_TAKEN.value in said
     assert "meshctl peer remove west" in said
 
-    pair.timed("peer", "remove", "west", "--context", "east")
+    pair.timed("peer", "remove", "west", "--context", "east", "--timeout", "120")
     pair.meshctl(*accepting(second), *pair.programs)
     await pair.answers_from("west", source="east")
     again = await pair.hello.east.get(MESH_PEERS, "west")

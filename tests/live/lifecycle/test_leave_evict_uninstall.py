@@ -13,6 +13,8 @@ from mesh_runtime.kube import MESH_PEERS
 
 pytestmark = pytest.mark.asyncio
 
+LONG = ("--timeout", "240")
+"""For what a busy machine does late: it is gone as soon as it is."""
 CALLING = 18
 """Seconds that a client calls while a cluster leaves and after it."""
 
@@ -30,7 +32,7 @@ async def test_members_that_are_evicted_leave_or_are_uninstalled_leave_nothing_b
 ) -> None:
     for cluster in ("east", "west"):
         pair.join(cluster, trust=tmp_path / "trust")
-    pair.meshctl("link", "east", "west")
+    pair.meshctl("link", "east", "west", "--timeout", "240")
     for cluster in ("east", "west"):
         await pair.hello.export(cluster)
     await until_found(lambda: both_in_east(pair))
@@ -41,7 +43,7 @@ async def test_members_that_are_evicted_leave_or_are_uninstalled_leave_nothing_b
 
 async def evicted_while_its_api_server_is_dead(pair: Pair) -> None:
     pair.kill_api_server("west")
-    said = pair.timed("peer", "evict", "west", "--context", "east", "--why", "a test")
+    said = pair.timed("peer", "evict", "west", "--context", "east", "--why", "a test", *LONG)
     assert f"{HOME}/hello: stays, exported by east" in said
     await until_found(lambda: only_east_in_east(pair))
     east = pair.hello.east
@@ -66,7 +68,7 @@ async def evicted_while_its_api_server_is_dead(pair: Pair) -> None:
     assert again.returncode == 1
     assert "west was evicted from east" in again.stderr
     pair.meshctl("peer", "evict", "--readmit", "west", "--context", "east")
-    pair.meshctl("link", "east", "west")
+    pair.meshctl("link", "east", "west", "--timeout", "240")
     await until_found(lambda: both_in_east(pair))
 
 
@@ -76,7 +78,7 @@ async def left_in_order(pair: Pair) -> None:
     with hello.asking(
         "east", f"end=$(($(date +%s) + {CALLING})); while [ $(date +%s) -lt $end ]; do {call}; done"
     ) as calling:
-        said = pair.timed("leave", "--context", "west")
+        said = pair.timed("leave", "--context", "west", *LONG)
         assert "acknowledged by east" in said
         await until_found(lambda: only_east_in_east(pair))
         peer = await hello.east.get(MESH_PEERS, "west")
@@ -89,7 +91,7 @@ async def left_in_order(pair: Pair) -> None:
         left = await pair.left("west", but=somebodys)
         assert left == somebodys, "the export is somebody's, and its kind is kept for it"
         assert "nothing of ours" in pair.timed("leave", "--context", "west")
-        pair.timed("peer", "remove", "west", "--context", "east")
+        pair.timed("peer", "remove", "west", "--context", "east", *LONG)
         answers = calling.communicate()[0].splitlines()
         print(f"{len(answers)} calls while west left, {answers.count('failed')} failed")
         assert answers
@@ -102,6 +104,6 @@ async def uninstalled(pair: Pair) -> None:
     for cluster in ("east", "west"):
         # Whose exports they are takes them away, and then their kind can go too.
         await pair.unexport(cluster)
-        pair.timed("uninstall", "--context", cluster)
+        pair.timed("uninstall", "--context", cluster, *LONG)
         assert await pair.left(cluster) == Difference()
     assert "nothing of ours" in pair.timed("uninstall", "--context", "east")

@@ -52,7 +52,7 @@ def deployment(name: str, *, image: str = "web:1", **meta: Any) -> Json:
 
 
 async def adopt(bed: Bed, workload: str, *more: str) -> "CompletedProcess[str]":
-    words = ("--context", "member", "--hub-context", "hub", "-n", "shop", *more)
+    words = ("--context", "member", "--hub-context", "hub", "-n", "shop", "--timeout", "240", *more)
     return await asyncio.to_thread(
         bed.meshctl, "--kubeconfig", str(bed.kubeconfig), "adopt", workload, *words
     )

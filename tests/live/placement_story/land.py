@@ -79,7 +79,7 @@ def land(folder: Path) -> Iterator[Land]:
             joining = ("join", "--context", member, "--cluster-id", member, "--trust", str(bed.trust))
             made.meshctl(*joining, "--image", made.program, "--service-type", "nodeport")
         for one, other in ((EAST, SOUTH), (SOUTH, WEST), (EAST, WEST)):
-            made.meshctl("link", one, other)
+            made.meshctl("link", one, other, "--timeout", "240")
         with routed(made):
             registered(made)
             space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP}}

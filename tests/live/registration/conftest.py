@@ -31,7 +31,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         for cluster in (HUB, MANUAL):
             joining = ("join", "--context", cluster, "--cluster-id", cluster, "--trust", str(bed.trust))
             found.meshctl(*joining, "--image", found.program, "--service-type", "nodeport")
-        found.meshctl("link", MANUAL, HUB, "--dial", "outbound", "--allow-api-server", MANUAL)
+        found.meshctl(
+            "link", MANUAL, HUB, "--dial", "outbound", "--allow-api-server", MANUAL, "--timeout", "240"
+        )
         found.meshctl("hub", "init", "--context", HUB, "--image", found.program)
         admit_alice(bed)
         with sealed(bed, MANUAL):
