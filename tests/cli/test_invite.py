@@ -394,6 +394,15 @@ def test_a_dry_run_prints_all_there_is_to_it_and_no_private_key(meshctl: Meshctl
     assert order.gateways == (PeerGateway(host="192.0.2.9", port=15443),)
 
 
+def test_a_dry_run_beside_helm_prints_what_no_chart_can_know_and_no_program(meshctl: Meshctl) -> None:
+    words = (
+        word for word in accept("--dry-run", "--no-install") if word not in ("--service-type", "nodeport")
+    )
+    printed = meshctl(*words).stdout
+    kinds = [one["kind"] for one in yaml.safe_load_all(printed) if one]
+    assert kinds == ["ClusterProperty", "ClusterProperty", "TrustBundle", "Secret"]
+
+
 @pytest.mark.parametrize("way", ["standard input", "file"])
 def test_the_token_need_not_stand_among_the_words_of_the_command(
     way: str, tmp_path: Path, west: ObjectServer

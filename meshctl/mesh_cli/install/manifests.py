@@ -83,6 +83,13 @@ async def apply_definitions(client: KubeClient, manifests: Iterable[Manifest]) -
     return [one["metadata"]["name"] for one, decided in verdicts if decided is Verdict.INSTALL]
 
 
+async def lacking_definitions(client: KubeClient, manifests: Iterable[Manifest]) -> list[str]:
+    """The names of the kinds that are missing or older; raises definitions.DefinitionTooNew."""
+    wanted = [one for one in manifests if one["kind"] == _DEFINITION]
+    verdicts = [(one, verdict(one, existing=await _definition(client, one))) for one in wanted]
+    return [one["metadata"]["name"] for one, decided in verdicts if decided is Verdict.INSTALL]
+
+
 async def apply_objects(client: KubeClient, manifests: Iterable[Manifest]) -> None:
     """Apply everything that is no kind, in the order given; mesh-dns keeps the address that cluster DNS
     knows.

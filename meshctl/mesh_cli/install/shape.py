@@ -50,11 +50,15 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class ShapeWish:
-    """What somebody asked for; what he said nothing of stays as it is."""
+    """What somebody asked for; what he said nothing of stays as it is.
+
+    `installs` is false where somebody else installs: then nothing was asked for.
+    """
 
     overlay: Overlay | None = None
     adds: frozenset[Component] = frozenset()
     drops: frozenset[Component] = frozenset()
+    installs: bool = True
 
     def of(self, existing: Shape) -> Shape:
         """The shape to install where `existing` is."""
@@ -62,12 +66,25 @@ class ShapeWish:
         return Shape(self.overlay or existing.overlay, tuple(one for one in Component if one in kept))
 
 
-def shape_wish(service_type: str | None, adds: Iterable[str], drops: Iterable[str]) -> ShapeWish:
-    """What was typed; raises click.UsageError for a component that is to come and to go."""
+def shape_wish(
+    service_type: str | None,
+    adds: Iterable[str],
+    drops: Iterable[str],
+    *,
+    no_install: bool,
+    image: str | None,
+) -> ShapeWish:
+    """What was typed; raises click.UsageError where it contradicts itself."""
+    given = {"--image": image, "--service-type": service_type, "--with": adds, "--without": drops}
+    if no_install and (useless := [name for name, value in given.items() if value]):
+        raise click.UsageError(
+            f"--no-install changes no program: give {useless[0]} to what installs them, or leave one out"
+        )
     wish = ShapeWish(
         Overlay(service_type) if service_type else None,
         frozenset(map(Component, adds)),
         frozenset(map(Component, drops)),
+        installs=not no_install,
     )
     if both := wish.adds & wish.drops:
         raise click.UsageError(f"--with and --without both name {min(one.value for one in both)}")
@@ -115,7 +132,7 @@ def _takes_pods(node: Node) -> bool:
 
 
 def shape_options(function: Callable[P, R]) -> Callable[P, R]:
-    """--service-type, --with and --without as `service_type`, `adds` and `drops`."""
+    """--service-type, --with, --without and --no-install as `service_type`, `adds`, `drops`, `no_install`."""
     names = click.Choice([one.value for one in Component])
     for option in (
         click.option(
@@ -132,6 +149,11 @@ def shape_options(function: Callable[P, R]) -> Callable[P, R]:
             "--service-type",
             type=click.Choice([overlay.value for overlay in Overlay]),
             help="How peers reach the gateway; by default as it is, at first a load balancer.",
+        ),
+        click.option(
+            "--no-install",
+            is_flag=True,
+            help="Install and change no kinds or programs: Helm or GitOps has done so.",
         ),
     ):
         function = option(function)

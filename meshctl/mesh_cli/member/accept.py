@@ -15,9 +15,10 @@ import click
 
 from mesh_cli.contexts import context_option
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
-from mesh_cli.install.manifests import apply_definitions, change_shape, manifests_for
+from mesh_cli.install.manifests import manifests_for
+from mesh_cli.install.plan import plan_for
 from mesh_cli.install.rollout import wait_until_running, why_not
-from mesh_cli.install.shape import Shape, ShapeWish, check_room, shape_in, shape_options, shape_wish
+from mesh_cli.install.shape import Shape, ShapeWish, shape_options, shape_wish
 from mesh_cli.member.accept_objects import Acceptance, as_yaml
 from mesh_cli.member.addresses import NoGatewayAddress, format_address, gateway_addresses, parse_address
 from mesh_cli.member.admission import JoinRefused, check_standing
@@ -119,6 +120,7 @@ def command(
     service_type: str | None,
     adds: tuple[str, ...],
     drops: tuple[str, ...],
+    no_install: bool,
     network: str | None,
     pod_cidrs: tuple[str, ...],
     addresses: tuple[str, ...],
@@ -145,9 +147,10 @@ def command(
         gateways=() if dial == "outbound" else given or None,
         pod_ranges=parse_ranges(pod_cidrs),
     )
-    shape = shape_wish(service_type, adds, drops)
+    shape = shape_wish(service_type, adds, drops, no_install=no_install, image=image)
     if dry_run:
-        click.echo(as_yaml(manifests_for(shape.of(Shape()), image=image), acceptance), nl=False)
+        manifests = [] if no_install else manifests_for(shape.of(Shape()), image=image)
+        click.echo(as_yaml(manifests, acceptance), nl=False)
         return
     wish = Wish(
         context=context or current_context(kubeconfig=kubeconfig),
@@ -187,19 +190,18 @@ async def accept(wish: Wish, *, kubeconfig: Path | None, progress: Progress) -> 
         with progress.step(f"{wish.context}: check that it can be {cluster}"):
             facts = await read_facts(client, context=wish.context)
             check_invited(facts, cluster=cluster, token=token, beside_others=wish.beside_others)
-        shape = wish.shape.of(existing := await shape_in(client))
-        manifests = manifests_for(shape, image=wish.image)
-        await check_room(client, shape, manifests, existing=existing, context=wish.context)
-        with progress.step(f"{wish.context}: install the kinds"):
-            await apply_definitions(client, manifests)
-        with progress.step(f"{wish.context}: install the programs"):
+        plan = await plan_for(client, wish.shape, image=wish.image, context=wish.context)
+        await plan.install_kinds(client, progress=progress)
+        with progress.step(
+            f"{wish.context}: {'install the programs' if plan.installs else 'say whom it trusts'}"
+        ):
             for body in wish.acceptance.properties:
                 await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
             if facts.bundle is None or not facts.bundle.spec.pool:
                 # Whoever admits it for good takes the pool away again, as the same owner.
                 await client.apply(TRUST_BUNDLES, wish.acceptance.bundle, field_manager=FIELD_MANAGER)
             await client.apply(TRUST_BUNDLES, wish.acceptance.pin, field_manager=ACCEPT_MANAGER)
-            await change_shape(client, manifests, before=existing, after=shape)
+            await plan.install_programs(client)
         with progress.step(f"{wish.context}: find where it can be dialled"):
             done = await _placed(client, wish.acceptance, facts=facts)
         with progress.step(f"{wish.context}: come in by the {token}") as step:

@@ -12,8 +12,8 @@ import click
 
 from mesh_cli.contexts import context_option
 from mesh_cli.dns.cluster_dns import Stub, add_stub, dns_lines
-from mesh_cli.install.manifests import apply_definitions, change_shape, manifests_for
-from mesh_cli.install.shape import ShapeWish, check_room, shape_in, shape_options, shape_wish
+from mesh_cli.install.plan import plan_for
+from mesh_cli.install.shape import ShapeWish, shape_options, shape_wish
 from mesh_cli.install.startup import start_programs
 from mesh_cli.member.addresses import NoGatewayAddress, format_address, gateway_addresses
 from mesh_cli.member.admission import check_newcomer, property_bodies
@@ -107,6 +107,7 @@ def command(
     service_type: str | None,
     adds: tuple[str, ...],
     drops: tuple[str, ...],
+    no_install: bool,
     network: str | None,
     beside_others: bool,
     dns_stub: bool,
@@ -118,7 +119,7 @@ def command(
         cluster=cluster_id(name),
         trust_folder=trust_folder,
         image=image,
-        shape=shape_wish(service_type, adds, drops),
+        shape=shape_wish(service_type, adds, drops, no_install=no_install, image=image),
         limit=timeout,
         network=parse_network(network) if network is not None else None,
         beside_others=beside_others,
@@ -139,29 +140,28 @@ async def join(newcomer: Newcomer, *, kubeconfig: Path | None, progress: Progres
             check_newcomer(facts, cluster=newcomer.cluster, trust=trust, beside_others=newcomer.beside_others)
             trust = taken(trust, facts=facts, passphrase=passphrase)
             check_newcomer(facts, cluster=newcomer.cluster, trust=trust, beside_others=newcomer.beside_others)
-        shape = newcomer.shape.of(existing := await shape_in(client))
-        manifests = manifests_for(shape, image=newcomer.image)
-        await check_room(client, shape, manifests, existing=existing, context=newcomer.context)
-        with progress.step(f"{newcomer.context}: install the kinds"):
-            definitions = await apply_definitions(client, manifests)
+        plan = await plan_for(client, newcomer.shape, image=newcomer.image, context=newcomer.context)
+        definitions = await plan.install_kinds(client, progress=progress)
         known = record_member(newcomer.trust_folder, cluster=newcomer.cluster, uid=facts.uid)
         enrolment = Enrolment(
             client, trust, context=newcomer.context, cluster=newcomer.cluster, uid=facts.uid
         )
-        with progress.step(f"{newcomer.context}: install the programs"):
+        with progress.step(
+            f"{newcomer.context}: {'install the programs' if plan.installs else 'say whom it trusts'}"
+        ):
             for body in property_bodies(
                 cluster=newcomer.cluster, domain=trust.domain, network=newcomer.network
             ):
                 await client.apply(CLUSTER_PROPERTIES, body, field_manager=FIELD_MANAGER)
             await enrolment.publish(known)
             await _stay(client, facts)
-            await change_shape(client, manifests, before=existing, after=shape)
+            await plan.install_programs(client)
         signed = await start_programs(enrolment, limit=newcomer.limit, progress=progress)
         known = await enrolled(enrolment)
         with progress.step(f"{newcomer.context}: make cluster DNS forward {CLUSTERSET_ZONE}"):
             found = await add_stub(client, beside_multicluster=newcomer.dns_stub)
         gateways = await _gateways(client)
-    return Joined(known, tuple(definitions), signed, found, gateways, unknown=unknown_members(known))
+    return Joined(known, definitions, signed, found, gateways, unknown=unknown_members(known))
 
 
 async def _stay(client: KubeClient, facts: Facts) -> None:
