@@ -19,6 +19,7 @@ from mesh_cli.install.shape import Shape
 from mesh_cli.install.shipped import Component, Overlay, sample_folder
 from mesh_fakes.bed import Bed
 from mesh_fakes.helm import program, rendered
+from mesh_fakes.prometheus_operator import definitions
 
 LEVELS = ("restricted", "privileged")
 DRY = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f")
@@ -103,3 +104,24 @@ def test_the_api_server_takes_all_that_the_chart_makes(light: Bed, tmp_path: Pat
     objects = rendered(program(), everything)
     said = light.kubectl("alone", *DRY, written(tmp_path / "chart.yaml", objects))
     assert said.count(DONE) == len(objects)
+
+
+def test_an_api_server_with_the_prometheus_operators_kinds_takes_our_monitoring(
+    light: Bed, tmp_path: Path
+) -> None:
+    """Its schemas look at fields; whether the expressions are right is promtool's to say."""
+    kinds = [word for one in definitions("prometheusrules", "podmonitors") for word in ("-f", str(one))]
+    light.kubectl("alone", "apply", "--server-side", *kinds)
+    try:
+        light.kubectl("alone", "wait", "--for=condition=Established", *kinds, "--timeout=90s")
+        objects = rendered(program(), {"mesh": False, "monitoring": True})
+        assert {one["kind"] for one in objects} == {"PrometheusRule", "PodMonitor"}
+        said = light.kubectl("alone", *DRY, written(tmp_path / "monitoring.yaml", objects))
+        assert said.count(DONE) == len(objects)
+        # What it would not take shows that the kinds are looked at.
+        objects[0]["spec"]["unknown"] = True
+        file = written(tmp_path / "unknown.yaml", objects)
+        with pytest.raises(AssertionError, match="unknown"):
+            light.kubectl("alone", *DRY, file)
+    finally:
+        light.kubectl("alone", "delete", *kinds)
