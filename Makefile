@@ -114,7 +114,7 @@ test-faults: setup
 	@FAULTS='$(FAULTS)' FAULTS_JSON='$(FAULTS_JSON)' $(BIN)/pytest tests/faults -m faults
 
 test-long: setup
-	@HISTORIES=10000 SNAPSHOTS=10000 REPLAYS=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz tests/live/lifecycle/long
+	@HISTORIES=10000 SNAPSHOTS=10000 REPLAYS=10000 FUZZ=1000000 $(BIN)/pytest tests/sim tests/fuzz tests/live/lifecycle/long tests/live/light/long
 	@RANGES=distinct $(BIN)/pytest tests/live/registration
 	@ROUNDS=50 $(BIN)/pytest tests/live/placement/test_leaving_a_hub.py
 	@PARTITIONS=200 $(BIN)/pytest tests/live/placement/test_cut_control_lines.py

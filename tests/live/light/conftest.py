@@ -9,6 +9,8 @@ from mesh_fakes.access import ELSEWHERE
 from mesh_fakes.bed import Bed, started
 
 MANIFESTS = Path(__file__).parents[3] / "manifests"
+# Asked for by its name only: Helm's command takes minutes to build (make test-long).
+collect_ignore = ["long"]
 
 
 @pytest.fixture(scope="package")

@@ -1,0 +1,1 @@
+"""What builds a large tool first, Helm itself: `make test-long` only."""
