@@ -223,6 +223,23 @@ def test_the_hop_that_fails_by_itself_is_named_with_what_to_do(
     assert told in found.line
 
 
+def test_a_door_that_is_shut_without_a_word_is_explained_by_what_the_controller_was_told() -> None:
+    evicted = Condition(type="Connected", status="False", reason="Refused", message="west was evicted")
+    status = MeshPeerStatus(conditions=(*peer().status.conditions, evicted))
+    refused = replace(
+        IMPORTER,
+        peers={"east": replace_struct(peer(), status=status)},
+        probes=said("Refused: closed it unanswered", "Refused: closed it unanswered"),
+    )
+    found = judged(refused).line
+    assert "ingress gateway of east" in found
+    assert "closed it unanswered; MeshPeer east says: west was evicted" in found
+    assert "MESH-TRUST" in found
+    unsaid = judged(replace(refused, peers={"east": peer()})).line
+    assert "MeshPeer east says" not in unsaid
+    assert "try again" in unsaid
+
+
 def test_slices_without_a_ready_endpoint_only_follow_a_dead_backend() -> None:
     found = states(judged(replace(IMPORTER, probes=said("NoEndpoint"), slices=SILENT, call=LOST), DEAD))
     assert (found["slices"], found["endpoints"], found["call"]) == (State.FOLLOWS, State.FAIL, State.FOLLOWS)

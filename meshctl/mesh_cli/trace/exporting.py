@@ -13,6 +13,7 @@ from mesh_core.allow import allow_of
 from mesh_core.export import READY
 from mesh_core.names import ANNOTATION_ALLOW, ANNOTATION_READY_ENDPOINTS, GATEWAY, SYSTEM_NAMESPACE
 from mesh_core.objects import Condition, EndpointSlice, MeshPeer
+from mesh_core.peer_status import CONNECTED
 from mesh_core.reach import REACHABLE
 from mesh_core.service_probe import GOOD, SAY_NOTHING, Found, found_in
 
@@ -112,9 +113,8 @@ def ingress(scene: Scene, cluster: str) -> Hop:
             return _hop(scene, cluster, title, State.FAIL, decides, *fault, sources=sources, at=cluster)
     refused = [(found, text) for found, text in _results(scene, cluster) if found in AT_THE_DOOR]
     if refused:
-        found, text = refused[0]
-        advice = _ADVICE.get(found, _AGAIN)
-        return _hop(scene, cluster, title, State.FAIL, decides, text, advice, sources=sources, at=cluster)
+        why = _at_the_door(scene, cluster, *refused[0])
+        return _hop(scene, cluster, title, State.FAIL, decides, *why, sources=sources, at=cluster)
     passed = [found for found, _ in _results(scene, cluster) if found in GOOD | AT_THE_ENDPOINTS]
     if passed:
         part = "; who may depends on the pod that calls" if Found.OK_IN_PART in passed else ""
@@ -133,6 +133,17 @@ def ingress(scene: Scene, cluster: str) -> Hop:
     return _hop(
         scene, cluster, title, State.UNKNOWN, decides, seen, advice or _AGAIN, sources=sources, at=cluster
     )
+
+
+def _at_the_door(scene: Scene, cluster: str, found: Found, text: str) -> tuple[str, str]:
+    """What was seen, and the next step. A gateway refuses without a word; a controller is told why."""
+    peers = scene.importer.peers
+    peer = None if isinstance(peers, Unseen) else peers.get(cluster)
+    connected = _condition(peer.status.conditions, CONNECTED) if peer is not None else None
+    if found is Found.REFUSED and connected is not None and connected.status == "False":
+        advice = "meshctl check --only MESH-TRUST,MESH-PEER with the contexts of both"
+        return f"{text}; MeshPeer {cluster} says: {one_line(connected.message)}", advice
+    return text, _ADVICE.get(found, _AGAIN)
 
 
 def endpoints(scene: Scene, cluster: str) -> Hop:
