@@ -16,7 +16,9 @@ from mesh_runtime.kube import KubeClient
 
 T = TypeVar("T")
 
-_READ_LIMIT: Final = 3.0  # seconds
+_READ_LIMIT: Final = 6.0
+"""Seconds: a busy API server needs them, and one that stands still is found by a question of its own."""
+_LATER: Final = "it is slow now: ask again, one cluster or one area at a time (--only MESH-DNS)"
 
 
 async def seen_or_why(
@@ -27,7 +29,7 @@ async def seen_or_why(
         async with asyncio.timeout(limit):
             return await work
     except TimeoutError:
-        return Unseen(f"{who} did not answer within {limit:g} s")
+        return Unseen(f"{who} did not answer within {limit:g} s", _LATER)
     except MeshError as error:
         return Unseen(one_line(error.what))
     except ExceptionGroup as group:

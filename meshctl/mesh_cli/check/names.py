@@ -46,7 +46,7 @@ def cache(findings: Findings) -> Iterator[Observed]:
         yield ok(_COREFILE, seen=f"CoreDNS answers {CLUSTERSET_ZONE} from its own copy of the objects")
         return
     if found.block is None:
-        raise CouldNotLook(f"{_COREFILE} has no block for {CLUSTERSET_ZONE}")
+        raise CouldNotLook(f"{_COREFILE} has no block for {CLUSTERSET_ZONE}", next_step="see MESH-DNS-002")
     if "cache" in found.block.plugins:
         yield warn(
             found.where,

@@ -152,6 +152,9 @@ def orphans(findings: Findings) -> Iterator[Observed]:
 def _complaint(one: ServiceExport, state: Condition, *, is_fatal: bool) -> Observed:
     told = f"{state.type} is {state.status}, {state.reason}: {one_line(state.message)}"
     advice, since = "do what the message says", state.last_transition_time
+    if state.type == "Conflict":
+        take_back = f"meshctl unexport {one.metadata.name} -n {one.metadata.namespace}"
+        advice = f"make the exports alike (docs/conflicts.md), or take one back: {take_back}, in its cluster"
     judge = fail if is_fatal else warn
     return judge(_name(one), seen=told, next_step=advice, since=since)
 

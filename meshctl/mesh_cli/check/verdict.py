@@ -26,17 +26,19 @@ _ORDER = tuple(Verdict)
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """In the place of a value that could not be read: why, as a sentence."""
+    """In the place of a value that could not be read: why, as a sentence; `next_step` where it is not that
+    somebody has to let us see it."""
 
     why: str
+    next_step: str = ""
 
 
 class CouldNotLook(Exception):
     """A check needs what was not seen; it is caught where checks are run, and makes them UNKNOWN."""
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, *, next_step: str = "") -> None:
         super().__init__(why)
-        self.why = why
+        self.why, self.next_step = why, next_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def sorted_result(
     try:
         observed = list(look())
     except CouldNotLook as error:
-        observed = [unknown("-", seen=error.why, next_step=next_step)]
+        observed = [unknown("-", seen=error.why, next_step=error.next_step or next_step)]
     if not observed:
         observed = [unknown("-", seen="there was nothing to look at", next_step=next_step)]
     return Result(check, context, tuple(sorted(observed, key=lambda one: -_ORDER.index(one.verdict))))
@@ -113,7 +115,7 @@ def unknown(subject: str, *, seen: str, next_step: str, since: str = "") -> Obse
 def seen(value: T | Unseen) -> T:
     """The value; raises CouldNotLook when it was not seen."""
     if isinstance(value, Unseen):
-        raise CouldNotLook(value.why)
+        raise CouldNotLook(value.why, next_step=value.next_step)
     return value
 
 
