@@ -23,6 +23,7 @@ from mesh_cli.check.findings import (
     SecretSeen,
     nothing_seen,
 )
+from mesh_cli.check.hub_seen import HubMember, HubPlacement, HubSeen
 from mesh_cli.check.registry import CHECKS, Check, UnknownCheck, chosen, run_check, run_checks
 from mesh_cli.check.render import exit_status, results_as_json, results_as_text
 from mesh_cli.check.rights import Grant
@@ -48,6 +49,7 @@ from mesh_fakes.check_findings import (
     CLOCK,
     EARLIER,
     GRANT,
+    SOON,
     bundle,
     conditions,
     corefile,
@@ -194,6 +196,15 @@ CROWDED = (
         for n in range(16384, 16384 + 15700, 100)
     ),
 )
+
+HUB = HubSeen((HubMember("east", agent="0.1.0"),), 1, (), (2, 2), SOON)
+SILENT = "AgentUnreachable: it was not heard for 40 s"
+
+
+def spoiled(**changes: Any) -> dict[str, Any]:  # Any: fields of several types
+    """A hub whose one member is so."""
+    return {"hub": replace(HUB, members=(replace(HUB.members[0], **changes),))}
+
 
 FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
     ("MESH-API-002", "a kind is missing", {"kinds": ()}, FAIL, "is not installed"),
@@ -667,6 +678,41 @@ FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
         "to no gateway",
     ),
     ("MESH-SVC-007", "no way in", {"policies": (policy("Ingress"),)}, WARN, "let no gateway in"),
+    ("MESH-HUB-001", "silent", spoiled(phase="Unreachable", is_ready=False, why=SILENT), FAIL, "not heard"),
+    ("MESH-HUB-001", "late", spoiled(phase="Suspect", is_ready=False, why=SILENT), WARN, "is Suspect"),
+    (
+        "MESH-HUB-001",
+        "not there yet",
+        spoiled(agent="", is_ready=False, why="NotJoined: x"),
+        WARN,
+        "NotJoined",
+    ),
+    ("MESH-HUB-002", "waits", spoiled(accepted=False, is_ready=False), WARN, "is not let in"),
+    ("MESH-HUB-002", "is leaving", spoiled(leaving=EARLIER, is_ready=False), WARN, "is leaving"),
+    ("MESH-HUB-003", "not installed", {"hub": replace(HUB, pods=None)}, FAIL, "is not installed"),
+    ("MESH-HUB-003", "no pod", {"hub": replace(HUB, pods=(0, 2))}, FAIL, "0 of 2 pods ready"),
+    ("MESH-HUB-003", "one pod", {"hub": replace(HUB, pods=(1, 2))}, WARN, "1 of 2 pods ready"),
+    ("MESH-HUB-003", "one alone", {"hub": replace(HUB, pods=(1, 1))}, WARN, "nobody takes over"),
+    ("MESH-HUB-003", "no leader", {"hub": replace(HUB, led=EARLIER)}, FAIL, "nobody leads"),
+    ("MESH-HUB-003", "never led", {"hub": replace(HUB, led="")}, FAIL, "nobody has led yet"),
+    (
+        "MESH-HUB-004",
+        "two versions",
+        {"hub": replace(HUB, members=(*HUB.members, HubMember("west", agent="0.0.9")))},
+        WARN,
+        "0.0.9 in west; 0.1.0 in east",
+    ),
+    (
+        "MESH-HUB-005",
+        "no cluster fits",
+        {
+            "hub": replace(
+                HUB, troubled=(HubPlacement("shop", "web", "Scheduled is False, NoClusterFits: x"),)
+            )
+        },
+        WARN,
+        "NoClusterFits",
+    ),
     ("MESH-LEFT-002", "a Lease", {"leases": (*LEASES, lease("peer-gone"))}, WARN, "but a Lease"),
 ]
 
@@ -708,6 +754,29 @@ def test_what_many_checks_could_not_see_for_one_reason_is_said_once_below_what_w
     assert all(check.id in text for check in CHECKS), "which they are can be read all the same"
     few = results_as_text(run_checks(CHECKS, all_findings=[fine(secret=Unseen("Forbidden"))]), at=AT)
     assert "unknown MESH-TRUST-007" in few
+
+
+@pytest.mark.parametrize("hub", [None, HubSeen()])
+def test_a_cluster_that_is_no_hub_is_fine_and_says_so(hub: HubSeen | None) -> None:
+    for name, one in results(fine(hub=hub)).items():
+        if name.startswith("MESH-HUB"):
+            assert (one.verdict, one.observed[0].seen) == (OK, "this cluster is none")
+
+
+def test_who_may_not_read_kinds_that_are_not_there_is_asked_for_no_right() -> None:
+    """The API server judges rights before it looks whether it has the kind."""
+    elsewhere = fine()
+    assert not isinstance(elsewhere.kinds, Unseen)
+    kinds = tuple(one for one in elsewhere.kinds if "placement" not in one.name)
+    found = results(fine(hub=Unseen("forbidden"), kinds=kinds))
+    assert {one.verdict for name, one in found.items() if name.startswith("MESH-HUB")} == {OK}
+
+
+def test_many_members_in_trouble_are_told_in_part() -> None:
+    many = tuple(HubMember(f"c{n}", is_ready=False, phase="Unreachable", agent="1") for n in range(50))
+    observed = results(fine(hub=replace(HUB, members=many)))["MESH-HUB-001"].observed
+    assert len(observed) == 21
+    assert any("30 more" in one.seen for one in observed)
 
 
 def test_an_export_that_is_for_others_leaves_nothing_to_be_missed_here() -> None:

@@ -24,6 +24,7 @@ from mesh_cli.check.findings import (
     Stamp,
     WayTried,
 )
+from mesh_cli.check.hub_seen import HubMember, HubSeen
 from mesh_cli.check.network_policy import (
     LabelSelector,
     NetworkPolicy,
@@ -341,6 +342,7 @@ def fine(**changes: Any) -> Findings:
         "serviceexports.multicluster.x-k8s.io": {"v1alpha1", "v1beta1"},
         "serviceimports.multicluster.x-k8s.io": {"v1alpha1", "v1beta1"},
         "clusterproperties.about.k8s.io": {"v1beta1"},
+        "clusterregistrations.placement.meshctl.dev": {"v1alpha1"},
         **{
             f"{kind}.meshctl.dev": {"v1alpha1"}
             for kind in ("meshpeers", "importedrecords", "importedshards", "serviceprobes", "trustbundles")
@@ -389,5 +391,6 @@ def fine(**changes: Any) -> Findings:
         "shadows": (shadow(),),
         "slices": (piece(),),
         "resting_ports": None,
+        "hub": HubSeen((HubMember("east", agent="0.1.0"),), 1, (), (2, 2), SOON),
     }
     return Findings(**{**fields, **changes})

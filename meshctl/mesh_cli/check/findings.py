@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
+from mesh_cli.check.hub_seen import HubSeen
 from mesh_cli.check.network_policy import NetworkPolicy
 from mesh_cli.check.rights import Grant
 from mesh_cli.check.verdict import Unseen
@@ -231,6 +232,7 @@ class Findings:
     shadows: tuple[Service, ...] | Unseen
     slices: tuple[EndpointSlice, ...] | Unseen
     resting_ports: ConfigMap | Unseen | None
+    hub: HubSeen | Unseen | None
     others: Mapping[str, "Findings"] = field(default_factory=dict)
 
     @property

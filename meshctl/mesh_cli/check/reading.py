@@ -29,6 +29,7 @@ from mesh_cli.check.findings import (
     nothing_seen,
 )
 from mesh_cli.check.handshake import handshakes, targets
+from mesh_cli.check.hub_reading import hub_seen
 from mesh_cli.check.live import domain_of
 from mesh_cli.check.look import seen_or_why, server_version, skew
 from mesh_cli.check.network_policy import NetworkPolicy
@@ -221,6 +222,7 @@ def _shared_parts(client: KubeClient) -> dict[str, Awaitable[object]]:
         "namespaces": _namespaces(client),
         "policies": _all(client, _POLICIES),
         "slices": _all(client, ENDPOINT_SLICES, labels=f"{LABEL_SLICE_MANAGED_BY}={MANAGER}"),
+        "hub": hub_seen(client),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from mesh_cli.check import (
     api,
     endpoints,
+    hubs,
     live,
     mutual,
     names,
@@ -115,6 +116,11 @@ CHECKS: Final = (
     Check("MESH-SVC-005", "what is imported leads to its endpoints", endpoints.imported),
     Check("MESH-SVC-006", "the endpoint sets agree across the clusters", endpoints.agreement),
     Check("MESH-SVC-007", "NetworkPolicies let callers out and gateways in", policies.callers),
+    Check("MESH-HUB-001", "the members of the hub are ready", hubs.members),
+    Check("MESH-HUB-002", "nobody waits for the hub to be let in, or to go", hubs.waiting),
+    Check("MESH-HUB-003", "the hub runs, and one of its pods leads", hubs.leads),
+    Check("MESH-HUB-004", "the agents of the hub are of one version", hubs.versions),
+    Check("MESH-HUB-005", "what the hub places is carried out", hubs.placements),
     Check("MESH-LEFT-001", "no derived object is without its import", services.leftovers),
     Check("MESH-LEFT-002", "nothing is left of clusters that are no peers", services.orphans),
 )
