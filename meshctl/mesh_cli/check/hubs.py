@@ -125,7 +125,7 @@ def placements(findings: Findings) -> Iterator[Observed]:
         yield _is_none()
         return
     for one in hub.troubled[:_MOST]:
-        advice = f"meshctl explain placement {one.name} -n {one.namespace}"
+        advice = f"meshctl explain placement {one.namespace}/{one.name}"
         yield warn(f"{one.namespace}/{one.name}", seen=one.why, next_step=advice, since=one.since)
     if len(hub.troubled) > _MOST:
         told = f"{len(hub.troubled) - _MOST} more are not carried out"
