@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +20,7 @@ _CONTAINER: Final = "dns"
 _WATCHED: Final = 2.5
 """Seconds for which a call is watched: who cannot serve it ends it."""
 _MOST: Final = 32
+_STATUS: Final = re.compile(r"exit (?:code|status) (\d+)\W*$")
 
 # What a pod may have to dial with; each ends with status 0 for a connection that was taken.
 _DIAL: Final = """
@@ -69,7 +71,14 @@ async def call_from(client: KubeClient, start: Inside | None, target: Address | 
     said = one_line(ran.output.decode(errors="replace"))
     if "no-tool" in said:
         return Unseen(f"pod {start} has neither python3, nc nor curl to dial with")
-    return Knocked(error=(said or one_line(ran.failure)) if ran.failure else "")
+    return Knocked(error=(said or why_failed(ran.failure)) if ran.failure else "")
+
+
+def why_failed(words: str) -> str:
+    """What kubelet says of a command that failed, without the command, which it repeats whole."""
+    status = _STATUS.search(words)
+    told = "it took no connection, and said nothing"
+    return f"{told} (exit status {status[1]})" if status is not None else one_line(words)
 
 
 def _read(output: bytes, *, expected: int) -> list[Knocked]:
