@@ -36,6 +36,7 @@ from mesh_core.objects import (
     Condition,
     ConfigMap,
     EndpointPort,
+    EndpointSlice,
     Meta,
     PathReport,
     TrustBundle,
@@ -74,6 +75,7 @@ from mesh_fakes.check_findings import (
     seen_of,
     service_import,
     shadow,
+    source,
     statement,
     to_namespace,
     tried,
@@ -678,6 +680,25 @@ FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
         "to no gateway",
     ),
     ("MESH-SVC-007", "no way in", {"policies": (policy("Ingress"),)}, WARN, "let no gateway in"),
+    (
+        "MESH-GW-004",
+        "it chooses no pod",
+        {
+            "sources": (
+                source(),
+                EndpointSlice(
+                    metadata=Meta(
+                        name="x",
+                        namespace="meshctl-system",
+                        labels={"kubernetes.io/service-name": GATEWAY},
+                    ),
+                    endpoints=(),
+                ),
+            )
+        },
+        FAIL,
+        "chooses no pod that is ready",
+    ),
     ("MESH-HUB-001", "silent", spoiled(phase="Unreachable", is_ready=False, why=SILENT), FAIL, "not heard"),
     ("MESH-HUB-001", "late", spoiled(phase="Suspect", is_ready=False, why=SILENT), WARN, "is Suspect"),
     (

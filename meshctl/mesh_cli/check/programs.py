@@ -9,7 +9,7 @@ from mesh_cli.check.times import renewed, seconds_since, span
 from mesh_cli.check.verdict import Observed, fail, ok, seen, warn
 from mesh_cli.install.rollout import readiness
 from mesh_core.membership import Membership
-from mesh_core.names import EGRESS_PORTS, GATEWAY, SYSTEM_NAMESPACE
+from mesh_core.names import EGRESS_PORTS, GATEWAY, LABEL_KUBERNETES_SERVICE, SYSTEM_NAMESPACE
 from mesh_core.ports import claims_of
 from mesh_core.replicas import SELECTOR, SILENT
 
@@ -75,13 +75,29 @@ def address(findings: Findings) -> Iterator[Observed]:
         yield fail(name, seen="is not there", next_step="run meshctl join again for this cluster")
         return
     found = seen(findings.own_addresses)
-    if found:
+    if _leads_nowhere(findings):
+        advice = f"compare its selector with: kubectl -n {SYSTEM_NAMESPACE} get pods --show-labels"
+        told = "chooses no pod that is ready, so whoever dials it is refused"
+        yield fail(name, seen=told, next_step=advice)
+    elif found:
         yield ok(name, seen=f"{service.spec.type} at {', '.join(found)}")
     elif service.spec.type == "ClusterIP":
         yield ok(name, seen="a ClusterIP: peers cannot dial, this cluster dials them")
     else:
         advice = "wait for the load balancer, or join again with --service-type nodeport"
         yield fail(name, seen=f"a {service.spec.type} without an address", next_step=advice)
+
+
+def _leads_nowhere(findings: Findings) -> bool:
+    """Whether the gateway's Service has slices, and nobody in them; Kubernetes makes an empty one."""
+    here = [
+        one
+        for one in seen(findings.sources)
+        if one.metadata.namespace == SYSTEM_NAMESPACE
+        and one.metadata.labels.get(LABEL_KUBERNETES_SERVICE) == GATEWAY
+    ]
+    ready = [each for one in here for each in one.endpoints or () if each.conditions.ready is not False]
+    return bool(here) and not ready
 
 
 def ports(findings: Findings) -> Iterator[Observed]:
