@@ -29,6 +29,7 @@ from mesh_cli.check.render import exit_status, results_as_json, results_as_text
 from mesh_cli.check.rights import Grant
 from mesh_cli.check.verdict import Observed, Result, Unseen, Verdict
 from mesh_cli.dns.corefile import stub
+from mesh_cli.precheck.verdict import HUB_CHECKS, MEMBER_CHECKS
 from mesh_core.identity import cluster_id
 from mesh_core.names import DNS, GATEWAY, LABEL_REPLICA
 from mesh_core.objects import (
@@ -699,32 +700,32 @@ FAULTS: list[tuple[str, str, dict[str, Any], Verdict, str]] = [
         FAIL,
         "chooses no pod that is ready",
     ),
-    ("MESH-HUB-001", "silent", spoiled(phase="Unreachable", is_ready=False, why=SILENT), FAIL, "not heard"),
-    ("MESH-HUB-001", "late", spoiled(phase="Suspect", is_ready=False, why=SILENT), WARN, "is Suspect"),
+    ("MESH-PLACE-001", "silent", spoiled(phase="Unreachable", is_ready=False, why=SILENT), FAIL, "not heard"),
+    ("MESH-PLACE-001", "late", spoiled(phase="Suspect", is_ready=False, why=SILENT), WARN, "is Suspect"),
     (
-        "MESH-HUB-001",
+        "MESH-PLACE-001",
         "not there yet",
         spoiled(agent="", is_ready=False, why="NotJoined: x"),
         WARN,
         "NotJoined",
     ),
-    ("MESH-HUB-002", "waits", spoiled(accepted=False, is_ready=False), WARN, "is not let in"),
-    ("MESH-HUB-002", "is leaving", spoiled(leaving=EARLIER, is_ready=False), WARN, "is leaving"),
-    ("MESH-HUB-003", "not installed", {"hub": replace(HUB, pods=None)}, FAIL, "is not installed"),
-    ("MESH-HUB-003", "no pod", {"hub": replace(HUB, pods=(0, 2))}, FAIL, "0 of 2 pods ready"),
-    ("MESH-HUB-003", "one pod", {"hub": replace(HUB, pods=(1, 2))}, WARN, "1 of 2 pods ready"),
-    ("MESH-HUB-003", "one alone", {"hub": replace(HUB, pods=(1, 1))}, WARN, "nobody takes over"),
-    ("MESH-HUB-003", "no leader", {"hub": replace(HUB, led=EARLIER)}, FAIL, "nobody leads"),
-    ("MESH-HUB-003", "never led", {"hub": replace(HUB, led="")}, FAIL, "nobody has led yet"),
+    ("MESH-PLACE-002", "waits", spoiled(accepted=False, is_ready=False), WARN, "is not let in"),
+    ("MESH-PLACE-002", "is leaving", spoiled(leaving=EARLIER, is_ready=False), WARN, "is leaving"),
+    ("MESH-PLACE-003", "not installed", {"hub": replace(HUB, pods=None)}, FAIL, "is not installed"),
+    ("MESH-PLACE-003", "no pod", {"hub": replace(HUB, pods=(0, 2))}, FAIL, "0 of 2 pods ready"),
+    ("MESH-PLACE-003", "one pod", {"hub": replace(HUB, pods=(1, 2))}, WARN, "1 of 2 pods ready"),
+    ("MESH-PLACE-003", "one alone", {"hub": replace(HUB, pods=(1, 1))}, WARN, "nobody takes over"),
+    ("MESH-PLACE-003", "no leader", {"hub": replace(HUB, led=EARLIER)}, FAIL, "nobody leads"),
+    ("MESH-PLACE-003", "never led", {"hub": replace(HUB, led="")}, FAIL, "nobody has led yet"),
     (
-        "MESH-HUB-004",
+        "MESH-PLACE-004",
         "two versions",
         {"hub": replace(HUB, members=(*HUB.members, HubMember("west", agent="0.0.9")))},
         WARN,
         "0.0.9 in west; 0.1.0 in east",
     ),
     (
-        "MESH-HUB-005",
+        "MESH-PLACE-005",
         "no cluster fits",
         {
             "hub": replace(
@@ -780,7 +781,7 @@ def test_what_many_checks_could_not_see_for_one_reason_is_said_once_below_what_w
 @pytest.mark.parametrize("hub", [None, HubSeen()])
 def test_a_cluster_that_is_no_hub_is_fine_and_says_so(hub: HubSeen | None) -> None:
     for name, one in results(fine(hub=hub)).items():
-        if name.startswith("MESH-HUB"):
+        if name.startswith("MESH-PLACE"):
             assert (one.verdict, one.observed[0].seen) == (OK, "this cluster is none")
 
 
@@ -790,12 +791,12 @@ def test_who_may_not_read_kinds_that_are_not_there_is_asked_for_no_right() -> No
     assert not isinstance(elsewhere.kinds, Unseen)
     kinds = tuple(one for one in elsewhere.kinds if "placement" not in one.name)
     found = results(fine(hub=Unseen("forbidden"), kinds=kinds))
-    assert {one.verdict for name, one in found.items() if name.startswith("MESH-HUB")} == {OK}
+    assert {one.verdict for name, one in found.items() if name.startswith("MESH-PLACE")} == {OK}
 
 
 def test_many_members_in_trouble_are_told_in_part() -> None:
     many = tuple(HubMember(f"c{n}", is_ready=False, phase="Unreachable", agent="1") for n in range(50))
-    observed = results(fine(hub=replace(HUB, members=many)))["MESH-HUB-001"].observed
+    observed = results(fine(hub=replace(HUB, members=many)))["MESH-PLACE-001"].observed
     assert len(observed) == 21
     assert any("30 more" in one.seen for one in observed)
 
@@ -1010,6 +1011,11 @@ def test_ids_are_unique_and_of_one_form() -> None:
     ids = [check.id for check in CHECKS]
     assert len(set(ids)) == len(ids) >= 15
     assert all(re.fullmatch(r"MESH-[A-Z]+-\d{3}", name) for name in ids)
+
+
+def test_no_id_of_a_check_is_one_of_a_precheck_too() -> None:
+    """`meshctl explain` finds an id on one page, and it keeps its meaning for ever."""
+    assert {check.id for check in CHECKS} & {one.id for one in (*HUB_CHECKS, *MEMBER_CHECKS)} == set()
 
 
 def test_the_page_explains_every_check_and_no_other() -> None:

@@ -4,16 +4,31 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
+from msgspec import Struct
+
 from mesh_cli.check.hub_seen import HubMember, HubPlacement, HubSeen
 from mesh_cli.install.rollout import readiness
 from mesh_cli.table import one_line
 from mesh_core.names import HUB, SYSTEM_NAMESPACE
-from mesh_core.objects import Condition
-from mesh_placement.objects import ClusterRegistration, Placement
+from mesh_core.objects import Condition, KubernetesObject
+from mesh_placement.objects import ClusterRegistration
 from mesh_placement.resources import CLUSTER_REGISTRATIONS, PLACEMENTS
-from mesh_runtime.kube import DEPLOYMENTS, LEASES, ApiError, KubeClient
+from mesh_runtime.kube import DEPLOYMENTS, LEASES, ApiError, KubeClient, Resource
 
 _READY: Final = "Ready"
+
+
+class _Status(Struct, frozen=True):
+    conditions: tuple[Condition, ...] = ()
+
+
+class _Head(KubernetesObject, frozen=True, kw_only=True):
+    """A Placement without what it places, which may be large and is not asked for here."""
+
+    status: _Status = _Status()
+
+
+_HEADS: Final = Resource(PLACEMENTS.group, PLACEMENTS.version, PLACEMENTS.plural, PLACEMENTS.kind, _Head)
 
 
 async def hub_seen(client: KubeClient) -> HubSeen | None:
@@ -21,7 +36,7 @@ async def hub_seen(client: KubeClient) -> HubSeen | None:
     try:
         registrations, placements, deployment, lease = await asyncio.gather(
             client.list(CLUSTER_REGISTRATIONS),
-            client.list(PLACEMENTS),
+            client.list(_HEADS),
             client.find(DEPLOYMENTS, HUB, namespace=SYSTEM_NAMESPACE),
             client.find(LEASES, HUB, namespace=SYSTEM_NAMESPACE),
         )
@@ -52,7 +67,7 @@ def _member(one: ClusterRegistration) -> HubMember:
     )
 
 
-def _troubled(placements: Iterable[Placement]) -> Iterable[HubPlacement]:
+def _troubled(placements: Iterable[_Head]) -> Iterable[HubPlacement]:
     """Those with a condition that is False: the first one, as the hub orders them by cause."""
     for one in sorted(placements, key=lambda one: one.key):
         bad = next((condition for condition in one.status.conditions if condition.status == "False"), None)

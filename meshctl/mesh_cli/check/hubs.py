@@ -20,7 +20,7 @@ _LOOK_THERE: Final = f"do what it says; in that member: kubectl -n {SYSTEM_NAMES
 
 
 def members(findings: Findings) -> Iterator[Observed]:
-    """MESH-HUB-001."""
+    """MESH-PLACE-001."""
     hub = _hub(findings)
     if hub is None:
         yield _is_none()
@@ -38,7 +38,7 @@ def members(findings: Findings) -> Iterator[Observed]:
 
 
 def waiting(findings: Findings) -> Iterator[Observed]:
-    """MESH-HUB-002."""
+    """MESH-PLACE-002."""
     hub = _hub(findings)
     if hub is None:
         yield _is_none()
@@ -62,7 +62,7 @@ def _on_the_way(one: HubMember) -> Observed:
 
 
 def leads(findings: Findings) -> Iterator[Observed]:
-    """MESH-HUB-003."""
+    """MESH-PLACE-003."""
     hub = _hub(findings)
     if hub is None:
         yield _is_none()
@@ -98,7 +98,7 @@ def leads(findings: Findings) -> Iterator[Observed]:
 
 
 def versions(findings: Findings) -> Iterator[Observed]:
-    """MESH-HUB-004."""
+    """MESH-PLACE-004."""
     hub = _hub(findings)
     if hub is None:
         yield _is_none()
@@ -119,7 +119,7 @@ def versions(findings: Findings) -> Iterator[Observed]:
 
 
 def placements(findings: Findings) -> Iterator[Observed]:
-    """MESH-HUB-005."""
+    """MESH-PLACE-005."""
     hub = _hub(findings)
     if hub is None:
         yield _is_none()
