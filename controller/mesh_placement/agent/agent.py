@@ -43,6 +43,7 @@ from mesh_runtime.kube import ApiError, KubeClient, NotTrusted, Unreachable
 from mesh_runtime.latest import first_of
 from mesh_runtime.log import logger
 from mesh_runtime.pem import key_to_pem
+from mesh_runtime.to_its_end import to_its_end
 
 _log = logger(__name__)
 
@@ -151,7 +152,7 @@ class Agent:
         found = await self._identity(settings)
         if found is None:
             # The hub was told before the credential went: what is left of the agent is all that is left.
-            await remove_agent(self._member)
+            await to_its_end(remove_agent(self._member))
             return
         who, credential = found
         held = Held(credential)

@@ -9,7 +9,7 @@
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -35,6 +35,7 @@ from mesh_placement.resources import CLUSTER_REGISTRATIONS, WORKS
 from mesh_runtime.clock import Clock
 from mesh_runtime.kube import CONFIG_MAPS, SECRETS, ApiError, Informer, KubeClient
 from mesh_runtime.log import logger
+from mesh_runtime.to_its_end import to_its_end
 from mesh_runtime.work import WorkQueue, work
 
 _log = logger(__name__)
@@ -185,7 +186,8 @@ class LeavingLoop:
         if registration is not None and registration.status.agent.left != self._who.uid:
             residue = _residue() if await mesh_stays(self._sides.member) else ()
             await self._acknowledge(registration, "left", said=residue)
-        await _whole(remove_agent(self._sides.member))
+        # What it deletes is what tells us to stop.
+        await to_its_end(remove_agent(self._sides.member))
         self._over.set()
         return None
 
@@ -260,16 +262,6 @@ class LeavingLoop:
             # It has gone, or is another one: there is nobody left to tell.
             if not (error.is_not_found or error.is_conflict):
                 raise
-
-
-async def _whole(deed: Coroutine[None, None, None]) -> None:
-    """To its end, also when we are told to stop meanwhile: what it deletes is what tells us so."""
-    task = asyncio.ensure_future(deed)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
 
 
 def _acks(registration: ClusterRegistration) -> dict[str, str]:
