@@ -87,7 +87,12 @@ async def evicted_while_a_stream_runs(pair: Pair, west: MeshPeer, *, trust: Path
     ended = time.monotonic()
     stream.communicate(timeout=ENDS)
     took = time.monotonic() - ended
-    assert pair.hello.calls("west", 1) == ["failed"]
+
+    async def is_refused() -> bool:
+        return pair.hello.calls("west", 1) == ["failed"]
+
+    # The stream was one worker's; the others read of the eviction a moment sooner or later.
+    await until_found(is_refused, limit=ENDS)
     print(f"the stream ended {took:.2f} s after the command, a call failed {time.monotonic() - ended:.2f} s")
 
 

@@ -77,7 +77,7 @@ class Calls:
             failed=sum(bool(one.fault) for one in counted),
             apart=len(within) - len(counted),
             gap=max(later - earlier for earlier, later in pairwise(edges)),
-            faults=_counted(Counter(one.fault for one in counted if one.fault)),
+            faults=_counted(Counter(f"{one.cluster} {one.fault}" for one in counted if one.fault)),
             ways=_counted(ways),
         )
 

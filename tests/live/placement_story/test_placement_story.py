@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from live.placement_story.aftermath import aftermath
 from live.placement_story.calls import Phase, collected, now, recovered, table
 from live.placement_story.land import (
     EAST,
@@ -42,6 +43,9 @@ async def told_on(land: Land) -> AsyncIterator["Story"]:
         story = Story(land, Scene(hub, members, calls), collector)
         try:
             yield story
+        except Exception:
+            print(aftermath(land, calls))
+            raise
         finally:
             print(table(story.phases))
 

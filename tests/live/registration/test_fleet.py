@@ -269,13 +269,21 @@ async def is_heard_again(fleet: Fleet, member: str) -> None:
     await until(lambda: is_ready(fleet, member), limit=180)
 
 
+async def goes(left: Callable[[], list[str]], *, limit: float = 90.0) -> None:
+    """Wait until nothing is left; if that does not come, say what is."""
+    try:
+        await until(lambda: left() == [], limit=limit)
+    except TimeoutError:
+        raise AssertionError(f"left: {left()}") from None
+
+
 @both
 async def test_a_member_leaves_and_nothing_stays_on_either_side(fleet: Fleet, member: str) -> None:
     await asyncio.to_thread(
         fleet.meshctl, "clusters", "leave", member, "--context", HUB, "--workloads", "Delete", "--wait"
     )
-    await until(lambda: left_in_hub(fleet, member) == [])
-    await until(lambda: left_in_member(fleet, member) == [])
+    await goes(lambda: left_in_hub(fleet, member))
+    await goes(lambda: left_in_member(fleet, member))
 
 
 @both
@@ -291,7 +299,7 @@ async def test_one_that_is_forced_out_clears_up_when_it_is_back(fleet: Fleet, me
     agent = ("-n", SYSTEM_NAMESPACE, "scale", "deploy/placement-agent")
     fleet.bed.kubectl(member, *agent, "--replicas=0")
     await asyncio.to_thread(fleet.meshctl, "clusters", "leave", member, "--context", HUB, "--force", "--wait")
-    await until(lambda: left_in_hub(fleet, member) == [])
+    await goes(lambda: left_in_hub(fleet, member))
     assert deployments(fleet, member), "nobody could ask the member"
     fleet.bed.kubectl(member, *agent, "--replicas=1")
-    await until(lambda: left_in_member(fleet, member) == [], limit=180)
+    await goes(lambda: left_in_member(fleet, member), limit=180)
