@@ -60,12 +60,8 @@ test-tools:
 	@command -v chromium >/dev/null || .ci/apt chromium
 	@command -v prometheus >/dev/null || { .ci/apt prometheus; systemctl disable --quiet --now prometheus 2>/dev/null || true; }
 
-# Live tests wait for clusters most of the time: all others run beside them, and are shown when both are through.
 test: setup test-tools check
-	@others=$$(mktemp); $(BIN)/pytest --ignore=tests/live > "$$others" 2>&1 & pid=$$!; \
-	trap 'kill $$pid 2>/dev/null; rm -f "$$others"' EXIT; \
-	$(BIN)/pytest tests/live; live=$$?; \
-	wait $$pid; ended=$$?; cat "$$others"; exit $$((live > ended ? live : ended))
+	@.ci/tests $(BIN)/pytest
 
 # The official suite, compiled, from a checkout of kubernetes-sigs/mcs-api: docs/conformance.md.
 # MODE=gateway or MODE=flat runs one mode, FOCUS=REGEX the specs whose text matches.

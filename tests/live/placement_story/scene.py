@@ -111,20 +111,6 @@ class Scene:
             for link in one.status.peers
         }
 
-    async def taken_back(self) -> None:
-        """Delete both Placements, and wait until nothing of them runs in any member."""
-        names = (CHECKOUT, PAYMENTS)
-        for name in names:
-            await self.hub.delete(PLACEMENTS, name, namespace=SHOP)
-
-        async def is_gone() -> bool:
-            kept = [await self.hub.find(PLACEMENTS, name, namespace=SHOP) for name in names]
-            runs = [await self.deployment(name, one) for name in names for one in MEMBERS]
-            return not any(kept) and not any(runs)
-
-        await until_found(is_gone, limit=_LIMIT)
-        await self.phase("Ready", *MEMBERS)
-
     async def is_called_from(self, cluster: str, *, since: float) -> None:
         """Wait until ten calls from there that began since then were answered."""
 

@@ -27,10 +27,6 @@ from mesh_fakes.waiting import until, until_found
 
 pytestmark = pytest.mark.asyncio
 
-TELLINGS = 2
-"""Not one of a thousand calls may fail, on a machine that others may be using: a fault of ours is there the
-second time too, and what the first one saw stays in the output."""
-
 
 def is_of_its_length(pair: frozenset[str], milliseconds: float) -> bool:
     """A change of less than a tenth is not told; and a busy machine adds to every round trip."""
@@ -75,18 +71,6 @@ class Story:
         self.phases.append(self._scene.calls.phase(name, begun=self._began, ended=ended))
         self._began = ended
         return self.phases[-1]
-
-    async def whole(self) -> None:
-        """All of it, in its order."""
-        await self.ways_are_of_their_length()
-        await self.lands_near_payments()
-        await self.follows_payments()
-        await self.stays_while_only_the_hub_does_not_hear()
-        await self.moves_when_its_cluster_is_dead_and_comes_back()
-
-    async def taken_back(self) -> None:
-        """As if it had not been told."""
-        await self._scene.taken_back()
 
     async def ways_are_of_their_length(self) -> None:
         async def are_measured() -> bool:
@@ -183,14 +167,9 @@ class Story:
 async def test_a_workload_lands_near_what_it_calls_follows_stays_moves_and_comes_back(
     story_land: Land,
 ) -> None:
-    for telling in range(1, TELLINGS + 1):
-        try:
-            async with told_on(story_land) as story:
-                await story.whole()
-            return
-        except (AssertionError, TimeoutError) as error:
-            if telling == TELLINGS:
-                raise
-            print(f"telling {telling} failed, and another one begins: {error}")
-        async with told_on(story_land) as cleared:
-            await cleared.taken_back()
+    async with told_on(story_land) as story:
+        await story.ways_are_of_their_length()
+        await story.lands_near_payments()
+        await story.follows_payments()
+        await story.stays_while_only_the_hub_does_not_hear()
+        await story.moves_when_its_cluster_is_dead_and_comes_back()
