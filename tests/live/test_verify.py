@@ -116,10 +116,16 @@ async def test_what_a_killed_run_left_is_removed_by_clean(clusterset: Bed) -> No
 
 
 async def started(bed: Bed) -> asyncio.subprocess.Process:
-    """A run that has begun to make things."""
+    """A run that has begun to make things.
+
+    It hears SIGINT, which who runs these tests in the background of a script ignores, and all below them.
+    """
     words = ("-m", "mesh_cli", "--kubeconfig", str(bed.kubeconfig), "verify", *BOTH)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ}
+        *("env", "--default-signal=INT", sys.executable, *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ},
     )
 
     async def has_begun() -> bool:

@@ -12,6 +12,7 @@ from mesh_placement.hub.floating.store import CopyStore
 from mesh_placement.hub.floating.taking import TakingOver
 from mesh_placement.hub.placing.caches import PlacementCaches
 from mesh_placement.hub.placing.cycle import Scheduling
+from mesh_placement.schedule.plan import Plan
 from mesh_placement.schedule.replay import digest
 from mesh_placement.schedule.snapshotting import Seen, snapshot_of, text_of
 from mesh_runtime.kube import KubeClient
@@ -40,7 +41,12 @@ async def taken_over(kube: KubeClient, stores: list[CopyStore]) -> Index:
 
 
 async def decision_digest(kube: KubeClient, *, scheduling: Scheduling, now: datetime) -> str:
-    """Of what a leader that begins at `now` decides, of what that API server has."""
+    """Of what `decided` gives."""
+    return digest(await decided(kube, scheduling=scheduling, now=now))
+
+
+async def decided(kube: KubeClient, *, scheduling: Scheduling, now: datetime) -> Plan:
+    """What a leader that begins at `now` decides, of what that API server has."""
     hub = HubCaches(kube)
     caches = PlacementCaches(kube, hub=hub)
     async with under_way(hub.run(), caches.run()):
@@ -56,4 +62,4 @@ async def decision_digest(kube: KubeClient, *, scheduling: Scheduling, now: date
             priorities={one.metadata.name: one.value for one in caches.priorities.values()},
             demands={text_of(one): scheduling.demand_of(one, (caches.rules,)) for one in placements},
         )
-    return digest(scheduling.schedule(snapshot_of(seen, now=now)))
+    return scheduling.schedule(snapshot_of(seen, now=now))
