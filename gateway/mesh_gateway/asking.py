@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from mesh_gateway.probe import Path, is_fair
 from mesh_gateway.probe_knock import LIMIT, Answer
 from mesh_gateway.route import Address
+from mesh_runtime.log import logger
+
+_log = logger(__name__)
 
 _EVERY = 1.0
 _HASTE = 0.25
@@ -120,6 +123,10 @@ class Asking:
             timer = asyncio.get_running_loop().call_later(overdue, self._is_overdue, began, overdue)
             try:
                 answer = await self._manner.knock(address)
+            except Exception as error:
+                # A defect met with one peer must not end the asking of others, nor the gateway.
+                _log.error("asking a gateway failed by a defect", gateway=str(address), error=error)
+                answer = Answer.NOT_ASKED
             finally:
                 timer.cancel()
         if answer in self._manner.life:

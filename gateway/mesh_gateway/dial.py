@@ -150,5 +150,4 @@ class _KeepingAlive:
         self._timer = None
         waiting, self._waiting = self._waiting, []
         for transport in waiting:
-            if not transport.is_closing():
-                keep_alive(transport)
+            keep_alive(transport)

@@ -27,7 +27,9 @@ class Doorway(asyncio.Protocol):
 
     @property
     def host(self) -> str:
-        """The address that it comes from."""
+        """The address that it comes from; "" when it is gone already."""
+        if self.transport.is_closing():
+            return ""  # it may have no socket any more
         peer = self.transport.get_extra_info("peername")
         return str(peer[0]) if peer else ""
 

@@ -67,7 +67,13 @@ async def listen(
 
 
 def keep_alive(transport: asyncio.BaseTransport) -> None:
-    """Lets the kernel find out when the far end of an idle connection has died."""
+    """Lets the kernel find out when the far end of an idle connection has died; nothing when it is closing.
+
+    One that was reset as soon as it was made is closed before whoever made it goes on, and has no socket
+    then: its protocol hears of it.
+    """
+    if transport.is_closing():
+        return
     sock: socket.socket = transport.get_extra_info("socket")
     for level, option, value in _KEEP_ALIVE:
         sock.setsockopt(level, option, value)
@@ -134,14 +140,19 @@ class TcpStream(asyncio.BufferedProtocol):
     @property
     def peer(self) -> tuple[str, int]:
         """Address and port of the other end; "" and 0 when it is gone already."""
-        found = None if self._gone else self._transport.get_extra_info("peername")
+        found = None if self._has_no_socket else self._transport.get_extra_info("peername")
         return (found[0], found[1]) if found else ("", 0)
 
     @property
     def own(self) -> tuple[str, int]:
         """Address and port of this end; "" and 0 when it is gone already."""
-        found = None if self._gone else self._transport.get_extra_info("sockname")
+        found = None if self._has_no_socket else self._transport.get_extra_info("sockname")
         return (found[0], found[1]) if found else ("", 0)
+
+    @property
+    def _has_no_socket(self) -> bool:
+        # One that closes may have lost it; `connection_lost` comes only in a later turn of the loop.
+        return self._gone or self._transport.is_closing()
 
     def adopt(self, transport: asyncio.Transport) -> None:
         """Takes charge of an open connection that is paused; its bytes from now on are the stream's."""
@@ -186,13 +197,13 @@ class TcpStream(asyncio.BufferedProtocol):
 
     def set_option(self, level: int, *, option: int, value: int) -> None:
         """Sets an option of the connection's socket, unless it is gone."""
-        if not self._gone:
+        if not self._has_no_socket:
             sock: socket.socket = self._transport.get_extra_info("socket")
             sock.setsockopt(level, option, value)
 
     def tcp_info(self) -> bytes:
         """What the kernel knows of the connection, as Linux's `struct tcp_info`; b"" when it is gone."""
-        if self._gone:
+        if self._has_no_socket:
             return b""
         sock: socket.socket = self._transport.get_extra_info("socket")
         return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_SIZE)
