@@ -86,18 +86,31 @@ async def give_import(member: KubeClient, service: tuple[str, str]) -> None:
 
 
 async def make_ready(member: KubeClient, path: str) -> None:
-    """The Deployment at `path` has its pods, as its controller would say it."""
+    """The Deployment at `path`, which is there, has its pods, as its controller would say it."""
+    assert await made_ready_if_there(member, path) is not None
+
+
+async def made_ready_if_there(member: KubeClient, path: str) -> int | None:
+    """The replicas of the Deployment at `path`, which has its pods now; None when there is none, which may
+    happen between two looks."""
     found = await found_at(member, path)
-    assert found is not None
-    count = found["spec"]["replicas"]
+    if found is None:
+        return None
+    count: int = found["spec"]["replicas"]
     counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), count)
     status = {"observedGeneration": found["metadata"]["generation"], **counts}
-    await member.request(
-        "PATCH",
-        f"{path}/status",
-        body={"status": status},
-        content_type="application/merge-patch+json",
-    )
+    try:
+        await member.request(
+            "PATCH",
+            f"{path}/status",
+            body={"status": status},
+            content_type="application/merge-patch+json",
+        )
+    except ApiError as error:
+        if error.is_not_found:
+            return None
+        raise
+    return count
 
 
 async def found_at(member: KubeClient, path: str) -> Json | None:

@@ -14,7 +14,7 @@ from mesh_fakes.audit import AuditLog
 from mesh_fakes.bed import Bed
 from mesh_fakes.delivery import config_map, deployment, namespace
 from mesh_fakes.light_fleet import LightFleet, fleet_at_work
-from mesh_fakes.light_members import found_at, give_node, make_ready
+from mesh_fakes.light_members import found_at, give_node, made_ready_if_there, make_ready
 from mesh_fakes.waiting import until_found
 from mesh_placement.hub.placing.scheduling import installed_scheduling
 from mesh_placement.objects import Placement
@@ -173,10 +173,9 @@ async def test_the_own_site_is_filled_first_overflows_into_the_cloud_and_is_retu
             status = (await fleet.hub.get(PLACEMENTS, "peak", namespace="default")).status
             counts = {}
             for name in MEMBERS:
-                found = await found_at(fleet.members[name], PEAK)
-                if found is not None:
-                    await make_ready(fleet.members[name], PEAK)
-                    counts[name] = found["spec"]["replicas"]
+                count = await made_ready_if_there(fleet.members[name], PEAK)
+                if count is not None:
+                    counts[name] = count
             return {one.cluster: one.replicas for one in status.clusters} == counts == replicas
 
         await until_found(is_there, limit=120.0)
