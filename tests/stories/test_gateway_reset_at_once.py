@@ -53,7 +53,7 @@ async def resetting() -> AsyncIterator[Address]:
         async with backend(take) as address:
             yield address
     finally:
-        loop.create_connection = made  # type: ignore[method-assign]
+        loop.create_connection = made  # type: ignore[method-assign]  # given back
 
 
 @on_both_loops
